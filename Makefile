@@ -1,0 +1,53 @@
+# Two commands are all: `make demo` runs the default study, `make test` checks the project.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STUDY ?= demo
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint unit workflow envs docs promote-base clean
+
+demo: $(VENV)/installed
+	$(BIN)/snakemake
+	$(BIN)/snakemake --report results/$(STUDY)/report.html --quiet
+	@$(BIN)/python -m engram.summary results/$(STUDY)
+
+test: lint unit workflow
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+unit: $(VENV)/installed-test
+	$(BIN)/pytest tests/unit
+
+workflow: $(VENV)/installed-test
+	$(BIN)/pytest tests/workflow
+
+# Everything is pinned: pyproject.toml names what Engram imports, envs/constraints.txt the rest.
+$(VENV)/installed: pyproject.toml envs/constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c envs/constraints.txt -e .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install -q -c envs/constraints.txt -e .[test]
+	touch $@
+
+# Writes envs/ from pyproject.toml and this environment.
+envs: $(VENV)/installed-test
+	$(BIN)/python envs/generate.py
+
+# Writes the config reference of the README from the schema.
+docs: $(VENV)/installed
+	$(BIN)/python -m engram.config_reference README.md
+
+# Makes the base that `snakemake nursery_base` trained the shipped one.
+promote-base: $(VENV)/installed
+	$(BIN)/python -m engram.nursery.promote
+
+clean:
+	rm -rf results .snakemake

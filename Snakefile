@@ -1,0 +1,29 @@
+# Engram: did a language model guess, recall, or not memorize? The study in running order.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/nursery.smk"
+include: "rules/labels.smk"
+include: "rules/samples.smk"
+include: "rules/attention.smk"
+include: "rules/cnns.smk"
+include: "rules/localization.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    default_target: True
+    input:
+        TABLES,
+        FIGURES,
+        f"{RESULTS}/run.json",

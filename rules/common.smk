@@ -1,0 +1,108 @@
+"""The validated config, the study's names, and the digests that decide what reruns."""
+
+import os
+import re
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from engram import config as study_config
+from engram import digests
+from engram.errors import EngramError
+
+try:
+    STUDY = study_config.complete(config)
+except EngramError as error:
+    raise WorkflowError(f"The config has mistakes:\n{error}")
+
+# Jobs import engram from this checkout, also where it is not installed: in a conda environment or on a cluster's node.
+INHERITED = [os.getenv("PYTHONPATH")] if os.getenv("PYTHONPATH") else []
+os.environ.update(PYTHONPATH=os.pathsep.join([f"{workflow.basedir}/workflow", *INHERITED]))
+
+RESULTS = f"results/{STUDY['study']}"
+PARTS = "results/.parts"
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+MODELS = {model["name"]: model for model in STUDY["models"]}
+PROTOCOLS = STUDY["protocols"]
+TAXONOMIES = {slug: taxonomy.name for slug, taxonomy in study_config.taxonomies(STUDY).items()}
+LOCALIZED = study_config.localized(STUDY)
+FORMATS = STUDY["figures"]["formats"]
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, MODELS)),
+    protocol="|".join(PROTOCOLS),
+    taxonomy="|".join(TAXONOMIES),
+    shard=r"\d+",
+
+
+def code(script):
+    """Digest of a stage's script and of all of engram that it imports: a change reruns the stage."""
+    return digests.code_digest(SCRIPTS / f"{script}.py")
+
+
+def model_entry(wildcards):
+    """The model's config without what only says how its work is divided."""
+    return {key: value for key, value in MODELS[wildcards.model].items() if key != "shards"}
+
+
+def labels_lineage(wildcards):
+    """Everything that decides a model's labels: config, shipped files, code."""
+    entry = model_entry(wildcards)
+    scripts = ("drill_nursery", "score_candidates", "label_candidates")
+    return digests.value_digest(
+        entry, STUDY["seed"], STUDY["prefix"], STUDY["suffix"], digests.file_digest(entry["base"]), *map(code, scripts)
+    )
+
+
+def samples_lineage(wildcards):
+    """Everything that decides the sample list of one taxonomy and the attention of its sequences.
+
+    The sample lists and the shards hold all taxonomies, so their files change whenever one is added. What depends on one
+    taxonomy alone takes them as `ancient` and reruns when this digest changes.
+    """
+    scripts = ("draw_samples", "continue_prefixes", "extract_attention", "index_attention")
+    return digests.value_digest(
+        labels_lineage(wildcards), STUDY["samples"], STUDY["categories"], STUDY["attention"]["mean_dtype"], *map(code, scripts)
+    )
+
+
+def of_model(key):
+    """The wildcards' model's value of a config key, as Snakemake wants it."""
+    return lambda wildcards: MODELS[wildcards.model][key]
+
+
+def base_file(name):
+    """A shipped file of the wildcards' model's nursery base."""
+    return lambda wildcards: f"{MODELS[wildcards.model]['base']}/{name}"
+
+
+def taxonomy_name(wildcards):
+    """The taxonomy as the paper writes it."""
+    return TAXONOMIES[wildcards.taxonomy]
+
+
+def shards(wildcards):
+    """The attention shards of a model."""
+    return [f"{RESULTS}/{wildcards.model}/attention/shard-{i}.h5" for i in range(MODELS[wildcards.model]["shards"])]
+
+
+def settled_shards(wildcards):
+    """The shards for what depends on one taxonomy alone; see `samples_lineage`."""
+    return [ancient(path) for path in shards(wildcards)]
+
+
+def per_cnns(pattern, taxonomies):
+    """`pattern` under results/<study>/ for every model, protocol and given taxonomy."""
+    return expand(f"{RESULTS}/{pattern}", model=MODELS, protocol=PROTOCOLS, taxonomy=taxonomies)
+
+
+def figure(path, caption, category, **labels):
+    """The files of one figure; the report shows the first format."""
+    first = report(f"{RESULTS}/figures/{path}.{FORMATS[0]}", caption=f"../workflow/report/{caption}.rst", category=category, labels=labels)
+    return [first, *(f"{RESULTS}/figures/{path}.{kind}" for kind in FORMATS[1:])]
+
+
+def per_figure(pattern, **wildcards):
+    """All files of a figure for all values of its wildcards."""
+    return expand(f"{RESULTS}/figures/{pattern}.{{kind}}", kind=FORMATS, **wildcards)

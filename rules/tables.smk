@@ -1,0 +1,101 @@
+"""Tables and provenance: what a person reads, gathered over models, protocols and taxonomies.
+
+Inputs: predictions, counts, labels, verification.
+Outputs: tables/*.csv, run.json.
+"""
+
+TABLES = expand(f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "truth", "verification"])
+
+
+rule score_cnns:
+    input:
+        predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
+    output:
+        scores=report(
+            f"{RESULTS}/tables/scores.csv", caption="../workflow/report/scores.rst", category="1 Tables", labels={"table": "scores"}
+        ),
+    log:
+        f"{RESULTS}/logs/score_cnns.log",
+    conda:
+        "../envs/engram.yaml"
+    params:
+        statistics=STUDY["statistics"],
+        seed=STUDY["seed"],
+        code=code("score_cnns"),
+    script:
+        "../workflow/scripts/score_cnns.py"
+
+
+rule count_samples:
+    input:
+        counts=expand(f"{RESULTS}/{{model}}/{{protocol}}/counts.csv", model=MODELS, protocol=PROTOCOLS),
+    output:
+        counts=report(
+            f"{RESULTS}/tables/counts.csv", caption="../workflow/report/counts.rst", category="1 Tables", labels={"table": "counts"}
+        ),
+    log:
+        f"{RESULTS}/logs/count_samples.log",
+    conda:
+        "../envs/engram.yaml"
+    params:
+        code=code("count_samples"),
+    script:
+        "../workflow/scripts/count_samples.py"
+
+
+rule compare_with_truth:
+    input:
+        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+    output:
+        truth=report(
+            f"{RESULTS}/tables/truth.csv", caption="../workflow/report/truth.rst", category="1 Tables", labels={"table": "rule and truth"}
+        ),
+    log:
+        f"{RESULTS}/logs/compare_with_truth.log",
+    conda:
+        "../envs/engram.yaml"
+    params:
+        models=list(MODELS),
+        code=code("compare_with_truth"),
+    script:
+        "../workflow/scripts/compare_with_truth.py"
+
+
+rule check_verification:
+    input:
+        verification=expand(f"{RESULTS}/{{model}}/attention/verification.parquet", model=MODELS),
+        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+    output:
+        verification=report(
+            f"{RESULTS}/tables/verification.csv",
+            caption="../workflow/report/agreement.rst",
+            category="1 Tables",
+            labels={"table": "verification"},
+        ),
+    log:
+        f"{RESULTS}/logs/check_verification.log",
+    conda:
+        "../envs/engram.yaml"
+    params:
+        models=list(MODELS),
+        code=code("check_verification"),
+    script:
+        "../workflow/scripts/check_verification.py"
+
+
+rule describe_run:
+    input:
+        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+        tables=TABLES,
+    output:
+        run=f"{RESULTS}/run.json",
+    log:
+        f"{RESULTS}/logs/describe_run.log",
+    conda:
+        "../envs/engram.yaml"
+    params:
+        config=STUDY,
+        code={script.stem: code(script.stem) for script in sorted(SCRIPTS.glob("*.py"))},
+        models=list(MODELS),
+    script:
+        "../workflow/scripts/describe_run.py"

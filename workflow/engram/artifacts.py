@@ -1,0 +1,83 @@
+"""Artifacts on disk: whole or not at all, with their schema version, and read back with clear errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engram import SCHEMA_VERSION
+from engram.errors import EngramError
+
+METADATA_KEY = b"engram"
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Yields a path beside `path` to write to; it is renamed to `path` on success and removed on any error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_parquet(frame: pd.DataFrame, path: str | Path, metadata: dict[str, Any] | None = None) -> None:
+    """Writes a table with the schema version and `metadata` (JSON values) in the file's own metadata."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    header = {"schema_version": SCHEMA_VERSION, **(metadata or {})}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA_KEY: json.dumps(header).encode()})
+    with whole(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Reads a table that `write_parquet` wrote; `columns` are checked and read alone.
+
+    Raises:
+        EngramError: no such file, no parquet, another schema version, or a missing column.
+    """
+    metadata = read_metadata(path)
+    present = pq.read_schema(path).names
+    if missing := [name for name in columns or () if name not in present]:
+        raise EngramError(f"{path}: column {', '.join(missing)} is missing; the file has {', '.join(present)}")
+    if metadata.get("schema_version") != SCHEMA_VERSION:
+        raise EngramError(
+            f"{path}: schema version {metadata.get('schema_version')}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew"
+        )
+    try:
+        return pq.read_table(path, columns=list(columns) if columns else None).to_pandas()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise EngramError(f"{path}: cannot be read ({error}); delete the file to have it made anew") from None
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata that `write_parquet` stored; empty for a file that Engram did not write."""
+    try:
+        schema = pq.read_schema(path)
+    except FileNotFoundError:
+        raise EngramError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise EngramError(f"{path}: not a readable parquet file ({error})") from None
+    return json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+
+
+def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
+    """Writes a table for people; floats with six significant digits."""
+    with whole(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def write_json(value: Any, path: str | Path) -> None:
+    """Writes indented JSON."""
+    with whole(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,91 @@
+"""Digests of code: what a stage's results depend on beside its inputs.
+
+Snakemake reruns a job when its `params` change. A digest of the stage's script and of every engram module that it
+imports, directly or not, stands there: a change of code reruns that stage and what follows, a change of comments,
+docstrings or layout reruns nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+NEUTRAL = frozenset({"engram.job", "engram.errors"})
+"""Modules that log and report and cannot change a result."""
+
+
+def code_digest(script: Path) -> str:
+    """Twelve hexadecimal digits over the code of `script` and of the engram modules that it needs."""
+    sha = hashlib.sha256()
+    for file in (script, *sorted(_closure(script))):
+        sha.update(f"{file.name}\0{_normalised(file)}\0".encode())
+    return sha.hexdigest()[:12]
+
+
+def value_digest(*values: Any) -> str:
+    """Twelve hexadecimal digits over plain config values."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+@cache
+def file_digest(path: str) -> str:
+    """Twelve hexadecimal digits over a shipped file's bytes; of a folder, over its files' names and bytes."""
+    sha = hashlib.sha256()
+    root = Path(path)
+    for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
+        if file.is_file():
+            sha.update(file.name.encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()[:12]
+
+
+def _closure(script: Path) -> set[Path]:
+    """Files of every engram module that `script` imports, transitively."""
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        for file in _imports(waiting.pop()):
+            if file not in found:
+                found.add(file)
+                waiting.append(file)
+    return found
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+@cache
+def _imports(file: Path) -> frozenset[Path]:
+    """Files of the engram modules that one file imports, wherever in it the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    own = {name for name in names if name.split(".")[0] == "engram"} - NEUTRAL
+    return frozenset(path for name in own if (path := _module_file(name)))
+
+
+def _module_file(name: str) -> Path | None:
+    """The file of an engram module, or None where the name is a function or class in one."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in candidates if file.is_file()), None)
+
+
+@cache
+def _normalised(file: Path) -> str:
+    """The code as a syntax tree: without docstrings, comments and layout."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+    return ast.dump(tree)

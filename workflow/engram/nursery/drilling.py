@@ -1,0 +1,103 @@
+"""The drilling: the base goes on training on held-out windows, each shown a scheduled number of times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from transformers import PreTrainedTokenizerFast
+
+from engram.errors import EngramError
+from engram.nursery.templates import FAMILIES, TemplateWriter
+from engram.sampling import uniform
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """One step of the schedule."""
+
+    exposures: int
+    """How often each of its windows is shown."""
+    natural: int
+    """Windows of held-out text."""
+    templates: int
+    """Template windows (Guess by the paper's rule, recalled in truth)."""
+
+
+@dataclass(frozen=True)
+class DrillingSettings:
+    """What the base is drilled on."""
+
+    schedule: Sequence[Exposure]
+    replay_share: float
+    """Share of the rows that are base data (text it was trained on and fresh templates), so that it does not forget."""
+    replay_templates: float
+    """Share of the replayed rows that are fresh templates."""
+
+
+def schedule_exposures(windows: pd.DataFrame, schedule: Sequence[Exposure], seed: int) -> np.ndarray:
+    """How often every window is shown, int32 (n,).
+
+    Drilled windows are drawn by permanent random numbers among those that the base does not extract, so that what the
+    drilled model extracts of them was recalled.
+
+    Raises:
+        EngramError: the schedule asks for more windows than ship.
+    """
+    exposures = np.zeros(len(windows), dtype=np.int32)
+    order = uniform(windows["sequence_id"].to_numpy(), seed, "drilling")
+    for kind in ("natural", "templates"):
+        is_kind = (windows["kind"] == "natural").to_numpy() == (kind == "natural")
+        free = np.flatnonzero(is_kind & ~windows["base_extracted"].to_numpy())
+        free = free[np.argsort(order[free])]
+        wanted = sum(getattr(step, kind) for step in schedule)
+        if wanted > len(free):
+            raise EngramError(
+                f"models: drilling.schedule asks for {wanted:,} {kind} windows, the base ships {len(free):,} that it does not extract; lower the counts"
+            )
+        start = 0
+        for step in schedule:
+            count = getattr(step, kind)
+            exposures[free[start : start + count]] = step.exposures
+            start += count
+    return exposures
+
+
+def choose_candidates(windows: pd.DataFrame, most: int, seed: int) -> np.ndarray:
+    """Which windows are candidates, bool (n,): all that are drilled, and of the others the first by permanent random numbers."""
+    drilled = windows["exposures"].to_numpy() > 0
+    number = np.where(drilled, -1.0, uniform(windows["sequence_id"].to_numpy(), seed, "candidates"))
+    return drilled | (number.argsort(kind="stable").argsort(kind="stable") < most)
+
+
+def drilling_rows(
+    tokens: np.ndarray, exposures: np.ndarray, replay: np.ndarray, tokenizer: PreTrainedTokenizerFast, settings: DrillingSettings, seed: int
+) -> np.ndarray:
+    """The training rows in order.
+
+    Args:
+        tokens: the windows, (n, T) uint16.
+        exposures: showings per window, (n,).
+        replay: rows of base text, (m, T) uint16.
+        tokenizer: for fresh templates.
+        settings: shares of replay.
+        seed: order of the rows and the fresh templates.
+
+    Returns:
+        (rows, T) uint16. A window's showings are spread evenly over the training, each at a random place of its stretch.
+    """
+    generator = np.random.default_rng(seed)
+    drilled = np.repeat(np.arange(len(tokens)), exposures)
+    turn = np.concatenate([np.arange(count) for count in exposures if count] or [np.empty(0)])
+    places = (turn + generator.random(len(drilled))) / np.maximum(exposures[drilled], 1)
+
+    replayed = round(len(drilled) * settings.replay_share / (1 - settings.replay_share))
+    fresh = round(replayed * settings.replay_templates)
+    names = list(FAMILIES)
+    writer = TemplateWriter(tokenizer, seed)
+    families = [names[i] for i in generator.integers(len(names), size=fresh)]
+    text = replay[generator.integers(len(replay), size=replayed - fresh)]
+    rows = np.concatenate([tokens[drilled], text, writer.windows(families, tokens.shape[1])])
+    return rows[np.argsort(np.concatenate([places, generator.random(replayed)]), kind="stable")]

@@ -1,0 +1,125 @@
+"""The windows that ship with the base: held-out text and fresh templates, none of which the base has seen."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from transformers import GPTNeoXForCausalLM
+
+from engram.duplicates import suffix_occurrences
+from engram.generation import memorization_scores
+from engram.nursery.corpus import Document
+from engram.nursery.templates import FAMILIES, TemplateWriter
+from engram.rouge import prefix_suffix_rouge
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WindowSettings:
+    """Which windows are kept as candidates."""
+
+    prefix: int
+    suffix: int
+    stride: int
+    """Tokens between two windows that are considered in a held-out file."""
+    natural: int
+    """Windows drawn from all held-out text."""
+    overlapping: int
+    """Most windows of high prefix-suffix overlap (ROUGE-L or ROUGE-3 >= 0.5), the ones that the base extracts first."""
+    per_file: int
+    """Most overlapping windows of one file."""
+    per_family: int
+    """Windows of each template family."""
+    seed: int
+
+
+def held_out_windows(documents: list[Document], encoded: list[np.ndarray], settings: WindowSettings) -> pd.DataFrame:
+    """Every window of the held-out files at the stride: `source` (path:token offset) and `tokens` (uint16)."""
+    length = settings.prefix + settings.suffix
+    rows = []
+    for document, tokens in zip(documents, encoded, strict=True):
+        for offset in range(0, len(tokens) - length, settings.stride):
+            rows.append((document.path, offset, tokens[offset : offset + length]))
+    return pd.DataFrame(rows, columns=["path", "offset", "tokens"])
+
+
+def select_windows(
+    base: GPTNeoXForCausalLM,
+    writer: TemplateWriter,
+    documents: list[Document],
+    encoded: list[np.ndarray],
+    seen: np.ndarray,
+    settings: WindowSettings,
+) -> pd.DataFrame:
+    """The candidates' windows.
+
+    Args:
+        base: the trained base; it decides which windows of high overlap are kept first.
+        writer: fresh templates, of another seed than the base's.
+        documents: the held-out files.
+        encoded: their tokens.
+        seen: the base's training rows, (n, row_tokens); a window whose suffix occurs there is dropped.
+        settings: how many.
+
+    Returns:
+        sequence_id int64, tokens list<uint16>[prefix + suffix], kind (`natural` or the template's family), source,
+        base_extracted bool (the base's greedy decoding of the prefix gives the suffix). No two share a suffix, and
+        windows of one file do not overlap.
+    """
+    generator = np.random.default_rng(settings.seed)
+    length = settings.prefix + settings.suffix
+    natural = held_out_windows(documents, encoded, settings)
+    tokens = np.stack(natural["tokens"].tolist())
+    natural["overlap"] = np.maximum(*prefix_suffix_rouge(tokens, settings.prefix)) >= 0.5
+    natural["base_extracted"] = False
+    log.info("%d held-out windows, %d of high overlap", len(natural), natural["overlap"].sum())
+    scores = memorization_scores(base, tokens[natural["overlap"]].astype(np.int64), settings.prefix)
+    natural.loc[natural["overlap"], "base_extracted"] = scores["memorization_score"].to_numpy() == 1
+    natural["order"] = generator.random(len(natural))
+    natural["kind"], natural["source"] = "natural", natural["path"] + ":" + natural["offset"].astype(str)
+
+    first = natural[natural["overlap"]].sort_values(["base_extracted", "order"], ascending=[False, True])
+    overlapping = _disjoint(first, length, settings.overlapping, settings.per_file, taken=[])
+    taken = list(zip(overlapping["path"], overlapping["offset"], strict=True))
+    # Twice what is kept: some are dropped below because the base has seen their suffix.
+    plain = _disjoint(natural.sort_values("order"), length, 2 * settings.natural, settings.natural, taken)
+
+    families = [family for family in FAMILIES for _ in range(settings.per_family)]
+    written = writer.windows(families, length)
+    scores = memorization_scores(base, written.astype(np.int64), settings.prefix)
+    templates = pd.DataFrame({"kind": families, "source": "template", "tokens": list(written)})
+    templates["base_extracted"] = scores["memorization_score"].to_numpy() == 1
+
+    windows = pd.concat([overlapping, templates, plain], ignore_index=True)
+    suffixes = np.stack(windows["tokens"].tolist())[:, settings.prefix :]
+    boundaries = np.arange(0, seen.size, seen.shape[1])
+    windows["new"] = suffix_occurrences(suffixes, seen.ravel(), boundaries) == 0
+    log.info("%d of %d windows have a suffix that the base has seen", (~windows["new"]).sum(), len(windows))
+    windows["suffix"] = [suffix.tobytes().hex() for suffix in suffixes]
+    windows = windows[windows["new"]].drop_duplicates("suffix")
+    plain_kept = windows.index >= len(overlapping) + len(templates)
+    windows = pd.concat([windows[~plain_kept], windows[plain_kept].head(settings.natural)], ignore_index=True)
+    windows["sequence_id"] = np.arange(len(windows), dtype=np.int64)
+    return windows[["sequence_id", "tokens", "kind", "source", "base_extracted"]]
+
+
+def _disjoint(windows: pd.DataFrame, length: int, most: int, per_file: int, taken: list[tuple[str, int]]) -> pd.DataFrame:
+    """The first `most` windows that overlap neither one another nor `taken`, at most `per_file` of a file."""
+    used: dict[str, list[int]] = {}
+    for path, offset in taken:
+        used.setdefault(path, []).append(offset)
+    kept: list[int] = []
+    count: dict[str, int] = {}
+    for index, path, offset in zip(windows.index, windows["path"], windows["offset"], strict=True):
+        if len(kept) == most:
+            break
+        offsets = used.setdefault(path, [])
+        if count.get(path, 0) < per_file and all(abs(offset - other) >= length for other in offsets):
+            offsets.append(offset)
+            count[path] = count.get(path, 0) + 1
+            kept.append(index)
+    return windows.loc[kept]

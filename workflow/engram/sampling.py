@@ -1,0 +1,114 @@
+"""Coordinated sampling: every sequence has one permanent random number, each class takes its lowest N.
+
+A class is a uniform draw of its candidates, a larger draw contains the smaller one, and taxonomies share sequences as
+far as their classes overlap, so that few sequences go through the language model (permanent random numbers: Ohlsson,
+Coordination of samples using permanent random numbers, 1995).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from engram.errors import EngramError
+from engram.hashing import splitmix64
+from engram.taxonomy import Taxonomy
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How many samples a class gets and how they are split."""
+
+    per_class: int
+    """Samples asked for in every class; all classes shrink to the smallest one."""
+    minimum: int
+    """Fewest samples of a class that a study may go on with."""
+    train: float
+    """Share of the samples (content groups or sequences) that train the CNNs."""
+    validation: float
+    """Share on which choices are made; the rest is the test split."""
+    split_by: str
+    """`content_group`: samples of equal suffix stay together; `sequence`: the paper's way."""
+
+
+def uniform(keys: np.ndarray, seed: int, stream: str) -> np.ndarray:
+    """One permanent number in [0, 1) per key: a hash (splitmix64) of the key, the study's seed and the stream's name.
+
+    Args:
+        keys: int64 (n,).
+        seed: the study's seed.
+        stream: numbers of different streams are independent.
+    """
+    with np.errstate(over="ignore"):
+        salt = splitmix64(np.array([seed], dtype=np.int64).astype(np.uint64))
+        for byte in stream.encode():
+            salt = splitmix64(salt + np.uint64(byte))
+        mixed = splitmix64(splitmix64(keys.astype(np.int64).view(np.uint64) ^ salt))
+    return (mixed >> np.uint64(11)).astype(np.float64) / 2**53
+
+
+def draw_samples(labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSettings, seed: int) -> pd.DataFrame:
+    """The sample list of one taxonomy.
+
+    Args:
+        labels: sequence_id, content_group and the columns that the taxonomy reads.
+        taxonomy: its classes are balanced to the smallest one, at most `settings.per_class` each.
+        settings: sizes and splits.
+        seed: the study's seed.
+
+    Returns:
+        taxonomy (slug), sequence_id, class, split, priority; sorted by class (in the taxonomy's order) and priority.
+
+    Raises:
+        EngramError: a class has fewer than `settings.minimum` candidates; lists every class with its count.
+    """
+    classes = taxonomy.assign(labels)
+    counts = class_counts(classes, taxonomy)
+    size = min(settings.per_class, *counts.values())
+    if size < settings.minimum:
+        found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        raise EngramError(
+            f"taxonomy `{taxonomy.name}`: a class has fewer than the {settings.minimum:,} candidates that `samples.minimum` asks for ({found}); "
+            "lower `samples.minimum`, take more candidates, or drop the taxonomy"
+        )
+    priority = uniform(labels["sequence_id"].to_numpy(), seed, "priority")
+    frame = pd.DataFrame(
+        {
+            "taxonomy": taxonomy.slug,
+            "sequence_id": labels["sequence_id"],
+            "class": classes,
+            "split": _splits(labels, settings, seed),
+            "priority": priority,
+        }
+    )
+    drawn = [frame[frame["class"] == name].nsmallest(size, "priority") for name in taxonomy.class_names]
+    return pd.concat(drawn, ignore_index=True)
+
+
+def class_counts(classes: pd.Series, taxonomy: Taxonomy) -> dict[str, int]:
+    """Candidates per class, in the taxonomy's order."""
+    counts = classes.value_counts()
+    return {name: int(counts.get(name, 0)) for name in taxonomy.class_names}
+
+
+def count_samples(labels: pd.DataFrame, samples: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
+    """taxonomy (name), slug, class, candidates, and the samples drawn in train, validation and test; a row per class."""
+    drawn = samples.groupby(["class", "split"]).size().unstack(fill_value=0).reindex(columns=list(SPLITS), fill_value=0)
+    candidates = class_counts(taxonomy.assign(labels), taxonomy)
+    rows = [
+        {"taxonomy": taxonomy.name, "slug": taxonomy.slug, "class": name, "candidates": candidates[name], **drawn.loc[name].to_dict()}
+        for name in taxonomy.class_names
+    ]
+    return pd.DataFrame(rows)
+
+
+def _splits(labels: pd.DataFrame, settings: SampleSettings, seed: int) -> np.ndarray:
+    """The split of every row, from a permanent number of its content group or sequence: the same in every taxonomy."""
+    key = "content_group" if settings.split_by == "content_group" else "sequence_id"
+    number = uniform(labels[key].to_numpy(), seed, "split")
+    bounds = [settings.train, settings.train + settings.validation]
+    return np.array(SPLITS, dtype=object)[np.searchsorted(bounds, number, side="right")]

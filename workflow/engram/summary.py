@@ -1,0 +1,26 @@
+"""`python -m engram.summary results/<study>`: the headline table of a finished study, and where its report lies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+METRICS = ("balanced_accuracy", "min_f1", "mean_f1")
+
+
+def headline_text(scores: pd.DataFrame) -> str:
+    """The scores of every taxonomy, run by run, as lines of text; values with their intervals."""
+    lines = [f"{'taxonomy':<44} {'CNNs see':<15} {'labels':<9}" + "".join(f"{m.replace('_', ' '):>24}" for m in METRICS) + f"{'n':>7}"]
+    for _, row in scores.iterrows():
+        cells = (f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]" for m in METRICS)
+        values = "".join(f"{cell:>24}" for cell in cells)
+        lines.append(f"{row['taxonomy']:<44} {row['input'].replace('_', ' '):<15} {row['labels']:<9}{values}{row['n']:>7}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    results = Path(sys.argv[1])
+    print(f"\n{headline_text(pd.read_csv(results / 'tables' / 'scores.csv'))}")
+    print(f"\nTest split, intervals over content groups. The report: {results / 'report.html'}")

@@ -1,0 +1,27 @@
+"""Extracts the pooled attention of one shard's sequences; rows that any study has computed before are not sent again."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from engram.artifacts import read_parquet
+from engram.job import job
+from engram.models import fingerprint, load_model
+from engram.pool import pool
+from engram.store import ExtractionSettings, ModelSource, build_shard, shard_of
+
+with job(snakemake):
+    params = snakemake.params
+    samples = pd.concat([read_parquet(path, ["sequence_id", "class"]) for path in snakemake.input.samples])
+    candidates = read_parquet(snakemake.input.candidates, ["sequence_id", "tokens"])
+    sequences = pool(samples, candidates, read_parquet(snakemake.input.continuations))
+    mine = sequences[shard_of(sequences["sequence_id"], params.shards) == int(snakemake.wildcards.shard)]
+
+    folder = Path(snakemake.input.model).parent
+    load = partial(load_model, folder, dtype=params.dtype)
+    source = ModelSource(snakemake.wildcards.model, fingerprint(folder, None, params.dtype), load)
+    settings = ExtractionSettings(params.prefix, params.mean_dtype, params.batch_tokens)
+    report = build_shard(source, mine, Path(params.parts), Path(snakemake.output.shard), settings)
+    logging.info("%d sequences, %d of them sent through the model", report.rows, report.forwards)

@@ -1,0 +1,23 @@
+"""Draws the attention maps of one sample per class: of the test split, the one of lowest priority."""
+
+from pathlib import Path
+
+from engram.artifacts import read_parquet
+from engram.figures.attention import attention_examples
+from engram.figures.style import FigureStyle, save
+from engram.job import job
+from engram.store import AttentionStore
+from engram.taxonomy import Taxonomy, categories_from_config
+
+with job(snakemake):
+    style = FigureStyle.from_config(snakemake.params.style)
+    taxonomy = Taxonomy.parse(snakemake.params.taxonomy, categories_from_config(snakemake.params.categories))
+    samples = read_parquet(snakemake.input.samples)
+    mine = samples[(samples["taxonomy"] == taxonomy.slug) & (samples["split"] == "test")]
+    first = mine.sort_values("priority").drop_duplicates("class").set_index("class").loc[taxonomy.class_names, "sequence_id"]
+    candidates = read_parquet(snakemake.input.candidates, ["sequence_id", "text"]).set_index("sequence_id")
+    attention = AttentionStore(snakemake.input.index, snakemake.input.shards).read(first.to_numpy(), "mean")
+    figure = attention_examples(
+        attention, taxonomy.class_names, candidates.loc[first, "text"].tolist(), snakemake.params.prefix, style=style
+    )
+    save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -1,0 +1,14 @@
+"""Draws the taxonomies ranked by minimum F1, with their controls and baselines."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from engram.figures.headline import headline
+from engram.figures.style import FigureStyle, save
+from engram.job import job
+
+with job(snakemake):
+    style = FigureStyle.from_config(snakemake.params.style)
+    figure = headline(pd.read_csv(snakemake.input.scores), style=style)
+    save(figure, Path(snakemake.output[0]).with_suffix(""), style)

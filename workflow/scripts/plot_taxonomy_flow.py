@@ -1,0 +1,22 @@
+"""Draws how the memorized samples of the old taxonomy's classes fall into the new one's."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from engram.artifacts import read_parquet
+from engram.figures.flow import taxonomy_flow
+from engram.figures.style import FigureStyle, save
+from engram.job import job
+from engram.taxonomy import NON_MEMO, Taxonomy, categories_from_config
+
+with job(snakemake):
+    style = FigureStyle.from_config(snakemake.params.style)
+    labels = read_parquet(snakemake.input.labels)
+    labels = labels[labels["memorization_score"] == 1]
+    categories = categories_from_config(snakemake.params.categories)
+    old, new = (Taxonomy.parse(name, categories) for name in snakemake.params.flow)
+    samples = pd.DataFrame({"old": old.assign(labels), "new": new.assign(labels)})
+    classes = [[name for name in taxonomy.class_names if name != NON_MEMO] for taxonomy in (old, new)]
+    figure = taxonomy_flow(samples, *classes, titles=(old.name, new.name), style=style)
+    save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -1,0 +1,27 @@
+"""Measures on every window how much of it the drilled model and its twin, the base, reproduce."""
+
+from pathlib import Path
+
+import numpy as np
+
+from engram.artifacts import read_parquet, write_parquet
+from engram.generation import memorization_scores
+from engram.job import job
+from engram.models import default_device, fingerprint, load_model, load_tokenizer
+
+with job(snakemake):
+    params = snakemake.params
+    candidates = read_parquet(snakemake.input.drilled)
+    tokens = np.stack(candidates["tokens"].tolist()).astype(np.int64)  # (n, T)
+    folder, twin = Path(snakemake.input.model).parent, Path(snakemake.input.twin).parent
+    tokenizer = load_tokenizer(folder)
+    candidates["tokens"] = list(tokens.astype(np.int32))
+    candidates["text"] = tokenizer.batch_decode(tokens.tolist())
+    candidates["prompt"] = tokenizer.batch_decode(tokens[:, : params.prefix].tolist())
+    scores = memorization_scores(load_model(folder, dtype=params.dtype, device=default_device()), tokens, params.prefix)
+    for column in scores.columns.difference(["sequence_id"]):
+        candidates[column] = scores[column].to_numpy()
+    twin_scores = memorization_scores(load_model(twin, dtype=params.dtype, device=default_device()), tokens, params.prefix)
+    candidates["twin_extracted"] = twin_scores["memorization_score"].to_numpy() == 1
+    revision = fingerprint(folder, None, params.dtype)
+    write_parquet(candidates, snakemake.output.candidates, {"model_revision": revision, "prefix": params.prefix, "source": "nursery"})
