@@ -29,8 +29,8 @@ rule train_cnns:
         gpu=1,
     params:
         taxonomy=taxonomy_name,
+        classes=class_names,
         cnn=STUDY["cnn"],
-        seed=STUDY["seed"],
         parts=f"{PARTS}/cnns",
         lineage=samples_lineage,
         code=code("train_cnns"),

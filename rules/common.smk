@@ -24,7 +24,7 @@ PARTS = "results/.parts"
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 MODELS = {model["name"]: model for model in STUDY["models"]}
 PROTOCOLS = STUDY["protocols"]
-TAXONOMIES = {slug: taxonomy.name for slug, taxonomy in study_config.taxonomies(STUDY).items()}
+TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
 FORMATS = STUDY["figures"]["formats"]
 
@@ -79,7 +79,12 @@ def base_file(name):
 
 def taxonomy_name(wildcards):
     """The taxonomy as the paper writes it."""
-    return TAXONOMIES[wildcards.taxonomy]
+    return TAXONOMIES[wildcards.taxonomy].name
+
+
+def class_names(wildcards):
+    """The taxonomy's classes, in the order of the CNNs' outputs."""
+    return TAXONOMIES[wildcards.taxonomy].class_names
 
 
 def shards(wildcards):

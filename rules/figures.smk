@@ -90,6 +90,7 @@ rule plot_attention_examples:
     input:
         samples=f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet",
         candidates=f"{RESULTS}/{{model}}/candidates.parquet",
+        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
         shards=shards,
         index=f"{RESULTS}/{{model}}/attention/index.parquet",
     output:

@@ -25,8 +25,8 @@ rule compute_saliency:
         gpu=1,
     params:
         taxonomy=taxonomy_name,
+        classes=class_names,
         saliency={key: STUDY["saliency"][key] for key in ("methods", "samples_per_class")},
-        input_scale=STUDY["cnn"]["input_scale"],
         lineage=samples_lineage,
         code=code("compute_saliency"),
     script:

@@ -16,7 +16,7 @@ rule draw_samples:
     conda:
         "../envs/engram.yaml"
     params:
-        taxonomies=list(TAXONOMIES.values()),
+        taxonomies=[taxonomy.name for taxonomy in TAXONOMIES.values()],
         categories=STUDY["categories"],
         samples=STUDY["samples"],
         seed=STUDY["seed"],

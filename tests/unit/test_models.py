@@ -44,7 +44,7 @@ def test_auto_keeps_the_precision_of_the_checkpoint(tmp_path: Path) -> None:
 
 
 def test_unknown_dtype_is_refused(saved: Path) -> None:
-    with pytest.raises(EngramError, match="'float8'.*choose auto, float32"):
+    with pytest.raises(EngramError, match=r"'float8'.*choose auto, float32"):
         load_model(saved, dtype="float8")
 
 

@@ -34,7 +34,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 def write_parquet(frame: pd.DataFrame, path: str | Path, metadata: dict[str, Any] | None = None) -> None:
     """Writes a table with the schema version and `metadata` (JSON values) in the file's own metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    header = {"schema_version": SCHEMA_VERSION, **(metadata or {})}
+    header = {**(metadata or {}), "schema_version": SCHEMA_VERSION}
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA_KEY: json.dumps(header).encode()})
     with whole(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
@@ -46,17 +46,15 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pd.D
     Raises:
         EngramError: no such file, no parquet, another schema version, or a missing column.
     """
-    metadata = read_metadata(path)
+    version = read_metadata(path).get("schema_version", "unknown")
+    if version != SCHEMA_VERSION:
+        raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew")
     present = pq.read_schema(path).names
     if missing := [name for name in columns or () if name not in present]:
         raise EngramError(f"{path}: column {', '.join(missing)} is missing; the file has {', '.join(present)}")
-    if metadata.get("schema_version") != SCHEMA_VERSION:
-        raise EngramError(
-            f"{path}: schema version {metadata.get('schema_version')}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew"
-        )
     try:
         return pq.read_table(path, columns=list(columns) if columns else None).to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise EngramError(f"{path}: cannot be read ({error}); delete the file to have it made anew") from None
 
 
@@ -66,9 +64,13 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         schema = pq.read_schema(path)
     except FileNotFoundError:
         raise EngramError(f"{path}: no such file") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise EngramError(f"{path}: not a readable parquet file ({error})") from None
-    return json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    except (pa.ArrowException, OSError) as error:
+        raise EngramError(f"{path}: not a readable parquet file ({error}); delete it to have it made anew, or restore it") from None
+    try:
+        metadata = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+    except ValueError:
+        metadata = None
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:

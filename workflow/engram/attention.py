@@ -27,7 +27,7 @@ from engram.packing import pack
 INTERFACE = "engram_pooled"
 """The name under which the pooling attention stands in `transformers`' registry while a forward uses it."""
 
-BATCH_TOKENS = 8192
+BATCH_TOKENS = 4096
 """Tokens per forward unless the caller says otherwise."""
 
 
@@ -184,9 +184,8 @@ def _check_layers(model: PreTrainedModel, maps: PooledMaps) -> None:
     """Refuses architectures in which some layers compute no softmax attention."""
     layers = model.config.get_text_config().num_hidden_layers
     if len(maps.max) != layers:
-        raise EngramError(
-            f"{type(model).__name__}: {len(maps.max)} of its {layers} layers compute softmax attention; every layer must, so this model cannot be studied"
-        )
+        name = type(model).__name__
+        raise EngramError(f"{name}: {len(maps.max)} of its {layers} layers compute softmax attention; choose a model in which all do")
 
 
 def _check_values(model: PreTrainedModel, mean: torch.Tensor, above: torch.Tensor) -> None:

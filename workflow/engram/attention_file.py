@@ -113,7 +113,7 @@ class AttentionWriter:
         for pooling in POOLINGS:
             values = np.ascontiguousarray(maps[pooling], dtype=self.arrays[pooling][1])
             self._write(pooling, values, start * values[0].nbytes)
-            self.columns[f"{pooling}_crc32"][start : self.filled] = [zlib.crc32(row) for row in values]
+            self.columns[f"{pooling}_crc32"][start : self.filled] = [zlib.crc32(row.data) for row in values]
         for name in ("key", *COLUMNS):
             self.columns[name][start : self.filled] = columns[name]
 
@@ -128,7 +128,7 @@ class AttentionWriter:
 
     def _write(self, name: str, values: np.ndarray, start: int = 0) -> None:
         self.file.seek(self.offsets[name] + start)
-        self.file.write(values.reshape(-1).view(np.uint8))
+        self.file.write(values.reshape(-1).view(np.uint8).data)
 
 
 @contextmanager
@@ -254,5 +254,5 @@ def _lay_out(path: Path, arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]],
 def _header_checksum(attributes: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> int:
     checksum = zlib.crc32(json.dumps(attributes, sort_keys=True).encode())
     for name in sorted(columns):
-        checksum = zlib.crc32(np.ascontiguousarray(columns[name]), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(columns[name]).data, checksum)
     return checksum

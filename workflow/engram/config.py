@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,21 @@ from engram.errors import EngramError
 from engram.taxonomy import Taxonomy, categories_from_config
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
+MAX_DEPTH = 12
+RESERVED = frozenset({"tables", "figures", "logs", "benchmarks", "run.json", "report.html", "explorer.html"})
+"""What stands beside the models' folders under results/<study>/."""
+_NUMBERS: dict[str, type[int] | type[float]] = {"integer": int, "number": float}
+_LIMITS = {
+    "minimum": "is less than",
+    "maximum": "is more than",
+    "exclusiveMinimum": "is not more than",
+    "exclusiveMaximum": "is not less than",
+    "minLength": "is shorter than",
+    "maxLength": "is longer than",
+    "minItems": "has fewer items than",
+    "maxItems": "has more items than",
+}
+"""What a value does that breaks a rule of the schema; the rule's number follows."""
 
 
 def load_schema() -> dict[str, Any]:
@@ -27,10 +44,12 @@ def complete(config: Any) -> dict[str, Any]:
     Raises:
         EngramError: one line per mistake: the key, the value found, what is wanted.
     """
+    if mistake := _unusable(config, "config", 0):
+        raise EngramError(_one_line(mistake))
     schema = load_schema()
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path])
     if errors:
-        raise EngramError("\n".join(dict.fromkeys(map(_describe, errors))))
+        raise EngramError("\n".join(dict.fromkeys(_one_line(_describe(error)) for error in errors)))
     completed = _with_defaults(copy.deepcopy(config), schema, schema)
     _check_sense(completed)
     return completed
@@ -43,7 +62,8 @@ def taxonomies(config: dict[str, Any]) -> dict[str, Taxonomy]:
     for name in config["taxonomies"]:
         taxonomy = Taxonomy.parse(name, categories)
         if taxonomy.slug in parsed:
-            raise EngramError(f"taxonomies: `{name}` and `{parsed[taxonomy.slug].name}` are one taxonomy; keep one of them")
+            both = f"`{name}` and `{parsed[taxonomy.slug].name}`"
+            raise EngramError(f"taxonomies: {both} are one taxonomy or have one folder name, {taxonomy.slug}; keep one of them")
         parsed[taxonomy.slug] = taxonomy
     return parsed
 
@@ -57,27 +77,38 @@ def localized(config: dict[str, Any]) -> list[str]:
     slugs = [Taxonomy.parse(name, categories).slug for name in config["saliency"]["localize"]]
     if unknown := [n for n, slug in zip(config["saliency"]["localize"], slugs, strict=True) if slug not in parsed]:
         raise EngramError(f"saliency.localize: `{unknown[0]}` is not among the study's taxonomies; add it to `taxonomies`")
-    return slugs
+    return list(dict.fromkeys(slugs))
 
 
 def _check_sense(config: dict[str, Any]) -> None:
     """What a schema cannot say; raises EngramError with one line per mistake."""
     mistakes: list[str] = []
-    for check in (_check_samples, _check_window, _check_models, taxonomies, localized):
+    for check in (_check_names, _check_samples, _check_window, _check_base, taxonomies, localized, _check_flow):
         try:
             check(config)
         except EngramError as error:
-            mistakes.append(str(error))
+            mistakes.append(_one_line(str(error)))
     if mistakes:
         raise EngramError("\n".join(dict.fromkeys(mistakes)))
+
+
+def _check_names(config: dict[str, Any]) -> None:
+    if config["study"] == "nursery_base":
+        raise EngramError("study: results/nursery_base/ is where `snakemake nursery_base` writes; call the study otherwise")
+    names = [model["name"] for model in config["models"]]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise EngramError(f"models: the name {repeated[0]} stands twice; give every model its own")
+    if reserved := sorted(RESERVED & set(names)):
+        raise EngramError(
+            f"models: {reserved[0]} stands beside the models' folders under results/{config['study']}/; call the model otherwise"
+        )
 
 
 def _check_samples(config: dict[str, Any]) -> None:
     samples = config["samples"]
     if samples["train"] + samples["validation"] >= 1:
-        raise EngramError(
-            f"samples: train {samples['train']:g} and validation {samples['validation']:g} leave nothing to test on; make them sum to less than 1"
-        )
+        both = f"train {samples['train']:g} and validation {samples['validation']:g}"
+        raise EngramError(f"samples: {both} leave nothing to test on; make them sum to less than 1")
     if samples["minimum"] > samples["per_class"]:
         raise EngramError(f"samples.minimum: {samples['minimum']} is more than samples.per_class, {samples['per_class']}; lower it")
 
@@ -89,16 +120,25 @@ def _check_window(config: dict[str, Any]) -> None:
             raise EngramError(f"cnn.kernels: {kernel} is too large for windows of prefix + suffix = {tokens} tokens; take a smaller kernel")
 
 
-def _check_models(config: dict[str, Any]) -> None:
-    names = [model["name"] for model in config["models"]]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise EngramError(f"models: the name {repeated[0]} stands twice; give every model its own")
-    if reserved := sorted({"tables", "figures"} & set(names)):
-        raise EngramError(f"models: {reserved[0]} is the name of a results folder; call the model otherwise")
+def _check_base(config: dict[str, Any]) -> None:
+    base, tokens = config["nursery_base"], config["prefix"] + config["suffix"]
+    if base["width"] % (2 * base["heads"]):
+        raise EngramError(f"nursery_base.width: {base['width']} is no even multiple of heads, {base['heads']}; rotary embeddings need one")
+    if base["row_tokens"] < tokens:
+        raise EngramError(
+            f"nursery_base.row_tokens: {base['row_tokens']} is less than prefix + suffix = {tokens}; a window must fit into a row"
+        )
+
+
+def _check_flow(config: dict[str, Any]) -> None:
+    if len(config["flow"]) == 1:
+        raise EngramError(f"flow: `{config['flow'][0]}` stands alone; name two taxonomies, the old and the new, or none")
+    for name in config["flow"]:
+        Taxonomy.parse(name, categories_from_config(config["categories"]))
 
 
 def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    """`value` with the schema's defaults filled in, recursively."""
+    """`value` with the schema's defaults filled in, recursively; `400.0` becomes an integer where the schema wants one."""
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {k: v for k, v in schema.items() if k != "$ref"}
     if isinstance(value, dict):
@@ -109,7 +149,33 @@ def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
                 value[key] = _with_defaults(value[key], subschema, root)
     elif isinstance(value, list) and "items" in schema:
         value = [_with_defaults(item, schema["items"], root) for item in value]
+    elif schema.get("type") in _NUMBERS:
+        value = _NUMBERS[schema["type"]](value)
     return value
+
+
+def _unusable(value: Any, where: str, depth: int) -> str | None:
+    """The first thing in `value` that YAML can hold but no config means and no schema catches: what and where it is."""
+    match value:
+        case dict() | list() if depth == MAX_DEPTH:
+            return f"{where}: nested deeper than {MAX_DEPTH} levels; no key of the config is"
+        case dict():
+            parts = [(part, where) for part in value] + [(v, str(k) if depth == 0 else f"{where}.{k}") for k, v in value.items()]
+        case list():
+            parts = [(item, f"{where}.{i}") for i, item in enumerate(value)]
+        case float() if not math.isfinite(value):
+            return f"{where}: {value} is not a finite number"
+        case int() | float() if abs(value) >= 2**63:
+            return f"{where}: a number beyond 2^63 is too large"
+        case str() if control := re.search(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", value):
+            return f"{where}: the text {value!r:.80} holds the control character {control[0]!r}; remove it"
+        case _:
+            return None
+    return next((mistake for part, place in parts if (mistake := _unusable(part, place, depth + 1))), None)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _describe(error: ValidationError) -> str:
@@ -131,5 +197,7 @@ def _describe(error: ValidationError) -> str:
             return f"{where}: {found} is not of type {error.validator_value}"
         case "enum":
             return f"{where}: {found} is not one of {', '.join(map(str, error.validator_value))}"
-        case _:
-            return f"{where}: {found} breaks {error.validator} {error.validator_value}"
+        case "uniqueItems":
+            return f"{where}: an item stands twice in {found}"
+        case rule:
+            return f"{where}: {found} {_LIMITS.get(rule, f'breaks {rule}')} {error.validator_value}"

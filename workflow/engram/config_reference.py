@@ -48,7 +48,8 @@ def _kind(entry: dict[str, Any]) -> str:
         items = entry["items"]
         return "list of " + (" or ".join(f"`{v}`" for v in items["enum"]) if "enum" in items else items.get("type", "mappings"))
     kind = entry.get("type", "")
-    bounds = [f"{sign} {entry[name]:g}" for name, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<")) if name in entry]
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {entry[name]:g}" for name, sign in signs.items() if name in entry]
     return " ".join([kind, ", ".join(bounds)]).strip()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import itertools
 import json
 from functools import cache
 from pathlib import Path
@@ -67,11 +68,22 @@ def _imports(file: Path) -> frozenset[Path]:
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(node, file)
+            names.add(origin)
+            names.update(f"{origin}.{alias.name}" for alias in node.names)
     own = {name for name in names if name.split(".")[0] == "engram"} - NEUTRAL
-    return frozenset(path for name in own if (path := _module_file(name)))
+    # Importing a module runs its packages' __init__ first.
+    packages = {parent for name in own for parent in itertools.accumulate(name.split("."), "{}.{}".format)}
+    return frozenset(path for name in (own | packages) - NEUTRAL if (path := _module_file(name)))
+
+
+def _origin(node: ast.ImportFrom, file: Path) -> str:
+    """The absolute name of what stands after `from`, which may begin with dots."""
+    if not node.level:
+        return node.module or ""
+    package = ("engram", *file.relative_to(PACKAGE).parts[: -node.level])
+    return ".".join([*package, *([node.module] if node.module else [])])
 
 
 def _module_file(name: str) -> Path | None:

@@ -7,7 +7,9 @@ columns and can do nothing else.
 from __future__ import annotations
 
 import ast
+import functools
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,20 +51,28 @@ def evaluate(expression: str, values: Mapping[str, Any]) -> np.ndarray:
         values: arrays (n,) or numbers by name.
 
     Returns:
-        bool array (n,).
+        bool array (n,), read-only. A division by zero gives infinity or NaN, as in numpy.
 
     Raises:
-        EngramError: unknown form, or a name that `values` lacks.
+        EngramError: unknown form, a name that `values` lacks, or values that cannot be computed with (text, huge numbers).
     """
     tree = _parse(expression)
     if unknown := sorted(names_of(expression) - set(values)):
         raise EngramError(f"predicate `{expression}`: no column {', '.join(unknown)}; there are {', '.join(sorted(values))}")
-    return np.asarray(_evaluate(tree.body, values), dtype=bool)
+    shape = np.broadcast_shapes(*(np.shape(value) for value in values.values()))
+    try:
+        with np.errstate(all="ignore"):
+            truth = np.asarray(_evaluate(tree.body, values), dtype=bool)
+    except (TypeError, ArithmeticError) as error:
+        raise EngramError(f"predicate `{expression}`: cannot be computed on these columns ({error})") from None
+    return np.broadcast_to(truth, shape)
 
 
 def _parse(expression: str) -> ast.Expression:
     try:
-        tree = ast.parse(expression, mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # `5and x` is read by Python, with a warning
+            tree = ast.parse(expression.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise EngramError(f"predicate `{expression}`: not an expression; write e.g. `sequence_duplicates > 5`") from None
     for node in ast.walk(tree.body):
@@ -93,17 +103,11 @@ def _evaluate(node: ast.expr, values: Mapping[str, Any]) -> Any:
             return -_evaluate(operand, values)
         case ast.BinOp(left=left, op=op, right=right):
             return _ARITHMETIC[type(op)](_evaluate(left, values), _evaluate(right, values))
-        case ast.BoolOp(op=op, values=parts):
-            combine = np.logical_and if isinstance(op, ast.And) else np.logical_or
-            truths = [np.asarray(_evaluate(part, values), dtype=bool) for part in parts]
-            result = truths[0]
-            for truth in truths[1:]:
-                result = combine(result, truth)
-            return result
-        case ast.Compare(left=left, ops=ops, comparators=comparators):
+        case ast.BoolOp(op=operator_, values=parts):
+            combine = np.logical_and if isinstance(operator_, ast.And) else np.logical_or
+            return functools.reduce(combine, [np.asarray(_evaluate(part, values), dtype=bool) for part in parts])
+        case ast.Compare(left=left, ops=signs, comparators=comparators):
             terms = [_evaluate(term, values) for term in (left, *comparators)]
-            result = np.asarray(True)
-            for op, a, b in zip(ops, terms, terms[1:], strict=True):
-                result = result & _COMPARISONS[type(op)](a, b)
-            return result
+            holds = [_COMPARISONS[type(sign)](a, b) for sign, a, b in zip(signs, terms[:-1], terms[1:], strict=True)]
+            return functools.reduce(np.logical_and, holds)
     raise AssertionError(node)

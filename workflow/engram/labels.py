@@ -30,7 +30,7 @@ def label(candidates: pd.DataFrame, prefix: int) -> tuple[pd.DataFrame, dict[str
         metadata: how `is_code` was found.
 
     Raises:
-        EngramError: no candidates, repeated sequence_id, or a score that is missing.
+        EngramError: no candidates, repeated sequence_id, a score that is missing, or windows of different lengths.
     """
     if candidates.empty:
         raise EngramError("candidates: the table is empty; the source gave no windows")
@@ -40,6 +40,8 @@ def label(candidates: pd.DataFrame, prefix: int) -> tuple[pd.DataFrame, dict[str
     if candidates["memorization_score"].isna().any():
         first = candidates.loc[candidates["memorization_score"].isna(), "sequence_id"].iloc[0]
         raise EngramError(f"candidates: memorization_score of sequence_id {first} is missing")
+    if len(lengths := candidates["tokens"].map(len).unique()) > 1:
+        raise EngramError(f"candidates: windows of {min(lengths)} to {max(lengths)} tokens; all must have prefix + suffix tokens")
     tokens = np.stack(candidates["tokens"].tolist())  # (n, T)
     text = candidates["text"].tolist()
     rouge_l, rouge_3 = prefix_suffix_rouge(tokens, prefix)

@@ -48,11 +48,12 @@ def load_model(
         raise EngramError(f"dtype {dtype!r} of model {path_or_repo}: choose {', '.join(DTYPES)}")
     _check_folder(path_or_repo)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             path_or_repo, revision=revision or "main", dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise EngramError(f"model {path_or_repo}: cannot be loaded ({_one_line(error)})") from error
+    model, report = loaded
     if missing := sorted(report["missing_keys"]):
         raise EngramError(f"model {path_or_repo}: the checkpoint lacks {len(missing)} of the model's tensors, the first is {missing[0]}")
     return model.to(device or default_device()).eval()
@@ -146,11 +147,11 @@ def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Ten
         matches bool (b, S) and log-probabilities float32 (b, S).
     """
     flat, wanted = logits.flatten(0, 1), targets.flatten()  # (b·S, V), (b·S,)
-    matches = flat.argmax(-1) == wanted
-    # In slices: a float32 copy of all logits can be larger than the model.
-    normalizer = torch.cat([part.float().logsumexp(-1) for part in flat.split(512)])
-    log_probabilities = flat.gather(1, wanted[:, None])[:, 0].float() - normalizer
-    return matches.view_as(targets), log_probabilities.view_as(targets)
+    # In slices: a float32 copy of all logits can be larger than the model, and on a processor a slice should fit its cache.
+    slices = flat.split(8 if flat.device.type == "cpu" else 512)
+    likeliest, normalizer = zip(*((part.max(-1).indices, part.float().logsumexp(-1)) for part in slices), strict=True)
+    log_probabilities = flat.gather(1, wanted[:, None])[:, 0].float() - torch.cat(normalizer)
+    return (torch.cat(likeliest) == wanted).view_as(targets), log_probabilities.view_as(targets)
 
 
 def in_batches(run: Callable[[slice], Result], rows: int, batch_rows: int, label: str) -> Iterator[tuple[slice, Result]]:

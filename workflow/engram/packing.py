@@ -44,8 +44,8 @@ def pack(maps: Array) -> Array:
     Raises:
         ValueError: the last two axes differ.
     """
-    window, keys = maps.shape[-2:]
-    if window != keys:
+    window: int = maps.shape[-1]
+    if maps.shape[-2:] != (window, window):
         raise ValueError(f"attention maps are square, (…, T, T); these are {tuple(maps.shape)}")
     flat = maps.reshape(*maps.shape[:-2], window * window)  # (…, T²)
     if isinstance(flat, torch.Tensor):
@@ -60,7 +60,7 @@ def unpack(packed: Array, fill: float = 0) -> Array:
     Raises:
         ValueError: the last axis is not T(T+1)/2 for any T.
     """
-    window = window_length(packed.shape[-1])
+    window: int = window_length(packed.shape[-1])
     shape = (*packed.shape[:-1], window, window)
     if isinstance(packed, torch.Tensor):
         tensor = packed.new_full(shape, fill)

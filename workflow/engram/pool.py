@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from engram.errors import EngramError
 from engram.taxonomy import NON_MEMO
 
 
 def non_memorized(samples: pd.DataFrame) -> np.ndarray:
     """sequence_id of every sample that stands in a class of sequences that are not memorized."""
-    return np.unique(samples.loc[samples["class"].str.split("-or-").map(lambda terms: NON_MEMO in terms), "sequence_id"])
+    with_non_memo = [name for name in samples["class"].unique() if NON_MEMO in name.split("-or-")]
+    return np.unique(samples.loc[samples["class"].isin(with_non_memo), "sequence_id"])
 
 
 def pool(samples: pd.DataFrame, candidates: pd.DataFrame, continuations: pd.DataFrame) -> pd.DataFrame:
@@ -24,11 +26,19 @@ def pool(samples: pd.DataFrame, candidates: pd.DataFrame, continuations: pd.Data
 
     Returns:
         sequence_id int64, tokens list<int32>[T], continued bool; sorted by sequence_id.
+
+    Raises:
+        EngramError: a sample is no candidate, or a Non-Memo sample has no continuation: the files belong to different runs.
     """
-    chosen = candidates.loc[candidates["sequence_id"].isin(samples["sequence_id"].unique()), ["sequence_id", "tokens"]]
-    kept = chosen[~chosen["sequence_id"].isin(continuations["sequence_id"])].assign(continued=False)
-    written = continuations[["sequence_id", "tokens"]].assign(continued=True)
-    return pd.concat([kept, written]).sort_values("sequence_id", ignore_index=True)
+    sampled, non_memo = samples["sequence_id"].unique(), non_memorized(samples)
+    for wanted, found, name in ((sampled, candidates, "candidates"), (non_memo, continuations, "continuations")):
+        if len(missing := np.setdiff1d(wanted, found["sequence_id"])):
+            raise EngramError(
+                f"{name}: {len(missing):,} samples are missing, sequence_id {missing[0]} first; delete the file to have it made anew"
+            )
+    kept = candidates[candidates["sequence_id"].isin(np.setdiff1d(sampled, non_memo))].assign(continued=False)
+    written = continuations[continuations["sequence_id"].isin(non_memo)].assign(continued=True)
+    return pd.concat([kept, written])[["sequence_id", "tokens", "continued"]].sort_values("sequence_id", ignore_index=True)
 
 
 def agreement(verification: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:

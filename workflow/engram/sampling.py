@@ -64,7 +64,8 @@ def draw_samples(labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSetti
         taxonomy (slug), sequence_id, class, split, priority; sorted by class (in the taxonomy's order) and priority.
 
     Raises:
-        EngramError: a class has fewer than `settings.minimum` candidates; lists every class with its count.
+        EngramError: a class has fewer than `settings.minimum` candidates (lists every class with its count), or no sample in
+            one of the splits.
     """
     classes = taxonomy.assign(labels)
     counts = class_counts(classes, taxonomy)
@@ -72,7 +73,7 @@ def draw_samples(labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSetti
     if size < settings.minimum:
         found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         raise EngramError(
-            f"taxonomy `{taxonomy.name}`: a class has fewer than the {settings.minimum:,} candidates that `samples.minimum` asks for ({found}); "
+            f"taxonomy `{taxonomy.name}`: a class has fewer candidates than `samples.minimum`, {settings.minimum:,} ({found}); "
             "lower `samples.minimum`, take more candidates, or drop the taxonomy"
         )
     priority = uniform(labels["sequence_id"].to_numpy(), seed, "priority")
@@ -85,8 +86,16 @@ def draw_samples(labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSetti
             "priority": priority,
         }
     )
-    drawn = [frame[frame["class"] == name].nsmallest(size, "priority") for name in taxonomy.class_names]
-    return pd.concat(drawn, ignore_index=True)
+    drawn = pd.concat([frame[frame["class"] == name].nsmallest(size, "priority") for name in taxonomy.class_names], ignore_index=True)
+    shares = (settings.train, settings.validation, 1 - settings.train - settings.validation)
+    used = [split for split, share in zip(SPLITS, shares, strict=True) if share > 1e-9]
+    groups = drawn.groupby("class")["split"].agg(set)
+    if empty := [f"{name} has none in {split}" for name in taxonomy.class_names for split in used if split not in groups[name]]:
+        raise EngramError(
+            f"taxonomy `{taxonomy.name}`: too few samples with different text for three splits ({empty[0]}, of {size:,}); "
+            "raise `samples.per_class`, take more candidates, or drop the taxonomy"
+        )
+    return drawn
 
 
 def class_counts(classes: pd.Series, taxonomy: Taxonomy) -> dict[str, int]:

@@ -27,19 +27,7 @@ from engram.attention import BATCH_TOKENS, Extraction, extract
 from engram.attention_file import COLUMNS, KEY_BYTES, POOLINGS, AttentionFile, DamagedRows, Header, new_attention_file
 from engram.errors import EngramError
 from engram.models import check_tokens
-from engram.parts import (
-    COLUMNS,
-    KEY_BYTES,
-    POOLINGS,
-    AttentionFile,
-    DamagedRows,
-    Header,
-    Parts,
-    Place,
-    new_attention_file,
-    read_places,
-    row_keys,
-)
+from engram.parts import Parts, Place, read_places, row_keys
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +115,8 @@ def build_shard(source: ModelSource, sequences: pd.DataFrame, parts_root: Path, 
             log.info("%s: %d of %d sequences are new to the model", output, len(missing), len(sequences))
             _extract_parts(model, source, tokens[missing], [keys[row] for row in missing], parts.folder, settings)
             forwards += len(missing)
+            if forwards > 2 * len(keys):
+                raise EngramError(f"{parts.folder}: rows are damaged as soon as they are written; check the disk")
             continue
         try:
             kept = _assemble(sequences["sequence_id"].to_numpy(), keys, places, parts.folder, source, settings, tokens.shape[1])
@@ -241,9 +231,8 @@ class AttentionStore:
         if shard not in self._files:
             file = AttentionFile(self.shards[shard])
             if file.header.fingerprint != self._fingerprint:
-                raise EngramError(
-                    f"{file.path}: it is of model {file.header.model} ({file.header.fingerprint}), {self.index} of {self._fingerprint}; run again to index it anew"
-                )
+                other = f"{file.header.model} ({file.header.fingerprint})"
+                raise EngramError(f"{file.path}: it is of model {other}, {self.index} of {self._fingerprint}; run again to index it anew")
             self._files[shard] = file
         return self._files[shard]
 
@@ -260,7 +249,7 @@ def _token_matrix(sequences: pd.DataFrame, prefix: int, output: Path) -> np.ndar
         raise EngramError(f"sequences of {output}: sequence_id {sequence} has {length} tokens, the others {lengths.iloc[0]}")
     if not 0 < prefix < lengths.iloc[0]:
         raise EngramError(f"sequences of {output}: a prefix of {prefix} tokens leaves no suffix in windows of {lengths.iloc[0]}")
-    return np.stack(sequences["tokens"].to_numpy()).astype(np.int64)
+    return np.stack(sequences["tokens"].tolist()).astype(np.int64)
 
 
 def _extract_parts(

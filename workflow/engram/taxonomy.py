@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,8 @@ class Category:
             raise EngramError(f"category `{self.name}`: a name is capitalised words joined by `-`, and not {OTHERS}")
         if self.defaults and len(self.defaults) != len(self.parameters):
             raise EngramError(f"category {self.name}: {len(self.parameters)} parameters but {len(self.defaults)} defaults")
+        if len(set(self.parameters)) != len(self.parameters):
+            raise EngramError(f"category {self.name}: a parameter stands twice in {', '.join(self.parameters)}")
         if unused := sorted(set(self.parameters) - names_of(self.where)):
             raise EngramError(f"category {self.name}: parameter {', '.join(unused)} does not occur in `{self.where}`")
 
@@ -73,14 +76,15 @@ class Term:
 
     @property
     def slug(self) -> str:
-        numbers = [{"*": "any"}.get(text := _format_number(a), text.replace(".", "")) for a in self.arguments]
+        numbers = [_slug_number(_format_number(argument)) for argument in self.arguments]
         return "-".join([self.category.name.lower(), *(numbers if self.name != self.category.name else [])])
 
     def holds(self, labels: pd.DataFrame) -> np.ndarray:
         """(n,) bool: the category's predicate and, for all but Non-Memo, that the sample is memorized."""
-        values = {name: labels[name].to_numpy() for name in labels.columns}
+        columns = {"memorization_score"} | names_of(self.category.where) - set(self.category.parameters)
+        values = {name: labels[name].to_numpy() for name in columns}
         truth = evaluate(self.category.where, values | dict(zip(self.category.parameters, self.arguments, strict=True)))
-        return truth if self.category.name == NON_MEMO else truth & (labels["memorization_score"].to_numpy() == 1)
+        return truth if self.category.name == NON_MEMO else truth & (values["memorization_score"] == 1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Taxonomy:
             EngramError: names the taxonomy, the part that is wrong, and what would be right.
         """
         known = {category.name: category for category in categories}
-        classes = []
+        classes: list[tuple[Term, ...]] = []
         parts = [part.strip() for part in name.split(",")]
         for position, part in enumerate(parts):
             if part == OTHERS:
@@ -183,14 +187,24 @@ def _parse_term(text: str, taxonomy: str, known: dict[str, Category]) -> Term:
 def _parse_number(text: str, term: str, taxonomy: str) -> float:
     if text == "*":
         return float("inf")
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?k?", text):
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?k?", text):
         raise EngramError(f"taxonomy `{taxonomy}`: `{text}` in {term} is not a number; write 5, 0.5, 1k or *")
-    return float(text.removesuffix("k")) * (1000 if text.endswith("k") else 1)
+    # In decimal: 1.001 * 1000 is less than 1001 in binary.
+    value = float(Decimal(text.removesuffix("k")) * (1000 if text.endswith("k") else 1))
+    if value >= 1e9:
+        raise EngramError(f"taxonomy `{taxonomy}`: {text} in {term} is too large; write * for what is never reached")
+    return value
 
 
 def _format_number(value: float) -> str:
+    """The shortest text that `_parse_number` reads as this very number."""
     if value == float("inf"):
         return "*"
     if value >= 1000 and value % 1000 == 0:
         return f"{value / 1000:.0f}k"
-    return f"{value:g}"
+    return np.format_float_positional(value, trim="-")
+
+
+def _slug_number(text: str) -> str:
+    """A number without dots and stars, another one for every number: 05 is 0.5, 1p5 is 1.5, 15 is 15."""
+    return "any" if text == "*" else text.replace("0.", "0", 1) if text.startswith("0.") else text.replace(".", "p")

@@ -34,7 +34,7 @@ def truth_table(labels: pd.DataFrame, model: str) -> pd.DataFrame:
     """
     rule = Taxonomy.parse(RULE).assign(labels).replace("Others", "Recall")
     frame = pd.DataFrame({"rule": rule, "truth": truth(labels)})
-    frame["kind"] = labels["kind"] if "kind" in labels else "natural"
+    frame["kind"] = labels.get("kind", "natural")
     frame["drilled"] = (labels["exposures"] > 0) if "exposures" in labels else True
     both = pd.concat([frame, frame.assign(kind="all")])
     counts = both.groupby(["rule", "kind", "drilled", "truth"]).size().unstack("truth", fill_value=0)

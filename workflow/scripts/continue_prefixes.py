@@ -8,7 +8,7 @@ import pandas as pd
 from engram.artifacts import read_metadata, read_parquet, write_parquet
 from engram.generation import greedy_continuations
 from engram.job import job
-from engram.models import default_device, load_model
+from engram.models import default_device, load_model, load_tokenizer
 from engram.pool import non_memorized
 
 with job(snakemake):
@@ -18,8 +18,10 @@ with job(snakemake):
     rows = candidates[candidates["sequence_id"].isin(non_memorized(samples))]
     tokens = np.stack(rows["tokens"].tolist()).astype(np.int64)  # (n, T)
     prefixes = tokens[:, : params.prefix]
-    model = load_model(Path(snakemake.input.model).parent, dtype=params.dtype, device=default_device())
+    folder = Path(snakemake.input.model).parent
+    model = load_model(folder, dtype=params.dtype, device=default_device())
     suffixes = greedy_continuations(model, prefixes, tokens.shape[1] - params.prefix, batch_tokens=params.batch_tokens)
     continued = np.concatenate([prefixes, suffixes], axis=1).astype(np.int32)
-    result = pd.DataFrame({"sequence_id": rows["sequence_id"].to_numpy(), "tokens": list(continued)})
+    text = load_tokenizer(folder).batch_decode(continued.tolist())
+    result = pd.DataFrame({"sequence_id": rows["sequence_id"].to_numpy(), "tokens": list(continued), "text": text})
     write_parquet(result, snakemake.output.continuations, read_metadata(snakemake.input.candidates))

@@ -1,10 +1,10 @@
 """Draws the sample lists of all taxonomies of a model and protocol."""
 
 import pandas as pd
-from engram.protocols import PROTOCOLS
 
 from engram.artifacts import read_metadata, read_parquet, write_csv, write_parquet
 from engram.job import job
+from engram.protocols import PROTOCOLS
 from engram.sampling import count_samples, draw_samples
 from engram.taxonomy import Taxonomy, categories_from_config
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-from engram.duplicates import suffix_occurrences
 
 from engram.artifacts import read_parquet, whole, write_parquet
+from engram.duplicates import suffix_occurrences
 from engram.job import job
 from engram.models import default_device, load_model, load_tokenizer
 from engram.nursery.drilling import DrillingSettings, Exposure, choose_candidates, drilling_rows, schedule_exposures

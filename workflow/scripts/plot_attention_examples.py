@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from engram.artifacts import read_parquet
 from engram.figures.attention import attention_examples
 from engram.figures.style import FigureStyle, save
@@ -15,9 +17,9 @@ with job(snakemake):
     samples = read_parquet(snakemake.input.samples)
     mine = samples[(samples["taxonomy"] == taxonomy.slug) & (samples["split"] == "test")]
     first = mine.sort_values("priority").drop_duplicates("class").set_index("class").loc[taxonomy.class_names, "sequence_id"]
-    candidates = read_parquet(snakemake.input.candidates, ["sequence_id", "text"]).set_index("sequence_id")
+    # What the model continued itself stands first: it is the text whose attention is shown.
+    sources = [read_parquet(path, ["sequence_id", "text"]) for path in (snakemake.input.continuations, snakemake.input.candidates)]
+    texts = pd.concat(sources).drop_duplicates("sequence_id").set_index("sequence_id")["text"]
     attention = AttentionStore(snakemake.input.index, snakemake.input.shards).read(first.to_numpy(), "mean")
-    figure = attention_examples(
-        attention, taxonomy.class_names, candidates.loc[first, "text"].tolist(), snakemake.params.prefix, style=style
-    )
+    figure = attention_examples(attention, taxonomy.class_names, texts.loc[first].tolist(), snakemake.params.prefix, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

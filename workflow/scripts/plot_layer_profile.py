@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from engram.saliency import read_saliency
-
 from engram.figures.profile import layer_profile
 from engram.figures.style import FigureStyle, save
 from engram.job import job
+from engram.saliency import read_saliency
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)

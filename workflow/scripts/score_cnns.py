@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pandas as pd
-from engram.bootstrap import score_table
 from tqdm import tqdm
 
 from engram.artifacts import read_metadata, read_parquet, write_csv
+from engram.bootstrap import score_table
 from engram.job import job
 
 with job(snakemake):

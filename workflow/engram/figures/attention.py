@@ -20,7 +20,8 @@ _FLOOR = 2e-3
 """Least attention that has a colour of its own: an eighth of what each of 64 tokens gets from an indifferent head."""
 _LINES = 9
 """Most lines of text under a column."""
-_MARKS = {"\n": "↵", "\t": "⇥", "\r": "␍"}
+_FONT = "DejaVu Sans Mono"
+_MARKS = {"\n": "↵", "\t": "⇥"}
 
 
 @styled
@@ -43,11 +44,11 @@ def attention_examples(attention: np.ndarray, classes: Sequence[str], texts: Seq
         raise EngramError(f"figure attention_examples: {len(texts)} texts for {len(classes)} classes")
     layers = spread_layers(attention.shape[1])
     maps = unpack(attention[:, layers].clip(_FLOOR, 1), fill=np.nan)  # (K, chosen, T, T)
-    side = max(1.55, text_width([wrap_class(name) for name in classes], 1.1 * style.font_size) / 1.12)
+    side = max(1.6, text_width([wrap_class(name) for name in classes], style.font_size, "bold") / 1.1)
     mosaic = Mosaic(len(layers), len(classes), 1, tokens, side, label=0.8)
     size = style.small - 0.5
     # DejaVu Sans Mono is 0.602 of its size wide; lines stand 1.2 apart.
-    lines = [shorten(text, int(1.06 * side / (0.602 * size / 72))) for text in texts]
+    lines = [shorten(text, int(1.02 * side / (0.602 * size / 72))) for text in texts]
     room = 1.2 * size / 72 * max(map(len, lines))  # inches
     figure, axes, drawn = mosaic.draw(maps.swapaxes(0, 1), prefix, LogNorm(_FLOOR, 1), style, above=0.6, below=room + 1.0)
     mosaic.head(axes, classes, class_colors(classes, style), [""] * len(classes), style)
@@ -57,7 +58,7 @@ def attention_examples(attention: np.ndarray, classes: Sequence[str], texts: Seq
     for column, text in enumerate(lines):
         x, y = mosaic.origin(len(layers) - 1, column)
         axes.annotate(
-            "\n".join(text), (x, y + tokens), (0, -15), textcoords="offset points", va="top", family="DejaVu Sans Mono", fontsize=size,
+            "\n".join(text), (x, y + tokens), (0, -15), textcoords="offset points", va="top", family=_FONT, fontsize=size,
             annotation_clip=False, parse_math=False, linespacing=1.2,
         )  # fmt: skip
     color_bar(figure, axes, drawn, mosaic, "attention, mean over heads (log scale)", (0.002, 0.01, 0.05, 0.2, 1))
@@ -71,11 +72,8 @@ def spread_layers(layers: int) -> list[int]:
 
 def shorten(text: str, width: int) -> list[str]:
     """A text in lines of `width` characters that can be drawn: line breaks and tabs as marks, what the font lacks as escapes."""
-    font = get_font(findfont(FontProperties(family="DejaVu Sans Mono")))
-    shown = "".join(
-        mark if (mark := _MARKS.get(character)) else character if character.isprintable() and font.get_char_index(ord(character)) else
-        character.encode("unicode_escape").decode() for character in text
-    )  # fmt: skip
+    font = get_font(findfont(FontProperties(family=_FONT)))
+    shown = "".join(_MARKS.get(c) or (c if c.isprintable() and font.get_char_index(ord(c)) else ascii(c)[1:-1]) for c in text)
     if len(shown) > width * _LINES:
         shown = shown[: width * _LINES - 1] + "…"
     return [shown[start : start + width] for start in range(0, len(shown), width)]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from engram.errors import EngramError
-from engram.figures.style import FAINT, INK, SOFT, FigureStyle, styled, text_width, wrap_class
+from engram.figures.style import FAINT, INK, FigureStyle, styled, text_width, title_with_note, wrap_class
 
 _TOP = 125.0
 """Percent at which the colours end: the darkest fifth is left out, so that text can stand on it."""
@@ -31,9 +31,9 @@ def confusion_matrices(panels: Mapping[str, Mapping[str, np.ndarray]], classes: 
     _check(panels, classes)
     names = [wrap_class(name) for name in classes]
     runs = list(next(iter(panels.values())))
-    titles = text_width([*panels, *runs], 1.1 * style.font_size)
+    titles = text_width([*panels, *runs], style.font_size, "bold")
     # Inches: a column is wide enough for its class's name, a matrix for its title.
-    cell = max(0.72, text_width(names, style.font_size - 1) + 0.08, titles / len(classes))
+    cell = max(0.72, text_width(names, style.font_size - 1) + 0.12, titles / len(classes))
     side = len(classes) * cell
     # Room for class names at the left and below, and for titles.
     size = (len(runs) * (side + 0.25) + cell + 0.7, len(panels) * (0.8 * side + 0.6) + 0.6)
@@ -42,9 +42,7 @@ def confusion_matrices(panels: Mapping[str, Mapping[str, np.ndarray]], classes: 
     for row, (model, matrices) in zip(grid, panels.items(), strict=True):
         for axes, run in zip(row, runs, strict=True):
             _draw_matrix(axes, matrices[run], style)
-            axes.set_title(f"{model}\n{run}\n", fontweight="bold", linespacing=1.25)
-            note = f"{int(matrices[run].sum()):,} predictions"
-            axes.text(0.5, 1.02, note, transform=axes.transAxes, ha="center", va="bottom", color=SOFT, fontsize=style.small)
+            title_with_note(axes, f"{model}\n{run}", f"{int(matrices[run].sum()):,} predictions", style)
         row[0].set_yticks(range(len(classes)), names)
         row[0].set_ylabel("true class")
     for axes in grid[-1]:

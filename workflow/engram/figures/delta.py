@@ -35,7 +35,7 @@ def delta_maps(delta: np.ndarray, classes: Sequence[str], samples: Sequence[int]
     tokens = check_maps(delta.shape, classes, prefix, "delta_maps")
     greatest = delta.max(axis=(0, 2))  # (L,)
     maps = unpack(delta / np.where(greatest > 0, greatest, 1)[None, :, None], fill=np.nan)  # (K, L, T, T)
-    side = max(1.0, text_width([wrap_class(name) for name in classes], 1.1 * style.font_size) / 1.12)
+    side = max(1.2, text_width([wrap_class(name) for name in classes], style.font_size, "bold") / 1.1)
     layers = delta.shape[1]
     mosaic = Mosaic(layers, len(classes), best_blocks(layers, len(classes)), tokens, side, label=0.85)
     figure, axes, drawn = mosaic.draw(maps.swapaxes(0, 1), prefix, PowerNorm(0.5, 0, 1), style, above=0.6, below=0.75)

@@ -41,11 +41,11 @@ def taxonomy_flow(
     counts = pd.crosstab(samples["old"], samples["new"])
     counts = counts.reindex(index=[c for c in old_classes if c in counts.index], columns=[c for c in new_classes if c in counts.columns])
     shares = counts.to_numpy() / len(samples)  # (old, new)
-    left = text_width([wrap_class(name) for name in [*counts.index, "100.0 % (10,000)"]], style.font_size)
-    right = text_width([wrap_class(name) for name in [*counts.columns, "100.0 % (10,000)"]], style.font_size)
+    note = text_width([f"100.0 % ({len(samples):,})"], style.small)
+    left, right = (max(note, text_width(map(wrap_class, names), style.font_size, "bold")) + 0.2 for names in (counts.index, counts.columns))
     rows = max(counts.shape)
     # Inches: the titles stand side by side over the whole width.
-    middle = max(3.4, sum(text_width([title], 1.1 * style.font_size) for title in titles) + 0.2 - left - right)
+    middle = max(3.4, sum(text_width([title], style.font_size, "bold") for title in titles) + 0.3 - left - right)
     width, height = left + middle + right, 1.6 + 0.55 * rows
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((left / width, 0.2 / height, middle / width, 1 - 0.55 / height))

@@ -45,7 +45,7 @@ def headline(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     rows = {name: position for position, name in enumerate(ranking)}
     groups = list(scores[["model", "protocol"]].drop_duplicates().itertuples(index=False, name=None))
     several = scores["protocol"].nunique() > 1
-    labels = text_width(list(ranking), style.font_size - 1)
+    labels = text_width(ranking, style.font_size - 1)
     height = max(0.9, 0.19 * len(rows))  # inches
     figure = Figure(figsize=(labels + 2.5 * len(METRICS) * len(groups), height + 1.1), layout="constrained")
     panels = figure.subplots(1, len(METRICS) * len(groups), squeeze=False, sharey=True)[0]

@@ -26,13 +26,15 @@ def layer_shares(profile: np.ndarray) -> np.ndarray:
 def layer_profile(profile: np.ndarray, classes: Sequence[str], samples: Sequence[int], *, style: FigureStyle) -> Figure:
     """Share of Δ per layer for every class: the mean over CNNs as a line, their least and greatest value as a band.
 
+    A CNN whose Δ of a class is zero everywhere has no shares and is left out; the legend counts the others.
+
     Args:
         profile: sum of Δ per CNN, class and layer, (C, K, L).
         classes: the K class names.
         samples: number of samples behind Δ per class, (K,).
 
     Raises:
-        EngramError: the shapes do not fit, or every CNN's Δ is zero for a class.
+        EngramError: the shapes do not fit.
     """
     if profile.ndim != 3 or profile.shape[1] != len(classes) or len(samples) != len(classes) or not profile.size:
         raise EngramError(f"figure layer_profile: profile of shape {profile.shape} and {len(samples)} counts for {len(classes)} classes")
@@ -44,10 +46,12 @@ def layer_profile(profile: np.ndarray, classes: Sequence[str], samples: Sequence
     marks = "o" if len(layers) <= 16 else ""
     for index, (name, color, n) in enumerate(zip(classes, class_colors(classes, style), samples, strict=True)):
         live = shares[~np.isnan(shares[:, index, 0]), index]  # (live CNNs, L)
+        label = f"{name}  (n = {n:,}, {len(live)} of {len(profile)} CNNs)"
         if not len(live):
-            raise EngramError(f"figure layer_profile: Δ of class {name} is zero for all {len(profile)} CNNs; train them longer")
+            axes.plot([], [], color=color, label=label)
+            continue
         axes.fill_between(layers, live.min(axis=0), live.max(axis=0), color=color, alpha=0.16, linewidth=0)
-        axes.plot(layers, live.mean(axis=0), marker=marks, markersize=3.5, color=color, label=f"{name}  (n = {n:,}, {len(live)} CNNs)")
+        axes.plot(layers, live.mean(axis=0), marker=marks, markersize=3.5, color=color, label=label)
     axes.axhline(100 / len(layers), color=SOFT, linewidth=0.7, linestyle=(0, (2, 2)))
     axes.annotate(
         "equal\nshares", (1, 100 / len(layers)), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, is_color_like, to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from engram.artifacts import whole
 from engram.errors import EngramError
@@ -32,7 +34,7 @@ ACCENT = "#882255"
 """The one series that competes with the main one; far from every class colour."""
 
 CLASS_COLORS: Mapping[str, str] = {
-    "Non-Memo": "#8c8c8c",
+    "Non-Memo": "#555555",
     "Guess": "#e69f00",
     "Recall": "#0072b2",
     "Recite": "#56b4e9",
@@ -41,12 +43,14 @@ CLASS_COLORS: Mapping[str, str] = {
     "Code": "#009e73",
     "Others": "#332288",
 }
-"""Colour of each category: the Okabe-Ito set, grey for what is not memorized and indigo for the rest."""
+"""Colour of each category: the Okabe-Ito set, dark grey for what is not memorized and indigo for the rest."""
 _SPARE = ("#117733", "#999933", "#44aa99", "#aa4499", "#661100", "#ddcc77", "#6699cc")
 """Colours for categories that a user adds."""
 
 # From white, so that zero is paper; lightness falls evenly and the darkest value still prints apart from black text.
 _ENGRAM_MAP = ("#ffffff", "#e3ecf4", "#b5d0e6", "#7eb0d5", "#4a87ba", "#355f98", "#2b3a73", "#1b1b45")
+_FAMILY = "DejaVu Sans"
+"""Comes with matplotlib, so that every machine has it."""
 _METADATA: Mapping[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
@@ -114,7 +118,7 @@ def use(style: FigureStyle) -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {
-                "font.family": "DejaVu Sans",
+                "font.family": _FAMILY,
                 "font.size": size,
                 "axes.titlesize": size,
                 "axes.labelsize": size,
@@ -202,9 +206,11 @@ def wrap_class(name: str) -> str:
     return name.replace("-or-", "-or-\n")
 
 
-def text_width(lines: Sequence[str], size: float) -> float:
-    """About how many inches the longest of some lines takes at a font size in points; a little too much rather than too little."""
-    return max((len(line) for text in lines for line in text.split("\n")), default=0) * 0.62 * size / 72
+def text_width(texts: Iterable[str], size: float, weight: str = "normal") -> float:
+    """How many inches the longest line of some texts takes at a font size in points."""
+    font = FontProperties(family=_FAMILY, size=size, weight=weight)
+    lines = (line for text in texts for line in text.split("\n"))
+    return max((text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0.0) / 72
 
 
 def require(frame: pd.DataFrame, columns: Sequence[str], figure: str) -> None:
@@ -225,3 +231,19 @@ def light_grid(axes: Axes, axis: str) -> None:
     """Faint lines to read values from, along one axis (`x` or `y`)."""
     axes.grid(visible=True, axis=axis)  # type: ignore[arg-type]
     axes.tick_params(axis=axis, length=0)  # type: ignore[arg-type]
+
+
+def title_with_note(axes: Axes, title: str, note: str, style: FigureStyle) -> None:
+    """A bold title above the axes and a small note (such as n) between the two."""
+    axes.set_title(title, fontweight="bold", linespacing=1.25, pad=6 + 1.3 * style.small)
+    axes.annotate(
+        note,
+        (0.5, 1),
+        (0, 4),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        color=SOFT,
+        fontsize=style.small,
+    )

@@ -10,19 +10,18 @@ from matplotlib.ticker import MaxNLocator
 
 from engram.errors import EngramError
 from engram.evaluation import RUNS
-from engram.figures.style import ACCENT, INK, SOFT, FigureStyle, light_grid, require, styled
-
-_SPLITS = (("train", SOFT, (0, (4, 1.5))), ("validation", INK, "solid"))
+from engram.figures.style import ACCENT, INK, SOFT, FigureStyle, light_grid, require, styled, title_with_note
 
 
 @styled
 def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
     """Loss (above) and accuracy (below) per epoch: a thin line per CNN, their mean bold, one column per kind of training.
 
-    A dot on a CNN's validation line marks the epoch whose predictions are reported.
+    Beside the training split stands the validation split, or the test split where nothing is chosen (the paper's
+    protocol). A dot on its line marks the epoch whose predictions are reported.
 
     Args:
-        history: input, labels, cnn, seed, epoch, split (train | validation), loss in nats per sample, accuracy as a
+        history: input, labels, cnn, seed, epoch, split (train, validation, test), loss in nats per sample, accuracy as a
             fraction, selected bool.
 
     Raises:
@@ -30,6 +29,8 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
     """
     require(history, ["input", "labels", "cnn", "seed", "epoch", "split", "loss", "accuracy", "selected"], "training_curves")
     history = history.assign(accuracy=100 * history["accuracy"])
+    held_out = "validation" if (history["split"] == "validation").any() else "test"
+    splits = (("train", SOFT, (0, (4, 1.5))), (held_out, INK, "solid"))
     runs = {
         title: rows for key, title in RUNS.items() if len(rows := history[(history["input"] == key[0]) & (history["labels"] == key[1])])
     }
@@ -40,21 +41,19 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
     for column, (title, rows) in enumerate(runs.items()):
         for axes, value in ((grid[0, column], "loss"), (grid[1, column], "accuracy")):
             light_grid(axes, "y")
-            for split, color, dashes in _SPLITS:
+            for split, color, dashes in splits:
                 part = rows[rows["split"] == split]
                 for _, line in part.groupby(["cnn", "seed"]):
                     line = line.sort_values("epoch")
                     axes.plot(line["epoch"], line[value], color=color, linewidth=0.5, alpha=0.45, linestyle=dashes)
-                    if split == "validation":
+                    if split == held_out:
                         chosen = line[line["selected"]]
                         axes.plot(chosen["epoch"], chosen[value], "o", color=ACCENT, markersize=3, markeredgewidth=0, zorder=3)
                 mean = part.groupby("epoch")[value].mean()
                 axes.plot(mean.index, mean, color=color, linewidth=1.8, linestyle=dashes, label=split)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         count = rows.groupby(["cnn", "seed"]).ngroups
-        grid[0, column].set_title(f"{title}\n", fontweight="bold")
-        note = f"{count} CNN{'s' if count > 1 else ''}"
-        grid[0, column].text(0.5, 1.03, note, transform=grid[0, column].transAxes, ha="center", color=SOFT, fontsize=style.small)
+        title_with_note(grid[0, column], title, f"{count} CNN{'s' if count > 1 else ''}", style)
         grid[1, column].set_xlabel("epoch")
     grid[0, 0].set_ylabel("loss (nats per sample)")
     grid[1, 0].set_ylabel("accuracy (%)")
@@ -97,6 +96,7 @@ def nursery_training(curves: Mapping[str, pd.DataFrame], *, style: FigureStyle) 
         axes.set_title(title, fontweight="bold")
         axes.set_xlabel("training tokens seen (millions)")
         axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.set_ylim(bottom=0)
     figure.axes[0].set_ylabel("loss (nats per token)")
     return figure

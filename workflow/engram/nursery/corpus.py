@@ -28,13 +28,13 @@ def standard_library(held_out: float) -> Iterator[Document]:
     root = Path(sysconfig.get_paths()["stdlib"])
     for file in sorted(root.rglob("*.py")):
         relative = file.relative_to(root)
-        if "site-packages" not in relative.parts and (text := _read(file)):
+        if not {"site-packages", "dist-packages"} & set(relative.parts) and (text := _read(file)):
             path = f"stdlib/{relative.as_posix()}"
             yield Document(path, text, path_fraction(path) < held_out)
 
 
 def installed_packages(max_bytes: int) -> Iterator[Document]:
-    """Sources of the installed packages in a fixed pseudo-random order, until `max_bytes` of text are reached."""
+    """Sources of the installed packages in a fixed pseudo-random order, as many as fit into `max_bytes` of UTF-8 text."""
     root = Path(sysconfig.get_paths()["purelib"])
     files = {f"packages/{file.relative_to(root).as_posix()}": file for file in root.rglob("*.py")}
     total = 0

@@ -55,7 +55,8 @@ def schedule_exposures(windows: pd.DataFrame, schedule: Sequence[Exposure], seed
         wanted = sum(getattr(step, kind) for step in schedule)
         if wanted > len(free):
             raise EngramError(
-                f"models: drilling.schedule asks for {wanted:,} {kind} windows, the base ships {len(free):,} that it does not extract; lower the counts"
+                f"models: drilling.schedule asks for {wanted:,} {kind} windows; the base ships {len(free):,} that it does not extract, "
+                "lower the counts"
             )
         start = 0
         for step in schedule:
@@ -96,7 +97,8 @@ def drilling_rows(
     replayed = round(len(drilled) * settings.replay_share / (1 - settings.replay_share))
     fresh = round(replayed * settings.replay_templates)
     names = list(FAMILIES)
-    writer = TemplateWriter(tokenizer, seed)
+    # A seed of its own: the study's may be the one that wrote the candidates' templates.
+    writer = TemplateWriter(tokenizer, int(generator.integers(2**63)))
     families = [names[i] for i in generator.integers(len(names), size=fresh)]
     text = replay[generator.integers(len(replay), size=replayed - fresh)]
     rows = np.concatenate([tokens[drilled], text, writer.windows(families, tokens.shape[1])])

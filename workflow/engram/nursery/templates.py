@@ -103,11 +103,13 @@ class TemplateWriter:
         Returns:
             tokens, (len(families), length) uint16.
         """
-        # Ten characters a token are more than any template of this vocabulary yields.
         texts = [self.text(family, 12 * length) for family in families]
         encodings = self.tokenizer.backend_tokenizer.encode_batch(texts)
         rows = np.empty((len(families), length), dtype=np.uint16)
-        for row, encoding in zip(rows, encodings, strict=True):
-            offset = self.random.randint(0, min(len(encoding.ids) - length, length // 2))
-            row[:] = encoding.ids[offset : offset + length]
+        for row, family, encoding in zip(rows, families, encodings, strict=True):
+            ids = encoding.ids
+            while len(ids) < length:  # long words that are single tokens: 12 characters a token were not enough
+                ids = self.tokenizer.backend_tokenizer.encode(self.text(family, 24 * length)).ids
+            offset = self.random.randint(0, min(len(ids) - length, length // 2))
+            row[:] = ids[offset : offset + length]
         return rows

@@ -29,5 +29,5 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 
 def template_words(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     """The vocabulary's purely alphabetic pieces of three letters and more, sorted: building blocks of template text."""
-    pieces = (tokenizer.decode([token]).strip() for token in range(len(tokenizer)))
+    pieces = (str(tokenizer.decode([token])).strip() for token in range(len(tokenizer)))
     return sorted({piece for piece in pieces if len(piece) >= 3 and piece.isascii() and piece.isalpha()})

@@ -10,13 +10,16 @@ import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
+
+from engram.errors import EngramError
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +68,19 @@ def train(model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSetting
     Returns:
         the loss curve: one dict per logged step with `step`, `tokens` (seen), `loss` (nats per token, the mean since
         the last entry), `learning_rate`.
+
+    Raises:
+        EngramError: the rows do not fill one batch, so that nothing would be trained.
     """
     precision = resolve_precision(settings.precision)
     device = next(model.parameters()).device
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=settings.weight_decay)
     steps = len(rows) // settings.batch_size
-    fingerprint = _fingerprint(rows, settings, precision)
-    first, curve = _restore(model, optimizer, state, fingerprint)
+    if not steps:
+        raise EngramError(f"{label}: {len(rows):,} training rows do not fill a batch of {settings.batch_size:,}; lower training.batch_size")
+    fingerprint = _fingerprint(model, rows, settings, precision)
+    first, curve, total, count = _restore(model, optimizer, state, fingerprint)
     model.train()
-    total, count = 0.0, 0
     with tqdm(total=steps, initial=first, desc=label, unit="step", mininterval=5) as progress:
         for step in range(first, steps):
             for group in optimizer.param_groups:
@@ -100,7 +107,8 @@ def train(model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSetting
                 progress.set_postfix(loss=f"{entry['loss']:.3f}")
                 total, count = 0.0, 0
             if (step + 1) % settings.checkpoint_steps == 0:
-                _save(model, optimizer, state, step + 1, curve, fingerprint)
+                progress_so_far = {"step": step + 1, "curve": curve, "total": total, "count": count}
+                _save(model, optimizer, state, progress_so_far, fingerprint)
     return curve
 
 
@@ -123,37 +131,51 @@ def write_curve(curve: list[dict], path: Path) -> None:
         writer.writerows(curve)
 
 
-def _fingerprint(rows: np.ndarray, settings: TrainingSettings, precision: str) -> str:
-    """Identifies a run: a state of other data or settings must not be resumed."""
-    sha = hashlib.sha256(f"{settings} {precision} {torch.__version__}".encode())
+def _fingerprint(model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSettings, precision: str) -> str:
+    """Identifies a run: a state of another initial model, data or settings must not be resumed."""
+    sha = hashlib.sha256(f"{settings} {precision} {torch.__version__} {rows.shape} {rows.dtype}".encode())
     sha.update(np.ascontiguousarray(rows).tobytes())
+    sha.update(model.config.to_json_string().encode())
+    for name, parameter in model.named_parameters():
+        sha.update(name.encode() + parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 
-def _save(model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state: Path, step: int, curve: list[dict], fingerprint: str) -> None:
-    """Writes parameters and moments beside the old state and then replaces it: one file, whole or not at all."""
+def _save(model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state: Path, progress: dict[str, Any], fingerprint: str) -> None:
+    """Writes parameters, moments and progress beside the old state and then replaces it: one file, whole or not at all."""
     state.mkdir(parents=True, exist_ok=True)
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters():
         moments = optimizer.state[parameter]
         tensors |= {f"{name}/value": parameter.detach(), f"{name}/mean": moments["exp_avg"], f"{name}/square": moments["exp_avg_sq"]}
-    metadata = {"step": str(step), "fingerprint": fingerprint, "curve": json.dumps(curve)}
+    metadata = {"fingerprint": fingerprint, "progress": json.dumps(progress)}
     temporary = state / "state.safetensors.partial"
     save_file(tensors, temporary, metadata)
     temporary.replace(state / "state.safetensors")
 
 
-def _restore(model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state: Path, fingerprint: str) -> tuple[int, list[dict]]:
-    """Loads the state where it belongs to this run; returns the step to go on with and the curve so far."""
+def _restore(
+    model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state: Path, fingerprint: str
+) -> tuple[int, list[dict], float, int]:
+    """Loads the state where it belongs to this run.
+
+    Returns:
+        the step to go on with, the curve so far, and the sum and number of the losses since its last entry.
+    """
     path = state / "state.safetensors"
     if not path.exists():
-        return 0, []
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    if metadata["fingerprint"] != fingerprint:
-        log.info("%s belongs to a run of other data or settings: starting anew", path)
-        return 0, []
-    tensors, step = load_file(path), int(metadata["step"])
+        return 0, [], 0.0, 0
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        log.warning("%s cannot be read (%s): starting anew", path, error)
+        return 0, [], 0.0, 0
+    if metadata.get("fingerprint") != fingerprint:
+        log.info("%s belongs to a run of another model, other data or settings: starting anew", path)
+        return 0, [], 0.0, 0
+    tensors, progress = load_file(path), json.loads(metadata["progress"])
+    step = progress["step"]
     for name, parameter in model.named_parameters():
         parameter.data.copy_(tensors[f"{name}/value"])
         optimizer.state[parameter] = {
@@ -162,4 +184,4 @@ def _restore(model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state:
             "exp_avg_sq": tensors[f"{name}/square"].to(parameter.device),
         }
     log.info("resumed %s after step %d", path, step)
-    return step, json.loads(metadata["curve"])
+    return step, progress["curve"], progress["total"], progress["count"]

@@ -38,7 +38,7 @@ class WindowSettings:
 
 
 def held_out_windows(documents: list[Document], encoded: list[np.ndarray], settings: WindowSettings) -> pd.DataFrame:
-    """Every window of the held-out files at the stride: `source` (path:token offset) and `tokens` (uint16)."""
+    """Every window of the held-out files at the stride: path, offset (tokens), tokens (uint16); none holds the end of text."""
     length = settings.prefix + settings.suffix
     rows = []
     for document, tokens in zip(documents, encoded, strict=True):
@@ -77,8 +77,7 @@ def select_windows(
     natural["overlap"] = np.maximum(*prefix_suffix_rouge(tokens, settings.prefix)) >= 0.5
     natural["base_extracted"] = False
     log.info("%d held-out windows, %d of high overlap", len(natural), natural["overlap"].sum())
-    scores = memorization_scores(base, tokens[natural["overlap"]].astype(np.int64), settings.prefix)
-    natural.loc[natural["overlap"], "base_extracted"] = scores["memorization_score"].to_numpy() == 1
+    natural.loc[natural["overlap"], "base_extracted"] = _extracted(base, tokens[natural["overlap"]], settings.prefix)
     natural["order"] = generator.random(len(natural))
     natural["kind"], natural["source"] = "natural", natural["path"] + ":" + natural["offset"].astype(str)
 
@@ -87,12 +86,14 @@ def select_windows(
     taken = list(zip(overlapping["path"], overlapping["offset"], strict=True))
     # Twice what is kept: some are dropped below because the base has seen their suffix.
     plain = _disjoint(natural.sort_values("order"), length, 2 * settings.natural, settings.natural, taken)
+    # Of the windows of low overlap these are the only ones that may be kept.
+    low = plain.index[~plain["overlap"]]
+    plain.loc[low, "base_extracted"] = _extracted(base, tokens[low], settings.prefix)
 
     families = [family for family in FAMILIES for _ in range(settings.per_family)]
     written = writer.windows(families, length)
-    scores = memorization_scores(base, written.astype(np.int64), settings.prefix)
     templates = pd.DataFrame({"kind": families, "source": "template", "tokens": list(written)})
-    templates["base_extracted"] = scores["memorization_score"].to_numpy() == 1
+    templates["base_extracted"] = _extracted(base, written, settings.prefix)
 
     windows = pd.concat([overlapping, templates, plain], ignore_index=True)
     suffixes = np.stack(windows["tokens"].tolist())[:, settings.prefix :]
@@ -105,6 +106,13 @@ def select_windows(
     windows = pd.concat([windows[~plain_kept], windows[plain_kept].head(settings.natural)], ignore_index=True)
     windows["sequence_id"] = np.arange(len(windows), dtype=np.int64)
     return windows[["sequence_id", "tokens", "kind", "source", "base_extracted"]]
+
+
+def _extracted(base: GPTNeoXForCausalLM, tokens: np.ndarray, prefix: int) -> np.ndarray:
+    """Whether the base's greedy decoding of each prefix gives the suffix, bool (n,)."""
+    if not len(tokens):
+        return np.zeros(0, dtype=bool)
+    return memorization_scores(base, tokens.astype(np.int64), prefix)["memorization_score"].to_numpy() == 1
 
 
 def _disjoint(windows: pd.DataFrame, length: int, most: int, per_file: int, taken: list[tuple[str, int]]) -> pd.DataFrame:

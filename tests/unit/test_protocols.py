@@ -1,0 +1,27 @@
+"""Protocols change the config's sections as they say."""
+
+from engram.protocols import PROTOCOLS
+from engram.sampling import SampleSettings
+
+SAMPLES = {"per_class": 400, "minimum": 100, "train": 0.6, "validation": 0.2}
+
+
+def test_engram_takes_the_shares_of_the_config_and_splits_by_content() -> None:
+    assert PROTOCOLS["engram"].sample_settings(**SAMPLES) == SampleSettings(400, 100, 0.6, 0.2, "content_group")
+
+
+def test_paper_trains_on_two_thirds_and_has_no_validation() -> None:
+    assert PROTOCOLS["paper"].sample_settings(**SAMPLES) == SampleSettings(400, 100, 2 / 3, 0.0, "sequence")
+
+
+def test_paper_trains_three_epochs() -> None:
+    assert PROTOCOLS["paper"].cnn_section({"epochs": 15, "hidden": 64}) == {"epochs": 3, "hidden": 64}
+
+
+def test_engram_trains_as_the_config_says() -> None:
+    assert PROTOCOLS["engram"].cnn_section({"epochs": 15, "hidden": 64}) == {"epochs": 15, "hidden": 64}
+
+
+def test_only_engram_selects_and_drops() -> None:
+    found = {name: (protocol.selection, protocol.drop_unverified) for name, protocol in PROTOCOLS.items()}
+    assert found == {"engram": ("best_epoch", True), "paper": ("all_epochs", False)}

@@ -1,0 +1,88 @@
+"""The tiny study from a fresh checkout to the report."""
+
+from __future__ import annotations
+
+import re
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import Checkout
+
+MODEL = "results/tiny/nursery"
+CNNS = f"{MODEL}/engram/cnns/non-memo_guess_others"
+
+
+def test_a_finished_study_has_nothing_to_do(finished: Checkout) -> None:
+    assert "Nothing to be done" in finished.snakemake().stdout
+
+
+def test_every_candidate_is_labelled(finished: Checkout) -> None:
+    candidates = pq.read_table(finished.folder / MODEL / "candidates.parquet").to_pandas()
+    labels = pq.read_table(finished.folder / MODEL / "labels.parquet").to_pandas()
+    assert list(labels["sequence_id"]) == list(candidates["sequence_id"])
+
+
+def test_drilled_windows_are_recalled_and_the_twin_does_not_know_them(finished: Checkout) -> None:
+    labels = pq.read_table(finished.folder / MODEL / "labels.parquet").to_pandas()
+    drilled = labels[(labels["exposures"] == 80) & (labels["kind"] == "natural")]
+    assert (drilled["memorization_score"] == 1).mean() > 0.8
+    assert not drilled["twin_extracted"].any()
+    assert (drilled["sequence_duplicates"] >= 80).all()
+
+
+def test_the_attention_that_is_stored_sums_to_one(finished: Checkout) -> None:
+    with h5py.File(finished.folder / MODEL / "attention" / "shard-0.h5") as file:
+        mean = file["mean"][:]  # (n, L, P)
+    queries = np.tril_indices(64)[0]
+    sums = np.zeros((*mean.shape[:2], 64))
+    np.add.at(sums, (slice(None), slice(None), queries), mean)
+    np.testing.assert_allclose(sums, 1, atol=1e-5)
+
+
+def test_the_model_reproduces_every_text_whose_attention_is_stored(finished: Checkout) -> None:
+    verification = pd.read_csv(finished.folder / "results/tiny/tables/verification.csv")
+    assert verification["n"].sum() > 60
+    assert verification["disagree"].sum() <= 0.02 * verification["n"].sum()
+
+
+def test_no_content_group_is_in_two_splits(finished: Checkout) -> None:
+    samples = pq.read_table(finished.folder / MODEL / "engram" / "samples.parquet").to_pandas()
+    labels = pq.read_table(finished.folder / MODEL / "labels.parquet").to_pandas()
+    splits = samples.merge(labels[["sequence_id", "content_group"]]).groupby("content_group")["split"].nunique()
+    assert splits.max() == 1
+
+
+def test_every_run_is_predicted_on_every_split(finished: Checkout) -> None:
+    predictions = pq.read_table(finished.folder / CNNS / "predictions.parquet").to_pandas()
+    runs = predictions.groupby(["input", "labels"])["split"].unique().map(set)
+    assert set(runs.index) == {("attention", "real"), ("attention", "shuffled"), ("token_identity", "real")}
+    assert all(splits == {"train", "validation", "test"} for splits in runs)
+
+
+def test_a_config_mistake_is_one_line_and_nothing_runs(study: Checkout) -> None:
+    study.configure(samples={"per_class": -5})
+    result = study.snakemake("-n", check=False)
+    assert result.returncode
+    assert "samples.per_class: -5 breaks minimum 10" in result.stdout
+    assert "Traceback" not in result.stdout
+
+
+def test_too_few_candidates_are_named_with_their_class(study: Checkout) -> None:
+    study.configure(samples={"per_class": 5000, "minimum": 5000})
+    result = study.snakemake(check=False)
+    assert result.returncode
+    assert re.search(r"error: taxonomy `Non-Memo, Guess, Others`: .*\(Non-Memo \d+, Guess \d+, Others \d+\)", result.stdout)
+
+
+@pytest.fixture(scope="module")
+def report(finished: Checkout) -> str:
+    finished.snakemake("--report", "report.html")
+    return (finished.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "counts.csv", "truth.csv", "headline.svg", "delta_maps.svg", "taxonomy_flow.svg"])
+def test_the_report_has(report: str, name: str) -> None:
+    assert name in report

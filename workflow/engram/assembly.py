@@ -1,0 +1,74 @@
+"""From files to a data set: the samples of one taxonomy with their texts and attention."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from engram.dataset import Dataset
+from engram.errors import EngramError
+from engram.pool import pool
+from engram.store import AttentionStore
+
+log = logging.getLogger(__name__)
+
+
+def usable_samples(samples: pd.DataFrame, slug: str, verification: pd.DataFrame, drop_unverified: bool) -> pd.DataFrame:
+    """The sample list of one taxonomy, without the samples that the model fails to reproduce where they are to be dropped.
+
+    Args:
+        samples: the sample lists of all taxonomies.
+        slug: the taxonomy's.
+        verification: sequence_id, extracted.
+        drop_unverified: of the protocol.
+
+    Returns:
+        sequence_id, class, split, priority.
+
+    Raises:
+        EngramError: the taxonomy has no samples.
+    """
+    mine = samples[samples["taxonomy"] == slug]
+    if mine.empty:
+        raise EngramError(f"samples: taxonomy {slug} has no sample list; run `snakemake` again so that it is drawn")
+    if drop_unverified:
+        extracted = verification.loc[verification["extracted"], "sequence_id"]
+        kept = mine["sequence_id"].isin(extracted)
+        if not kept.all():
+            log.info("%d of %d samples are dropped: the model does not reproduce them", (~kept).sum(), len(mine))
+        mine = mine[kept]
+    return mine[["sequence_id", "class", "split", "priority"]].reset_index(drop=True)
+
+
+def assemble(
+    chosen: pd.DataFrame,
+    classes: list[str],
+    labels: pd.DataFrame,
+    candidates: pd.DataFrame,
+    continuations: pd.DataFrame,
+    store: AttentionStore,
+) -> Dataset:
+    """The data set of chosen samples, in their order.
+
+    Args:
+        chosen: sequence_id, class, split.
+        classes: the K class names, in the order of the logits.
+        labels: sequence_id, content_group.
+        candidates, continuations: sequence_id, tokens; see `engram.pool.pool`.
+        store: attention of at least these sequences.
+    """
+    ids = chosen["sequence_id"].to_numpy()
+    texts = pool(chosen, candidates, continuations).set_index("sequence_id")["tokens"]
+    groups = labels.set_index("sequence_id")["content_group"]
+    return Dataset(
+        sequence_id=ids,
+        content_group=groups.loc[ids].to_numpy(),
+        tokens=np.stack(texts.loc[ids].tolist()),
+        mean=store.read(ids, "mean"),
+        max=store.read(ids, "max"),
+        label=pd.Categorical(chosen["class"], categories=classes).codes.astype(np.int64),
+        split=chosen["split"].to_numpy(dtype=object),
+        classes=classes,
+    )

@@ -1,0 +1,113 @@
+"""All trained CNNs of a taxonomy in one file: `<input>/<labels>/<cnn>/<seed>/<parameter>`, with what is needed to build them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from engram import SCHEMA_VERSION
+from engram.artifacts import whole
+from engram.cnn import Architecture, AttentionCNN
+from engram.errors import EngramError
+
+
+@dataclass(frozen=True, order=True)
+class CnnKey:
+    """Which CNN of a taxonomy: what it saw, what it learned from, its architecture and its seed."""
+
+    input: str
+    """`attention` or `token_identity`."""
+    labels: str
+    """`real`, or `shuffled` within the splits it learned from."""
+    cnn: str
+    """Name of the architecture, e.g. `k6-f10-mean`."""
+    seed: int
+
+    @property
+    def path(self) -> str:
+        """`attention/real/k6-f10-mean/0`."""
+        return f"{self.input}/{self.labels}/{self.cnn}/{self.seed}"
+
+    @classmethod
+    def of_path(cls, path: str) -> CnnKey:
+        """The key that `path` was made of."""
+        source, labels, cnn, seed = path.split("/")
+        return cls(source, labels, cnn, int(seed))
+
+
+def save_cnns(
+    path: Path,
+    parameters: Mapping[CnnKey, Mapping[str, torch.Tensor]],
+    architectures: Iterable[Architecture],
+    classes: Sequence[str],
+    layers: int,
+    tokens: int,
+) -> None:
+    """Writes the parameters of trained CNNs.
+
+    Args:
+        path: the safetensors file.
+        parameters: state of each CNN.
+        architectures: all that the keys name.
+        classes: class names in the order of the logits.
+        layers: L, channels of the input `attention`; every other input has one.
+        tokens: T.
+    """
+    tensors = {f"{key.path}/{name}": value.contiguous() for key, state in parameters.items() for name, value in state.items()}
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "classes": list(classes),
+        "layers": layers,
+        "tokens": tokens,
+        "architectures": {architecture.name: asdict(architecture) for architecture in architectures},
+    }
+    with whole(path) as temporary:
+        save_file(tensors, temporary, {"engram": json.dumps(header)})
+
+
+def load_cnns(path: Path) -> dict[CnnKey, AttentionCNN]:
+    """The CNNs of a file that `save_cnns` wrote, ready to predict (dropout off).
+
+    Raises:
+        EngramError: no such file, another kind of file, or another schema version.
+    """
+    header = read_header(path)
+    states: dict[CnnKey, dict[str, torch.Tensor]] = {}
+    with safe_open(path, "pt") as file:
+        for tensor in sorted(file.keys()):
+            where, parameter = tensor.rsplit("/", 1)
+            states.setdefault(CnnKey.of_path(where), {})[parameter] = file.get_tensor(tensor)
+    cnns = {}
+    for key, state in states.items():
+        architecture = Architecture(**header["architectures"][key.cnn])
+        layers = header["layers"] if key.input == "attention" else 1
+        cnn = AttentionCNN.of(architecture, layers, len(header["classes"]), header["tokens"])
+        cnn.load_state_dict(state)
+        cnns[key] = cnn.eval()
+    return cnns
+
+
+def read_header(path: Path) -> dict:
+    """What a file of CNNs says about them: classes, layers, tokens, architectures, schema_version.
+
+    Raises:
+        EngramError: no such file, another kind of file, or another schema version.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {}).get("engram", "{}"))
+    except FileNotFoundError:
+        raise EngramError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise EngramError(f"{path}: not a readable file of CNNs ({error}); delete it to have it made anew") from None
+    if header.get("schema_version") != SCHEMA_VERSION:
+        raise EngramError(
+            f"{path}: schema version {header.get('schema_version')}, this Engram reads {SCHEMA_VERSION}; delete it to have it made anew"
+        )
+    return header

@@ -1,0 +1,99 @@
+"""The samples of one taxonomy in memory: what its CNNs are trained and evaluated on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engram.cnn import token_identity
+from engram.errors import EngramError
+from engram.packing import packed_length
+
+SPLITS = ("train", "validation", "test")
+INPUTS = ("attention", "token_identity")
+_BLOCK = 256
+"""Samples that are checked at a time."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples with their pooled attention; `check` says whether they can be trained on."""
+
+    sequence_id: np.ndarray
+    """int64 (n,)."""
+    content_group: np.ndarray
+    """int64 (n,), equal iff the suffix tokens are equal."""
+    tokens: np.ndarray
+    """(n, T), the text whose attention this is."""
+    mean: np.ndarray
+    """Attention averaged over heads, packed, (n, L, P)."""
+    max: np.ndarray
+    """The largest attention of any head, packed, (n, L, P)."""
+    label: np.ndarray
+    """Index of the class, int (n,)."""
+    split: np.ndarray
+    """train, validation or test, str (n,)."""
+    classes: Sequence[str]
+    """The K class names."""
+
+    def __len__(self) -> int:
+        return len(self.sequence_id)
+
+    @property
+    def window(self) -> int:
+        """T, tokens per sample."""
+        return self.tokens.shape[1]
+
+    def layers(self, source: str) -> int:
+        """Channels of an input: L for attention, 1 for token identity."""
+        return self.mean.shape[1] if source == "attention" else 1
+
+    def maps(self, source: str, head_pooling: str) -> np.ndarray:
+        """The packed maps of an input, (n, channels, P): pooled attention, or token identity (the same for both poolings)."""
+        if source == "token_identity":
+            return token_identity(self.tokens)[:, None]  # (n, 1, P)
+        return self.mean if head_pooling == "mean" else self.max
+
+    def rows(self, split: str) -> np.ndarray:
+        """Positions of a split's samples, in the order of the data set."""
+        return np.flatnonzero(self.split == split)
+
+    def check(self, splits: Sequence[str]) -> None:
+        """Whether these samples can be trained and evaluated on.
+
+        Args:
+            splits: those in which every class must have samples.
+
+        Raises:
+            EngramError: shapes that do not fit, fewer than two classes, a class that a split lacks, or attention that is not finite.
+        """
+        n, packed = len(self), packed_length(self.window)
+        for name in ("content_group", "tokens", "mean", "max", "label", "split"):
+            if len(getattr(self, name)) != n:
+                raise EngramError(f"CNN data: {name} has {len(getattr(self, name))} rows for {n} sequences")
+        for name in ("mean", "max"):
+            if getattr(self, name).shape[2] != packed:
+                raise EngramError(
+                    f"CNN data: {name} has {getattr(self, name).shape[2]} values per map, {self.window} tokens make {packed}; extract anew"
+                )
+        if len(self.classes) < 2:
+            raise EngramError(f"CNN data: {len(self.classes)} class ({', '.join(self.classes)}), nothing to tell apart; take two or more")
+        for split in splits:
+            counts = np.bincount(self.label[self.rows(split)], minlength=len(self.classes))
+            if (counts == 0).any():
+                lacking, found = self.classes[int(counts.argmin())], dict(zip(self.classes, counts.tolist(), strict=True))
+                raise EngramError(f"CNN data: class {lacking} has no sample in the {split} split ({found}); take more samples per class")
+        self._check_finite()
+
+    def _check_finite(self) -> None:
+        for name in ("mean", "max"):
+            values = getattr(self, name)
+            for start in range(0, len(self), _BLOCK):
+                finite = np.isfinite(values[start : start + _BLOCK]).all(axis=(1, 2))  # (block,)
+                if not finite.all():
+                    sequence = self.sequence_id[start + int(finite.argmin())]
+                    raise EngramError(
+                        f"CNN data: {name} attention of sequence_id {sequence} is not finite; extract it in float32 or bfloat16"
+                    )

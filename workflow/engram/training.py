@@ -1,0 +1,380 @@
+"""Trains the whole grid of CNNs of one taxonomy, with its controls and baselines: one job, resumable, the same numbers each time.
+
+Every CNN is trained in one thread, several at a time. Its parameters, dropout, batches and shuffled labels come from a seed of its own
+that depends on its key alone, so that it comes out the same whatever else is trained beside it. CNNs do not share batches: fused
+convolutions saved nothing in float32 and a fifth in bfloat16.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from engram.artifacts import whole, write_csv, write_parquet
+from engram.checkpoints import CnnKey, save_cnns
+from engram.cnn import Architecture, AttentionCNN, square_maps
+from engram.dataset import SPLITS, Dataset
+from engram.digests import code_digest
+from engram.errors import EngramError
+
+log = logging.getLogger(__name__)
+
+SELECTIONS = ("best_epoch", "all_epochs")
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class CnnSettings:
+    """The grid of CNNs and how each is trained; the section `cnn` of the config."""
+
+    kernels: Sequence[int] = (6, 8)
+    """Sides of the convolution kernels, in tokens."""
+    features: Sequence[int] = (10, 16)
+    """Feature maps of the convolutions."""
+    head_poolings: Sequence[str] = ("mean", "max")
+    """How attention heads are pooled before the CNN sees them."""
+    hidden: int = 64
+    """Width of the fully connected layer."""
+    dropout: float = 0.5
+    """Share of activations dropped in training."""
+    seeds: Sequence[int] = (0,)
+    """Every CNN is trained once per seed."""
+    epochs: int = 15
+    """Passes over the training split."""
+    batch_size: int = 16
+    """Samples per step."""
+    learning_rate: float = 1e-3
+    """Of AdamW, constant."""
+    weight_decay: float = 0.1
+    """Of AdamW."""
+    input_scale: str = "raw"
+    """`raw` attention or `log`, see `engram.cnn.Architecture`."""
+    controls: Sequence[str] = ("shuffled",)
+    """`shuffled`: the grid once more on labels permuted within the train and validation splits, another permutation for each CNN."""
+    baselines: Sequence[str] = ("token_identity",)
+    """`token_identity`: CNNs that see which tokens are equal, and no attention."""
+    precision: str = "float32"
+    """`float32`, or `bfloat16` for convolutions and matrix products (parameters stay float32)."""
+
+    def grid(self) -> dict[CnnKey, Architecture]:
+        """Every CNN to train."""
+        seen: dict[CnnKey, Architecture] = {}
+        for labels in ("real", *self.controls):
+            for pooling in self.head_poolings:
+                seen |= self._runs("attention", labels, pooling, self.input_scale)
+        for baseline in self.baselines:
+            seen |= self._runs(baseline, "real", "none", "raw")
+        return seen
+
+    def _runs(self, source: str, labels: str, pooling: str, scale: str) -> dict[CnnKey, Architecture]:
+        shapes = [Architecture(k, f, pooling, self.hidden, self.dropout, scale) for k in self.kernels for f in self.features]
+        return {CnnKey(source, labels, shape.name, seed): shape for shape in shapes for seed in self.seeds}
+
+    def training(self) -> dict[str, object]:
+        """What decides the result of one CNN beside its architecture and seed."""
+        names = ("epochs", "batch_size", "learning_rate", "weight_decay", "precision")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class TrainedCnn:
+    """One CNN after training."""
+
+    parameters: dict[str, torch.Tensor]
+    """Its state at the reported epoch (the last one where all are); empty if it diverged."""
+    history: list[dict]
+    """epoch (from 1), split, loss (mean nats per sample), accuracy, selected."""
+    row: np.ndarray
+    """Predicted samples as positions in the data set, int64 (m,)."""
+    epoch: np.ndarray
+    """Epoch of each prediction, int64 (m,)."""
+    logits: np.ndarray
+    """float32 (m, K)."""
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a loss was not finite: the CNN then reports nothing."""
+        return not self.parameters
+
+
+@dataclass(frozen=True)
+class GridResult:
+    """The trained grid of one taxonomy."""
+
+    dataset: Dataset
+    selection: str
+    architectures: dict[CnnKey, Architecture]
+    trained: dict[CnnKey, TrainedCnn] = field(default_factory=dict)
+
+
+def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: Path | None = None) -> GridResult:
+    """Trains every CNN of the grid, as many at a time as torch has threads.
+
+    Args:
+        dataset: samples and attention of one taxonomy.
+        settings: grid and training.
+        selection: `best_epoch` predicts all splits with the epoch of the lowest validation loss (the first of equals); the test split
+            is evaluated once, at that epoch. The loss is preferred to the accuracy because a small validation split tells epochs apart
+            by it. `all_epochs` is the paper's way: it predicts the test split after every epoch and chooses nothing.
+        parts: folder where finished CNNs are kept, so that a killed job goes on and another study finds what it shares.
+
+    Raises:
+        EngramError: a data set that cannot be trained on (see `Dataset.check`), or no CNN on real attention whose loss stayed finite.
+    """
+    if selection not in SELECTIONS:
+        raise EngramError(f"selection {selection!r}: choose {' or '.join(SELECTIONS)}")
+    dataset.check(SPLITS if selection == "best_epoch" else ("train", "test"))
+    grid = settings.grid()
+    result = GridResult(dataset, selection, grid)
+    files = _part_files(dataset, settings, selection, parts) if parts else {}
+    for key, path in files.items():
+        if (kept := _read_part(path)) is not None:
+            result.trained[key] = kept
+    if result.trained:
+        log.info("%d of %d CNNs were trained before", len(result.trained), len(grid))
+    waiting = [key for key in grid if key not in result.trained]
+    workers, stop = torch.get_num_threads(), Event()
+    total = settings.epochs * len(grid)
+    torch.set_num_threads(1)  # of the calling thread; the workers set their own
+    try:
+        with (
+            tqdm(total=total, initial=total - settings.epochs * len(waiting), desc="CNN epochs", unit="epoch", mininterval=2) as progress,
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ):
+
+            def after_epoch() -> None:
+                if stop.is_set():
+                    raise KeyboardInterrupt
+                progress.update()
+
+            jobs = {pool.submit(train_cnn, dataset, key, grid[key], settings, selection, after_epoch): key for key in waiting}
+            try:
+                for job in as_completed(jobs):
+                    result.trained[jobs[job]] = trained = job.result()
+                    if trained.diverged:
+                        log.warning("%s diverged: its loss is not finite; it reports nothing", jobs[job].path)
+                    if jobs[job] in files:
+                        _write_part(files[jobs[job]], trained)
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        torch.set_num_threads(workers)
+    _check_divergence(result, settings)
+    return result
+
+
+def train_cnn(
+    dataset: Dataset,
+    key: CnnKey,
+    architecture: Architecture,
+    settings: CnnSettings,
+    selection: str,
+    after_epoch: Callable[[], None] = lambda: None,
+) -> TrainedCnn:
+    """Trains one CNN; the same numbers for the same arguments on one machine with one torch thread.
+
+    The history's `train` rows are measured while the CNN learns, with dropout; the others after the epoch, without. `shuffled` CNNs
+    are measured against the permuted labels on train and validation, against the true ones on test.
+    """
+    seed = int.from_bytes(hashlib.blake2b(key.path.encode(), digest_size=8).digest()) >> 1
+    random = np.random.default_rng(seed)
+    maps = dataset.maps(key.input, architecture.head_pooling)  # (n, channels, P)
+    label = torch.from_numpy(learned_labels(dataset, key.labels, random))  # (n,)
+    cnn = AttentionCNN.of(architecture, dataset.layers(key.input), len(dataset.classes), dataset.window)
+    cnn.initialize(seed)
+    optimizer = torch.optim.AdamW(cnn.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    train, judged = dataset.rows("train"), dataset.rows("validation" if selection == "best_epoch" else "test")
+    history: list[dict] = []
+    predicted: list[tuple[int, np.ndarray, np.ndarray]] = []  # epoch, rows, logits
+    best, state = math.inf, cnn.state_dict()
+    for epoch in range(1, settings.epochs + 1):
+        history.append({"epoch": epoch, "split": "train", **_epoch(cnn, optimizer, maps, label, random.permutation(train), settings)})
+        if math.isfinite(history[-1]["loss"]):
+            logits = predict(cnn, maps, judged, settings.precision)
+            split = "validation" if selection == "best_epoch" else "test"
+            history.append({"epoch": epoch, "split": split, **_measure(logits, label[judged])})
+        loss = history[-1]["loss"]
+        if not math.isfinite(loss):
+            lost = [{**row, "selected": False} for row in history]
+            return TrainedCnn({}, lost, np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(dataset.classes)), np.float32))
+        if selection == "all_epochs":
+            predicted.append((epoch, judged, logits))
+        elif loss < best:
+            best, state = loss, {name: value.clone() for name, value in cnn.state_dict().items()}
+            predicted = [(epoch, judged, logits)]
+        after_epoch()
+    if selection == "best_epoch":
+        cnn.load_state_dict(state)
+        epoch = predicted[0][0]
+        for split in ("train", "test"):
+            rows = dataset.rows(split)
+            predicted.append((epoch, rows, predict(cnn, maps, rows, settings.precision)))
+        history.append({"epoch": epoch, "split": "test", **_measure(predicted[-1][2], label[rows])})
+    reported = {epoch for epoch, _, _ in predicted}
+    return TrainedCnn(
+        parameters={name: value.clone().contiguous() for name, value in cnn.state_dict().items()},
+        history=[{**row, "selected": row["epoch"] in reported} for row in history],
+        row=np.concatenate([rows for _, rows, _ in predicted]),
+        epoch=np.concatenate([np.full(len(rows), epoch) for epoch, rows, _ in predicted]),
+        logits=np.concatenate([logits for _, _, logits in predicted]),
+    )
+
+
+def learned_labels(dataset: Dataset, labels: str, random: np.random.Generator) -> np.ndarray:
+    """The labels a CNN learns from, int64 (n,): the true ones, or those permuted within train and within validation."""
+    label = dataset.label.astype(np.int64)
+    if labels == "shuffled":
+        for split in ("train", "validation"):
+            rows = dataset.rows(split)
+            label[rows] = random.permutation(label[rows])
+    return label
+
+
+def predict(cnn: AttentionCNN, maps: np.ndarray, rows: np.ndarray, precision: str = "float32") -> np.ndarray:
+    """Logits without dropout, float32 (len(rows), K).
+
+    Args:
+        cnn: the CNN.
+        maps: packed maps of all samples, (n, L, P).
+        rows: positions of the samples to predict.
+        precision: `float32` or `bfloat16`.
+    """
+    cnn.eval()
+    logits = np.empty((len(rows), cnn.classes), np.float32)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        for start in range(0, len(rows), EVALUATION_BATCH):
+            batch = rows[start : start + EVALUATION_BATCH]
+            logits[start : start + EVALUATION_BATCH] = cnn(_batch(maps, batch)).float().numpy()
+    return logits
+
+
+def write_results(result: GridResult, checkpoints: Path, history: Path, predictions: Path, taxonomy: str) -> None:
+    """Writes checkpoints.safetensors, history.csv and predictions.parquet; CNNs that diverged are in the history alone.
+
+    Args:
+        result: of `train_grid`.
+        checkpoints: path of the CNNs.
+        history: path of input, labels, cnn, seed, epoch, split, loss, accuracy, selected.
+        predictions: path of sequence_id, content_group, split, class (the true one), input, labels, cnn, seed, epoch, logits.
+        taxonomy: name for the metadata of the predictions.
+    """
+    data, trained = result.dataset, {key: result.trained[key] for key in result.architectures}
+    layers, tokens = data.layers("attention"), data.window
+    parameters = {key: cnn.parameters for key, cnn in trained.items() if not cnn.diverged}
+    save_cnns(checkpoints, parameters, set(result.architectures.values()), data.classes, layers, tokens)
+    write_csv(pd.DataFrame([{**vars(key), **row} for key, cnn in trained.items() for row in cnn.history]), history)
+    frames = []
+    for key, cnn in trained.items():
+        columns = {
+            "sequence_id": data.sequence_id[cnn.row],
+            "content_group": data.content_group[cnn.row],
+            "split": data.split[cnn.row],
+            "class": np.array(data.classes, dtype=object)[data.label[cnn.row]],
+            **vars(key),
+            "epoch": cnn.epoch,
+            "logits": list(cnn.logits),
+        }
+        frames.append(pd.DataFrame(columns))
+    metadata = {"classes": list(data.classes), "taxonomy": taxonomy, "selection": result.selection}
+    write_parquet(pd.concat([frame for frame in frames if len(frame)], ignore_index=True), predictions, metadata)
+
+
+def _epoch(
+    cnn: AttentionCNN, optimizer: torch.optim.Optimizer, maps: np.ndarray, label: torch.Tensor, order: np.ndarray, settings: CnnSettings
+) -> dict[str, float]:
+    """One pass over the training samples in the given order: mean loss and accuracy; NaN as soon as a loss is not finite."""
+    cnn.train()
+    total, hits = 0.0, 0
+    for start in range(0, len(order), settings.batch_size):
+        rows = order[start : start + settings.batch_size]
+        x, y = _batch(maps, rows), label[rows]  # (b, channels, T, T), (b,)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            logits = cnn(x).float()  # (b, K)
+        loss = cross_entropy(logits, y)
+        if not math.isfinite(value := loss.item()):
+            return {"loss": math.nan, "accuracy": math.nan}
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total, hits = total + value * len(rows), hits + int((logits.argmax(1) == y).sum())
+    return {"loss": total / len(order), "accuracy": hits / len(order)}
+
+
+def _batch(maps: np.ndarray, rows: np.ndarray) -> torch.Tensor:
+    """The maps of some samples, unpacked as they are needed: (b, channels, T, T) float32."""
+    return square_maps(torch.from_numpy(maps[rows]).float())
+
+
+def _measure(logits: np.ndarray, label: torch.Tensor) -> dict[str, float]:
+    scores = torch.from_numpy(logits)
+    loss = cross_entropy(scores.double(), label).item()
+    return {"loss": loss, "accuracy": (scores.argmax(1) == label).double().mean().item()}
+
+
+def _check_divergence(result: GridResult, settings: CnnSettings) -> None:
+    main = [cnn for key, cnn in result.trained.items() if (key.input, key.labels) == ("attention", "real")]
+    if all(cnn.diverged for cnn in main):
+        raise EngramError(
+            f"all {len(main)} CNNs on attention diverged (a loss is not finite) at cnn.learning_rate {settings.learning_rate:g}; lower it"
+        )
+
+
+def _part_files(dataset: Dataset, settings: CnnSettings, selection: str, parts: Path) -> dict[CnnKey, Path]:
+    """Where each finished CNN is kept: the name says everything that it depends on, code included."""
+    samples = _digest(dataset.sequence_id, dataset.label, dataset.split.astype(bytes))
+    architectures = settings.grid()
+    maps = {where: _digest(dataset.maps(*where)) for where in {(key.input, shape.head_pooling) for key, shape in architectures.items()}}
+    common = [samples, list(dataset.classes), settings.training(), selection, torch.__version__, code_digest(Path(__file__))]
+    files = {}
+    for key, shape in architectures.items():
+        text = json.dumps([*common, maps[key.input, shape.head_pooling], key.path, vars(shape)], sort_keys=True)
+        files[key] = parts / f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.safetensors"
+    return files
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    """Of the arrays' types, shapes and bytes."""
+    sha = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        sha.update(f"{array.dtype} {array.shape} ".encode())
+        sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()
+
+
+def _write_part(path: Path, trained: TrainedCnn) -> None:
+    tensors = {f"parameter/{name}": value for name, value in trained.parameters.items()}
+    tensors |= {name: torch.from_numpy(getattr(trained, name)) for name in ("row", "epoch", "logits")}
+    with whole(path) as temporary:
+        save_file(tensors, temporary, {"history": json.dumps(trained.history)})
+
+
+def _read_part(path: Path) -> TrainedCnn | None:
+    """The CNN kept under `path`; None where there is none, or one that cannot be read and is trained again."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            history = json.loads(file.metadata()["history"])
+    except (SafetensorError, OSError) as error:
+        log.warning("%s: cannot be read (%s); training the CNN again", path, error)
+        return None
+    parameters = {name.removeprefix("parameter/"): value for name, value in tensors.items() if name.startswith("parameter/")}
+    return TrainedCnn(parameters, history, *(tensors[name].numpy() for name in ("row", "epoch", "logits")))
