@@ -110,7 +110,8 @@ def predictions(seed: int = 0) -> pd.DataFrame:
     """Two CNNs and two epochs on attention, one CNN on token identity, of 40 test and 40 train samples in groups of two."""
     random = np.random.default_rng(seed)
     frames = []
-    for source, cnn, epoch in [("attention", "a", 1), ("attention", "a", 2), ("attention", "b", 1), ("attention", "b", 2), ("token_identity", "a", 1)]:
+    attention = [("attention", cnn, epoch) for cnn in "ab" for epoch in (1, 2)]
+    for source, cnn, epoch in [*attention, ("token_identity", "a", 1)]:
         rows = {"sequence_id": np.arange(80), "content_group": np.arange(80) // 2, "split": np.repeat(["test", "train"], 40)}
         rows |= {"class": np.array(CLASSES)[np.arange(80) % 3], "input": source, "labels": "real", "cnn": cnn, "seed": 0, "epoch": epoch}
         frames.append(pd.DataFrame({**rows, "logits": list(random.normal(size=(80, 3)).astype(np.float32))}))

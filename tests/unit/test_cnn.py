@@ -47,7 +47,7 @@ def test_cnn_of_an_architecture() -> None:
 
 
 def test_kernel_that_leaves_nothing_is_an_error() -> None:
-    with pytest.raises(EngramError, match="kernel 8 .* 16 × 16"):
+    with pytest.raises(EngramError, match=r"kernel 8 .* 16 × 16"):
         make_cnn(kernel=8)
 
 

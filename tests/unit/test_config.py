@@ -50,7 +50,7 @@ def message(config: Any) -> str:
 def objects(schema: Any, where: str = "config") -> Iterator[tuple[str, dict]]:
     """Every object schema in a schema, with its place."""
     if isinstance(schema, dict):
-        if schema.get("type") == "object":
+        if "properties" in schema:
             yield where, schema
         for key, value in schema.items():
             if key != "default":
@@ -166,7 +166,7 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "unknown key below": (changed("cnn", "kernel", to=6), "cnn: unknown key kernel; known are "),
     "unknown key in a list": (changed("models", 0, "revision", to="x"), "models.0: unknown key revision; known are "),
     "key of two lines": (changed("a\nb", to=1), "config: unknown key a b; known are "),
-    "key that is no text": (changed(None, to=1), "config: unknown key None; known are "),
+    "key that is no text": (changed(None, to=1), "config: a key of type NoneType is no text; put it in quotes"),
     "missing key": ({k: v for k, v in DEFAULT.items() if k != "models"}, "config: models is missing"),
     "missing key in a list": (changed("models", 0, to={"name": "a"}), "models.0: source is missing"),
     "wrong type": (changed("seed", to="one"), "seed: 'one' is not of type integer"),
@@ -224,6 +224,9 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "category of lower case": (changed("categories", to=[{"name": "x", "where": "is_code"}]), "category `x`: a name is capitalised words"),
     "category of two lines": (changed("categories", to=[{"name": "X", "where": "a\n>"}]), "predicate `a >`: not an expression"),
     "category twice": (changed("categories", to=[{"name": "X", "where": "is_code"}] * 2), "categories: X is defined twice"),
+    "unknown colours": (changed("figures", "colormap", to="jett"), "figures.colormap: matplotlib has no `jett`"),
+    "no colour": (changed("figures", "palette", to={"Guess": "orangish"}), "figures.palette.Guess: `orangish` is no colour"),
+    "key that is no text below": (changed("figures", "palette", to={True: "red"}), "figures.palette: a key of type bool is no text"),
     "width and heads": (changed("nursery_base", "heads", to=5), "nursery_base.width: 192 is no even multiple of heads, 5"),
     "odd head": (changed("nursery_base", "width", to=6 * 15), "nursery_base.width: 90 is no even multiple of heads, 6"),
     "row below window": (changed("nursery_base", "row_tokens", to=32), "nursery_base.row_tokens: 32 is less than prefix + suffix = 64"),

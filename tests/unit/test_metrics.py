@@ -58,7 +58,7 @@ def test_class_never_predicted_scores_zero() -> None:
 
 def random_logits(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     random = np.random.default_rng(classes)
-    logits = random.normal(size=(80, classes)).round(1)  # rounded, so that some are equal
+    logits = np.repeat(random.normal(size=(40, classes)), 2, axis=0)  # ties
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return logits, probabilities, random.integers(0, classes, 80)
 

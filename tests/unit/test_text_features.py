@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.errors import EngramError
-from engram.text_features import ROWS_AT_ONCE, huffman_coding_length, token_entropy
+from engram.text_features import ROWS_AT_ONCE, content_groups, huffman_coding_length, token_entropy
 
 
 def entropy(items: list[int] | str) -> float:
@@ -86,3 +86,21 @@ def test_token_entropy_of_no_rows() -> None:
 def test_token_entropy_names_a_wrong_array(tokens: np.ndarray) -> None:
     with pytest.raises(EngramError, match=r"tokens: shape \("):
         token_entropy(tokens)
+
+
+def test_content_groups_tell_trailing_zero_tokens_apart() -> None:
+    # As byte strings these four rows end in NULs and would be cut to the same text.
+    assert content_groups(np.array([[1, 0, 0], [1, 0, 1], [1, 0, 0], [0, 0, 0]], dtype=np.int64)).tolist() == [0, 1, 0, 2]
+
+
+def test_content_groups_follow_from_equality_of_the_rows() -> None:
+    suffixes = np.random.default_rng(2).integers(0, 2, size=(300, 6))
+    groups = content_groups(suffixes)
+    equal = (suffixes[:, None] == suffixes[None]).all(axis=2)  # (n, n)
+    np.testing.assert_array_equal(groups[:, None] == groups[None], equal)
+
+
+def test_content_groups_are_dense_and_in_order_of_appearance() -> None:
+    groups = content_groups(np.array([[9, 9], [4, 4], [9, 9], [1, 1]], dtype=np.uint16))
+    assert groups.dtype == np.int64
+    assert groups.tolist() == [0, 1, 0, 2]

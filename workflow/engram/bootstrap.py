@@ -8,7 +8,7 @@ The plain percentile interval fails for a minimum over classes: the estimate lie
 unluckiest), resampling lowers it once more, and in simulations with three near-equal classes a nominal 95 % interval of the minimum
 F1 covered the truth in 64 to 75 % of the cases (BCa: 88 to 90 %). The basic interval, which reflects the resamples' distribution at
 the estimate and so takes the bias off, taken on the logit scale, which keeps it within [0, 1], covered 94 to 99 % for all scores
-here. It is what `intervals` computes.
+here. It is what `intervals` computes; only where the resamples reach 0 or 1 themselves is the percentile interval taken.
 """
 
 from __future__ import annotations
@@ -123,5 +123,8 @@ def _logit_basic(value: float, drawn: np.ndarray, tail: float, smallest: float) 
         return np.log(inside / (1 - inside))
 
     low, high = np.quantile(drawn, [tail, 1 - tail])
+    if low <= smallest or high >= 1 - smallest:
+        # At the end of the scale (a class that is never predicted) there is nothing to reflect: the percentile interval.
+        return value, min(value, float(low)), max(value, float(high))
     reflected = 1 / (1 + np.exp(logit(np.array([high, low])) - 2 * logit(value)))
     return value, min(value, float(reflected[0])), max(value, float(reflected[1]))

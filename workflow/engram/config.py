@@ -83,7 +83,7 @@ def localized(config: dict[str, Any]) -> list[str]:
 def _check_sense(config: dict[str, Any]) -> None:
     """What a schema cannot say; raises EngramError with one line per mistake."""
     mistakes: list[str] = []
-    for check in (_check_names, _check_samples, _check_window, _check_base, taxonomies, localized, _check_flow):
+    for check in (_check_names, _check_samples, _check_window, _check_base, taxonomies, localized, _check_flow, _check_figures):
         try:
             check(config)
         except EngramError as error:
@@ -137,6 +137,14 @@ def _check_flow(config: dict[str, Any]) -> None:
         Taxonomy.parse(name, categories_from_config(config["categories"]))
 
 
+def _check_figures(config: dict[str, Any]) -> None:
+    if config["figures"]["colormap"] != "engram" or config["figures"]["palette"]:
+        # Only here: matplotlib takes longer to import than everything else that reads a config.
+        from engram.figures.style import FigureStyle
+
+        FigureStyle.from_config(config["figures"])
+
+
 def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
     """`value` with the schema's defaults filled in, recursively; `400.0` becomes an integer where the schema wants one."""
     if "$ref" in schema:
@@ -159,6 +167,8 @@ def _unusable(value: Any, where: str, depth: int) -> str | None:
     match value:
         case dict() | list() if depth == MAX_DEPTH:
             return f"{where}: nested deeper than {MAX_DEPTH} levels; no key of the config is"
+        case dict() if unnamed := [key for key in value if not isinstance(key, str)]:
+            return f"{where}: a key of type {type(unnamed[0]).__name__} is no text; put it in quotes"
         case dict():
             parts = [(part, where) for part in value] + [(v, str(k) if depth == 0 else f"{where}.{k}") for k, v in value.items()]
         case list():

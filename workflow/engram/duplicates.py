@@ -1,4 +1,4 @@
-"""Equal suffixes: which samples share one, and how often each occurs in a token stream."""
+"""Equal runs of tokens: which samples share a suffix, and how often each suffix occurs in a corpus."""
 
 from __future__ import annotations
 
@@ -14,19 +14,31 @@ TOKENS_AT_ONCE = 1 << 20
 """Tokens that are hashed and compared at a time: the working memory beyond the results."""
 
 
-def content_groups(suffix_tokens: np.ndarray) -> np.ndarray:
-    """Numbers that are equal exactly where the suffixes are: splits keep a group together.
+def group_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Groups rows of tokens that are equal, exactly.
 
     Args:
-        suffix_tokens: token ids (n, S), any integer type.
+        rows: token ids (n, S), any integer type.
 
     Returns:
-        (n,) int64, counted from 0 in the order of first appearance.
+        groups: number of each row's group (n,) int64, from 0 in the order of first appearance.
+        firsts: first row of each group (G,), ascending.
+        multiplier: of a polynomial hash that differs between any two groups.
 
     Raises:
-        EngramError: `suffix_tokens` is no (n, S) array of integers with S >= 1.
+        EngramError: `rows` is no (n, S) array of integers with S >= 1.
     """
-    return _groups(suffix_tokens)[0]
+    if rows.ndim != 2 or rows.shape[1] < 1 or not np.issubdtype(rows.dtype, np.integer):
+        raise EngramError(f"suffixes: shape {rows.shape} of {rows.dtype}; they must be a table of token ids, (samples, tokens) integers")
+    multipliers = _multipliers()
+    while True:
+        multiplier = next(multipliers)
+        # Hashes, not bytes: numpy drops a byte string's trailing NULs and pandas miscompares NULs, which token ids are full of.
+        groups = pd.factorize(_row_hashes(rows, multiplier))[0].astype(np.int64)
+        # Numbers are given in order of appearance, so that a new one is a new maximum.
+        firsts = np.flatnonzero(np.diff(np.maximum.accumulate(groups), prepend=-1))
+        if all((rows[part] == rows[firsts[groups[part]]]).all() for part in _parts(*rows.shape)):
+            return groups, firsts, multiplier
 
 
 def suffix_occurrences(suffixes: np.ndarray, stream_tokens: np.ndarray, boundaries: np.ndarray) -> np.ndarray:
@@ -47,7 +59,7 @@ def suffix_occurrences(suffixes: np.ndarray, stream_tokens: np.ndarray, boundari
     Raises:
         EngramError: a shape or type is wrong, or `boundaries` do not ascend from 0 within the stream.
     """
-    groups, firsts, multiplier = _groups(suffixes)
+    groups, firsts, multiplier = group_rows(suffixes)
     length = suffixes.shape[1]
     starts = _document_starts(boundaries, stream_tokens)
     distinct = suffixes[firsts]  # (G, S)
@@ -89,21 +101,6 @@ def _document_starts(boundaries: np.ndarray, stream_tokens: np.ndarray) -> np.nd
             "they must ascend from 0 and stay within the stream"
         )
     return starts
-
-
-def _groups(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Group of each row (n,), first row of each group (G,), and the multiplier whose hash tells all groups apart."""
-    if rows.ndim != 2 or rows.shape[1] < 1 or not np.issubdtype(rows.dtype, np.integer):
-        raise EngramError(f"suffixes: shape {rows.shape} of {rows.dtype}; they must be a table of token ids, (samples, tokens) integers")
-    multipliers = _multipliers()
-    while True:
-        multiplier = next(multipliers)
-        # Hashes, not bytes: pandas and numpy cut byte strings at NULs, which token ids are full of.
-        groups = pd.factorize(_row_hashes(rows, multiplier))[0].astype(np.int64)
-        # Numbers are given in order of appearance, so that a new one is a new maximum.
-        firsts = np.flatnonzero(np.diff(np.maximum.accumulate(groups), prepend=-1))
-        if all((rows[part] == rows[firsts[groups[part]]]).all() for part in _parts(*rows.shape)):
-            return groups, firsts, multiplier
 
 
 def _multipliers() -> Iterator[int]:

@@ -51,6 +51,17 @@ def greedy_continuations(
     return np.concatenate([np.empty((0, suffix_length), np.int32), *parts])
 
 
+def teacher_forced_scores(model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS) -> pd.DataFrame:
+    """What one forward per sequence tells: the columns of `memorization_scores` without `memorization_score` itself."""
+    windows = torch.as_tensor(tokens)
+
+    def run(part: slice) -> pd.DataFrame:
+        return _teacher_forced(model, windows[part].to(model.device, torch.long), prefix)
+
+    batches = in_batches(run, len(windows), max(1, batch_tokens // windows.shape[1]), "memorization scores")
+    return pd.concat([frame for _, frame in batches], ignore_index=True)
+
+
 def memorization_scores(model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS) -> pd.DataFrame:
     """How much of each sequence's suffix the model reproduces, and how likely it finds it.
 
@@ -71,13 +82,7 @@ def memorization_scores(model: PreTrainedModel, tokens: np.ndarray, prefix: int,
         log-probability of the tokens that part holds, the sequence's first token excepted. The published data divide both
         halves' log-probabilities by T - 1 instead, so their perplexities of a half are about the root of these.
     """
-    windows = torch.as_tensor(tokens)
-
-    def run(part: slice) -> pd.DataFrame:
-        return _teacher_forced(model, windows[part].to(model.device, torch.long), prefix)
-
-    batches = in_batches(run, len(windows), max(1, batch_tokens // windows.shape[1]), "memorization scores")
-    scores = pd.concat([frame for _, frame in batches], ignore_index=True)
+    scores = teacher_forced_scores(model, tokens, prefix, batch_tokens)
     scores.insert(0, "memorization_score", 1.0)
     rest = np.flatnonzero(~scores["extracted"])
     written = greedy_continuations(model, tokens[rest, :prefix], tokens.shape[1] - prefix, batch_tokens)  # (rest, S)

@@ -14,8 +14,8 @@ MAX_PREFIX = 64
 def prefix_suffix_rouge(tokens: np.ndarray, prefix: int = 32) -> tuple[np.ndarray, np.ndarray]:
     """ROUGE-L and ROUGE-3 F-measures between the prefix and the suffix of each window.
 
-    A high score means that the suffix can be copied from the prompt, so that a model may *guess* it (paper, section
-    "Taxonomy", the thresholds ρ_L and ρ_3). The units are token ids. ROUGE-L counts the longest common subsequence of
+    A high score means that the suffix can be copied from the prompt, so that a model may *guess* it (the
+    thresholds ρ of arXiv 2508.02573). The units are token ids. ROUGE-L counts the longest common subsequence of
     prefix and suffix; ROUGE-3 counts the trigrams they share, each as often as it stands in both.
 
     The reference is the prefix, the prediction is the suffix, as in the study's code. The F-measure does not depend on

@@ -1,4 +1,4 @@
-"""Scalar features of a sample: how much information its characters and its tokens carry."""
+"""Features of a sample's text: how much information its characters and tokens carry, and which samples share a suffix."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from engram.duplicates import group_rows
 from engram.errors import EngramError
 
 ROWS_AT_ONCE = 1 << 16
@@ -54,3 +55,19 @@ def token_entropy(tokens: np.ndarray) -> np.ndarray:
         counts = np.diff(begins, append=ordered.size)  # (runs,)
         entropy[start : start + ROWS_AT_ONCE] = np.bincount(begins // length, terms[counts], len(ordered))
     return entropy
+
+
+def content_groups(suffix_tokens: np.ndarray) -> np.ndarray:
+    """Numbers that are equal exactly where the suffixes are: splits keep a group together.
+
+    Args:
+        suffix_tokens: token ids (n, S), any integer type.
+
+    Returns:
+        (n,) int64, from 0 in the order of first appearance.
+
+    Raises:
+        EngramError: `suffix_tokens` is no (n, S) array of integers with S >= 1.
+    """
+    groups, _, _ = group_rows(suffix_tokens)
+    return groups

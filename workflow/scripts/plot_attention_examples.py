@@ -20,6 +20,6 @@ with job(snakemake):
     # What the model continued itself stands first: it is the text whose attention is shown.
     sources = [read_parquet(path, ["sequence_id", "text"]) for path in (snakemake.input.continuations, snakemake.input.candidates)]
     texts = pd.concat(sources).drop_duplicates("sequence_id").set_index("sequence_id")["text"]
-    attention = AttentionStore(snakemake.input.index, snakemake.input.shards).read(first.to_numpy(), "mean")
+    attention = AttentionStore(Path(snakemake.input.index), [Path(path) for path in snakemake.input.shards]).read(first.to_numpy(), "mean")
     figure = attention_examples(attention, taxonomy.class_names, texts.loc[first].tolist(), snakemake.params.prefix, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from engram.artifacts import read_parquet, write_parquet
-from engram.generation import memorization_scores
+from engram.generation import memorization_scores, teacher_forced_scores
 from engram.job import job
 from engram.models import default_device, fingerprint, load_model, load_tokenizer
 
@@ -21,7 +21,7 @@ with job(snakemake):
     scores = memorization_scores(load_model(folder, dtype=params.dtype, device=default_device()), tokens, params.prefix)
     for column in scores.columns.difference(["sequence_id"]):
         candidates[column] = scores[column].to_numpy()
-    twin_scores = memorization_scores(load_model(twin, dtype=params.dtype, device=default_device()), tokens, params.prefix)
-    candidates["twin_extracted"] = twin_scores["memorization_score"].to_numpy() == 1
+    twin_scores = teacher_forced_scores(load_model(twin, dtype=params.dtype, device=default_device()), tokens, params.prefix)
+    candidates["twin_extracted"] = twin_scores["extracted"].to_numpy()
     revision = fingerprint(folder, None, params.dtype)
     write_parquet(candidates, snakemake.output.candidates, {"model_revision": revision, "prefix": params.prefix, "source": "nursery"})

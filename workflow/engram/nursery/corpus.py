@@ -34,7 +34,7 @@ def standard_library(held_out: float) -> Iterator[Document]:
 
 
 def installed_packages(max_bytes: int) -> Iterator[Document]:
-    """Sources of the installed packages in a fixed pseudo-random order, as many as fit into `max_bytes` of UTF-8 text."""
+    """Sources of the installed packages in a fixed pseudo-random order, as many as have `max_bytes` characters together."""
     root = Path(sysconfig.get_paths()["purelib"])
     files = {f"packages/{file.relative_to(root).as_posix()}": file for file in root.rglob("*.py")}
     total = 0

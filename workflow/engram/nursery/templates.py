@@ -103,13 +103,15 @@ class TemplateWriter:
         Returns:
             tokens, (len(families), length) uint16.
         """
-        texts = [self.text(family, 12 * length) for family in families]
+        characters = 12 * length  # more than any template of a small vocabulary needs
+        texts = [self.text(family, characters) for family in families]
         encodings = self.tokenizer.backend_tokenizer.encode_batch(texts)
         rows = np.empty((len(families), length), dtype=np.uint16)
         for row, family, encoding in zip(rows, families, encodings, strict=True):
-            ids = encoding.ids
-            while len(ids) < length:  # long words that are single tokens: 12 characters a token were not enough
-                ids = self.tokenizer.backend_tokenizer.encode(self.text(family, 24 * length)).ids
+            ids, longer = encoding.ids, characters
+            while len(ids) < length:  # long words that are single tokens
+                longer *= 2
+                ids = self.tokenizer.backend_tokenizer.encode(self.text(family, longer)).ids
             offset = self.random.randint(0, min(len(ids) - length, length // 2))
             row[:] = ids[offset : offset + length]
         return rows

@@ -10,7 +10,7 @@ import pandas as pd
 from transformers import GPTNeoXForCausalLM
 
 from engram.duplicates import suffix_occurrences
-from engram.generation import memorization_scores
+from engram.generation import teacher_forced_scores
 from engram.nursery.corpus import Document
 from engram.nursery.templates import FAMILIES, TemplateWriter
 from engram.rouge import prefix_suffix_rouge
@@ -73,46 +73,42 @@ def select_windows(
     generator = np.random.default_rng(settings.seed)
     length = settings.prefix + settings.suffix
     natural = held_out_windows(documents, encoded, settings)
-    tokens = np.stack(natural["tokens"].tolist())
-    natural["overlap"] = np.maximum(*prefix_suffix_rouge(tokens, settings.prefix)) >= 0.5
-    natural["base_extracted"] = False
-    log.info("%d held-out windows, %d of high overlap", len(natural), natural["overlap"].sum())
-    natural.loc[natural["overlap"], "base_extracted"] = _extracted(base, tokens[natural["overlap"]], settings.prefix)
-    natural["order"] = generator.random(len(natural))
     natural["kind"], natural["source"] = "natural", natural["path"] + ":" + natural["offset"].astype(str)
+    natural = _unseen(natural.iloc[generator.permutation(len(natural))], seen, settings.prefix)
+    tokens = np.stack(natural["tokens"].tolist())
+    overlap = np.maximum(*prefix_suffix_rouge(tokens, settings.prefix)) >= 0.5
+    log.info("%d unseen windows of held-out text, %d of high overlap", len(natural), overlap.sum())
 
-    first = natural[natural["overlap"]].sort_values(["base_extracted", "order"], ascending=[False, True])
+    overlapping = natural[overlap].assign(base_extracted=_extracted(base, tokens[overlap], settings.prefix))
+    log.info("the base extracts %d of them", overlapping["base_extracted"].sum())
+    first = overlapping.sort_values("base_extracted", ascending=False, kind="stable")
     overlapping = _disjoint(first, length, settings.overlapping, settings.per_file, taken=[])
     taken = list(zip(overlapping["path"], overlapping["offset"], strict=True))
-    # Twice what is kept: some are dropped below because the base has seen their suffix.
-    plain = _disjoint(natural.sort_values("order"), length, 2 * settings.natural, settings.natural, taken)
-    # Of the windows of low overlap these are the only ones that may be kept.
-    low = plain.index[~plain["overlap"]]
-    plain.loc[low, "base_extracted"] = _extracted(base, tokens[low], settings.prefix)
+    plain = _disjoint(natural, length, settings.natural, settings.natural, taken)
+    plain = plain.assign(base_extracted=_extracted(base, np.stack(plain["tokens"].tolist()), settings.prefix))
 
     families = [family for family in FAMILIES for _ in range(settings.per_family)]
     written = writer.windows(families, length)
-    templates = pd.DataFrame({"kind": families, "source": "template", "tokens": list(written)})
-    templates["base_extracted"] = _extracted(base, written, settings.prefix)
+    templates = _unseen(pd.DataFrame({"kind": families, "source": "template", "tokens": list(written)}), seen, settings.prefix)
+    templates["base_extracted"] = _extracted(base, np.stack(templates["tokens"].tolist()), settings.prefix)
 
     windows = pd.concat([overlapping, templates, plain], ignore_index=True)
-    suffixes = np.stack(windows["tokens"].tolist())[:, settings.prefix :]
-    boundaries = np.arange(0, seen.size, seen.shape[1])
-    windows["new"] = suffix_occurrences(suffixes, seen.ravel(), boundaries) == 0
-    log.info("%d of %d windows have a suffix that the base has seen", (~windows["new"]).sum(), len(windows))
-    windows["suffix"] = [suffix.tobytes().hex() for suffix in suffixes]
-    windows = windows[windows["new"]].drop_duplicates("suffix")
-    plain_kept = windows.index >= len(overlapping) + len(templates)
-    windows = pd.concat([windows[~plain_kept], windows[plain_kept].head(settings.natural)], ignore_index=True)
     windows["sequence_id"] = np.arange(len(windows), dtype=np.int64)
     return windows[["sequence_id", "tokens", "kind", "source", "base_extracted"]]
 
 
+def _unseen(windows: pd.DataFrame, seen: np.ndarray, prefix: int) -> pd.DataFrame:
+    """The windows whose suffix occurs nowhere in the rows (n, row_tokens) that the base was trained on, one per suffix."""
+    suffixes = np.ascontiguousarray(np.stack(windows["tokens"].tolist())[:, prefix:])
+    boundaries = np.arange(0, seen.size, seen.shape[1])
+    new = suffix_occurrences(suffixes, seen.ravel(), boundaries) == 0
+    first = ~pd.Series([suffix.tobytes().hex() for suffix in suffixes]).duplicated().to_numpy()
+    return windows[new & first].reset_index(drop=True)
+
+
 def _extracted(base: GPTNeoXForCausalLM, tokens: np.ndarray, prefix: int) -> np.ndarray:
     """Whether the base's greedy decoding of each prefix gives the suffix, bool (n,)."""
-    if not len(tokens):
-        return np.zeros(0, dtype=bool)
-    return memorization_scores(base, tokens.astype(np.int64), prefix)["memorization_score"].to_numpy() == 1
+    return teacher_forced_scores(base, tokens.astype(np.int64), prefix)["extracted"].to_numpy()
 
 
 def _disjoint(windows: pd.DataFrame, length: int, most: int, per_file: int, taken: list[tuple[str, int]]) -> pd.DataFrame:
