@@ -72,6 +72,15 @@ def test_initialization_depends_on_the_seed_alone() -> None:
         assert not torch.equal(other.state_dict()[name], value), name
 
 
+def test_initialization_decides_what_dropout_drops() -> None:
+    cnn, masks = make_cnn(dropout=0.5), []
+    for seed in (1, 1, 2):
+        cnn.initialize(seed)
+        masks.append(cnn.dropout.train()(torch.ones(200)))
+    torch.testing.assert_close(masks[0], masks[1], rtol=0, atol=0)
+    assert not torch.equal(masks[0], masks[2])
+
+
 def test_initialization_leaves_the_global_random_numbers_alone() -> None:
     cnn = make_cnn()
     torch.manual_seed(5)

@@ -6,8 +6,8 @@ training. What comes out is slightly too wide rather than too narrow.
 
 The plain percentile interval fails for a minimum over classes: the estimate lies too low (the worst class is partly the
 unluckiest), resampling lowers it once more, and in simulations with three near-equal classes a nominal 95 % interval of the minimum
-F1 covered the truth in 64 to 75 % of the cases (BCa: 88 to 90 %). The basic interval, which reflects the resamples' distribution at
-the estimate and so takes the bias off, taken on the logit scale, which keeps it within [0, 1], covered 94 to 99 % for all scores
+F1 covered the truth in 64 to 76 % of the cases (BCa: 88 to 90 %). The basic interval, which reflects the resamples' distribution at
+the estimate and so takes the bias off, taken on the logit scale, which keeps it within [0, 1], covered 93 to 99 % for all scores
 here. It is what `intervals` computes; only where the resamples reach 0 or 1 themselves is the percentile interval taken.
 """
 

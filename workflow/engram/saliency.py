@@ -121,7 +121,7 @@ def normalize(evidence: torch.Tensor) -> torch.Tensor:
         evidence: C on causal cells, (n, L, P).
     """
     largest = evidence.amax(dim=(1, 2), keepdim=True)  # (n, 1, 1)
-    return torch.where(largest > 0, evidence.clamp(min=0) / torch.where(largest > 0, largest, 1), 0)
+    return evidence.clamp(min=0) / torch.where(largest > 0, largest, 1)
 
 
 @dataclass(frozen=True)
