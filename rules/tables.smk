@@ -4,7 +4,7 @@ Inputs: predictions, counts, labels, verification.
 Outputs: tables/*.csv, run.json.
 """
 
-TABLES = expand(f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "truth", "verification"])
+TABLES = expand(f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "truth", "verification", "recall_by_kind"])
 
 
 rule score_cnns:
@@ -81,6 +81,30 @@ rule check_verification:
         code=code("check_verification"),
     script:
         "../workflow/scripts/check_verification.py"
+
+
+rule score_kinds:
+    input:
+        predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
+        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+    output:
+        recall=report(
+            f"{RESULTS}/tables/recall_by_kind.csv",
+            caption="../workflow/report/recall_by_kind.rst",
+            category="1 Tables",
+            labels={"table": "recall by kind of text"},
+        ),
+    log:
+        f"{RESULTS}/logs/score_kinds.log",
+    conda:
+        "../envs/engram.yaml"
+    params:
+        models=list(MODELS),
+        statistics=STUDY["statistics"],
+        seed=STUDY["seed"],
+        code=code("score_kinds"),
+    script:
+        "../workflow/scripts/score_kinds.py"
 
 
 rule describe_run:

@@ -121,6 +121,13 @@ def test_two_completions_share_nothing() -> None:
     assert complete(MINIMAL) != first
 
 
+def test_two_models_share_nothing() -> None:
+    first, second = complete(changed("models", to=[{"name": name, "source": "nursery"} for name in "ab"], of=MINIMAL))["models"]
+    first["drilling"]["schedule"].clear()
+    first["drilling"]["training"]["batch_size"] = 1
+    assert second["drilling"]["schedule"] and second["drilling"]["training"]["batch_size"] != 1
+
+
 def test_whole_floats_become_integers_where_integers_are_wanted() -> None:
     completed = complete(changed("samples", "per_class", to=400.0))
     assert type(completed["samples"]["per_class"]) is int

@@ -32,5 +32,3 @@ def test_the_conda_environment_has_every_dependency() -> None:
     conda = (ROOT / "envs/engram.yaml").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["dependencies"]) == set(re.findall(r"^      - (.+)$", conda, flags=re.MULTILINE)), "run `make envs`"
-
-

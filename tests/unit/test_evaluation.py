@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from engram.evaluation import summed_confusions
+from engram.evaluation import recall_by_kind, summed_confusions
 
 CLASSES = ["Non-Memo", "Guess"]
 
@@ -30,3 +30,13 @@ def test_only_the_test_split_counts_and_cnns_are_summed() -> None:
 def test_a_run_without_predictions_is_left_out() -> None:
     confusions = summed_confusions(predictions([("attention", "real", "test", "Guess", [0.1, 0.9])]), CLASSES)
     assert list(confusions) == [("attention", "real")]
+
+
+def test_recall_is_given_for_natural_text_and_templates_apart() -> None:
+    frame = predictions([("attention", "real", "test", "Guess", logits) for logits in ([0.1, 0.9], [0.8, 0.2], [0.2, 0.8], [0.3, 0.7])])
+    frame["sequence_id"] = frame["content_group"] = [0, 1, 2, 3]
+    kinds = pd.Series(["natural", "natural", "counter", "repeat"])
+    table = recall_by_kind(frame, CLASSES, kinds).set_index("text")
+    assert table.loc["natural", ["n", "recall"]].tolist() == [2, 0.5]
+    assert table.loc["templates", ["n", "recall"]].tolist() == [2, 1.0]
+    assert table.loc["natural", "recall_low"] == 0 and table.loc["natural", "recall_high"] == 1

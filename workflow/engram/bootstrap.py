@@ -67,6 +67,22 @@ def intervals(
     return {name: _logit_basic(float(value[name]), np.concatenate(drawn[name]), tail, smallest) for name in value}
 
 
+def mean_interval(groups: np.ndarray, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
+    """A share and its percentile interval over content groups.
+
+    Args:
+        groups: sum of hits and number of trials per group, (G, 2).
+
+    Returns:
+        the share of hits, low, high.
+    """
+    count = len(groups)
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)  # (R, G)
+    hits, trials = (weights @ groups).T  # (R,) each
+    low, high = np.quantile(hits / trials, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(groups[:, 0].sum() / groups[:, 1].sum()), float(low), float(high)
+
+
 def score_table(
     predictions: pd.DataFrame, classes: Sequence[str], *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> pd.DataFrame:

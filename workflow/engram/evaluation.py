@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from engram.bootstrap import mean_interval
 from engram.metrics import confusion_matrix
 
 RUNS = {
@@ -36,3 +38,30 @@ def summed_confusions(predictions: pd.DataFrame, classes: Sequence[str]) -> dict
             predicted = np.stack(mine["logits"].tolist()).argmax(axis=1)
             confusions[run] = confusion_matrix(mine["class"].map(position).to_numpy(), predicted, len(classes))
     return confusions
+
+
+def recall_by_kind(predictions: pd.DataFrame, classes: Sequence[str], kinds: pd.Series, **statistics: Any) -> pd.DataFrame:
+    """Recall of every class on natural text and on synthetic templates apart: does a class stand on its templates?
+
+    Args:
+        predictions: the table `predictions.parquet`.
+        classes: the K class names in the order of the logits.
+        kinds: kind of text by sequence_id, `natural` or a template family.
+        statistics: arguments of `engram.bootstrap.mean_interval`.
+
+    Returns:
+        input, labels, class, text (`natural` or `templates`), n (test samples), recall with its interval: the share of
+        predictions of all CNNs that name the class.
+    """
+    test = predictions[predictions["split"] == "test"]
+    predicted = np.array(classes, dtype=object)[np.stack(test["logits"].tolist()).argmax(axis=1)]
+    frame = test.assign(
+        hit=(predicted == test["class"].to_numpy()).astype(float),
+        text=np.where(test["sequence_id"].map(kinds) == "natural", "natural", "templates"),
+    )
+    rows = []
+    for (source, labels, name, text), part in frame.groupby(["input", "labels", "class", "text"], sort=False):
+        recall, low, high = mean_interval(part.groupby("content_group")["hit"].agg(["sum", "size"]).to_numpy(), **statistics)
+        row = {"input": source, "labels": labels, "class": name, "text": text, "n": part["sequence_id"].nunique()}
+        rows.append(row | {"recall": recall, "recall_low": low, "recall_high": high})
+    return pd.DataFrame(rows)

@@ -47,23 +47,22 @@ class BaseSettings:
 def build_model(settings: BaseSettings) -> GPTNeoXForCausalLM:
     """A GPT-NeoX (the Pythia architecture) with random weights: rotary on all dimensions, tied embeddings."""
     torch.manual_seed(settings.seed)
-    return GPTNeoXForCausalLM(
-        GPTNeoXConfig(
-            vocab_size=settings.vocabulary,
-            hidden_size=settings.width,
-            num_hidden_layers=settings.layers,
-            num_attention_heads=settings.heads,
-            intermediate_size=4 * settings.width,
-            max_position_embeddings=settings.row_tokens,
-            rotary_pct=1.0,
-            tie_word_embeddings=True,
-            use_parallel_residual=False,
-            bos_token_id=0,
-            eos_token_id=0,
-            # The fused CPU kernel's backward takes twice as long at this length.
-            attn_implementation="eager",
-        )
+    config = GPTNeoXConfig(
+        vocab_size=settings.vocabulary,
+        hidden_size=settings.width,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.width,
+        max_position_embeddings=settings.row_tokens,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0},
+        tie_word_embeddings=True,
+        use_parallel_residual=False,
+        bos_token_id=0,
+        eos_token_id=0,
     )
+    model = GPTNeoXForCausalLM(config)
+    model.set_attn_implementation("eager")  # the fused CPU kernel's backward takes twice as long at this length
+    return model
 
 
 def encode_documents(documents: list[corpus.Document], tokenizer: PreTrainedTokenizerFast) -> list[np.ndarray]:
@@ -114,7 +113,8 @@ def train_base(
     encoded = encode_documents(seen, tokenizer)
     log.info("%d corpus tokens", sum(map(len, encoded)))
     rows = training_rows(settings, encoded, TemplateWriter(tokenizer, settings.seed))
-    model = build_model(settings).to(default_device())
+    model = build_model(settings)
+    model.to(default_device())  # type: ignore[arg-type]  # the decorator of `to` hides its signature
     curve = train(model, rows, training, state, "nursery base")
     # The candidates are chosen with the weights that ship.
     model = model.half()

@@ -1,0 +1,32 @@
+"""A killed run goes on, and ends with the same bytes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from conftest import Checkout, copy_project
+
+DRILLED = "results/tiny/nursery/model/model.safetensors"
+
+
+def test_a_killed_drilling_resumes_to_the_same_bytes(finished: Checkout, tmp_path: Path) -> None:
+    study = copy_project(tmp_path / "engram")
+    state = study.folder / "results/.parts/drilling-tiny-nursery/state.safetensors"
+    command = [str(Path(sys.executable).with_name("snakemake")), DRILLED]
+    settings = os.environ | {"PYTHONPATH": str(study.folder / "workflow")}
+    with subprocess.Popen(command, cwd=study.folder, env=settings, start_new_session=True, stderr=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 180
+        while not state.exists() and run.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert run.poll() is None, "the drilling ended before it could be killed; make checkpoint_steps smaller"
+        os.killpg(run.pid, signal.SIGKILL)
+    assert not (study.folder / DRILLED).exists()
+    study.snakemake("--unlock")
+    output = study.snakemake(DRILLED).stdout
+    assert "resumed" in output
+    assert (study.folder / DRILLED).read_bytes() == (finished.folder / DRILLED).read_bytes()
