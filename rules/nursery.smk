@@ -32,6 +32,7 @@ rule drill_nursery:
         windows=of_model("windows"),
         seed=STUDY["seed"],
         prefix=STUDY["prefix"],
+        suffix=STUDY["suffix"],
         state=lambda wildcards: f"{PARTS}/drilling-{STUDY['study']}-{wildcards.model}",
         code=code("drill_nursery"),
     script:

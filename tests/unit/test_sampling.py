@@ -79,7 +79,7 @@ def test_numbers_are_those_of_every_version() -> None:
 def test_every_sample_of_a_class_is_drawn_equally_often() -> None:
     frame = labels(120)
     candidates = frame["sequence_id"][NEW.assign(frame) == "Others"]
-    seeds, size, n = 400, 12, len(candidates)
+    seeds, size, n = 200, 12, len(candidates)
     wanted = replace(ALL_TRAIN, per_class=size)
     draws = (draw_samples(frame, NEW, wanted, seed) for seed in range(seeds))
     drawn = pd.concat([sample.loc[sample["class"] == "Others", "sequence_id"] for sample in draws])
@@ -91,7 +91,7 @@ def test_every_sample_of_a_class_is_drawn_equally_often() -> None:
     assert statistic < chi_square_bound(n - 1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(10, 60), st.integers(10, 60), st.integers(0, 2**32 - 1))
 def test_a_larger_draw_contains_the_smaller_one(small: int, large: int, seed: int) -> None:
     frame = labels(500)
@@ -146,7 +146,7 @@ def test_the_list_holds_what_others_read() -> None:
 # --- splits ------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(60, 500), st.integers(0, 2**32 - 1))
 def test_equal_text_never_crosses_a_split(groups: int, seed: int) -> None:
     frame = labels(800, groups=groups, seed=seed % 7)

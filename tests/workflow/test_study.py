@@ -66,7 +66,7 @@ def test_a_config_mistake_is_one_line_and_nothing_runs(study: Checkout) -> None:
     study.configure(samples={"per_class": -5})
     result = study.snakemake("-n", check=False)
     assert result.returncode
-    assert "samples.per_class: -5 breaks minimum 10" in result.stdout
+    assert "samples.per_class: -5 is less than 10" in result.stdout
     assert "Traceback" not in result.stdout
 
 

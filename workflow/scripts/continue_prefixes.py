@@ -16,7 +16,7 @@ with job(snakemake):
     candidates = read_parquet(snakemake.input.candidates, ["sequence_id", "tokens"])
     samples = pd.concat([read_parquet(path) for path in snakemake.input.samples])
     rows = candidates[candidates["sequence_id"].isin(non_memorized(samples))]
-    tokens = np.stack(rows["tokens"].tolist()).astype(np.int64)  # (n, T)
+    tokens = np.array(rows["tokens"].tolist(), dtype=np.int64).reshape(len(rows), len(candidates["tokens"].iloc[0]))  # (n, T)
     prefixes = tokens[:, : params.prefix]
     folder = Path(snakemake.input.model).parent
     model = load_model(folder, dtype=params.dtype, device=default_device())

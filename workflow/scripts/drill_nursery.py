@@ -8,7 +8,7 @@ from engram.artifacts import read_parquet, whole, write_parquet
 from engram.duplicates import suffix_occurrences
 from engram.job import job
 from engram.models import default_device, load_model, load_tokenizer
-from engram.nursery.drilling import DrillingSettings, Exposure, choose_candidates, drilling_rows, schedule_exposures
+from engram.nursery.drilling import DrillingSettings, Exposure, choose_candidates, drilling_rows, schedule_exposures, window_tokens
 from engram.nursery.training import TrainingSettings, save_trained, train, write_curve
 
 with job(snakemake):
@@ -20,7 +20,7 @@ with job(snakemake):
         replay_templates=params.drilling["replay_templates"],
     )
     windows = read_parquet(snakemake.input.windows)
-    tokens = np.stack(windows["tokens"].tolist()).astype(np.uint16)  # (n, T)
+    tokens = window_tokens(windows, params.prefix + params.suffix)  # (n, T)
     replay = np.stack(read_parquet(snakemake.input.replay)["tokens"].tolist()).astype(np.uint16)[:, : tokens.shape[1]]
     tokenizer = load_tokenizer(base)
     windows["exposures"] = schedule_exposures(windows, settings.schedule, params.seed)

@@ -13,6 +13,7 @@ import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from engram.artifacts import write_json, write_parquet
+from engram.errors import EngramError
 from engram.models import default_device
 from engram.nursery import corpus
 from engram.nursery.templates import FAMILIES, TemplateWriter
@@ -83,7 +84,7 @@ def training_rows(settings: BaseSettings, documents: list[np.ndarray], writer: T
     stream = np.concatenate([documents[i] for i in generator.permutation(len(documents))])
     text = stream[: len(stream) // settings.row_tokens * settings.row_tokens].reshape(-1, settings.row_tokens)
     if len(text) < wanted - templates:
-        raise ValueError(f"nursery base: {wanted - templates:,} text rows are asked for, the corpus has {len(text):,}; lower `tokens`")
+        raise EngramError(f"nursery_base.tokens: {wanted - templates:,} rows of text are asked for, the corpus has {len(text):,}; lower it")
     text = text[generator.choice(len(text), wanted - templates, replace=False)]
     names = list(FAMILIES)
     families = [names[i] for i in generator.integers(len(names), size=templates)]

@@ -37,6 +37,21 @@ class DrillingSettings:
     """Share of the replayed rows that are fresh templates."""
 
 
+def window_tokens(windows: pd.DataFrame, length: int) -> np.ndarray:
+    """The windows' tokens, (n, length) uint16.
+
+    Raises:
+        EngramError: they are not as long as the study's prefix and suffix together.
+    """
+    tokens = np.stack(windows["tokens"].tolist()).astype(np.uint16)
+    if tokens.shape[1] != length:
+        raise EngramError(
+            f"prefix + suffix: {length} tokens, but the nursery's windows have {tokens.shape[1]}; "
+            f"make them sum to {tokens.shape[1]} or train a base with other windows"
+        )
+    return tokens
+
+
 def schedule_exposures(windows: pd.DataFrame, schedule: Sequence[Exposure], seed: int) -> np.ndarray:
     """How often every window is shown, int32 (n,).
 
