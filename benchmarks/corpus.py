@@ -46,7 +46,7 @@ def write_documents(folder: Path, tokens: int) -> int:
     while characters < tokens * CHARACTERS_PER_TOKEN:
         number += 1
         if number % 4:
-            lines = [" ".join(line) for line in words[random.integers(0, len(words), (3000, 12))]]
+            lines = [" ".join(line) for line in words[random.integers(0, len(words), (300, 12))]]
             text = "\n".join(lines)
         else:
             text = library[random.integers(0, len(library))]
@@ -119,9 +119,8 @@ def main() -> None:
         print(f"corpus: {characters / 1e6:,.0f} M characters, {total / 1e6:,.1f} M tokens, {len(boundaries):,} documents")
         print(f"source corpus, {len(windows):,} windows: {seconds:,.0f} s, peak {peak:.2f} GiB, {total / seconds / 1e6:.2f} M tokens/s")
         print(f"  tokenizing again, one text at a time: {tokenized:,.0f} s")
-        print(
-            f"  counting again: {counting:,.1f} s; suffixes that occur more than once: {(counted > 1).mean():.1%}, at most {counted.max():,}"
-        )
+        repeated = f"{(counted > 1).mean():.1%} of the suffixes occur more than once, one {counted.max():,} times"
+        print(f"  counting again: {counting:,.1f} s; {repeated}")
         print(f"  brute force: {brute / max(1, len(checked)):.2f} s a suffix")
         wrong = int((again != counted).sum() + (plain != counted[checked]).sum())
         print(f"  counts that differ: {wrong} of {len(counted):,} counted again, {len(checked)} of them by brute force")

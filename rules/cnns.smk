@@ -25,8 +25,6 @@ rule train_cnns:
     conda:
         "../envs/engram.yaml"
     threads: 2
-    resources:
-        gpu=1,
     params:
         taxonomy=taxonomy_name,
         classes=class_names,

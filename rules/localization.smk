@@ -21,8 +21,6 @@ rule compute_saliency:
     conda:
         "../envs/engram.yaml"
     threads: 2
-    resources:
-        gpu=1,
     params:
         taxonomy=taxonomy_name,
         classes=class_names,
