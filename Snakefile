@@ -9,6 +9,7 @@ configfile: "config.yaml"
 
 include: "rules/common.smk"
 include: "rules/nursery.smk"
+include: "rules/sources.smk"
 include: "rules/labels.smk"
 include: "rules/samples.smk"
 include: "rules/attention.smk"

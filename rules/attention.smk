@@ -10,7 +10,7 @@ rule continue_prefixes:
     input:
         samples=expand(f"{RESULTS}/{{{{model}}}}/{{protocol}}/samples.parquet", protocol=PROTOCOLS),
         candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        model=f"{RESULTS}/{{model}}/model/model.safetensors",
+        model=f"{RESULTS}/{{model}}/model/config.json",
     output:
         continuations=f"{RESULTS}/{{model}}/continuations.parquet",
     log:
@@ -24,6 +24,7 @@ rule continue_prefixes:
         gpu=1,
     params:
         prefix=STUDY["prefix"],
+        suffix=STUDY["suffix"],
         dtype=of_model("dtype"),
         batch_tokens=STUDY["attention"]["batch_tokens"],
         code=code("continue_prefixes"),
@@ -36,7 +37,7 @@ rule extract_attention:
         samples=expand(f"{RESULTS}/{{{{model}}}}/{{protocol}}/samples.parquet", protocol=PROTOCOLS),
         candidates=f"{RESULTS}/{{model}}/candidates.parquet",
         continuations=f"{RESULTS}/{{model}}/continuations.parquet",
-        model=f"{RESULTS}/{{model}}/model/model.safetensors",
+        model=f"{RESULTS}/{{model}}/model/config.json",
     output:
         shard=f"{RESULTS}/{{model}}/attention/shard-{{shard}}.h5",
     log:
@@ -60,9 +61,38 @@ rule extract_attention:
         "../workflow/scripts/extract_attention.py"
 
 
+rule score_twin:
+    input:
+        samples=expand(f"{RESULTS}/{{{{model}}}}/{{protocol}}/samples.parquet", protocol=PROTOCOLS),
+        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
+        model=f"{RESULTS}/{{model}}/model/config.json",
+        twin=f"{RESULTS}/{{model}}/twin/config.json",
+    output:
+        twin=f"{RESULTS}/{{model}}/attention/twin.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/score_twin.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/score_twin.tsv"
+    wildcard_constraints:
+        model=among(TWINNED),
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+    params:
+        prefix=STUDY["prefix"],
+        dtype=of_model("dtype"),
+        batch_tokens=STUDY["attention"]["batch_tokens"],
+        code=code("score_twin"),
+    script:
+        "../workflow/scripts/score_twin.py"
+
+
 rule index_attention:
     input:
         shards=shards,
+        twin=twin_scores,
     output:
         index=f"{RESULTS}/{{model}}/attention/index.parquet",
         verification=f"{RESULTS}/{{model}}/attention/verification.parquet",

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from engram import config as study_config
 from engram import digests
 from engram.errors import EngramError
+from engram.sources.entry import brings_scores
 
 try:
     STUDY = study_config.complete(config)
@@ -23,6 +24,12 @@ RESULTS = f"results/{STUDY['study']}"
 PARTS = "results/.parts"
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 MODELS = {model["name"]: model for model in STUDY["models"]}
+NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery"]
+BROUGHT = [name for name in MODELS if name not in NURSERY]
+HUB = [name for name, model in MODELS.items() if model["source"] == "hub"]
+SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
+MEASURED = [name for name in BROUGHT if name not in SCORED]
+TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
 PROTOCOLS = STUDY["protocols"]
 TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
@@ -42,17 +49,18 @@ def code(script):
 
 
 def model_entry(wildcards):
-    """The model's config without what only says how its work is divided."""
-    return {key: value for key, value in MODELS[wildcards.model].items() if key != "shards"}
+    """The model's config without what only says how its work is divided, or what is asked of it later."""
+    return {key: value for key, value in MODELS[wildcards.model].items() if key not in ("shards", "twin", "twin_revision")}
 
 
 def labels_lineage(wildcards):
     """Everything that decides a model's labels: config, shipped files, code."""
     entry = model_entry(wildcards)
-    scripts = ("drill_nursery", "score_candidates", "label_candidates")
-    return digests.value_digest(
-        entry, STUDY["seed"], STUDY["prefix"], STUDY["suffix"], digests.file_digest(entry["base"]), *map(code, scripts)
-    )
+    if entry["source"] == "nursery":
+        scripts, shipped = ("drill_nursery", "score_candidates", "label_candidates"), digests.file_digest(entry["base"])
+    else:
+        scripts, shipped = ("fetch_model", "fetch_dataset", "read_source", "score_windows", "label_candidates"), ""
+    return digests.value_digest(entry, STUDY["seed"], STUDY["prefix"], STUDY["suffix"], shipped, *map(code, scripts))
 
 
 def samples_lineage(wildcards):
@@ -65,6 +73,28 @@ def samples_lineage(wildcards):
     return digests.value_digest(
         labels_lineage(wildcards), STUDY["samples"], STUDY["categories"], STUDY["attention"]["mean_dtype"], *map(code, scripts)
     )
+
+
+def among(names):
+    """A wildcard constraint: one of the names; of no names, none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def local_model(wildcards):
+    """The configuration of a model or twin that lies in a folder; nothing where it is a repository."""
+    folder = Path(MODELS[wildcards.model][wildcards.role])
+    return [f"{folder}/config.json"] if folder.is_dir() else []
+
+
+def source_files(wildcards):
+    """What a source is read from. Of a folder of documents Snakemake sees only that files were added or removed."""
+    entry = MODELS[wildcards.model]
+    return {"hub": f"{RESULTS}/{wildcards.model}/dataset.json", "table": entry["table"], "corpus": entry["documents"]}[entry["source"]]
+
+
+def twin_scores(wildcards):
+    """What the twin says of a model's pool; nothing where the nursery's labels say it already, or there is no twin."""
+    return [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"] if wildcards.model in TWINNED else []
 
 
 def of_model(key):
@@ -97,9 +127,9 @@ def settled_shards(wildcards):
     return [ancient(path) for path in shards(wildcards)]
 
 
-def per_cnns(pattern, taxonomies):
-    """`pattern` under results/<study>/ for every model, protocol and given taxonomy."""
-    return expand(f"{RESULTS}/{pattern}", model=MODELS, protocol=PROTOCOLS, taxonomy=taxonomies)
+def per_cnns(pattern, taxonomies, models=MODELS):
+    """`pattern` under results/<study>/ for every given model, every protocol and every given taxonomy."""
+    return expand(f"{RESULTS}/{pattern}", model=models, protocol=PROTOCOLS, taxonomy=taxonomies)
 
 
 def figure(path, caption, category, **labels):

@@ -6,8 +6,8 @@ Outputs: figures/.
 
 FIGURES = [
     *per_figure("headline"),
-    *per_figure("{model}/memorization_vs_exposures", model=MODELS),
-    *per_figure("{model}/nursery_training", model=MODELS),
+    *per_figure("{model}/memorization_vs_exposures", model=NURSERY),
+    *per_figure("{model}/nursery_training", model=NURSERY),
     *(per_figure("{model}/taxonomy_flow", model=MODELS) if STUDY["flow"] else []),
     *per_figure(
         "{model}/{protocol}/{taxonomy}/{plot}",

@@ -16,6 +16,8 @@ rule score_candidates:
         f"{RESULTS}/logs/{{model}}/score_candidates.log",
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/score_candidates.tsv"
+    wildcard_constraints:
+        model=among(NURSERY),
     conda:
         "../envs/engram.yaml"
     threads: 4

@@ -22,6 +22,8 @@ rule drill_nursery:
         f"{RESULTS}/logs/{{model}}/drill_nursery.log",
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/drill_nursery.tsv"
+    wildcard_constraints:
+        model=among(NURSERY),
     conda:
         "../envs/engram.yaml"
     threads: 4

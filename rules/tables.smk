@@ -4,7 +4,12 @@ Inputs: predictions, counts, labels, verification.
 Outputs: tables/*.csv, run.json.
 """
 
-TABLES = expand(f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "truth", "verification", "recall_by_kind"])
+WITH_TRUTH = NURSERY + TWINNED
+TABLES = [
+    *expand(f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "verification"]),
+    *([f"{RESULTS}/tables/truth.csv"] if WITH_TRUTH else []),
+    *([f"{RESULTS}/tables/recall_by_kind.csv"] if NURSERY else []),
+]
 
 
 rule score_cnns:
@@ -45,7 +50,8 @@ rule count_samples:
 
 rule compare_with_truth:
     input:
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=WITH_TRUTH),
+        verification=expand(f"{RESULTS}/{{model}}/attention/verification.parquet", model=TWINNED),
     output:
         truth=report(
             f"{RESULTS}/tables/truth.csv", caption="../workflow/report/truth.rst", category="1 Tables", labels={"table": "rule and truth"}
@@ -55,7 +61,8 @@ rule compare_with_truth:
     conda:
         "../envs/engram.yaml"
     params:
-        models=list(MODELS),
+        models=WITH_TRUTH,
+        twinned=TWINNED,
         code=code("compare_with_truth"),
     script:
         "../workflow/scripts/compare_with_truth.py"
@@ -85,8 +92,8 @@ rule check_verification:
 
 rule score_kinds:
     input:
-        predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+        predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES, NURSERY),
+        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=NURSERY),
     output:
         recall=report(
             f"{RESULTS}/tables/recall_by_kind.csv",
@@ -99,7 +106,7 @@ rule score_kinds:
     conda:
         "../envs/engram.yaml"
     params:
-        models=list(MODELS),
+        models=NURSERY,
         statistics=STUDY["statistics"],
         seed=STUDY["seed"],
         code=code("score_kinds"),

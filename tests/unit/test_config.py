@@ -171,7 +171,7 @@ def test_what_is_no_config(config: Any, expected: str) -> None:
 MISTAKES: dict[str, tuple[dict, str]] = {
     "unknown key": (changed("modles", to=[]), "config: unknown key modles; known are "),
     "unknown key below": (changed("cnn", "kernel", to=6), "cnn: unknown key kernel; known are "),
-    "unknown key in a list": (changed("models", 0, "revision", to="x"), "models.0: unknown key revision; known are "),
+    "unknown key in a list": (changed("models", 0, "revisions", to="x"), "models.0: unknown key revisions; known are "),
     "key of two lines": (changed("a\nb", to=1), "config: unknown key a b; known are "),
     "key that is no text": (changed(None, to=1), "config: a key of type NoneType is no text; put it in quotes"),
     "missing key": ({k: v for k, v in DEFAULT.items() if k != "models"}, "config: models is missing"),

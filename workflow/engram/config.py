@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from engram.errors import EngramError
+from engram.sources.entry import complete_entry
 from engram.taxonomy import Taxonomy, categories_from_config
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
@@ -52,6 +53,7 @@ def complete(config: Any) -> dict[str, Any]:
         raise EngramError("\n".join(dict.fromkeys(_one_line(_describe(error)) for error in errors)))
     completed = _with_defaults(copy.deepcopy(config), schema, schema)
     _check_sense(completed)
+    completed["models"] = [complete_entry(model) for model in completed["models"]]
     return completed
 
 
@@ -83,7 +85,17 @@ def localized(config: dict[str, Any]) -> list[str]:
 def _check_sense(config: dict[str, Any]) -> None:
     """What a schema cannot say; raises EngramError with one line per mistake."""
     mistakes: list[str] = []
-    for check in (_check_names, _check_samples, _check_window, _check_base, taxonomies, localized, _check_flow, _check_figures):
+    for check in (
+        _check_names,
+        _check_sources,
+        _check_samples,
+        _check_window,
+        _check_base,
+        taxonomies,
+        localized,
+        _check_flow,
+        _check_figures,
+    ):
         try:
             check(config)
         except EngramError as error:
@@ -102,6 +114,13 @@ def _check_names(config: dict[str, Any]) -> None:
         raise EngramError(
             f"models: {reserved[0]} stands beside the models' folders under results/{config['study']}/; call the model otherwise"
         )
+
+
+def _check_sources(config: dict[str, Any]) -> None:
+    for model in config["models"]:
+        complete_entry(model)
+        if model["source"] == "nursery" and model["twin"]:
+            raise EngramError(f"models: {model['name']}: the nursery's twin is its base; leave `twin` out")
 
 
 def _check_samples(config: dict[str, Any]) -> None:

@@ -15,6 +15,21 @@ from engram.text_features import content_groups, huffman_coding_length, token_en
 CARRIED = ("sequence_duplicates", "memorization_score", "exposures", "twin_extracted", "kind")
 """Columns that labels take over from the candidates as they are; the last three are the nursery's."""
 
+GIVEN = (
+    "is_repeating",
+    "is_incrementing",
+    "is_code",
+    "huffman_coding_length",
+    "prompt_perplexity_published",
+    "generation_perplexity_published",
+    "sequence_perplexity_published",
+    "max_frequency",
+    "avg_frequency",
+    "min_frequency",
+    "median_frequency",
+)
+"""Labels that are the source's where the candidates have them: the study's own, not ours."""
+
 
 def label(candidates: pd.DataFrame, prefix: int) -> tuple[pd.DataFrame, dict[str, str]]:
     """Labels every candidate.
@@ -26,8 +41,8 @@ def label(candidates: pd.DataFrame, prefix: int) -> tuple[pd.DataFrame, dict[str
     Returns:
         labels: sequence_id; content_group, equal iff the suffix tokens are; rouge_l and rouge_3 between prefix and suffix;
             is_repeating, is_incrementing, is_code of the text; huffman_coding_length (bits per character), token_entropy
-            (bits); the columns of `CARRIED`; the source's scores and perplexities.
-        metadata: how `is_code` was found.
+            (bits); the columns of `CARRIED` and `GIVEN`; the source's scores and perplexities.
+        metadata: how `is_code` was found, `source` where the candidates bring it.
 
     Raises:
         EngramError: no candidates, repeated sequence_id, a score that is missing, or windows of different lengths.
@@ -45,21 +60,23 @@ def label(candidates: pd.DataFrame, prefix: int) -> tuple[pd.DataFrame, dict[str
     tokens = np.stack(candidates["tokens"].tolist())  # (n, T)
     text = candidates["text"].tolist()
     rouge_l, rouge_3 = prefix_suffix_rouge(tokens, prefix)
-    is_repeating, is_incrementing = reconstruct_labels(text)
+    given = [name for name in GIVEN if name in candidates]
     labels = pd.DataFrame(
         {
             "sequence_id": candidates["sequence_id"].to_numpy(),
             "content_group": content_groups(tokens[:, prefix:]),
             "rouge_l": rouge_l,
             "rouge_3": rouge_3,
-            "is_repeating": is_repeating,
-            "is_incrementing": is_incrementing,
-            "is_code": is_code(text),
-            "huffman_coding_length": [huffman_coding_length(one) for one in text],
-            "token_entropy": token_entropy(tokens),
         }
     )
+    if not {"is_repeating", "is_incrementing"} <= set(given):
+        labels["is_repeating"], labels["is_incrementing"] = reconstruct_labels(text)
+    if "is_code" not in given:
+        labels["is_code"] = is_code(text)
+    if "huffman_coding_length" not in given:
+        labels["huffman_coding_length"] = [huffman_coding_length(one) for one in text]
+    labels["token_entropy"] = token_entropy(tokens)
     measured = [c for c in candidates.columns if c.endswith("perplexity") or c in ("extracted", "matched_fraction", "suffix_log_prob")]
-    for column in (*(c for c in CARRIED if c in candidates), *measured):
+    for column in (*given, *(c for c in CARRIED if c in candidates), *measured):
         labels[column] = candidates[column].to_numpy()
-    return labels, {"is_code": code_text.METHOD}
+    return labels, {"is_code": "source" if "is_code" in given else code_text.METHOD}

@@ -7,5 +7,12 @@ from engram.job import job
 from engram.truth import truth_table
 
 with job(snakemake):
-    pairs = zip(snakemake.params.models, snakemake.input.labels, strict=True)
-    write_csv(pd.concat([truth_table(read_parquet(path), model) for model, path in pairs]), snakemake.output.truth)
+    params = snakemake.params
+    verification = dict(zip(params.twinned, snakemake.input.verification, strict=True))
+    tables = []
+    for model, path in zip(params.models, snakemake.input.labels, strict=True):
+        labels = read_parquet(path)
+        if model in verification:  # the twin was asked for the pool alone
+            labels = labels.merge(read_parquet(verification[model], ["sequence_id", "twin_extracted"]), on="sequence_id")
+        tables.append(truth_table(labels, model))
+    write_csv(pd.concat(tables), snakemake.output.truth)

@@ -10,17 +10,17 @@ from engram.generation import greedy_continuations
 from engram.job import job
 from engram.models import default_device, load_model, load_tokenizer
 from engram.pool import non_memorized
+from engram.sources.streams import read_selected
 
 with job(snakemake):
     params = snakemake.params
-    candidates = read_parquet(snakemake.input.candidates, ["sequence_id", "tokens"])
     samples = pd.concat([read_parquet(path) for path in snakemake.input.samples])
-    rows = candidates[candidates["sequence_id"].isin(non_memorized(samples))]
-    tokens = np.array(rows["tokens"].tolist(), dtype=np.int64).reshape(len(rows), len(candidates["tokens"].iloc[0]))  # (n, T)
+    rows = read_selected(snakemake.input.candidates, non_memorized(samples), ["sequence_id", "tokens"])
+    tokens = np.array(rows["tokens"].tolist(), dtype=np.int64).reshape(len(rows), params.prefix + params.suffix)  # (n, T)
     prefixes = tokens[:, : params.prefix]
     folder = Path(snakemake.input.model).parent
     model = load_model(folder, dtype=params.dtype, device=default_device())
-    suffixes = greedy_continuations(model, prefixes, tokens.shape[1] - params.prefix, batch_tokens=params.batch_tokens)
+    suffixes = greedy_continuations(model, prefixes, params.suffix, batch_tokens=params.batch_tokens)
     continued = np.concatenate([prefixes, suffixes], axis=1).astype(np.int32)
     text = load_tokenizer(folder).batch_decode(continued.tolist())
     result = pd.DataFrame({"sequence_id": rows["sequence_id"].to_numpy(), "tokens": list(continued), "text": text})

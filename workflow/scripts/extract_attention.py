@@ -10,12 +10,13 @@ from engram.artifacts import read_parquet
 from engram.job import job
 from engram.models import fingerprint, load_model
 from engram.pool import pool
+from engram.sources.streams import read_selected
 from engram.store import ExtractionSettings, ModelSource, build_shard, shard_of
 
 with job(snakemake):
     params = snakemake.params
     samples = pd.concat([read_parquet(path, ["sequence_id", "class"]) for path in snakemake.input.samples])
-    candidates = read_parquet(snakemake.input.candidates, ["sequence_id", "tokens"])
+    candidates = read_selected(snakemake.input.candidates, samples["sequence_id"].to_numpy(), ["sequence_id", "tokens"])
     sequences = pool(samples, candidates, read_parquet(snakemake.input.continuations))
     mine = sequences[shard_of(sequences["sequence_id"], params.shards) == int(snakemake.wildcards.shard)]
 

@@ -1,10 +1,9 @@
 """Labels every candidate: ROUGE, templates, code, content group."""
 
-from engram.artifacts import read_metadata, read_parquet, write_parquet
+from pathlib import Path
+
 from engram.job import job
-from engram.labels import label
+from engram.sources.labelling import write_labels
 
 with job(snakemake):
-    candidates = read_parquet(snakemake.input.candidates)
-    labels, methods = label(candidates, snakemake.params.prefix)
-    write_parquet(labels, snakemake.output.labels, read_metadata(snakemake.input.candidates) | methods)
+    write_labels(Path(snakemake.input.candidates), Path(snakemake.output.labels), snakemake.params.prefix)

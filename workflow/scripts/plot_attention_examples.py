@@ -8,6 +8,7 @@ from engram.artifacts import read_parquet
 from engram.figures.attention import attention_examples
 from engram.figures.style import FigureStyle, save
 from engram.job import job
+from engram.sources.streams import read_selected
 from engram.store import AttentionStore
 from engram.taxonomy import Taxonomy, categories_from_config
 
@@ -18,7 +19,8 @@ with job(snakemake):
     mine = samples[(samples["taxonomy"] == taxonomy.slug) & (samples["split"] == "test")]
     first = mine.sort_values("priority").drop_duplicates("class").set_index("class").loc[taxonomy.class_names, "sequence_id"]
     # What the model continued itself stands first: it is the text whose attention is shown.
-    sources = [read_parquet(path, ["sequence_id", "text"]) for path in (snakemake.input.continuations, snakemake.input.candidates)]
+    wanted, paths = first.to_numpy(), (snakemake.input.continuations, snakemake.input.candidates)
+    sources = [read_selected(path, wanted, ["sequence_id", "text"]) for path in paths]
     texts = pd.concat(sources).drop_duplicates("sequence_id").set_index("sequence_id")["text"]
     attention = AttentionStore(Path(snakemake.input.index), [Path(path) for path in snakemake.input.shards]).read(first.to_numpy(), "mean")
     figure = attention_examples(attention, taxonomy.class_names, texts.loc[first].tolist(), snakemake.params.prefix, style=style)

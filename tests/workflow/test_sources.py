@@ -1,0 +1,141 @@
+"""Models and texts of a user's own, by config alone: two architectures, from a table and from documents, to the scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from conftest import Checkout, copy_project
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from engram.generation import greedy_continuations
+
+PREFIX = SUFFIX = 8
+WORDS = 200
+TABLES = "results/own/tables"
+
+
+def own_model(architecture: str, seed: int) -> PreTrainedModel:
+    """A random-weight model."""
+    torch.manual_seed(seed)
+    special = {"vocab_size": WORDS, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 32}
+    model: PreTrainedModel
+    if architecture == "llama":
+        model = LlamaForCausalLM(LlamaConfig(**shape, **special))
+    else:
+        model = GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=32, **special))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.3)
+    return model.eval()
+
+
+def save(model: PreTrainedModel, folder: Path) -> Path:
+    """The model with a tokenizer for which every word is a token, so that text and tokens are one."""
+    words = Tokenizer(models.WordLevel({f"w{number}": number for number in range(WORDS)}, unk_token="w0"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w0").save_pretrained(folder)
+    return folder
+
+
+def windows(model: PreTrainedModel) -> np.ndarray:
+    """60 windows that the model writes itself, and 40 that it does not."""
+    tokens = np.random.default_rng(0).integers(1, WORDS, (100, PREFIX + SUFFIX))
+    tokens[:60, PREFIX:] = greedy_continuations(model, tokens[:60, :PREFIX], SUFFIX)
+    return tokens
+
+
+def table(folder: Path, architecture: str) -> dict:
+    """A JSONL table of windows; two in three are common text."""
+    model = own_model(architecture, seed=1)
+    rows = [{"ids": row.tolist(), "copies": 1 + number % 3} for number, row in enumerate(windows(model))]
+    (folder / "table.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    columns = {"tokens": "ids", "sequence_duplicates": "copies"}
+    return {"source": "table", "model": str(save(model, folder / "model")), "table": str(folder / "table.jsonl"), "columns": columns}
+
+
+def corpus(folder: Path, architecture: str) -> dict:
+    """Text files; a document in two stands in the corpus twice."""
+    model = own_model(architecture, seed=2)
+    (folder / "documents").mkdir()
+    for number, row in enumerate(windows(model)):
+        for copy in range(1 + number % 2):
+            (folder / "documents" / f"{number}-{copy}.txt").write_text(" ".join(f"w{token}" for token in row))
+    twin = str(save(own_model(architecture, seed=3), folder / "twin"))
+    return {"source": "corpus", "model": str(save(model, folder / "model")), "documents": str(folder / "documents"), "twin": twin}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A finished study of both architectures from both sources, without figures."""
+    folder = tmp_path_factory.mktemp("own")
+    entries = []
+    for source in (table, corpus):
+        for architecture in ("llama", "gpt2"):
+            (folder / f"{source.__name__}-{architecture}").mkdir()
+            entries.append(
+                {"name": f"{source.__name__}-{architecture}", "shards": 1}
+                | source(folder / f"{source.__name__}-{architecture}", architecture)
+            )
+    checkout = copy_project(tmp_path_factory.mktemp("engram"))
+    checkout.configure(
+        study="own",
+        models=entries,
+        prefix=PREFIX,
+        suffix=SUFFIX,
+        taxonomies=["Non-Memo, Recite[1], Others"],
+        flow=[],
+        samples={"per_class": 20, "minimum": 10},
+        cnn={"kernels": [4], "features": [4], "head_poolings": ["mean"], "epochs": 1, "baselines": []},
+    )
+    checkout.snakemake(f"{TABLES}/scores.csv", f"{TABLES}/truth.csv", f"{TABLES}/verification.csv")
+    return checkout
+
+
+def test_every_model_has_scores(own: Checkout) -> None:
+    scores = pd.read_csv(own.folder / TABLES / "scores.csv")
+    assert set(scores["model"]) == {"table-llama", "table-gpt2", "corpus-llama", "corpus-gpt2"}
+
+
+def test_what_the_model_writes_itself_is_memorized(own: Checkout) -> None:
+    for name, expected in (("table-llama", 60), ("table-gpt2", 60), ("corpus-llama", 90), ("corpus-gpt2", 90)):
+        labels = pq.read_table(own.folder / "results/own" / name / "labels.parquet").to_pandas()
+        assert (labels["memorization_score"] == 1).sum() == expected, name
+
+
+def test_duplicates_of_documents_are_counted(own: Checkout) -> None:
+    labels = pq.read_table(own.folder / "results/own/corpus-llama/labels.parquet").to_pandas()
+    assert labels["sequence_duplicates"].value_counts().to_dict() == {2: 100, 1: 50}
+
+
+def test_samples_are_extracted_as_they_were_scored(own: Checkout) -> None:
+    verification = pd.read_csv(own.folder / TABLES / "verification.csv")
+    assert verification["disagree"].sum() == 0
+
+
+def test_a_twin_gives_the_truth(own: Checkout) -> None:
+    truth = pd.read_csv(own.folder / TABLES / "truth.csv")
+    assert set(truth["model"]) == {"corpus-llama", "corpus-gpt2"}
+    # Another random model writes nothing of it.
+    assert truth["guessed"].sum() == 0
+    assert truth["recalled"].sum() > 0
+
+
+def test_a_finished_study_has_nothing_to_do(own: Checkout) -> None:
+    assert "Nothing to be done" in own.snakemake("-n", f"{TABLES}/scores.csv", f"{TABLES}/truth.csv").stdout
+
+
+def test_the_origin_is_recorded(own: Checkout) -> None:
+    metadata = json.loads(pq.read_schema(own.folder / "results/own/table-gpt2/labels.parquet").metadata[b"engram"])
+    assert metadata["commit"] == "local"
+    assert metadata["model"].endswith("table-gpt2/model")
+    assert len(metadata["model_revision"]) == 24

@@ -1,0 +1,106 @@
+"""A model's entry in the config: what its source needs, what follows from its name, and what the source brings.
+
+Plain values in and out, and nothing imported that takes time: this is read whenever the plan is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engram.errors import EngramError
+
+DATASET = "usvsnsp/semantic-filters"
+SIZES = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
+
+COLUMNS = (
+    "sequence_id",
+    "tokens",
+    "text",
+    "sequence_duplicates",
+    "memorization_score",
+    "is_repeating",
+    "is_incrementing",
+    "is_code",
+)
+"""Columns of candidates that a user's table can bring."""
+
+PRESETS: dict[str, dict[str, str]] = {
+    # The file of one configuration of the reference code of arXiv 2508.02573. Its Non-Memo rows hold the model's
+    # continuation instead of the true suffix, beside the true text.
+    "train_eval_test": {name: name for name in COLUMNS},
+}
+"""Columns of tables that others write."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model whose windows are published, and where they are."""
+
+    model: str
+    """The model's repository."""
+    dataset: str
+    """The data set's repository."""
+    splits: tuple[str, ...]
+    """Its splits in the order of the study's list."""
+
+
+PUBLISHED = tuple(f"pythia-{size}{corpus}-v0" for corpus in ("", "-deduped") for size in SIZES)
+"""The names that `published` knows: the models of the first Pythia release."""
+
+
+def published(name: str) -> Published | None:
+    """What belongs to a short name such as `pythia-12b-deduped-v0`; None for any other name."""
+    match = re.fullmatch(rf"pythia-({'|'.join(map(re.escape, SIZES))})(-deduped)?-v0", name)
+    if match is None:
+        return None
+    corpus = f"{'deduped' if match[2] else 'duped'}_{match[1]}"
+    return Published(f"EleutherAI/{name}", DATASET, (f"pile_{corpus}", f"memories_{corpus}"))
+
+
+def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's entry with all that follows from its name or preset; the nursery's as it is.
+
+    Args:
+        entry: the entry with the schema's defaults; a text that is empty is not given.
+
+    Raises:
+        EngramError: something that the source needs is not given, or a column is unknown.
+    """
+    completed = dict(entry)
+    if entry["source"] == "hub" and (known := published(entry["name"])):
+        completed["model"] = entry["model"] or known.model
+        completed["dataset"] = entry["dataset"] or known.dataset
+        completed["splits"] = entry["splits"] or list(known.splits)
+    if entry["source"] == "table" and entry["preset"]:
+        completed["columns"] = PRESETS[entry["preset"]] | entry["columns"]
+    needs = {"hub": ("model", "dataset", "splits"), "table": ("model", "table", "columns"), "corpus": ("model", "documents")}
+    for key in needs.get(entry["source"], ()):
+        if not completed[key]:
+            known_by = "; only the 16 models `pythia-<size>[-deduped]-v0` are known by name" if entry["source"] == "hub" else ""
+            raise EngramError(f"models: {entry['name']} with source {entry['source']} needs `{key}`{known_by}")
+    if entry["source"] == "table":
+        check_mapping(completed["columns"])
+    return completed
+
+
+def brings_scores(entry: Mapping[str, Any]) -> bool:
+    """Whether a completed entry's source has memorization scores; others are measured."""
+    return entry["source"] == "hub" or (entry["source"] == "table" and "memorization_score" in entry["columns"])
+
+
+def check_mapping(columns: Mapping[str, str]) -> None:
+    """Checks the column names of a table.
+
+    Args:
+        columns: the table's column for each of Engram's.
+
+    Raises:
+        EngramError: a column that Engram does not know, or neither tokens nor text.
+    """
+    if unknown := [name for name in columns if name not in COLUMNS]:
+        raise EngramError(f"columns: {unknown[0]} is no column of candidates; known are {', '.join(COLUMNS)}")
+    if "tokens" not in columns and "text" not in columns:
+        raise EngramError("columns: neither `tokens` nor `text` is named; a table needs one of them")

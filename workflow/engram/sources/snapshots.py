@@ -1,0 +1,102 @@
+"""Repositories of the Hugging Face hub: the files that are needed, from the local cache or the network, and their commit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+
+from engram.artifacts import write_json
+from engram.errors import EngramError
+
+WEIGHTS = ["model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
+"""Weights by the names that `transformers` loads; a repository may hold a second copy under another name."""
+
+SMALL = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+]
+"""What a model needs beside its weights. Code and pickled weights are never fetched."""
+
+ORIGIN = "origin.json"
+"""Where a model's folder says where it comes from."""
+
+
+def snapshot(repository: str, revision: str | None, patterns: Sequence[str], kind: str) -> tuple[Path, str]:
+    """The files of a repository that match, on this machine.
+
+    Without a network, or with HF_HUB_OFFLINE=1, the local cache (HF_HOME) must hold them.
+
+    Args:
+        repository: `owner/name`.
+        revision: commit, tag or branch; None is the main branch.
+        patterns: of file names; others are not downloaded.
+        kind: `model` or `dataset`.
+
+    Returns:
+        the folder, and the commit.
+
+    Raises:
+        EngramError: they cannot be had.
+    """
+    try:
+        folder = Path(snapshot_download(repository, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
+    except Exception as error:  # what the network and the hub raise has no common base
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        where = f"{kind} {repository}" + (f" at {revision}" if revision else "")
+        raise EngramError(f"{where}: no such folder here, and the hub gives none ({first}); see `revision` and HF_HUB_OFFLINE") from error
+    return folder, folder.name
+
+
+def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Path) -> None:
+    """Makes a model folder that every later step loads, offline: configuration and tokenizer copied, weights linked.
+
+    Args:
+        path_or_repository: a folder with `config.json` and `*.safetensors`, or a repository on the hub.
+        revision: commit, tag or branch on the hub; None is its main branch.
+        folder: where it appears, whole or not at all; what lies there is replaced.
+
+    Raises:
+        EngramError: the model cannot be had, or has no safetensors weights.
+    """
+    source, commit = Path(path_or_repository), "local"
+    if not source.is_dir():
+        source, commit = snapshot(str(path_or_repository), revision, [*WEIGHTS, *SMALL], "model")
+    if not (source / "config.json").is_file():
+        raise EngramError(f"model {path_or_repository}: no config.json in it; give the folder that `save_pretrained` wrote")
+    weights = [file for pattern in WEIGHTS for file in sorted(source.glob(pattern))]
+    if not any(file.suffix == ".safetensors" for file in weights):
+        raise EngramError(
+            f"model {path_or_repository}: no safetensors weights at this revision; name one that has them (a conversion is often kept as "
+            "refs/pr/<number>), or save the model again with `save_pretrained`"
+        )
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        for name in SMALL:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, partial / name)
+        for file in weights:
+            (partial / file.name).symlink_to(file.resolve())
+        write_json({"model": str(path_or_repository), "revision": revision, "commit": commit}, partial / ORIGIN)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_origin(folder: Path) -> dict[str, Any]:
+    """What `fetch_model` recorded in a model's folder: model (path or repository), revision and commit (`local` for a path)."""
+    return json.loads((folder / ORIGIN).read_text())
