@@ -11,7 +11,6 @@ from engram.cnn import token_identity
 from engram.errors import EngramError
 from engram.packing import packed_length
 
-SPLITS = ("train", "validation", "test")
 INPUTS = ("attention", "token_identity")
 _BLOCK = 256
 """Samples that are checked at a time."""

@@ -29,9 +29,10 @@ from tqdm import tqdm
 from engram.artifacts import whole, write_csv, write_parquet
 from engram.checkpoints import CnnKey, save_cnns
 from engram.cnn import Architecture, AttentionCNN, square_maps
-from engram.dataset import SPLITS, Dataset
+from engram.dataset import Dataset
 from engram.digests import code_digest
 from engram.errors import EngramError
+from engram.sampling import SPLITS
 
 log = logging.getLogger(__name__)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -101,8 +99,3 @@ def _all_likeliest(model: PreTrainedModel, tokens: np.ndarray, first: int, batch
 
     batches = in_batches(run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "twin")
     return np.concatenate([part for _, part in batches])
-
-
-def twin_table(sequence_ids: Sequence[int] | np.ndarray, extracted: np.ndarray) -> pd.DataFrame:
-    """sequence_id, twin_extracted: what verification.parquet takes over."""
-    return pd.DataFrame({"sequence_id": np.asarray(sequence_ids, dtype=np.int64), "twin_extracted": extracted})
