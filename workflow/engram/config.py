@@ -12,7 +12,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from engram.catalogue import PAPER, paper_names, rho_names
 from engram.errors import EngramError
+from engram.partitions import Named, merge_equal
 from engram.sources.entry import complete_entry
 from engram.taxonomy import Taxonomy, categories_from_config
 
@@ -48,6 +50,8 @@ def complete(config: Any) -> dict[str, Any]:
     if mistake := _unusable(config, "config", 0):
         raise EngramError(_one_line(mistake))
     schema = load_schema()
+    if isinstance(config, dict) and config.get("taxonomies") == PAPER:
+        config = config | {"taxonomies": [PAPER]}
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path])
     if errors:
         raise EngramError("\n".join(dict.fromkeys(_one_line(_describe(error)) for error in errors)))
@@ -57,29 +61,44 @@ def complete(config: Any) -> dict[str, Any]:
     return completed
 
 
-def taxonomies(config: dict[str, Any]) -> dict[str, Taxonomy]:
-    """The config's taxonomies by slug, in its order."""
+def named_taxonomies(config: dict[str, Any]) -> list[Named]:
+    """Every taxonomy of the config by each of its names, in order, with the one of the same partition that is trained for it.
+
+    `paper` in the list stands for the paper's benchmark at `deltas`; the thresholds of `rho` follow the list.
+    """
     categories = categories_from_config(config["categories"])
+    written: dict[str, str] = {}
     parsed: dict[str, Taxonomy] = {}
     for name in config["taxonomies"]:
+        for one in paper_names(config["deltas"]) if name == PAPER else [name]:
+            taxonomy = Taxonomy.parse(one, categories)
+            parsed.setdefault(taxonomy.slug, taxonomy)
+        if name != PAPER:
+            if taxonomy.slug in written:
+                both = f"`{name}` and `{written[taxonomy.slug]}`"
+                raise EngramError(f"taxonomies: {both} are one taxonomy or have one folder name, {taxonomy.slug}; keep one of them")
+            written[taxonomy.slug] = taxonomy.name
+    for name in rho_names(config["rho"]):
         taxonomy = Taxonomy.parse(name, categories)
-        if taxonomy.slug in parsed:
-            both = f"`{name}` and `{parsed[taxonomy.slug].name}`"
-            raise EngramError(f"taxonomies: {both} are one taxonomy or have one folder name, {taxonomy.slug}; keep one of them")
-        parsed[taxonomy.slug] = taxonomy
-    return parsed
+        parsed.setdefault(taxonomy.slug, taxonomy)
+    return merge_equal(parsed.values())
+
+
+def taxonomies(config: dict[str, Any]) -> dict[str, Taxonomy]:
+    """The taxonomies that are trained, one for each partition, by slug and in the config's order."""
+    return {named.trained.slug: named.trained for named in named_taxonomies(config)}
 
 
 def localized(config: dict[str, Any]) -> list[str]:
     """Slugs of the taxonomies that saliency is computed for."""
-    parsed = taxonomies(config)
+    named = {entry.taxonomy.slug: entry.trained.slug for entry in named_taxonomies(config)}
     if not config["saliency"]["localize"]:
-        return list(parsed)
+        return list(dict.fromkeys(named.values()))
     categories = categories_from_config(config["categories"])
     slugs = [Taxonomy.parse(name, categories).slug for name in config["saliency"]["localize"]]
-    if unknown := [n for n, slug in zip(config["saliency"]["localize"], slugs, strict=True) if slug not in parsed]:
+    if unknown := [n for n, slug in zip(config["saliency"]["localize"], slugs, strict=True) if slug not in named]:
         raise EngramError(f"saliency.localize: `{unknown[0]}` is not among the study's taxonomies; add it to `taxonomies`")
-    return list(dict.fromkeys(slugs))
+    return list(dict.fromkeys(named[slug] for slug in slugs))
 
 
 def _check_sense(config: dict[str, Any]) -> None:

@@ -72,11 +72,11 @@ class Term:
     def name(self) -> str:
         if not self.arguments or self.arguments == self.category.defaults:
             return self.category.name
-        return f"{self.category.name}[{'-'.join(map(_format_number, self.arguments))}]"
+        return f"{self.category.name}[{'-'.join(map(format_number, self.arguments))}]"
 
     @property
     def slug(self) -> str:
-        numbers = [_slug_number(_format_number(argument)) for argument in self.arguments]
+        numbers = [_slug_number(format_number(argument)) for argument in self.arguments]
         return "-".join([self.category.name.lower(), *(numbers if self.name != self.category.name else [])])
 
     def holds(self, labels: pd.DataFrame) -> np.ndarray:
@@ -196,7 +196,7 @@ def _parse_number(text: str, term: str, taxonomy: str) -> float:
     return value
 
 
-def _format_number(value: float) -> str:
+def format_number(value: float) -> str:
     """The shortest text that `_parse_number` reads as this very number."""
     if value == float("inf"):
         return "*"
