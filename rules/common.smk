@@ -63,6 +63,20 @@ def labels_lineage(wildcards):
     return digests.value_digest(entry, STUDY["seed"], STUDY["prefix"], STUDY["suffix"], shipped, *map(code, scripts))
 
 
+def drilling_state(wildcards):
+    """Where a drilling keeps its state: named by all that decides it, so that another study with the same drilling finds it finished."""
+    entry = MODELS[wildcards.model]
+    decided = (
+        digests.file_digest(entry["base"]),
+        entry["drilling"],
+        entry["seed"],
+        STUDY["prefix"],
+        STUDY["suffix"],
+        code("drill_nursery"),
+    )
+    return f"{PARTS}/drilling-{digests.value_digest(*decided)}"
+
+
 def samples_lineage(wildcards):
     """Everything that decides the sample list of one taxonomy and the attention of its sequences.
 

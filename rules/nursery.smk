@@ -32,10 +32,10 @@ rule drill_nursery:
     params:
         drilling=of_model("drilling"),
         windows=of_model("windows"),
-        seed=STUDY["seed"],
+        seed=of_model("seed"),
         prefix=STUDY["prefix"],
         suffix=STUDY["suffix"],
-        state=lambda wildcards: f"{PARTS}/drilling-{STUDY['study']}-{wildcards.model}",
+        state=drilling_state,
         code=code("drill_nursery"),
     script:
         "../workflow/scripts/drill_nursery.py"

@@ -68,7 +68,7 @@ rule read_scored:
         entry=model_entry,
         prefix=STUDY["prefix"],
         suffix=STUDY["suffix"],
-        seed=STUDY["seed"],
+        seed=of_model("seed"),
         code=code("read_source"),
     script:
         "../workflow/scripts/read_source.py"

@@ -114,6 +114,13 @@ def test_given_values_win() -> None:
     assert completed["cnn"]["batch_size"] == 16
 
 
+def test_a_model_has_the_study_seed_unless_it_has_its_own() -> None:
+    models = [{"name": "a", "source": "nursery"}, {"name": "b", "source": "nursery", "seed": 7.0}]
+    completed = complete(MINIMAL | {"seed": 3, "models": models})
+    assert [model["seed"] for model in completed["models"]] == [3, 7]
+    assert type(completed["models"][1]["seed"]) is int
+
+
 def test_two_completions_share_nothing() -> None:
     first = complete(MINIMAL)
     first["cnn"]["kernels"].append(99)

@@ -58,6 +58,8 @@ def complete(config: Any) -> dict[str, Any]:
     completed = _with_defaults(copy.deepcopy(config), schema, schema)
     _check_sense(completed)
     completed["models"] = [complete_entry(model) for model in completed["models"]]
+    for model in completed["models"]:
+        model["seed"] = completed["seed"] if model["seed"] is None else model["seed"]
     return completed
 
 
@@ -195,9 +197,15 @@ def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> 
                 value[key] = _with_defaults(value[key], subschema, root)
     elif isinstance(value, list) and "items" in schema:
         value = [_with_defaults(item, schema["items"], root) for item in value]
-    elif schema.get("type") in _NUMBERS:
-        value = _NUMBERS[schema["type"]](value)
+    elif value is not None and (number := _number(schema)):
+        value = number(value)
     return value
+
+
+def _number(schema: dict[str, Any]) -> type[int] | type[float] | None:
+    """The type of number that a schema wants, if it wants one; it may allow null beside it."""
+    kinds = schema.get("type")
+    return next((_NUMBERS[kind] for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind in _NUMBERS), None)
 
 
 def _unusable(value: Any, where: str, depth: int) -> str | None:
@@ -208,7 +216,9 @@ def _unusable(value: Any, where: str, depth: int) -> str | None:
         case dict() if unnamed := [key for key in value if not isinstance(key, str)]:
             return f"{where}: a key of type {type(unnamed[0]).__name__} is no text; put it in quotes"
         case dict():
-            parts = [(part, where) for part in value] + [(v, str(k) if depth == 0 else f"{where}.{k}") for k, v in value.items()]
+            parts = [(part, where) for part in value] + [
+                (v, (str(k) or "config") if depth == 0 else f"{where}.{k}") for k, v in value.items()
+            ]
         case list():
             parts = [(item, f"{where}.{i}") for i, item in enumerate(value)]
         case float() if not math.isfinite(value):

@@ -48,6 +48,7 @@ def _kind(entry: dict[str, Any]) -> str:
         items = entry["items"]
         return "list of " + (" or ".join(f"`{v}`" for v in items["enum"]) if "enum" in items else items.get("type", "mappings"))
     kind = entry.get("type", "")
+    kind = kind if isinstance(kind, str) else " or ".join(kind)
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {entry[name]:g}" for name, sign in signs.items() if name in entry]
     return " ".join([kind, ", ".join(bounds)]).strip()

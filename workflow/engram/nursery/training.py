@@ -62,7 +62,8 @@ def train(model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSetting
         model: the model to train, on its device.
         rows: tokens, (n, T) of an unsigned integer type; the last incomplete batch is dropped.
         settings: optimizer and schedule.
-        state: folder of the resumable state; it is read where it holds a state of the same run, and never deleted here.
+        state: folder of the resumable state; it is read where it holds a state of the same run, and never deleted here. A
+            finished run's state is its end: nothing is trained again.
         label: text before the progress bar.
 
     Returns:
@@ -106,7 +107,8 @@ def train(model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSetting
                 curve.append(entry)
                 progress.set_postfix(loss=f"{entry['loss']:.3f}")
                 total, count = 0.0, 0
-            if (step + 1) % settings.checkpoint_steps == 0:
+            # The last step too: who asks for a finished training, such as another study, gets it at once.
+            if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == steps:
                 progress_so_far = {"step": step + 1, "curve": curve, "total": total, "count": count}
                 _save(model, optimizer, state, progress_so_far, fingerprint)
     return curve
