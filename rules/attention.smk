@@ -84,6 +84,7 @@ rule score_twin:
         prefix=STUDY["prefix"],
         dtype=of_model("dtype"),
         batch_tokens=STUDY["attention"]["batch_tokens"],
+        twin=model_state,
         code=code("score_twin"),
     script:
         "../workflow/scripts/score_twin.py"

@@ -1,5 +1,6 @@
 """The validated config, the study's names, and the digests that decide what reruns."""
 
+import functools
 import os
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from engram import config as study_config
 from engram import digests
 from engram.errors import EngramError
+from engram.sources import state
 from engram.sources.entry import brings_scores
 
 try:
@@ -54,12 +56,12 @@ def model_entry(wildcards):
 
 
 def labels_lineage(wildcards):
-    """Everything that decides a model's labels: config, shipped files, code."""
+    """Everything that decides a model's labels: config, shipped files or the user's, code."""
     entry = model_entry(wildcards)
     if entry["source"] == "nursery":
         scripts, shipped = ("drill_nursery", "score_candidates", "label_candidates"), digests.file_digest(entry["base"])
     else:
-        scripts, shipped = ("fetch_model", "fetch_dataset", "read_source", "score_windows", "label_candidates"), ""
+        scripts, shipped = ("fetch_model", "fetch_dataset", "read_source", "score_windows", "label_candidates"), source_state(wildcards)
     return digests.value_digest(entry, STUDY["seed"], STUDY["prefix"], STUDY["suffix"], shipped, *map(code, scripts))
 
 
@@ -101,9 +103,25 @@ def local_model(wildcards):
 
 
 def source_files(wildcards):
-    """What a source is read from. Of a folder of documents Snakemake sees only that files were added or removed."""
+    """What a source is read from. The user's files must be there; that they change, `source_state` tells."""
     entry = MODELS[wildcards.model]
-    return {"hub": f"{RESULTS}/{wildcards.model}/dataset.json", "table": entry["table"], "corpus": entry["documents"]}[entry["source"]]
+    return f"{RESULTS}/{wildcards.model}/dataset.json" if entry["source"] == "hub" else ancient(entry["table"] or entry["documents"])
+
+
+def source_state(wildcards):
+    """Digest of the user's files that a model's candidates are made of."""
+    return model_source_state(wildcards.model)
+
+
+@functools.cache
+def model_source_state(model):
+    """As `source_state`; a corpus of many files is walked once a plan."""
+    return state.source_state(MODELS[model])
+
+
+def model_state(wildcards):
+    """Digest of the folder of the wildcards' role, `model` or `twin`."""
+    return state.model_state(MODELS[wildcards.model][getattr(wildcards, "role", "twin")])
 
 
 def twin_scores(wildcards):

@@ -24,6 +24,7 @@ rule fetch_model:
     params:
         model=lambda wildcards: MODELS[wildcards.model][wildcards.role],
         revision=lambda wildcards: MODELS[wildcards.model][{"model": "revision", "twin": "twin_revision"}[wildcards.role]],
+        state=model_state,
         code=code("fetch_model"),
     script:
         "../workflow/scripts/fetch_model.py"
@@ -43,6 +44,7 @@ rule fetch_dataset:
         dataset=of_model("dataset"),
         revision=of_model("dataset_revision"),
         splits=of_model("splits"),
+        state=source_state,
         code=code("fetch_dataset"),
     script:
         "../workflow/scripts/fetch_dataset.py"
@@ -69,6 +71,7 @@ rule read_scored:
         prefix=STUDY["prefix"],
         suffix=STUDY["suffix"],
         seed=of_model("seed"),
+        state=source_state,
         code=code("read_source"),
     script:
         "../workflow/scripts/read_source.py"

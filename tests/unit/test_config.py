@@ -19,6 +19,7 @@ from engram.errors import EngramError
 ROOT = Path(__file__).parents[2]
 SCHEMA = load_schema()
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+OWN_TABLE = {"name": "own", "source": "table", "model": "a/b", "revision": "v1", "table": "t.csv", "columns": {"tokens": "ids"}}
 MINIMAL = {"study": "x", "models": [{"name": "nursery", "source": "nursery"}], "taxonomies": ["Non-Memo, Guess, Others"]}
 
 
@@ -218,6 +219,19 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "model called tables": (changed("models", 0, "name", to="tables"), "models: tables stands beside the models' folders"),
     "model called report": (changed("models", 0, "name", to="report.html"), "models: report.html stands beside"),
     "two models of one name": (changed("models", to=MINIMAL["models"] * 2), "models: the name nursery stands twice"),
+    "key of another source": (
+        changed("models", 0, "stride", to=8),
+        "models: nursery: source nursery does not use `stride`, it is a key of corpus; leave it out",
+    ),
+    "twin of the nursery": (changed("models", 0, "twin", to="owner/twin"), "models: nursery: source nursery does not use `twin`"),
+    "repository without a revision": (
+        changed("models", to=[{"name": "a", "source": "corpus", "model": "owner/model", "documents": "texts"}], of=MINIMAL),
+        "models: a: model owner/model is no folder here, so it is taken for a repository, which needs `revision`",
+    ),
+    "duplicates that a table lacks": (
+        changed("models", to=[OWN_TABLE], of=MINIMAL | {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Recite[5], Others"]}),
+        "models: own: `columns` names no sequence_duplicates, which taxonomy `Non-Memo, Recite[5], Others` reads",
+    ),
     "unknown source": (changed("models", 0, "source", to="hbu"), "models.0.source: 'hbu' is not one of nursery"),
     "unknown protocol": (changed("protocols", to=["papre"]), "protocols.0: 'papre' is not one of engram, paper"),
     "window too short": (

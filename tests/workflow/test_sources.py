@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,20 @@ def test_the_origin_is_recorded(own: Checkout) -> None:
     assert metadata["commit"] == "local"
     assert metadata["model"].endswith("table-gpt2/model")
     assert len(metadata["model_revision"]) == 24
+
+
+def test_an_edit_inside_a_document_is_seen(own: Checkout) -> None:
+    document = next(
+        Path(json.loads(pq.read_schema(own.folder / "results/own/corpus-gpt2/labels.parquet").metadata[b"engram"])["model"]).parent.glob(
+            "documents/*.txt"
+        )
+    )
+    text, state = document.read_text(), document.stat()
+    document.write_text(text.replace("w", "w1", 1))
+    try:
+        plan = own.snakemake("-n", f"{TABLES}/scores.csv").stdout
+        assert "read_windows" in plan and "corpus-gpt2" in plan
+        assert "corpus-llama/windows.parquet" not in plan
+    finally:
+        document.write_text(text)
+        os.utime(document, ns=(state.st_atime_ns, state.st_mtime_ns))

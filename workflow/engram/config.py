@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError
 from engram.catalogue import PAPER, paper_names, rho_names
 from engram.errors import EngramError
 from engram.partitions import Named, merge_equal
-from engram.sources.entry import complete_entry
+from engram.sources.entry import brings_duplicates, complete_entry, refuse_unused
 from engram.taxonomy import Taxonomy, categories_from_config
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
@@ -108,11 +108,13 @@ def _check_sense(config: dict[str, Any]) -> None:
     mistakes: list[str] = []
     for check in (
         _check_names,
+        _check_keys,
         _check_sources,
         _check_samples,
         _check_window,
         _check_base,
         taxonomies,
+        _check_duplicates,
         localized,
         _check_flow,
         _check_figures,
@@ -137,11 +139,27 @@ def _check_names(config: dict[str, Any]) -> None:
         )
 
 
+def _check_keys(config: dict[str, Any]) -> None:
+    schema = load_schema()
+    # A value that is the default says nothing: a completed config is a config too.
+    defaults = _with_defaults({}, schema["$defs"]["model"], schema)
+    for model in config["models"]:
+        refuse_unused(model["name"], model["source"], [key for key, value in model.items() if value != defaults.get(key)])
+
+
 def _check_sources(config: dict[str, Any]) -> None:
     for model in config["models"]:
         complete_entry(model)
-        if model["source"] == "nursery" and model["twin"]:
-            raise EngramError(f"models: {model['name']}: the nursery's twin is its base; leave `twin` out")
+
+
+def _check_duplicates(config: dict[str, Any]) -> None:
+    counting = [taxonomy.name for taxonomy in taxonomies(config).values() if "sequence_duplicates" in taxonomy.columns()]
+    for model in map(complete_entry, config["models"]):
+        if counting and not brings_duplicates(model):
+            raise EngramError(
+                f"models: {model['name']}: `columns` names no sequence_duplicates, which taxonomy `{counting[0]}` reads; "
+                "name the table's column, or leave the taxonomy out"
+            )
 
 
 def _check_samples(config: dict[str, Any]) -> None:

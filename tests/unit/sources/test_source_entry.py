@@ -1,18 +1,21 @@
 """A model's entry: what follows from a name, what a source needs, what it brings."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engram.config import complete, load_schema
 from engram.errors import EngramError
-from engram.sources.entry import PRESETS, PUBLISHED, brings_scores, complete_entry, published
+from engram.sources.entry import PINNED, PRESETS, PUBLISHED, USED_BY, brings_scores, complete_entry, published, refuse_unused
 
-EMPTY = {"model": "", "dataset": "", "splits": [], "table": "", "preset": "", "columns": {}, "documents": ""}
+EMPTY = {"model": "", "dataset": "", "splits": [], "twin": "", "table": "", "preset": "", "columns": {}, "documents": ""}
+PINS = {"revision": "c0ffee", "dataset_revision": "c0ffee", "twin_revision": ""}
 
 
 def entry(source: str, name: str = "mine", **given: Any) -> dict[str, Any]:
-    """An entry as the schema's defaults complete it."""
-    return {**EMPTY, "name": name, "source": source, **given}
+    """An entry as the schema's defaults complete it, with all repositories pinned."""
+    return {**EMPTY, **PINS, "name": name, "source": source, **given}
 
 
 def test_there_are_sixteen_published_models() -> None:
@@ -82,3 +85,37 @@ def test_which_sources_bring_scores(given: dict[str, Any], scored: bool) -> None
 
 def test_the_nurserys_entry_stays_as_it_is() -> None:
     assert complete_entry(entry("nursery")) == entry("nursery")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_model_is_one_line_of_config(name: str) -> None:
+    line = {"name": name, "source": "hub", "revision": "0123abc", "dataset_revision": "4567def"}
+    found = complete({"study": "x", "models": [line], "taxonomies": ["Non-Memo, Recite[5], Others"]})["models"][0]
+    assert (found["model"], found["revision"], found["dataset_revision"]) == (f"EleutherAI/{name}", "0123abc", "4567def")
+    assert len(found["splits"]) == 2
+
+
+@pytest.mark.parametrize("key", PINNED)
+def test_a_repository_needs_a_revision(key: str, tmp_path: Path) -> None:
+    given = entry("hub", "pythia-70m-v0", twin="owner/twin", twin_revision="step1") | {PINNED[key]: ""}
+    with pytest.raises(EngramError, match=f"pythia-70m-v0: {key} .* is no folder here.* needs `{PINNED[key]}`"):
+        complete_entry(given)
+    complete_entry(given | {key: str(tmp_path)})  # a folder needs none
+
+
+def test_a_revision_of_no_twin_is_refused() -> None:
+    with pytest.raises(EngramError, match="`twin_revision` is given and `twin` is not"):
+        complete_entry(entry("corpus", model="a/b", documents="texts", twin_revision="step1"))
+
+
+@pytest.mark.parametrize(
+    "source, key",
+    [("nursery", "twin"), ("nursery", "model"), ("hub", "stride"), ("table", "documents"), ("corpus", "columns"), ("hub", "base")],
+)
+def test_a_key_that_the_source_does_not_use_is_named(source: str, key: str) -> None:
+    with pytest.raises(EngramError, match=f"models: mine: source {source} does not use `{key}`, it is a key of {', '.join(USED_BY[key])}"):
+        refuse_unused("mine", source, ["name", "source", "shards", key])
+
+
+def test_keys_with_an_owner_are_keys_of_the_schema() -> None:
+    assert set(USED_BY) <= set(load_schema()["$defs"]["model"]["properties"])

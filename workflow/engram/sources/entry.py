@@ -6,8 +6,9 @@ Plain values in and out, and nothing imported that takes time: this is read when
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from engram.errors import EngramError
@@ -33,6 +34,19 @@ PRESETS: dict[str, dict[str, str]] = {
     "train_eval_test": {name: name for name in COLUMNS},
 }
 """Columns of tables that others write."""
+
+OF_MODELS = ("hub", "table", "corpus")
+USED_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("model", "revision", "twin", "twin_revision"), OF_MODELS),
+    **dict.fromkeys(("dataset", "dataset_revision", "splits"), ("hub",)),
+    **dict.fromkeys(("table", "preset", "columns"), ("table",)),
+    **dict.fromkeys(("documents", "pattern", "text_column", "stride", "candidates"), ("corpus",)),
+    **dict.fromkeys(("base", "windows", "drilling"), ("nursery",)),
+}
+"""Sources that use a key of an entry; all use a key that does not stand here."""
+
+PINNED = {"model": "revision", "dataset": "dataset_revision", "twin": "twin_revision"}
+"""Keys that may name a repository, and the key that says which state of it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,23 @@ def published(name: str) -> Published | None:
     return Published(f"EleutherAI/{name}", DATASET, (f"pile_{corpus}", f"memories_{corpus}"))
 
 
+def refuse_unused(name: str, source: str, keys: Iterable[str]) -> None:
+    """Checks that a source uses every key that an entry gives.
+
+    Args:
+        name: the model's.
+        source: the entry's.
+        keys: given in the entry.
+
+    Raises:
+        EngramError: names the first key that would do nothing, and the sources that it is for.
+    """
+    for key in keys:
+        if source not in (users := USED_BY.get(key, (source,))):
+            owners = f"it is a key of {', '.join(users)}"
+            raise EngramError(f"models: {name}: source {source} does not use `{key}`, {owners}; leave it out")
+
+
 def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A model's entry with all that follows from its name or preset; the nursery's as it is.
 
@@ -67,7 +98,7 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         entry: the entry with the schema's defaults; a text that is empty is not given.
 
     Raises:
-        EngramError: something that the source needs is not given, or a column is unknown.
+        EngramError: something that the source needs is not given, a column is unknown, or a repository has no revision.
     """
     completed = dict(entry)
     if entry["source"] == "hub" and (known := published(entry["name"])):
@@ -83,12 +114,30 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
             raise EngramError(f"models: {entry['name']} with source {entry['source']} needs `{key}`{known_by}")
     if entry["source"] == "table":
         check_mapping(completed["columns"])
+    _check_pins(completed)
     return completed
+
+
+def _check_pins(entry: Mapping[str, Any]) -> None:
+    """Ends with an error where a repository is named without a revision: its main branch may move under a study."""
+    for key, revision in PINNED.items():
+        if entry["source"] in USED_BY[key] and entry[key] and not entry[revision] and not Path(entry[key]).exists():
+            raise EngramError(
+                f"models: {entry['name']}: {key} {entry[key]} is no folder here, so it is taken for a repository, which needs "
+                f"`{revision}`; name a commit, or a tag or branch (the commit is recorded)"
+            )
+    if entry["source"] in OF_MODELS and entry["twin_revision"] and not entry["twin"]:
+        raise EngramError(f"models: {entry['name']}: `twin_revision` is given and `twin` is not; name the repository too")
 
 
 def brings_scores(entry: Mapping[str, Any]) -> bool:
     """Whether a completed entry's source has memorization scores; others are measured."""
     return entry["source"] == "hub" or (entry["source"] == "table" and "memorization_score" in entry["columns"])
+
+
+def brings_duplicates(entry: Mapping[str, Any]) -> bool:
+    """Whether a completed entry's source tells how often a suffix occurs in the training text; a table may not."""
+    return entry["source"] != "table" or "sequence_duplicates" in entry["columns"]
 
 
 def check_mapping(columns: Mapping[str, str]) -> None:
