@@ -25,6 +25,7 @@ rule compute_saliency:
         taxonomy=taxonomy_name,
         classes=class_names,
         saliency={key: STUDY["saliency"][key] for key in ("methods", "samples_per_class")},
+        prefix=STUDY["prefix"],
         lineage=samples_lineage,
         code=code("compute_saliency"),
     script:

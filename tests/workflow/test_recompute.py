@@ -34,13 +34,13 @@ def test_a_new_taxonomy_trains_its_own_cnns_only(study: Checkout) -> None:
 
 
 def test_a_changed_saliency_module_reruns_saliency_and_what_follows(study: Checkout) -> None:
-    with (study.folder / "workflow/engram/saliency.py").open("a") as file:
+    with (study.folder / "workflow/engram/saliency/delta.py").open("a") as file:
         file.write("\n\nCHANGED = True\n")
     followers = {"compute_saliency": 2, "plot_delta_maps": 2, "plot_layer_profile": 2}
     assert study.planned() == followers | PROVENANCE
 
 
-@pytest.mark.parametrize("module", ["saliency", "rouge", "nursery/training", "figures/style"])
+@pytest.mark.parametrize("module", ["saliency/delta", "rouge", "nursery/training", "figures/style"])
 def test_a_comment_reruns_nothing(study: Checkout, module: str) -> None:
     with (study.folder / f"workflow/engram/{module}.py").open("a") as file:
         file.write("\n# A remark.\n")

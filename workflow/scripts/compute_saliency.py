@@ -23,7 +23,6 @@ with job(snakemake):
     held_out = chosen["sequence_id"].to_numpy()[rows]
     cnns = load_cnns(Path(files.checkpoints))
     real = {f"{key.cnn}/{key.seed}": cnn for key, cnn in cnns.items() if (key.input, key.labels) == ("attention", "real")}
-    saliency = saliency_of_grid(
-        real, store.read(held_out, "mean"), store.read(held_out, "max"), label[rows], params.classes, params.saliency["methods"]
-    )
+    mean, maximum, methods = store.read(held_out, "mean"), store.read(held_out, "max"), params.saliency["methods"]
+    saliency = saliency_of_grid(real, mean, maximum, label[rows], params.classes, methods, params.prefix)
     write_saliency(Path(snakemake.output.saliency), saliency, params.taxonomy)

@@ -1,0 +1,130 @@
+"""Δ on disk, and the bins that its sums are kept in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from engram import SCHEMA_VERSION
+from engram.artifacts import whole
+from engram.errors import EngramError
+from engram.packing import query_key
+
+BLOCKS = ("first token", "within the prefix", "from suffix to prefix", "within the suffix")
+"""Where a cell lies: key is the window's first token; else query and key in the prefix; query in the suffix and key in the prefix (the
+suffix looks back at the prompt: information flows from prefix to suffix); both in the suffix. A causal model has no cells of prefix
+queries and suffix keys."""
+
+_ARRAYS = ("delta", "spread", "profile", "binned", "attention", "sizes")
+_ATTRIBUTES = ("classes", "cnns", "n", "without_evidence")
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Cells of a map by block and by distance from query to key."""
+
+    tokens: int
+    """T."""
+    prefix: int
+    """Tokens of the prefix."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Blocks and distances 0 … T − 1: (B, T)."""
+        return len(BLOCKS), self.tokens
+
+    @cached_property
+    def place(self) -> np.ndarray:
+        """The bin of every packed cell, flattened over (B, T): (P,)."""
+        queries, keys = query_key(self.tokens)
+        block = np.select([keys == 0, queries < self.prefix, keys < self.prefix], [0, 1, 2], 3)
+        return block * self.tokens + queries - keys
+
+    @cached_property
+    def cells(self) -> np.ndarray:
+        """Number of cells in each bin, (B, T)."""
+        return np.bincount(self.place, minlength=self.shape[0] * self.tokens).reshape(self.shape)
+
+    def sums(self, maps: np.ndarray) -> np.ndarray:
+        """Sums over the cells of each bin, (L, P) → (L, B, T)."""
+        flat = np.zeros((len(maps), self.shape[0] * self.tokens), maps.dtype)
+        for layer, values in enumerate(maps):
+            flat[layer] = np.bincount(self.place, values, flat.shape[1])
+        return flat.reshape(len(maps), *self.shape)
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """Δ of a set of CNNs by one method; K classes, C CNNs, L layers, P packed cells, G groups of samples, B blocks, T distances."""
+
+    delta: np.ndarray
+    """Mean over CNNs of Δ, float32 (K, L, P): attention weighted by evidence, in [0, 1]."""
+    spread: np.ndarray
+    """Standard deviation over CNNs of Δ, float32 (K, L, P); 0 for one CNN."""
+    profile: np.ndarray
+    """Sum of Δ over the cells of a layer, per CNN, float32 (C, K, L)."""
+    classes: list[str]
+    """Class names."""
+    cnns: list[str]
+    """Names of the CNNs."""
+    n: list[int]
+    """Samples per class, (K,)."""
+    dead: int
+    """CNNs whose evidence is zero everywhere, for every sample of every class; their Δ of 0 is part of the mean."""
+    without_evidence: list[int]
+    """Per class, pairs of CNN and sample where no C is positive and D therefore 0, (K,); those of dead CNNs included."""
+    prefix: int
+    """Tokens of the prefix."""
+    binned: np.ndarray
+    """Sums of D · A over the samples of a group and the cells of a bin, float32 (C, K, G, L, B, T); see `Bins`."""
+    attention: np.ndarray
+    """Sums of the largest head's attention likewise, float32 (K, G, L, B, T)."""
+    sizes: np.ndarray
+    """Samples in each group, (K, G); groups of 0 where a class has fewer samples than groups."""
+
+    @property
+    def bins(self) -> Bins:
+        """The bins of `binned` and `attention`."""
+        return Bins(self.binned.shape[-1], self.prefix)
+
+
+def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) -> None:
+    """Writes one HDF5 group per method: its arrays as data sets, and what else `Saliency` says as attributes."""
+    with whole(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["schema_version"], file.attrs["taxonomy"] = SCHEMA_VERSION, taxonomy
+        for method, found in saliency.items():
+            group = file.create_group(method)
+            for name in _ARRAYS:
+                group.create_dataset(name, data=getattr(found, name), compression="gzip", shuffle=True)
+            for name in (*_ATTRIBUTES, "dead", "prefix"):
+                group.attrs[name] = getattr(found, name)
+            group.attrs["taxonomy"] = taxonomy
+
+
+def read_saliency(path: Path, method: str) -> Saliency:
+    """The saliency of one method from a file that `write_saliency` wrote.
+
+    Raises:
+        EngramError: no such file, another schema version, or a method that it does not hold.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("schema_version") != SCHEMA_VERSION:
+                raise EngramError(
+                    f"{path}: not of schema version {SCHEMA_VERSION}, which this Engram reads; delete it to have it made anew"
+                )
+            if method not in file:
+                raise EngramError(f"{path}: it holds {', '.join(file)}, not {method}; add {method} to saliency.methods")
+            group = file[method]
+            arrays = {name: group[name][:] for name in _ARRAYS}
+            lists = {name: group.attrs[name].tolist() for name in _ATTRIBUTES}
+            return Saliency(**arrays, **lists, dead=int(group.attrs["dead"]), prefix=int(group.attrs["prefix"]))
+    except FileNotFoundError:
+        raise EngramError(f"{path}: no such file") from None
+    except OSError as error:
+        raise EngramError(f"{path}: cannot be read ({error}); delete it to have it made anew") from None
