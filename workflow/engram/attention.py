@@ -62,7 +62,7 @@ def pooling_heads(model: PreTrainedModel) -> Iterator[PooledMaps]:
     maps = PooledMaps()
 
     def attend(module: torch.nn.Module, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
-        output, weights = _eager_attention(module)(module, *args, **kwargs)
+        output, weights = eager_attention(module)(module, *args, **kwargs)
         maps.add(weights)
         return output, None
 
@@ -70,7 +70,7 @@ def pooling_heads(model: PreTrainedModel) -> Iterator[PooledMaps]:
     # An implementation without a mask function of its own gets no mask at all, not even the causal one.
     AttentionMaskInterface.register(INTERFACE, eager_mask)
     try:
-        with _implementation(model, INTERFACE):
+        with implementation(model, INTERFACE):
             yield maps
     finally:
         del ALL_ATTENTION_FUNCTIONS[INTERFACE]
@@ -164,13 +164,13 @@ class _Forward:
 def _maps_of_forward(model: PreTrainedModel, forward: Callable[..., Any]) -> _Forward:
     """Runs one forward and returns its pooled maps, checked, with what the forward returned."""
     with torch.no_grad():
-        if _has_interface(model):
+        if has_interface(model):
             with pooling_heads(model) as maps:
                 output = forward()
         else:
             # These architectures report all heads of all layers at once or not at all.
             maps = PooledMaps()
-            with _implementation(model, "eager"):
+            with implementation(model, "eager"):
                 output = forward(output_attentions=True)
             for weights in output[1].attentions:
                 maps.add(weights)
@@ -208,7 +208,7 @@ def _batch_rows(windows: torch.Tensor, batch_tokens: int) -> int:
     return max(1, batch_tokens // windows.shape[1])
 
 
-def _eager_attention(module: torch.nn.Module) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+def eager_attention(module: torch.nn.Module) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
     """The eager attention function of the file that defines an attention module."""
     for parent in type(module).__mro__:
         if (function := getattr(sys.modules[parent.__module__], "eager_attention_forward", None)) is not None:
@@ -216,13 +216,13 @@ def _eager_attention(module: torch.nn.Module) -> Callable[..., tuple[torch.Tenso
     raise EngramError(f"{type(module).__name__}: its architecture has no eager attention function, so its weights cannot be seen")
 
 
-def _has_interface(model: PreTrainedModel) -> bool:
+def has_interface(model: PreTrainedModel) -> bool:
     """Whether the architecture takes its attention from the registry; GPT-2's upcast variant passes the registry by."""
     return model._can_set_attn_implementation() and not getattr(model.config, "reorder_and_upcast_attn", False)
 
 
 @contextmanager
-def _implementation(model: PreTrainedModel, name: str) -> Iterator[None]:
+def implementation(model: PreTrainedModel, name: str) -> Iterator[None]:
     """Switches a model's attention implementation for a while, where the architecture can switch at all."""
     if not model._can_set_attn_implementation():
         yield
