@@ -4,14 +4,17 @@
 
 Writes two splits with all 27 columns of the published data, reads them as the source `hub` does, and labels them. Texts
 are cuts of the standard library's files, counters and repetitions; one suffix in three has an equal one. Each stage runs
-in a process of its own; its peak is the largest memory that it ever held. The second table is the CPU time of each label
-on one core, over the first rows. Needs about 1.5 kB of disk a row; without `--keep` all of it is removed.
+in a process of its own; labels are found in as many more as there are cores. Its peak is the most memory that it held,
+and for every process that it forked the most of any of them, shared pages counted again. The second table is the CPU
+time of each label on one core, over the first rows; is_repeating, is_incrementing and huffman_coding_length come with the
+published data and are found for other sources only. Needs about 1.5 kB of disk a row; without `--keep` all of it is removed.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import shutil
 import sysconfig
@@ -42,6 +45,7 @@ SPLITS = ("pile_deduped_12b", "memories_deduped_12b")
 MEMORIZED = 0.27
 """Share of the rows in the second split, as for the largest model; a tenth of them stands in the first one too."""
 GIBIBYTE = 1 << 30
+CORES = len(os.sched_getaffinity(0))
 
 
 def library_text() -> str:
@@ -123,11 +127,11 @@ def read_source(folder: Path) -> None:
 
 def label_source(folder: Path) -> None:
     """candidates.parquet to labels.parquet."""
-    write_labels(folder / "candidates.parquet", folder / "labels.parquet", PREFIX)
+    write_labels(folder / "candidates.parquet", folder / "labels.parquet", PREFIX, processes=CORES)
 
 
-def measured(stage: Callable[..., None], *arguments: Any) -> tuple[float, float]:
-    """Wall seconds and peak GiB of a stage in a fresh process."""
+def measured(stage: Callable[..., None], *arguments: Any) -> tuple[float, float, float]:
+    """Wall seconds, CPU seconds and peak GiB of a stage in a fresh process."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(sender, stage, arguments))
@@ -144,7 +148,11 @@ def measured(stage: Callable[..., None], *arguments: Any) -> tuple[float, float]
 def _child(sender: Any, stage: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     start = time.perf_counter()
     stage(*arguments)
-    sender.send((time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIBIBYTE))
+    wall = time.perf_counter() - start
+    own, forked = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = sum(usage.ru_utime + usage.ru_stime for usage in (own, forked))
+    peak = own.ru_maxrss + (CORES * forked.ru_maxrss if forked.ru_utime else 0)
+    sender.send((wall, cpu, peak * 1024 / GIBIBYTE))
 
 
 def label_costs(folder: Path) -> dict[str, float]:
@@ -181,15 +189,16 @@ def main() -> None:
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="engram-labels-"))
     try:
         if not (folder / "data").is_dir():
-            seconds, _ = measured(generate, folder, arguments.rows)
+            seconds, *_ = measured(generate, folder, arguments.rows)
             print(f"source of {arguments.rows:,} rows written in {seconds:.0f} s")
-        print(f"{'stage':<32}{'wall s':>10}{'µs/row':>10}{'peak GiB':>10}")
-        total = 0.0
+        print(f"{CORES} cores, load {os.getloadavg()[0]:.1f} at the start")
+        print(f"{'stage':<32}{'wall s':>10}{'CPU s':>10}{'CPU µs/row':>12}{'peak GiB':>10}")
+        total = np.zeros(2)
         for stage in (read_source, label_source):
-            seconds, peak = measured(stage, folder)
+            *seconds, peak = measured(stage, folder)
             total += seconds
-            print(f"{stage.__name__:<32}{seconds:>10.0f}{1e6 * seconds / arguments.rows:>10.1f}{peak:>10.2f}")
-        print(f"{'both':<32}{total:>10.0f}{1e6 * total / arguments.rows:>10.1f}")
+            print(f"{stage.__name__:<32}{seconds[0]:>10.0f}{seconds[1]:>10.0f}{1e6 * seconds[1] / arguments.rows:>12.1f}{peak:>10.2f}")
+        print(f"{'both':<32}{total[0]:>10.0f}{total[1]:>10.0f}{1e6 * total[1] / arguments.rows:>12.1f}")
         print(f"\n{'label, one core':<32}{'CPU µs/row':>10}")
         for name, cost in label_costs(folder).items():
             print(f"{name:<32}{cost:>10.2f}")

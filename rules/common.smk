@@ -36,6 +36,9 @@ PROTOCOLS = STUDY["protocols"]
 TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
 FORMATS = STUDY["figures"]["formats"]
+CODE_CLASSIFIER_STATE = state.file_state(
+    STUDY["code_classifier"]["model"], Path(STUDY["code_classifier"]["model"], STUDY["code_classifier"]["file"])
+)
 
 
 wildcard_constraints:
@@ -62,7 +65,8 @@ def labels_lineage(wildcards):
         scripts, shipped = ("drill_nursery", "score_candidates", "label_candidates"), digests.file_digest(entry["base"])
     else:
         scripts, shipped = ("fetch_model", "fetch_dataset", "read_source", "score_windows", "label_candidates"), source_state(wildcards)
-    return digests.value_digest(entry, STUDY["seed"], STUDY["prefix"], STUDY["suffix"], shipped, *map(code, scripts))
+    decided = (STUDY["seed"], STUDY["prefix"], STUDY["suffix"], STUDY["code_classifier"], CODE_CLASSIFIER_STATE)
+    return digests.value_digest(entry, *decided, shipped, *map(code, scripts))
 
 
 def drilling_state(wildcards):

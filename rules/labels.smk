@@ -1,7 +1,7 @@
 """Candidates and their labels.
 
 Inputs: the source's windows, the model.
-Outputs: <model>/candidates.parquet, <model>/labels.parquet.
+Outputs: <model>/candidates.parquet, <model>/labels.parquet, code_classifier.json where the config names one.
 """
 
 
@@ -31,9 +31,27 @@ rule score_candidates:
         "../workflow/scripts/score_candidates.py"
 
 
+rule fetch_code_classifier:
+    """The study's fastText model for `is_code`; runs only where the config names it, on the machine that runs Snakemake."""
+    output:
+        classifier=f"{RESULTS}/code_classifier.json",
+    log:
+        f"{RESULTS}/logs/fetch_code_classifier.log",
+    localrule: True
+    conda:
+        "../envs/engram.yaml"
+    params:
+        **STUDY["code_classifier"],
+        state=CODE_CLASSIFIER_STATE,
+        code=code("fetch_code_classifier"),
+    script:
+        "../workflow/scripts/fetch_code_classifier.py"
+
+
 rule label_candidates:
     input:
         candidates=f"{RESULTS}/{{model}}/candidates.parquet",
+        classifier=rules.fetch_code_classifier.output if STUDY["code_classifier"]["model"] else [],
     output:
         labels=f"{RESULTS}/{{model}}/labels.parquet",
     log:

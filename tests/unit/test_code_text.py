@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram.code_text import FEATURES, MOST_COUNTED, code_points, is_code
+from engram.code_text import CODE_POINTS, FEATURES, MOST_COUNTED, code_points, is_code
 from engram.errors import EngramError
 
 CODE = {
@@ -68,6 +68,17 @@ def test_points_are_bounded_however_long_the_text(text: str) -> None:
     highest = MOST_COUNTED * sum(points for _, points in FEATURES.values() if points > 0)
     lowest = MOST_COUNTED * sum(points for _, points in FEATURES.values() if points < 0)
     assert lowest <= code_points(text) <= highest
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(sorted(CODE.values()) + sorted(PROSE.values())), max_size=3).map("".join),
+    st.integers(0, 300),
+    st.integers(0, 300),
+)
+def test_the_points_decide(text: str, begin: int, end: int) -> None:
+    cut = text[begin:end]
+    assert is_code([cut]).tolist() == [code_points(cut) >= CODE_POINTS or "\\usepackage{" in cut]
 
 
 def test_the_documented_bounds_are_those_of_the_features() -> None:

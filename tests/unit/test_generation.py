@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from engram import generation
 from engram.errors import EngramError
-from engram.generation import greedy_continuations, memorization_scores
+from engram.generation import greedy_continuations, longest_runs, memorization_scores
 
 PREFIX, SUFFIX = 6, 10
 EVERY = {**ARCHITECTURES, **SPECIAL}
@@ -132,3 +132,17 @@ def test_log_probabilities_and_perplexities_equal_a_plain_loop(model: PreTrained
 
 def test_all_rows_extracted_needs_no_decoding(model: PreTrainedModel, tokens: np.ndarray) -> None:
     assert memorization_scores(model, tokens[:3], PREFIX)["memorization_score"].eq(1).all()
+
+
+@pytest.mark.parametrize("row", ["", "0", "1", "0110", "1101111", "1110110", "0000", "11111"])
+def test_the_longest_run_is_that_of_the_text(row: str) -> None:
+    matches = np.array([[digit == "1" for digit in row]], dtype=bool).reshape(1, len(row))
+    assert longest_runs(matches).tolist() == [max(map(len, row.split("0")))]
+
+
+def test_a_broken_suffix_has_two_runs(model: PreTrainedModel, tokens: np.ndarray) -> None:
+    scores = memorization_scores(model, tokens, PREFIX)
+    assert scores["longest_match"][:3].tolist() == [SUFFIX] * 3
+    # One token changed at the front, where the rest follows from another prefix: at most what stands after it.
+    assert scores["longest_match"][3] < SUFFIX
+    assert scores["longest_match"][6] == SUFFIX - 1

@@ -127,8 +127,16 @@ def test_labels_have_what_the_papers_categories_read(category: str) -> None:
     assert len(Taxonomy.parse(f"{name}, Others").assign(labels)) == len(labels)
 
 
+def test_tokens_are_counted_in_the_candidates_where_the_source_counted_none() -> None:
+    frame = candidates()
+    labels, found = label(frame, PREFIX)
+    plain = np.bincount(np.stack(frame["tokens"].tolist()).ravel())
+    assert labels["max_frequency"].tolist() == [plain[row].max() for row in frame["tokens"]]
+    assert found["token_frequencies"] == "candidates"
+
+
 def test_metadata_say_how_code_was_found() -> None:
-    assert label(candidates(), PREFIX)[1] == {"is_code": "offline"}
+    assert label(candidates(), PREFIX)[1]["is_code"] == "offline"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Scalar features against their definitions in plain Python, and their bounds."""
 
 import math
+import statistics
 from collections import Counter
 
 import numpy as np
@@ -9,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.errors import EngramError
-from engram.text_features import ROWS_AT_ONCE, content_groups, huffman_coding_length, token_entropy
+from engram.text_features import (
+    FREQUENCIES,
+    ROWS_AT_ONCE,
+    content_groups,
+    huffman_coding_length,
+    token_counts,
+    token_entropy,
+    token_frequencies,
+)
 
 
 def entropy(items: list[int] | str) -> float:
@@ -104,3 +113,22 @@ def test_content_groups_are_dense_and_in_order_of_appearance() -> None:
     groups = content_groups(np.array([[9, 9], [4, 4], [9, 9], [1, 1]], dtype=np.uint16))
     assert groups.dtype == np.int64
     assert groups.tolist() == [0, 1, 0, 2]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=4), min_size=1, max_size=12), st.integers(1, 12))
+def test_frequencies_are_those_of_a_plain_count(rows: list[list[int]], batch: int) -> None:
+    tokens, counts = np.array(rows, dtype=np.int32), np.zeros(0, np.int64)
+    for start in range(0, len(tokens), batch):
+        counts = token_counts(tokens[start : start + batch], counts)
+    plain = Counter(token for row in rows for token in row)
+    of_each = [[plain[token] for token in row] for row in rows]
+    expected = {
+        "max_frequency": [max(row) for row in of_each],
+        "avg_frequency": [sum(row) / 4 for row in of_each],
+        "min_frequency": [min(row) for row in of_each],
+        "median_frequency": [statistics.median(row) for row in of_each],
+    }
+    found = token_frequencies(tokens, counts)
+    assert tuple(found) == FREQUENCIES
+    assert {name: values.tolist() for name, values in found.items()} == expected

@@ -1,4 +1,7 @@
-"""Models and texts of a user's own, by config alone: two architectures, from a table and from documents, to the scores."""
+"""Models and texts of a user's own, by config alone.
+
+Two architectures go from a table and from documents to the scores, four more to attention.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,18 @@ import json
 import os
 from pathlib import Path
 
+import fasttext
+import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import Checkout, copy_project
+import yaml
+from conftest import TINY, Checkout, copy_project
 from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from engram.generation import greedy_continuations
 
@@ -27,11 +34,11 @@ def own_model(architecture: str, seed: int) -> PreTrainedModel:
     torch.manual_seed(seed)
     special = {"vocab_size": WORDS, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
     shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 32}
-    model: PreTrainedModel
-    if architecture == "llama":
-        model = LlamaForCausalLM(LlamaConfig(**shape, **special))
-    else:
-        model = GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=32, **special))
+    if architecture == "gpt2":
+        shape = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}
+    elif architecture != "gpt_neox":
+        shape |= {"num_key_value_heads": 2, "head_dim": 8}
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **shape, **special))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
@@ -64,6 +71,15 @@ def table(folder: Path, architecture: str) -> dict:
     return {"source": "table", "model": str(save(model, folder / "model")), "table": str(folder / "table.jsonl"), "columns": columns}
 
 
+def scored_table(folder: Path, architecture: str) -> dict:
+    """A parquet table of windows that says itself which of them the model writes."""
+    model = own_model(architecture, seed=4)
+    ids = windows(model)
+    pq.write_table(pa.table({"ids": ids.tolist(), "score": [1.0] * 60 + [0.25] * 40}), folder / "table.parquet")
+    columns = {"tokens": "ids", "memorization_score": "score"}
+    return {"source": "table", "model": str(save(model, folder / "model")), "table": str(folder / "table.parquet"), "columns": columns}
+
+
 def corpus(folder: Path, architecture: str) -> dict:
     """Text files; a document in two stands in the corpus twice."""
     model = own_model(architecture, seed=2)
@@ -73,6 +89,24 @@ def corpus(folder: Path, architecture: str) -> dict:
             (folder / "documents" / f"{number}-{copy}.txt").write_text(" ".join(f"w{token}" for token in row))
     twin = str(save(own_model(architecture, seed=3), folder / "twin"))
     return {"source": "corpus", "model": str(save(model, folder / "model")), "documents": str(folder / "documents"), "twin": twin}
+
+
+SETTINGS = {
+    "prefix": PREFIX,
+    "suffix": SUFFIX,
+    "flow": [],
+    "samples": {"per_class": 20, "minimum": 10},
+    "cnn": {"kernels": [4], "features": [4], "head_poolings": ["mean"], "epochs": 1, "baselines": []},
+}
+MORE = ("gpt_neox", "qwen3", "olmo2", "starcoder2")
+
+
+def code_model(path: Path) -> Path:
+    """A fastText model for which w1 to w9 are code."""
+    rows = [f"__label__{'Code' if number < 10 else 'NL'} w{number}" for number in range(1, WORDS)]
+    path.with_suffix(".txt").write_text("\n".join(rows * 5))
+    fasttext.train_supervised(str(path.with_suffix(".txt")), dim=4, bucket=100, thread=1, verbose=0).save_model(str(path))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +122,35 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
                 | source(folder / f"{source.__name__}-{architecture}", architecture)
             )
     checkout = copy_project(tmp_path_factory.mktemp("engram"))
-    checkout.configure(
-        study="own",
-        models=entries,
-        prefix=PREFIX,
-        suffix=SUFFIX,
-        taxonomies=["Non-Memo, Recite[1], Others"],
-        flow=[],
-        samples={"per_class": 20, "minimum": 10},
-        cnn={"kernels": [4], "features": [4], "head_poolings": ["mean"], "epochs": 1, "baselines": []},
-    )
+    classifier = {"model": str(code_model(folder / "code.bin"))}
+    checkout.configure(study="own", models=entries, taxonomies=["Non-Memo, Recite[1], Others"], code_classifier=classifier, **SETTINGS)
     checkout.snakemake(f"{TABLES}/scores.csv", f"{TABLES}/truth.csv", f"{TABLES}/verification.csv")
     return checkout
+
+
+@pytest.fixture(scope="module")
+def more(own: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a study of four further architectures, as far as their attention."""
+    entries = []
+    for architecture in MORE:
+        folder = tmp_path_factory.mktemp(architecture)
+        entries.append({"name": architecture, "shards": 1} | scored_table(folder, architecture))
+    (own.folder / "more.yaml").write_text(
+        yaml.safe_dump(TINY | {"study": "more", "models": entries, "taxonomies": ["Non-Memo, Others"]} | SETTINGS)
+    )
+    own.snakemake("--configfile", "more.yaml", "--", *(f"results/more/{name}/attention/verification.parquet" for name in MORE))
+    return own.folder / "results" / "more"
+
+
+@pytest.mark.parametrize("architecture", MORE)
+def test_further_architectures_reach_attention(architecture: str, more: Path) -> None:
+    verification = pq.read_table(more / architecture / "attention" / "verification.parquet").to_pandas()
+    assert len(verification) == 40
+    # What the model writes itself, memorized or continued, it writes again.
+    assert verification["extracted"].all()
+    assert json.loads((more / architecture / "model" / "config.json").read_text())["model_type"] == architecture
+    with h5py.File(more / architecture / "attention" / "shard-0.h5") as shard:
+        assert shard["mean"].shape == (40, 2, (PREFIX + SUFFIX) * (PREFIX + SUFFIX + 1) // 2)
 
 
 def test_every_model_has_scores(own: Checkout) -> None:
@@ -157,3 +208,15 @@ def test_an_edit_inside_a_document_is_seen(own: Checkout) -> None:
     finally:
         document.write_text(text)
         os.utime(document, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def test_code_is_found_by_the_classifier_that_the_config_names(own: Checkout) -> None:
+    labels = own.folder / "results/own/table-llama/labels.parquet"
+    schema = pq.read_schema(labels)
+    method = json.loads((own.folder / "results/own/code_classifier.json").read_text())["method"]
+    assert method.startswith("fastText code.bin, sha256 ")
+    assert json.loads(schema.metadata[b"engram"])["is_code"] == method
+    assert schema.field("is_code").metadata[b"found_by"].decode() == method
+    texts = pq.read_table(own.folder / "results/own/table-llama/candidates.parquet")["text"].to_pylist()
+    answers = fasttext.load_model(json.loads((own.folder / "results/own/code_classifier.json").read_text())["file"])
+    assert pq.read_table(labels)["is_code"].to_pylist() == [answers.predict(text)[0][0] == "__label__Code" for text in texts]

@@ -70,14 +70,38 @@ def is_code(texts: Sequence[str]) -> np.ndarray:
     Raises:
         EngramError: an entry is no text.
     """
-    labels = np.zeros(len(texts), dtype=bool)
+    refuse_gaps(texts)
+    return np.array(["\\usepackage{" in text or _reaches(text) for text in texts], dtype=bool)
+
+
+def refuse_gaps(texts: Sequence[str]) -> None:
+    """Checks that every entry is a text.
+
+    Raises:
+        EngramError: one is not.
+    """
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise EngramError(f"text: row {row} holds {text!r}; every row needs its text, decode it from the tokens")
-        labels[row] = "\\usepackage{" in text or code_points(text) >= CODE_POINTS
-    return labels
 
 
 def code_points(text: str) -> int:
     """Sum of the points of `FEATURES`, each counted up to `MOST_COUNTED` times: -5 (prose) to 65 (code)."""
     return sum(points * min(len(pattern.findall(text)), MOST_COUNTED) for pattern, points in FEATURES.values())
+
+
+def _reaches(text: str) -> bool:
+    """Whether a text has `CODE_POINTS`; what cannot change the answer any more is not counted."""
+    total = 0
+    for pattern, points in _POSITIVE:
+        total += points * min(len(pattern.findall(text)), MOST_COUNTED)
+        if total >= CODE_POINTS + _MOST_LOST:
+            return True
+    if total < CODE_POINTS:
+        return False
+    return total + sum(points * min(len(pattern.findall(text)), MOST_COUNTED) for pattern, points in _NEGATIVE) >= CODE_POINTS
+
+
+_POSITIVE = [feature for feature in FEATURES.values() if feature[1] > 0]
+_NEGATIVE = [feature for feature in FEATURES.values() if feature[1] < 0]
+_MOST_LOST = -MOST_COUNTED * sum(points for _, points in _NEGATIVE)

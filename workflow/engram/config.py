@@ -110,6 +110,7 @@ def _check_sense(config: dict[str, Any]) -> None:
         _check_names,
         _check_keys,
         _check_sources,
+        _check_code_classifier,
         _check_samples,
         _check_window,
         _check_base,
@@ -150,6 +151,17 @@ def _check_keys(config: dict[str, Any]) -> None:
 def _check_sources(config: dict[str, Any]) -> None:
     for model in config["models"]:
         complete_entry(model)
+
+
+def _check_code_classifier(config: dict[str, Any]) -> None:
+    classifier = config["code_classifier"]
+    if classifier["revision"] and not classifier["model"]:
+        raise EngramError("code_classifier.model: it is empty, though there is a revision; name the repository")
+    if classifier["model"] and not classifier["revision"] and not Path(classifier["model"]).exists():
+        raise EngramError(
+            f"code_classifier.model: {classifier['model']} is neither file nor folder here, so it is taken for a repository, "
+            "which needs `code_classifier.revision`"
+        )
 
 
 def _check_duplicates(config: dict[str, Any]) -> None:

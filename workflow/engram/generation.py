@@ -77,7 +77,8 @@ def memorization_scores(model: PreTrainedModel, tokens: np.ndarray, prefix: int,
     Returns:
         one row per sequence: `memorization_score`, the fraction of suffix positions at which the greedy continuation of the
         prefix has the true token (Biderman et al. 2023); `extracted`; `matched_fraction`, the fraction of suffix tokens
-        that are most likely under teacher forcing; `suffix_log_prob`, nats per token; and the perplexities
+        that are most likely under teacher forcing; `longest_match`, the longest run of such tokens; `suffix_log_prob`, nats per
+        token; and the perplexities
         `prompt_perplexity`, `generation_perplexity` (the suffix), `sequence_perplexity`: exp of the mean negative
         log-probability of the tokens that part holds, the sequence's first token excepted. The published data divide both
         halves' log-probabilities by T - 1 instead, so their perplexities of a half are about the root of these.
@@ -117,12 +118,22 @@ def _teacher_forced(model: PreTrainedModel, tokens: torch.Tensor, prefix: int) -
         {
             "extracted": matches.all(1),
             "matched_fraction": matches.mean(1),
+            "longest_match": longest_runs(matches),
             "suffix_log_prob": suffix.mean(1, dtype=np.float64),
             "prompt_perplexity": np.exp(-log_probabilities[:, : prefix - 1].mean(1, dtype=np.float64)),
             "generation_perplexity": np.exp(-suffix.mean(1, dtype=np.float64)),
             "sequence_perplexity": np.exp(-log_probabilities.mean(1, dtype=np.float64)),
         }
     )
+
+
+def longest_runs(matches: np.ndarray) -> np.ndarray:
+    """Length of the longest run of True in each row, (n, S) bool -> (n,) int64."""
+    longest = run = np.zeros(len(matches), dtype=np.int64)
+    for column in matches.T:
+        run = (run + 1) * column
+        longest = np.maximum(longest, run)
+    return longest
 
 
 def _end_of_text(model: PreTrainedModel) -> list[int]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pandas as pd
 
-from engram import code_text
-from engram.code_text import is_code
+from engram.code_classifier import OFFLINE, CodeClassifier
 from engram.errors import EngramError
 from engram.reconstruct import reconstruct_labels
 from engram.rouge import prefix_suffix_rouge
-from engram.text_features import content_groups, huffman_coding_length, token_entropy
+from engram.text_features import FREQUENCIES, content_groups, huffman_coding_length, token_counts, token_entropy, token_frequencies
 
 CARRIED = ("sequence_duplicates", "memorization_score", "exposures", "twin_extracted", "kind")
 """Columns that labels take over from the candidates as they are; the last three are the nursery's."""
@@ -23,26 +24,68 @@ GIVEN = (
     "prompt_perplexity_published",
     "generation_perplexity_published",
     "sequence_perplexity_published",
-    "max_frequency",
-    "avg_frequency",
-    "min_frequency",
-    "median_frequency",
+    *FREQUENCIES,
 )
 """Labels that are the source's where the candidates have them: the study's own, not ours."""
 
+MEASURED = (
+    "extracted",
+    "matched_fraction",
+    "longest_match",
+    "suffix_log_prob",
+    "prompt_perplexity",
+    "generation_perplexity",
+    "sequence_perplexity",
+)
+"""What the model was asked for where the source brings no scores; see `generation.memorization_scores`."""
 
-def label(candidates: pd.DataFrame, prefix: int) -> tuple[pd.DataFrame, dict[str, str]]:
+
+def text_labels(texts: Sequence[str], columns: Iterable[str], classifier: CodeClassifier = OFFLINE) -> dict[str, np.ndarray]:
+    """The labels that are found in the text alone: all of the work that takes long.
+
+    Args:
+        texts: of n candidates.
+        columns: of the candidates; what they bring is not found again.
+        classifier: of code and natural language.
+
+    Returns:
+        is_repeating and is_incrementing, is_code, huffman_coding_length, as far as they are missing; (n,) each.
+
+    Raises:
+        EngramError: an entry is no text.
+    """
+    columns, found = set(columns), {}
+    if not {"is_repeating", "is_incrementing"} <= columns:
+        found["is_repeating"], found["is_incrementing"] = reconstruct_labels(texts)
+    if "is_code" not in columns:
+        found["is_code"] = classifier.is_code(texts)
+    if "huffman_coding_length" not in columns:
+        found["huffman_coding_length"] = np.array([huffman_coding_length(text) for text in texts])
+    return found
+
+
+def label(
+    candidates: pd.DataFrame,
+    prefix: int,
+    classifier: CodeClassifier = OFFLINE,
+    counts: np.ndarray | None = None,
+    of_texts: dict[str, np.ndarray] | None = None,
+) -> tuple[pd.DataFrame, dict[str, str]]:
     """Labels every candidate.
 
     Args:
         candidates: sequence_id, tokens (T), text, sequence_duplicates, memorization_score and what else the source has.
         prefix: tokens of the prompt.
+        classifier: of code and natural language.
+        counts: occurrences by token id, for the frequencies of a source that has none; those in the candidates unless given.
+        of_texts: `text_labels` of the candidates, where they have been found already.
 
     Returns:
         labels: sequence_id; content_group, equal iff the suffix tokens are; rouge_l and rouge_3 between prefix and suffix;
             is_repeating, is_incrementing, is_code of the text; huffman_coding_length (bits per character), token_entropy
-            (bits); the columns of `CARRIED` and `GIVEN`; the source's scores and perplexities.
-        metadata: how `is_code` was found, `source` where the candidates bring it.
+            (bits); max_, avg_, min_ and median_frequency of the window's tokens; the columns of `CARRIED`, `GIVEN` and
+            `MEASURED` that the candidates have.
+        metadata: see `provenance`.
 
     Raises:
         EngramError: no candidates, repeated sequence_id, a score that is missing, or windows of different lengths.
@@ -58,7 +101,6 @@ def label(candidates: pd.DataFrame, prefix: int) -> tuple[pd.DataFrame, dict[str
     if len(lengths := candidates["tokens"].map(len).unique()) > 1:
         raise EngramError(f"candidates: windows of {min(lengths)} to {max(lengths)} tokens; all must have prefix + suffix tokens")
     tokens = np.stack(candidates["tokens"].tolist())  # (n, T)
-    text = candidates["text"].tolist()
     rouge_l, rouge_3 = prefix_suffix_rouge(tokens, prefix)
     given = [name for name in GIVEN if name in candidates]
     labels = pd.DataFrame(
@@ -69,14 +111,26 @@ def label(candidates: pd.DataFrame, prefix: int) -> tuple[pd.DataFrame, dict[str
             "rouge_3": rouge_3,
         }
     )
-    if not {"is_repeating", "is_incrementing"} <= set(given):
-        labels["is_repeating"], labels["is_incrementing"] = reconstruct_labels(text)
-    if "is_code" not in given:
-        labels["is_code"] = is_code(text)
-    if "huffman_coding_length" not in given:
-        labels["huffman_coding_length"] = [huffman_coding_length(one) for one in text]
+    if of_texts is None:
+        of_texts = text_labels(candidates["text"].tolist(), candidates.columns, classifier)
+    labels = labels.assign(**of_texts)
     labels["token_entropy"] = token_entropy(tokens)
-    measured = [c for c in candidates.columns if c.endswith("perplexity") or c in ("extracted", "matched_fraction", "suffix_log_prob")]
-    for column in (*given, *(c for c in CARRIED if c in candidates), *measured):
+    if not set(FREQUENCIES) <= set(given):
+        labels = labels.assign(**token_frequencies(tokens, token_counts(tokens) if counts is None else counts))
+    for column in (*given, *(c for c in (*CARRIED, *MEASURED) if c in candidates)):
         labels[column] = candidates[column].to_numpy()
-    return labels, {"is_code": "source" if "is_code" in given else code_text.METHOD}
+    return labels, provenance(candidates.columns, classifier)
+
+
+def provenance(columns: Iterable[str], classifier: CodeClassifier) -> dict[str, str]:
+    """Where labels come from that can come from several places, by the columns of the candidates.
+
+    Returns:
+        is_code: `source` or the classifier's method. token_frequencies: `source`, which counted them in its corpus, or
+        `candidates`, whose own tokens were counted.
+    """
+    columns = set(columns)
+    return {
+        "is_code": "source" if "is_code" in columns else classifier.method,
+        "token_frequencies": "source" if set(FREQUENCIES) <= columns else "candidates",
+    }

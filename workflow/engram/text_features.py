@@ -57,6 +57,41 @@ def token_entropy(tokens: np.ndarray) -> np.ndarray:
     return entropy
 
 
+FREQUENCIES = ("max_frequency", "avg_frequency", "min_frequency", "median_frequency")
+"""Columns of `token_frequencies`, as the study's data call them."""
+
+
+def token_counts(tokens: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+    """How often each token id occurs, int64 (highest id + 1,).
+
+    Args:
+        tokens: token ids >= 0 of any shape.
+        counts: of other tokens; they are added.
+    """
+    fresh = np.bincount(tokens.ravel(), minlength=0 if counts is None else len(counts)).astype(np.int64)
+    if counts is not None:
+        fresh[: len(counts)] += counts
+    return fresh
+
+
+def token_frequencies(tokens: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """How frequent the tokens of each window are: the columns `FREQUENCIES`, float64 (n,) each.
+
+    The study's data count tokens in the whole training corpus; what is counted here is up to the caller.
+
+    Args:
+        tokens: token ids (n, T).
+        counts: occurrences by token id, as `token_counts` gives them.
+    """
+    of_each = counts[tokens].astype(np.float64)  # (n, T)
+    return {
+        "max_frequency": of_each.max(axis=1),
+        "avg_frequency": of_each.mean(axis=1),
+        "min_frequency": of_each.min(axis=1),
+        "median_frequency": np.median(of_each, axis=1),
+    }
+
+
 def content_groups(suffix_tokens: np.ndarray) -> np.ndarray:
     """Numbers that are equal exactly where the suffixes are: splits keep a group together.
 

@@ -66,6 +66,14 @@ def test_windows_are_the_tokens_of_their_documents(tmp_path: Path, tokenizer: Pr
     assert found["offset"].tolist() == [offset for offsets in every for offset in offsets]
 
 
+def test_frequencies_are_those_of_the_whole_corpus(tmp_path: Path, tokenizer: PreTrainedTokenizerFast, limits: Limits) -> None:
+    texts = [TEXT[:900], "tiny", TEXT[1000:1500]]
+    found = read(corpus_folder(tmp_path / "c", texts), tokenizer, limits, stride=5)
+    plain = np.bincount([token for text in texts for token in tokenizer(text)["input_ids"]])
+    assert found["min_frequency"].tolist() == [plain[row].min() for row in found["tokens"]]
+    assert found["avg_frequency"].tolist() == [plain[row].mean() for row in found["tokens"]]
+
+
 def test_the_draw_takes_the_lowest_permanent_numbers(tmp_path: Path, tokenizer: PreTrainedTokenizerFast, limits: Limits) -> None:
     folder = corpus_folder(tmp_path / "c", [TEXT[:2000], TEXT[500:3000]])
     every, some = read(folder, tokenizer, limits), read(folder, tokenizer, limits, candidates=50)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from tiny_sources import PREFIX, WINDOW, hub_rows, write_split
 
 from engram import code_text
 from engram.artifacts import read_metadata, read_parquet
+from engram.code_classifier import CodeClassifier
 from engram.errors import EngramError
 from engram.labels import label
 from engram.sources import labelling
@@ -44,6 +46,27 @@ def test_labels_are_those_of_all_rows_at_once(tmp_path: Path) -> None:
     write_labels(candidates(tmp_path / "c.parquet"), tmp_path / "l.parquet", PREFIX)
     expected, _ = label(read_parquet(tmp_path / "c.parquet"), PREFIX)
     pd.testing.assert_frame_equal(read_parquet(tmp_path / "l.parquet"), expected)
+
+
+def test_several_processes_find_the_same_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "ROWS", ROWS)
+    write_labels(candidates(tmp_path / "c.parquet", 150), tmp_path / "one.parquet", PREFIX)
+    write_labels(tmp_path / "c.parquet", tmp_path / "three.parquet", PREFIX, processes=3)
+    pd.testing.assert_frame_equal(read_parquet(tmp_path / "three.parquet"), read_parquet(tmp_path / "one.parquet"))
+    assert read_metadata(tmp_path / "three.parquet") == read_metadata(tmp_path / "one.parquet")
+
+
+def test_an_error_in_another_process_ends_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(labelling, "ROWS", ROWS)
+    missing = CodeClassifier(str(tmp_path / "no.bin"))
+    with pytest.raises(EngramError, match=r"no\.bin: no such file"):
+        write_labels(candidates(tmp_path / "c.parquet", 150), tmp_path / "l.parquet", PREFIX, missing, processes=2)
+    assert not (tmp_path / "l.parquet").exists()
+
+
+def test_the_column_says_how_code_was_found(tmp_path: Path) -> None:
+    write_labels(candidates(tmp_path / "c.parquet"), tmp_path / "l.parquet", PREFIX)
+    assert pq.read_schema(tmp_path / "l.parquet").field("is_code").metadata[b"found_by"].decode() == code_text.METHOD
 
 
 def test_metadata_say_how_code_was_found(tmp_path: Path) -> None:

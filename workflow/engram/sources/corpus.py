@@ -15,7 +15,7 @@ import pyarrow as pa
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from engram.duplicates import suffix_occurrences
+from engram.duplicates import TOKENS_AT_ONCE, suffix_occurrences
 from engram.errors import EngramError
 from engram.hashing import splitmix64
 from engram.sampling import uniform
@@ -25,6 +25,7 @@ from engram.sources.documents import Piece, document_files, read_documents
 from engram.sources.fit import check_tokenizer
 from engram.sources.streams import ROWS, stream_parquet
 from engram.sources.tokens import decode, encoder
+from engram.text_features import token_counts, token_frequencies
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,8 @@ def write_windows(
     output: Path,
     metadata: dict[str, Any],
 ) -> None:
-    """Writes windows.parquet: the drawn windows with `sequence_duplicates`, `document` and `offset` (tokens).
+    """Writes windows.parquet: the drawn windows with `sequence_duplicates`, token frequencies in the corpus,
+    `document` and `offset` (tokens).
 
     The corpus is tokenized once onto the disk beside `output` (two or four bytes a token), so that the memory does not
     grow with it: a window keeps its number, its sequence_id and its chance of being drawn while files are added.
@@ -101,6 +103,7 @@ def write_windows(
         for position in range(settings.window):
             tokens[:, position] = every[begins + position]
         duplicates = suffix_occurrences(tokens[:, settings.prefix :], every, starts)
+        counts = stream.counts()
         documents = np.searchsorted(starts, begins, side="right") - 1
         with stream_parquet(output, metadata) as rows:
             for first in range(0, len(tokens), ROWS):
@@ -109,6 +112,7 @@ def write_windows(
                     "sequence_id": sequence_ids[part],
                     "text": pa.array(decode(tokenizer, tokens[part]), pa.string()),
                     "sequence_duplicates": duplicates[part],
+                    **token_frequencies(tokens[part], counts),
                     "document": pa.array([stream.names[document] for document in documents[part]], pa.string()),
                     "offset": begins[part] - starts[documents[part]],
                 }
@@ -138,6 +142,13 @@ class TokenStream:
         self.file.write(np.array(tokens, dtype=self.dtype).tobytes())
         self.tokens += len(tokens)
         return self.starts[-1], self.tokens - len(tokens), self.tokens
+
+    def counts(self) -> np.ndarray:
+        """How often each token id occurs, int64 (highest id + 1,)."""
+        every, counts = self.read(), np.zeros(0, dtype=np.int64)
+        for first in range(0, len(every), TOKENS_AT_ONCE):
+            counts = token_counts(every[first : first + TOKENS_AT_ONCE], counts)
+        return counts
 
     def read(self) -> np.ndarray:
         """All tokens (m,), mapped from the disk."""

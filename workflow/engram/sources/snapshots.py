@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import Any
 from huggingface_hub import snapshot_download
 
 from engram.artifacts import write_json
+from engram.code_classifier import CodeClassifier
 from engram.errors import EngramError
 
 WEIGHTS = ["model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
@@ -95,6 +97,30 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def find_code_classifier(path_or_repository: str, revision: str | None, name: str) -> CodeClassifier:
+    """The fastText model that tells code from natural language, downloaded where it is not on this machine.
+
+    Args:
+        path_or_repository: the file, a folder with it, or a repository on the hub.
+        revision: commit, tag or branch on the hub.
+        name: of the file in the folder or repository.
+
+    Raises:
+        EngramError: it cannot be had.
+    """
+    file, origin = Path(path_or_repository), ""
+    if not file.exists():
+        file, commit = snapshot(path_or_repository, revision, [name], "model")
+        origin = f"{path_or_repository} at {commit}, "
+    if file.is_dir():
+        file = file / name
+    if not file.is_file():
+        raise EngramError(f"code_classifier: {path_or_repository} has no file {name}; name it by `code_classifier.file`")
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()[:24]
+    return CodeClassifier(str(file.resolve()), f"fastText {origin}{file.name}, sha256 {digest}")
 
 
 def read_origin(folder: Path) -> dict[str, Any]:

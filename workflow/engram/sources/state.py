@@ -43,6 +43,11 @@ def model_state(path: str) -> str:
     return _digest(_model_files(path))
 
 
+def file_state(*paths: str | Path) -> str:
+    """A digest that changes when one of these files is edited; of those that are not there, always the same."""
+    return _digest(path for path in map(Path, paths) if path.is_file())
+
+
 def _model_files(path: str) -> list[Path]:
     return sorted(file for pattern in MODEL_FILES for file in Path(path).glob(pattern)) if path and Path(path).is_dir() else []
 
