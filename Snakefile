@@ -4,7 +4,10 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config.yaml"
+# A study of one's own (`--configfile studies/paper.yaml`) stands alone: Snakemake would merge it with the default study.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
 
 
 include: "rules/common.smk"
@@ -12,6 +15,7 @@ include: "rules/nursery.smk"
 include: "rules/sources.smk"
 include: "rules/labels.smk"
 include: "rules/samples.smk"
+include: "rules/plan.smk"
 include: "rules/attention.smk"
 include: "rules/cnns.smk"
 include: "rules/localization.smk"

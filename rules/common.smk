@@ -11,7 +11,7 @@ from engram import config as study_config
 from engram import digests
 from engram.errors import EngramError
 from engram.sources import state
-from engram.sources.entry import brings_scores
+from engram.sources.entry import brings_scores, published
 
 try:
     STUDY = study_config.complete(config)
@@ -104,6 +104,21 @@ def local_model(wildcards):
     """The configuration of a model or twin that lies in a folder; nothing where it is a repository."""
     folder = Path(MODELS[wildcards.model][wildcards.role])
     return [f"{folder}/config.json"] if folder.is_dir() else []
+
+
+def configuration(name):
+    """The configuration file of a model where it can be had without the weights, else the fetched one; none of a model known by name."""
+    entry, known = MODELS[name], published(name)
+    if entry["source"] == "hub" and (Path(entry["model"]) / "config.json").is_file():
+        return [f"{entry['model']}/config.json"]
+    if entry["source"] == "hub" and known and entry["model"] == known.model:
+        return []
+    return [f"{RESULTS}/{name}/model/config.json"]
+
+
+def configuration_of_model(wildcards):
+    """As `configuration`, for a rule's input."""
+    return configuration(wildcards.model)
 
 
 def source_files(wildcards):

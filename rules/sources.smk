@@ -51,9 +51,9 @@ rule fetch_dataset:
 
 
 rule read_scored:
-    """Candidates of a source that brings scores: the published data, a table with them."""
+    """Candidates of a source that brings scores: the published data, which need no model, or a table with them."""
     input:
-        config=f"{RESULTS}/{{model}}/model/config.json",
+        config=configuration_of_model,
         source=source_files,
     output:
         candidates=f"{RESULTS}/{{model}}/candidates.parquet",

@@ -8,7 +8,7 @@ import pandas as pd
 from engram.artifacts import read_metadata, read_parquet, write_parquet
 from engram.generation import greedy_continuations
 from engram.job import job
-from engram.models import default_device, load_model, load_tokenizer
+from engram.models import default_device, fingerprint, load_model, load_tokenizer
 from engram.pool import non_memorized
 from engram.sources.streams import read_selected
 
@@ -24,4 +24,5 @@ with job(snakemake):
     continued = np.concatenate([prefixes, suffixes], axis=1).astype(np.int32)
     text = load_tokenizer(folder).batch_decode(continued.tolist())
     result = pd.DataFrame({"sequence_id": rows["sequence_id"].to_numpy(), "tokens": list(continued), "text": text})
-    write_parquet(result, snakemake.output.continuations, read_metadata(snakemake.input.candidates))
+    metadata = read_metadata(snakemake.input.candidates) | {"model_revision": fingerprint(folder, None, params.dtype)}
+    write_parquet(result, snakemake.output.continuations, metadata)

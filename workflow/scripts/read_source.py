@@ -7,16 +7,16 @@ from engram.job import job
 from engram.models import fingerprint, load_tokenizer
 from engram.sources import corpus, hub, table
 from engram.sources.fit import model_limits
-from engram.sources.snapshots import read_origin
+from engram.sources.snapshots import ORIGIN, read_origin
 
 with job(snakemake):
     params, entry = snakemake.params, snakemake.params.entry
-    folder, output = Path(snakemake.input.config).parent, Path(snakemake.output[0])
-    window = params.prefix + params.suffix
-    limits = model_limits(folder, window)
-    origin = read_origin(folder)
-    metadata = {"source": entry["source"], "model": origin["model"], "commit": origin["commit"], "prefix": params.prefix}
-    metadata |= {"model_revision": fingerprint(folder, None, entry["dtype"])}
+    output, window = Path(snakemake.output[0]), params.prefix + params.suffix
+    metadata = {"source": entry["source"], "model": entry["model"], "revision": entry["revision"], "prefix": params.prefix}
+    folder = next((Path(path).parent for path in snakemake.input.config), None)  # none of a published model
+    limits = model_limits(folder, window) if folder else None
+    if folder and (folder / ORIGIN).is_file():
+        metadata |= {"commit": read_origin(folder)["commit"], "model_revision": fingerprint(folder, None, entry["dtype"])}
     if entry["source"] == "hub":
         dataset = json.loads(Path(snakemake.input.source).read_text())
         metadata |= {"dataset": dataset["dataset"], "dataset_commit": dataset["commit"]}
