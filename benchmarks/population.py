@@ -129,15 +129,18 @@ def write_population(folder: Path, model: str, rows: int, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rows", type=int, default=6_870_000, help="rows of both splits together, per model")
+    parser.add_argument("--rows", type=int, nargs="+", default=[6_870_000], help="rows of both splits together: of every model, or of each")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     options = parser.parse_args()
     study = yaml.safe_load((Path(__file__).parents[1] / "studies" / "paper.yaml").read_text())
     study["models"] = [entry for entry in study["models"] if entry["name"] in options.models]
+    if len(options.rows) not in (1, len(study["models"])):
+        parser.error(f"--rows: give one number, or one for each of {len(study['models'])} models")
     for number, entry in enumerate(study["models"]):
-        write_population(options.folder / entry["name"], entry["name"], options.rows, number)
+        rows = options.rows[number % len(options.rows)]
+        write_population(options.folder / entry["name"], entry["name"], rows, number)
         entry["dataset"] = str((options.folder / entry["name"]).resolve())
-        print(f"{entry['name']}: {options.rows:,} rows in {entry['dataset']}")
+        print(f"{entry['name']}: {rows:,} rows in {entry['dataset']}")
     (options.folder / "study.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
     print(f"now: snakemake plan --configfile {options.folder / 'study.yaml'}")
 
