@@ -184,25 +184,20 @@ def count_jobs(snakefile: Path, config: Mapping[str, Any]) -> pd.DataFrame:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--configfile", str(study)]
         command += ["--dry-run", "--forceall", "--quiet", "rules", "--nolock"]
         result = subprocess.run(command, text=True, capture_output=True, check=False)
-    jobs = re.findall(r"^(\w+)\s+(\d+)$", result.stdout, flags=re.MULTILINE)
+    first = result.stdout.partition("\ntotal ")[0]  # a dry run prints its table before and after the jobs
+    jobs = re.findall(r"^(\w+)\s+(\d+)$", first, flags=re.MULTILINE)
     if result.returncode or not jobs:
         last = (result.stderr.strip().splitlines() or result.stdout.strip().splitlines() or ["no output"])[-1]
         raise EngramError(f"jobs cannot be counted, the dry run of {snakefile} says: {last}")
-    return pd.DataFrame([(rule, int(count)) for rule, count in jobs if rule not in ("all", "total")], columns=["rule", "jobs"])
+    return pd.DataFrame([(rule, int(count)) for rule, count in jobs if rule != "all"], columns=["rule", "jobs"])
 
 
 def plan_text(plan: pd.DataFrame, jobs: pd.DataFrame, rates: Rates) -> str:
     """Both tables as lines of text for the terminal."""
-    formats = {
-        "kb_per_sequence": "{:,.1f}",
-        "gb_on_disk": "{:,.2f}",
-        "tflop_per_forward": "{:,.4g}",
-        "pflop": "{:,.4g}",
-        "gpu_hours": "{:,.3g}",
-    }
     shown = plan.astype(object)
     for column in shown.columns[1:]:
-        shown[column] = [("" if pd.isna(value) else formats.get(column, "{:,}").format(value)) for value in shown[column]]
+        number = "{:,.0f}" if column in WHOLE else "{:,.4g}"
+        shown[column] = ["" if pd.isna(value) else number.format(value) for value in shown[column]]
     width = max(map(len, jobs["rule"]))
     lines = [f"{rule:<{width}} {count:>7,}" for rule, count in jobs.itertuples(index=False)]
     return "\n".join(
