@@ -10,6 +10,7 @@ from engram.generation import greedy_continuations
 from engram.job import job
 from engram.models import default_device, fingerprint, load_model, load_tokenizer
 from engram.pool import non_memorized
+from engram.sources.snapshots import ORIGIN, read_origin
 from engram.sources.streams import read_selected
 
 with job(snakemake):
@@ -25,4 +26,6 @@ with job(snakemake):
     text = load_tokenizer(folder).batch_decode(continued.tolist())
     result = pd.DataFrame({"sequence_id": rows["sequence_id"].to_numpy(), "tokens": list(continued), "text": text})
     metadata = read_metadata(snakemake.input.candidates) | {"model_revision": fingerprint(folder, None, params.dtype)}
+    if (folder / ORIGIN).is_file():
+        metadata |= {"commit": read_origin(folder)["commit"]}
     write_parquet(result, snakemake.output.continuations, metadata)
