@@ -27,6 +27,7 @@ rule continue_prefixes:
         suffix=STUDY["suffix"],
         dtype=of_model("dtype"),
         batch_tokens=STUDY["attention"]["batch_tokens"],
+        end_of_text=STUDY["attention"]["end_of_text"],
         code=code("continue_prefixes"),
     script:
         "../workflow/scripts/continue_prefixes.py"

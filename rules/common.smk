@@ -90,9 +90,8 @@ def samples_lineage(wildcards):
     taxonomy alone takes them as `ancient` and reruns when this digest changes.
     """
     scripts = ("draw_samples", "continue_prefixes", "extract_attention", "index_attention")
-    return digests.value_digest(
-        labels_lineage(wildcards), STUDY["samples"], STUDY["categories"], STUDY["attention"]["mean_dtype"], *map(code, scripts)
-    )
+    stored = [STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")]
+    return digests.value_digest(labels_lineage(wildcards), STUDY["samples"], STUDY["categories"], *stored, *map(code, scripts))
 
 
 def among(names):

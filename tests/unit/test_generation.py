@@ -7,6 +7,7 @@ from tiny_models import ARCHITECTURES, SPECIAL, VOCABULARY, gpt_neox, random_tok
 from transformers import PreTrainedModel
 
 from engram import generation
+from engram.attention import extract
 from engram.errors import EngramError
 from engram.generation import greedy_continuations, longest_runs, memorization_scores
 
@@ -47,6 +48,14 @@ def test_continuations_equal_generate(architecture: str) -> None:
         prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=SUFFIX, eos_token_id=None, pad_token_id=0
     )
     np.testing.assert_array_equal(greedy_continuations(model, prefixes, SUFFIX, batch_tokens=2 * (PREFIX + SUFFIX)), expected[:, PREFIX:])
+
+
+@pytest.mark.parametrize("architecture", EVERY)
+def test_attention_is_of_the_text_that_the_model_writes(architecture: str) -> None:
+    model, rows = EVERY[architecture](), random_tokens(5, PREFIX + SUFFIX)
+    rows[:4, PREFIX:] = greedy_continuations(model, rows[:4, :PREFIX], SUFFIX)
+    (batch,) = extract(model, rows, PREFIX)
+    assert batch.extracted.tolist() == [True] * 4 + [False]
 
 
 def test_token_zero_in_the_prompt_is_attended_to() -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_models import gpt_neox, random_tokens
 
-from engram import parts, store
+from engram import SCHEMA_VERSION, parts, store
 from engram.attention import extract, pooled_attention
 from engram.errors import EngramError
 from engram.store import (
@@ -122,7 +122,7 @@ def test_header_names_model_window_and_precision(build: Callable[..., ShardRepor
     build(range(3))
     with h5py.File(tmp_path / "demo/shard-0.h5") as file:
         expected = {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "model": "tiny@main",
             "fingerprint": "f00d",
             "dtype": "float32",

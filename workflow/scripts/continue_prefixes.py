@@ -21,11 +21,16 @@ with job(snakemake):
     prefixes = tokens[:, : params.prefix]
     folder = Path(snakemake.input.model).parent
     model = load_model(folder, dtype=params.dtype, device=default_device())
-    suffixes = greedy_continuations(model, prefixes, params.suffix, batch_tokens=params.batch_tokens)
+    suffixes = greedy_continuations(
+        model, prefixes, params.suffix, params.batch_tokens, forbid_end_of_text=params.end_of_text == "forbidden"
+    )
     continued = np.concatenate([prefixes, suffixes], axis=1).astype(np.int32)
     text = load_tokenizer(folder).batch_decode(continued.tolist())
     result = pd.DataFrame({"sequence_id": rows["sequence_id"].to_numpy(), "tokens": list(continued), "text": text})
-    metadata = read_metadata(snakemake.input.candidates) | {"model_revision": fingerprint(folder, None, params.dtype)}
+    metadata = read_metadata(snakemake.input.candidates) | {
+        "model_revision": fingerprint(folder, None, params.dtype),
+        "end_of_text": params.end_of_text,
+    }
     if (folder / ORIGIN).is_file():
         metadata |= {"commit": read_origin(folder)["commit"]}
     write_parquet(result, snakemake.output.continuations, metadata)
