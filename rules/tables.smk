@@ -72,6 +72,8 @@ rule check_verification:
     input:
         verification=expand(f"{RESULTS}/{{model}}/attention/verification.parquet", model=MODELS),
         labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+        continuations=expand(f"{RESULTS}/{{model}}/continuations.parquet", model=MODELS),
+        candidates=expand(f"{RESULTS}/{{model}}/candidates.parquet", model=MODELS),
     output:
         verification=report(
             f"{RESULTS}/tables/verification.csv",
@@ -85,6 +87,7 @@ rule check_verification:
         "../envs/engram.yaml"
     params:
         models=list(MODELS),
+        prefix=STUDY["prefix"],
         code=code("check_verification"),
     script:
         "../workflow/scripts/check_verification.py"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from engram.errors import EngramError
-from engram.pool import agreement, non_memorized, pool
+from engram.pool import agreement, measured_scores, non_memorized, pool
 
 CANDIDATES = pd.DataFrame({"sequence_id": [5, 3, 9, 1, 7], "tokens": [[5] * 4, [3] * 4, [9] * 4, [1] * 4, [7] * 4], "text": list("abcde")})
 CONTINUATIONS = pd.DataFrame({"sequence_id": [9, 1], "tokens": [[9, 9, 0, 0], [1, 1, 0, 0]]})
@@ -74,8 +74,20 @@ def test_a_non_memo_sample_without_continuation_is_an_error() -> None:
         pool(samples((3, "Non-Memo"), (9, "Non-Memo")), CANDIDATES, CONTINUATIONS)
 
 
+def test_the_measured_score_is_what_the_continuation_has_of_the_true_suffix() -> None:
+    continuations = pd.DataFrame({"sequence_id": [3, 1], "tokens": [[9, 1, 2, 3, 4], [9, 5, 5, 5, 5]]})
+    candidates = pd.DataFrame({"sequence_id": [1, 2, 3], "tokens": [[9, 5, 5, 0, 0], [9, 0, 0, 0, 0], [9, 1, 2, 3, 0]]})
+    assert measured_scores(continuations, candidates, prefix=1).to_dict() == {3: 0.75, 1: 0.5}
+
+
+def test_no_continuations_have_no_scores() -> None:
+    nothing = pd.DataFrame({"sequence_id": np.empty(0, np.int64), "tokens": []})
+    assert measured_scores(nothing, CANDIDATES, prefix=1).empty
+
+
 def test_agreement_counts_what_the_model_fails_to_reproduce() -> None:
     verification = pd.DataFrame({"sequence_id": range(6), "extracted": [True, False, True, True, False, True]})
     labels = pd.DataFrame({"sequence_id": range(9), "memorization_score": [1.0, 1.0, 31 / 32, 0.95, 0.1, 0.0, 0.5, 0.5, 0.5]})
+    measured = pd.Series({2: 0.969, 3: 1.0, 4: 0.1, 5: 1 / 32})  # 31/32 was rounded by the source
     expected = {"score": [0.0, 0.1, 0.9, 1.0], "n": [1, 1, 2, 2], "extracted": [1, 0, 2, 1], "disagree": [0, 1, 0, 1]}
-    assert agreement(verification, labels).to_dict("list") == expected
+    assert agreement(verification, labels, measured).to_dict("list") == expected | {"other_score": [1, 0, 1, 1]}

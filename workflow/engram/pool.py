@@ -8,6 +8,9 @@ import pandas as pd
 from engram.errors import EngramError
 from engram.taxonomy import NON_MEMO
 
+ROUNDING = 1e-3
+"""Scores are fractions of at most 64 tokens; a source may have rounded them."""
+
 
 def non_memorized(samples: pd.DataFrame) -> np.ndarray:
     """sequence_id of every sample that stands in a class of sequences that are not memorized."""
@@ -41,18 +44,42 @@ def pool(samples: pd.DataFrame, candidates: pd.DataFrame, continuations: pd.Data
     return pd.concat([kept, written])[["sequence_id", "tokens", "continued"]].sort_values("sequence_id", ignore_index=True)
 
 
-def agreement(verification: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """How the recorded score and the extraction of this run agree over the pool, per bin of the score.
+def measured_scores(continuations: pd.DataFrame, candidates: pd.DataFrame, prefix: int) -> pd.Series:
+    """The memorization score of this run of every continued sequence: how much of its true suffix the continuation is.
+
+    Args:
+        continuations: sequence_id, tokens list<int32>[T]: the prefix and what the model writes.
+        candidates: sequence_id, tokens; the ones continued are among them.
+        prefix: tokens of the prompt.
+
+    Returns:
+        fractions by sequence_id.
+    """
+    both = continuations[["sequence_id", "tokens"]].merge(candidates[["sequence_id", "tokens"]], on="sequence_id", suffixes=("", "_true"))
+    pairs = zip(both["tokens"], both["tokens_true"], strict=True)
+    shares = [(np.asarray(written)[prefix:] == np.asarray(true)[prefix:]).mean() for written, true in pairs]
+    return pd.Series(shares, index=both["sequence_id"], dtype=float)
+
+
+def agreement(verification: pd.DataFrame, labels: pd.DataFrame, measured: pd.Series) -> pd.DataFrame:
+    """How the recorded score and this run agree over the pool, per bin of the score.
 
     Args:
         verification: sequence_id, extracted, matched_fraction.
         labels: sequence_id, memorization_score.
+        measured: `measured_scores`.
 
     Returns:
-        score (lower edge of a bin of 0.1; 1 stands for memorized), n, extracted, disagree. Samples below 1 show their own
-        continuation, which the model must reproduce; memorized ones must be extracted: what is not extracted disagrees.
+        score (lower edge of a bin of 0.1; 1 stands for memorized), n, extracted, disagree, other_score. Samples below 1 show their
+        own continuation, which the model must reproduce; memorized ones must be extracted: what is not extracted disagrees.
+        other_score counts those whose recorded score is not the one of this run: by more than a thousandth below 1, at 1 those
+        that are not extracted.
     """
     joined = verification.merge(labels, on="sequence_id", validate="one_to_one")
-    joined["score"] = np.where(joined["memorization_score"] == 1, 1.0, np.floor(joined["memorization_score"] * 10) / 10)
-    table = joined.groupby("score")["extracted"].agg(n="size", extracted="sum").reset_index()
-    return table.assign(disagree=table["n"] - table["extracted"])
+    memorized = joined["memorization_score"] == 1
+    joined["score"] = np.where(memorized, 1.0, np.floor(joined["memorization_score"] * 10) / 10)
+    off = (joined["sequence_id"].map(measured) - joined["memorization_score"]).abs() > ROUNDING
+    joined["off"] = np.where(memorized, ~joined["extracted"], off)
+    table = joined.groupby("score").agg(n=("extracted", "size"), extracted=("extracted", "sum"), other_score=("off", "sum")).reset_index()
+    table.insert(3, "disagree", table["n"] - table["extracted"])
+    return table

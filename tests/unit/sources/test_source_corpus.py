@@ -1,6 +1,9 @@
 """The user's documents: exact counts, permanent draws, and windows that are the documents' own tokens."""
 
 import json
+import shutil
+import sysconfig
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +15,13 @@ from tiny_sources import PREFIX, SUFFIX, TEXT, WINDOW, parquet
 from transformers import PreTrainedTokenizerFast
 
 from engram.artifacts import read_parquet
+from engram.models import load_tokenizer
 from engram.sampling import uniform
 from engram.sources import corpus, documents
 from engram.sources.checks import Limits
 from engram.sources.corpus import CorpusSettings, name_hash, window_ids, write_windows
 from engram.sources.documents import document_files, read_documents
+from engram.sources.fit import model_limits
 
 
 def read(folder: Path, tokenizer: PreTrainedTokenizerFast, limits: Limits, pattern: str = "*", stride: int = 1, candidates: int = 10**6):
@@ -51,6 +56,22 @@ def test_duplicates_equal_brute_force(
     assert len(found) == sum(max(0, len(text) - WINDOW + 1) for text in encoded)
     expected = [occurrences(row[PREFIX:].tolist(), encoded) for row in found["tokens"]]
     assert found["sequence_duplicates"].tolist() == expected
+
+
+def test_duplicates_of_the_standard_library_equal_a_plain_count(tmp_path: Path) -> None:
+    """Real text, real window lengths, licences and boilerplate that many files share; every window of it is counted plainly."""
+    base = Path(__file__).parents[3] / "resources" / "nursery"
+    tokenizer, settings = load_tokenizer(base), CorpusSettings(prefix=32, suffix=32, stride=16, candidates=10**6, seed=0)
+    for package in ("asyncio", "json", "logging", "wsgiref", "xml"):
+        shutil.copytree(Path(sysconfig.get_path("stdlib"), package), tmp_path / "corpus" / package)
+    write_windows(tmp_path / "corpus", "*.py", "text", tokenizer, model_limits(base, 64), settings, tmp_path / "w.parquet", {})
+    plain: Counter[bytes] = Counter()
+    for file in (tmp_path / "corpus").rglob("*.py"):
+        ids = np.array(tokenizer.encode(file.read_text(encoding="utf-8"), add_special_tokens=False), dtype=np.uint16)
+        plain.update(ids[start : start + 32].tobytes() for start in range(len(ids) - 31))
+    found = read_parquet(tmp_path / "w.parquet")
+    assert found["sequence_duplicates"].tolist() == [plain[row[32:].astype(np.uint16).tobytes()] for row in found["tokens"]]
+    assert len(found) > 5000 and (found["sequence_duplicates"] > 1).sum() > 20
 
 
 def test_windows_are_the_tokens_of_their_documents(tmp_path: Path, tokenizer: PreTrainedTokenizerFast, limits: Limits) -> None:
