@@ -19,6 +19,7 @@ include: "rules/plan.smk"
 include: "rules/attention.smk"
 include: "rules/cnns.smk"
 include: "rules/localization.smk"
+include: "rules/knockout.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 
@@ -31,4 +32,6 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        KNOCKOUT_TABLES,
+        KNOCKOUT_FIGURES,
         f"{RESULTS}/run.json",

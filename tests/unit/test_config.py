@@ -246,6 +246,11 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "no taxonomy": (changed("taxonomies", to=["Non-Memo"]), "taxonomy `Non-Memo`: at least two classes are needed"),
     "one taxonomy twice": (changed("taxonomies", to=["Non-Memo, Code", "Non-Memo,Code"]), "are one taxonomy or have one folder name"),
     "localized elsewhere": (changed("saliency", "localize", to=["Non-Memo, Code"]), "`Non-Memo, Code` is not among the study's taxonomies"),
+    "knocked out elsewhere": (
+        changed("knockout", "taxonomies", to=["Non-Memo, Code"]),
+        "knockout.taxonomies: `Non-Memo, Code` is not among the localized taxonomies",
+    ),
+    "a band from far to near": (changed("knockout", "bands", to=[[4, 2]]), "knockout.bands: [4, 2] is no band of distances"),
     "localized nonsense": (changed("saliency", "localize", to=["x"]), "taxonomy `x`: unknown class `x`"),
     "half a flow": (changed("flow", to=["Non-Memo, Code"]), "flow: `Non-Memo, Code` stands alone; name two"),
     "flow of nonsense": (changed("flow", to=["Non-Memo, Code", "x"]), "taxonomy `x`: unknown class `x`"),

@@ -33,6 +33,14 @@ TINY = {
     "samples": {"per_class": 30, "minimum": 10},
     "cnn": {"kernels": [6], "features": [4], "head_poolings": ["mean"], "epochs": 2},
     "saliency": {"samples_per_class": 5},
+    "knockout": {
+        "taxonomies": ["Non-Memo, Guess, Others"],
+        "samples_per_class": 4,
+        "sizes": [0.05],
+        "draws": 2,
+        "operations": ["remove"],
+        "curve_points": 2,
+    },
     "statistics": {"resamples": 100},
 }
 """Seconds of drilling, 30 samples a class, one small CNN: every stage is real."""

@@ -15,7 +15,9 @@ PLOTS = {
     "plot_exposures": 1,
     "plot_nursery_training": 1,
     "plot_taxonomy_flow": 1,
+    **dict.fromkeys(("plot_knockout_layers", "plot_knockout_heads", "plot_knockout_regions", "plot_knockout_curves"), 1),
 }
+KNOCKOUT = {"knock_out": 1, "tabulate_knockouts": 1} | {rule: count for rule, count in PLOTS.items() if "knockout" in rule}
 PROVENANCE = {"describe_run": 1}
 """run.json holds the config and the digests of all code, so every change of either is written down."""
 
@@ -37,7 +39,7 @@ def test_a_changed_saliency_module_reruns_saliency_and_what_follows(study: Check
     with (study.folder / "workflow/engram/saliency/delta.py").open("a") as file:
         file.write("\n\nCHANGED = True\n")
     followers = {"compute_saliency": 2, "plot_delta_maps": 2, "plot_layer_profile": 2}
-    assert study.planned() == followers | PROVENANCE
+    assert study.planned() == followers | KNOCKOUT | PROVENANCE
 
 
 @pytest.mark.parametrize("module", ["saliency/delta", "rouge", "nursery/training", "figures/style"])

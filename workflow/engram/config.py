@@ -103,6 +103,19 @@ def localized(config: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(named[slug] for slug in slugs))
 
 
+def knocked_out(config: dict[str, Any]) -> list[str]:
+    """Slugs of the taxonomies whose classes are knocked out; none where knock-outs are not enabled."""
+    section, among = config["knockout"], localized(config)
+    if not section["enabled"]:
+        return []
+    named = {entry.taxonomy.slug: entry.trained.slug for entry in named_taxonomies(config)}
+    categories = categories_from_config(config["categories"])
+    slugs = [named.get(Taxonomy.parse(name, categories).slug) for name in section["taxonomies"]]
+    if unknown := [name for name, slug in zip(section["taxonomies"], slugs, strict=True) if slug not in among]:
+        raise EngramError(f"knockout.taxonomies: `{unknown[0]}` is not among the localized taxonomies; add it to `saliency.localize`")
+    return [slug for slug in among if slug in slugs or not slugs]
+
+
 def _check_sense(config: dict[str, Any]) -> None:
     """What a schema cannot say; raises EngramError with one line per mistake."""
     mistakes: list[str] = []
@@ -117,6 +130,8 @@ def _check_sense(config: dict[str, Any]) -> None:
         taxonomies,
         _check_duplicates,
         localized,
+        knocked_out,
+        _check_bands,
         _check_flow,
         _check_figures,
     ):
@@ -188,6 +203,11 @@ def _check_window(config: dict[str, Any]) -> None:
     for kernel in config["cnn"]["kernels"]:
         if ((tokens - kernel + 1) // 2 - kernel + 1) // 2 < 1:
             raise EngramError(f"cnn.kernels: {kernel} is too large for windows of prefix + suffix = {tokens} tokens; take a smaller kernel")
+
+
+def _check_bands(config: dict[str, Any]) -> None:
+    if wrong := [band for band in config["knockout"]["bands"] if band[0] > band[1]]:
+        raise EngramError(f"knockout.bands: {wrong[0]} is no band of distances; give the least and the greatest distance")
 
 
 def _check_base(config: dict[str, Any]) -> None:
