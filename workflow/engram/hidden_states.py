@@ -1,0 +1,83 @@
+"""Hidden states of a language model, averaged over the tokens of a sequence: what the linear probe of a layer sees.
+
+A small store of its own, `<model>/hidden_states.h5`: sequence_id (n,) and states (n, L + 1, d) float16, the embeddings and then
+the output of every layer, of the same texts whose attention is studied.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from transformers import PreTrainedModel
+
+from engram import SCHEMA_VERSION
+from engram.artifacts import whole
+from engram.errors import EngramError
+from engram.models import check_tokens, in_batches
+
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+def pooled_states(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
+    """Mean over the tokens of the embeddings and of every layer's output, (b, L + 1, d) float32.
+
+    Args:
+        tokens: (b, T) on the model's device; every token is attended to.
+    """
+    with torch.no_grad():
+        output = model.base_model(input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False, output_hidden_states=True)
+    return torch.stack([states.mean(1, dtype=torch.float32) for states in output.hidden_states], 1)
+
+
+def write_hidden_states(model: PreTrainedModel, sequences: pd.DataFrame, output: Path, batch_tokens: int) -> None:
+    """Sends every sequence through the model once and writes its averaged hidden states.
+
+    Args:
+        sequences: sequence_id and tokens (T of them).
+        output: the HDF5 file.
+        batch_tokens: tokens per forward.
+
+    Raises:
+        EngramError: tokens that the model cannot read, or states that are no numbers or too large for float16.
+    """
+    tokens = np.stack(sequences["tokens"].tolist()).astype(np.int64)  # (n, T)
+    check_tokens(model, tokens, f"sequences of {output}")
+
+    def run(part: slice) -> np.ndarray:
+        return pooled_states(model, torch.from_numpy(tokens[part]).to(model.device)).cpu().numpy()
+
+    with whole(output) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file["sequence_id"] = sequences["sequence_id"].to_numpy(np.int64)
+        states: h5py.Dataset | None = None
+        for part, values in in_batches(run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "hidden states"):
+            if not (np.abs(values) <= _LARGEST).all():  # NaN fails too
+                row = int(np.argmin((np.abs(values) <= _LARGEST).all(axis=(1, 2))))
+                sequence = sequences["sequence_id"].iloc[part.start + row]
+                raise EngramError(f"{output}: hidden states of sequence_id {sequence} do not fit float16; leave the baseline hidden_states out")
+            if states is None:
+                states = file.create_dataset("states", (len(tokens), *values.shape[1:]), np.float16, chunks=(1, *values.shape[1:]))
+            states[part] = values.astype(np.float16)
+
+
+def read_hidden_states(path: Path, sequence_ids: np.ndarray) -> np.ndarray:
+    """States of some sequences in the order asked for, (n, L + 1, d) float16.
+
+    Raises:
+        EngramError: no readable file, another schema version, or a sequence that it lacks.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if (version := file.attrs.get("schema_version")) != SCHEMA_VERSION:
+                raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew")
+            found = pd.Index(file["sequence_id"][()]).get_indexer(pd.Index(sequence_ids))
+            if (found < 0).any():
+                raise EngramError(f"{path}: sequence_id {sequence_ids[found < 0][0]} is not in it; delete the file to have it made anew")
+            rows, back = np.unique(found, return_inverse=True)
+            return file["states"][rows][back]
+    except (OSError, KeyError) as error:
+        raise EngramError(f"{path}: not a readable file of hidden states ({error}); delete it to have it made anew") from None
