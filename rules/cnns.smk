@@ -1,8 +1,13 @@
 """CNNs: one job trains the whole grid of a (model, protocol, taxonomy), controls and baselines included.
 
-Inputs: sample list, attention store, candidates (for the token-identity baseline).
+Inputs: sample list, attention store; for the baselines candidates, labels, attention of permuted weights, hidden states.
 Outputs: <model>/<protocol>/cnns/<taxonomy>/ (checkpoints.safetensors, history.csv, predictions.parquet).
 """
+
+
+def defining_columns(wildcards):
+    """Label columns that define the taxonomy's classes: the baseline of scalars may not see them."""
+    return sorted(TAXONOMIES[wildcards.taxonomy].columns())
 
 
 rule train_cnns:
@@ -14,6 +19,8 @@ rule train_cnns:
         shards=settled_shards,
         index=ancient(f"{RESULTS}/{{model}}/attention/index.parquet"),
         verification=ancient(f"{RESULTS}/{{model}}/attention/verification.parquet"),
+        random=random_attention,
+        hidden=hidden_states,
     output:
         checkpoints=f"{RESULTS}/{{model}}/{{protocol}}/cnns/{{taxonomy}}/checkpoints.safetensors",
         history=f"{RESULTS}/{{model}}/{{protocol}}/cnns/{{taxonomy}}/history.csv",
@@ -30,7 +37,9 @@ rule train_cnns:
         classes=class_names,
         cnn=STUDY["cnn"],
         parts=f"{PARTS}/cnns",
+        defining=defining_columns,
         lineage=samples_lineage,
+        baselines=baselines_lineage,
         code=code("train_cnns"),
     script:
         "../workflow/scripts/train_cnns.py"

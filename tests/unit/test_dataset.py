@@ -16,6 +16,8 @@ def test_maps_of_each_input() -> None:
     assert data.maps("attention", "max") is data.max
     np.testing.assert_array_equal(data.maps("token_identity", "none")[:, 0], token_identity(data.tokens))
     assert (data.layers("attention"), data.layers("token_identity")) == (LAYERS, 1)
+    with pytest.raises(ValueError, match="without the attention of random weights"):
+        data.maps("random_weights", "mean")
 
 
 def test_rows_of_the_splits_are_all_rows() -> None:

@@ -15,11 +15,12 @@ from safetensors import safe_open
 from tiny_samples import tiny_dataset
 from torch.nn import functional
 
-from engram import training
+from engram import SCHEMA_VERSION, training
 from engram.artifacts import read_metadata, read_parquet
 from engram.bootstrap import score_table
 from engram.checkpoints import CnnKey, load_cnns
 from engram.cnn import AttentionCNN, square_maps
+from engram.dataset import Dataset
 from engram.errors import EngramError
 from engram.metrics import log_loss
 from engram.training import CnnSettings, GridResult, TrainedCnn, learned_labels, predict, train_cnn, train_grid, write_results
@@ -214,7 +215,7 @@ def test_predictions_have_the_columns_that_others_read(written: Path) -> None:
     columns = ["sequence_id", "content_group", "split", "class", "input", "labels", "cnn", "seed", "epoch", "logits"]
     assert list(frame.columns) == columns
     assert read_metadata(written / "predictions.parquet") == {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "classes": ["Class 0", "Class 1", "Class 2"],
         "taxonomy": "A, B",
         "selection": "best_epoch",
@@ -322,3 +323,37 @@ def test_damaged_part_is_trained_again(monkeypatch: pytest.MonkeyPatch, tmp_path
     trained = counted(monkeypatch)
     train_grid(DATA, QUICK, "best_epoch", tmp_path)
     assert len(trained) == 1
+
+
+def with_probes(rows: int = 120) -> Dataset:
+    data = tiny_dataset(rows)
+    random = np.random.default_rng(1)
+    noise, told = random.normal(size=(rows, 4)), np.eye(3)[data.label] + random.normal(0, 0.1, (rows, 3))
+    features = {"scalar_features": {"logistic": noise}, "hidden_states": {"layer-0": noise, "layer-1": told}}
+    return replace(data, random_mean=data.mean[:, :, ::-1].copy(), random_max=data.max[:, :, ::-1].copy(), features=features)
+
+
+BASELINES = replace(
+    QUICK, baselines=("token_identity", "random_weights", "scalar_features", "hidden_states"), baseline_grid={"head_poolings": ["max"]}
+)
+
+
+def test_baselines_have_a_grid_of_their_own() -> None:
+    names = {key.path for key in BASELINES.grid()}
+    assert {"attention/real/k3-f6-mean/0", "random_weights/real/k3-f6-max/0", "token_identity/real/k3-f6/0"} <= names
+    assert "random_weights/real/k3-f6-mean/0" not in names
+
+
+@pytest.mark.parametrize(("selection", "splits"), [("best_epoch", {"train", "validation", "test"}), ("all_epochs", {"test"})])
+def test_every_baseline_is_predicted_and_the_best_layer_alone(selection: str, splits: set[str], tmp_path: Path) -> None:
+    result = train_grid(with_probes(), BASELINES, selection)
+    write_results(result, *(tmp_path / name for name in ("checkpoints.safetensors", "history.csv", "predictions.parquet")), "A, B")
+    frame = read_parquet(tmp_path / "predictions.parquet")
+    for baseline in BASELINES.baselines:
+        assert set(frame.loc[frame["input"] == baseline, "split"]) == splits, baseline
+    assert set(frame.loc[frame["input"] == "hidden_states", "cnn"]) == {"layer-1"}
+    history = pd.read_csv(tmp_path / "history.csv").query("input == 'hidden_states' and split == 'train'").set_index("cnn")
+    assert history["selected"].to_dict() == {"layer-0": False, "layer-1": True}
+    assert history.loc["layer-1", "accuracy"] > 0.95
+    loaded = load_cnns(tmp_path / "checkpoints.safetensors")
+    assert {key.input for key in loaded} == {"attention", "token_identity", "random_weights"}

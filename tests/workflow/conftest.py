@@ -15,6 +15,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 
+BASELINES = ["token_identity", "random_weights", "scalar_features", "hidden_states"]
 TINY = {
     "study": "tiny",
     "models": [
@@ -31,7 +32,7 @@ TINY = {
     "taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others"],
     "flow": ["Non-Memo, Reconstruct, Others", "Non-Memo, Guess, Others"],
     "samples": {"per_class": 30, "minimum": 10},
-    "cnn": {"kernels": [6], "features": [4], "head_poolings": ["mean"], "epochs": 2},
+    "cnn": {"kernels": [6], "features": [4], "head_poolings": ["mean"], "epochs": 2, "baselines": BASELINES},
     "saliency": {"samples_per_class": 5},
     "knockout": {
         "taxonomies": ["Non-Memo, Guess, Others"],

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import Checkout
+from conftest import BASELINES, Checkout
 
 MODEL = "results/tiny/nursery"
 CNNS = f"{MODEL}/engram/cnns/non-memo_guess_others"
@@ -58,7 +58,7 @@ def test_no_content_group_is_in_two_splits(finished: Checkout) -> None:
 def test_every_run_is_predicted_on_every_split(finished: Checkout) -> None:
     predictions = pq.read_table(finished.folder / CNNS / "predictions.parquet").to_pandas()
     runs = predictions.groupby(["input", "labels"])["split"].unique().map(set)
-    assert set(runs.index) == {("attention", "real"), ("attention", "shuffled"), ("token_identity", "real")}
+    assert set(runs.index) == {("attention", "real"), ("attention", "shuffled"), *((baseline, "real") for baseline in BASELINES)}
     assert all(splits == {"train", "validation", "test"} for splits in runs)
 
 

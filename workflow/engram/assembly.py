@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from engram.dataset import Dataset
 from engram.errors import EngramError
+from engram.hidden_states import read_hidden_states
 from engram.pool import pool
+from engram.probes import scalar_features
 from engram.store import AttentionStore
 
 log = logging.getLogger(__name__)
@@ -72,3 +78,30 @@ def assemble(
         split=chosen["split"].to_numpy(dtype=object),
         classes=classes,
     )
+
+
+def with_baselines(
+    dataset: Dataset, baselines: Sequence[str], labels: pd.DataFrame, defining: set[str], random: AttentionStore | None, hidden: Path | None
+) -> Dataset:
+    """The data set with what its baselines see.
+
+    Args:
+        dataset: of `assemble`.
+        baselines: names, see `engram.training.CnnSettings`.
+        labels: of all candidates.
+        defining: label columns that define the classes, which `scalar_features` may not see.
+        random: attention of the model with permuted weights, for `random_weights`.
+        hidden: file of hidden states, for `hidden_states`.
+    """
+    ids, features = dataset.sequence_id, {}
+    if "scalar_features" in baselines:
+        scalars = scalar_features(labels.set_index("sequence_id").loc[ids].reset_index(), defining)
+        log.info("scalar features: %s", ", ".join(map(str, scalars)))
+        features["scalar_features"] = {"logistic": scalars.to_numpy()}
+    if "hidden_states" in baselines and hidden:
+        states = read_hidden_states(hidden, ids)  # (n, L + 1, d)
+        features["hidden_states"] = {f"layer-{layer}": states[:, layer] for layer in range(states.shape[1])}
+    maps: dict[str, Any] = {}
+    if "random_weights" in baselines and random:
+        maps = {"random_mean": random.read(ids, "mean"), "random_max": random.read(ids, "max")}
+    return replace(dataset, features=features, **maps)

@@ -22,11 +22,11 @@ class CnnKey:
     """Which CNN of a taxonomy: what it saw, what it learned from, its architecture and its seed."""
 
     input: str
-    """`attention` or `token_identity`."""
+    """`attention`, or a baseline: `random_weights`, `token_identity`, `scalar_features`, `hidden_states`."""
     labels: str
     """`real`, or `shuffled` within the splits it learned from."""
     cnn: str
-    """Name of the architecture, e.g. `k6-f10-mean`."""
+    """Name of the architecture, e.g. `k6-f10-mean`; of a probe, `logistic` or the layer it sees."""
     seed: int
 
     @property
@@ -56,7 +56,7 @@ def save_cnns(
         parameters: state of each CNN.
         architectures: all that the keys name.
         classes: class names in the order of the logits.
-        layers: L, channels of the input `attention`; every other input has one.
+        layers: L, channels of the inputs that are attention; `token_identity` has one.
         tokens: T.
     """
     tensors = {f"{key.path}/{name}": value.contiguous() for key, state in parameters.items() for name, value in state.items()}
@@ -86,7 +86,7 @@ def load_cnns(path: Path) -> dict[CnnKey, AttentionCNN]:
     cnns = {}
     for key, state in states.items():
         architecture = Architecture(**header["architectures"][key.cnn])
-        layers = header["layers"] if key.input == "attention" else 1
+        layers = 1 if key.input == "token_identity" else header["layers"]
         cnn = AttentionCNN.of(architecture, layers, len(header["classes"]), header["tokens"])
         cnn.load_state_dict(state)
         cnns[key] = cnn.eval()

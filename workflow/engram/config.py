@@ -200,7 +200,7 @@ def _check_samples(config: dict[str, Any]) -> None:
 
 def _check_window(config: dict[str, Any]) -> None:
     tokens = config["prefix"] + config["suffix"]
-    for kernel in config["cnn"]["kernels"]:
+    for kernel in (*config["cnn"]["kernels"], *config["cnn"]["baseline_grid"]["kernels"]):
         if ((tokens - kernel + 1) // 2 - kernel + 1) // 2 < 1:
             raise EngramError(f"cnn.kernels: {kernel} is too large for windows of prefix + suffix = {tokens} tokens; take a smaller kernel")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from engram.cnn import token_identity
 from engram.errors import EngramError
 from engram.packing import packed_length
 
-INPUTS = ("attention", "token_identity")
 _BLOCK = 256
 """Samples that are checked at a time."""
 
@@ -36,6 +35,12 @@ class Dataset:
     """train, validation or test, str (n,)."""
     classes: Sequence[str]
     """The K class names."""
+    random_mean: np.ndarray | None = None
+    """Like `mean`, of the model with permuted weights; None where that baseline is not asked for."""
+    random_max: np.ndarray | None = None
+    """Like `max`, of the model with permuted weights."""
+    features: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """What probes see: baseline → name of a set of features → (n, F); `hidden_states` has a set per layer."""
 
     def __len__(self) -> int:
         return len(self.sequence_id)
@@ -46,13 +51,18 @@ class Dataset:
         return self.tokens.shape[1]
 
     def layers(self, source: str) -> int:
-        """Channels of an input: L for attention, 1 for token identity."""
-        return self.mean.shape[1] if source == "attention" else 1
+        """Channels of an input of CNNs: L for attention, 1 for token identity."""
+        return 1 if source == "token_identity" else self.mean.shape[1]
 
     def maps(self, source: str, head_pooling: str) -> np.ndarray:
         """The packed maps of an input, (n, channels, P): pooled attention, or token identity (the same for both poolings)."""
         if source == "token_identity":
             return token_identity(self.tokens)[:, None]  # (n, 1, P)
+        if source == "random_weights":
+            random = self.random_mean if head_pooling == "mean" else self.random_max
+            if random is None:
+                raise ValueError("the data set was assembled without the attention of random weights")
+            return random
         return self.mean if head_pooling == "mean" else self.max
 
     def rows(self, split: str) -> np.ndarray:
@@ -69,14 +79,13 @@ class Dataset:
             EngramError: shapes that do not fit, fewer than two classes, a class that a split lacks, or attention that is not finite.
         """
         n, packed = len(self), packed_length(self.window)
-        for name in ("content_group", "tokens", "mean", "max", "label", "split"):
-            if len(getattr(self, name)) != n:
-                raise EngramError(f"CNN data: {name} has {len(getattr(self, name))} rows for {n} sequences")
-        for name in ("mean", "max"):
-            if getattr(self, name).shape[2] != packed:
-                raise EngramError(
-                    f"CNN data: {name} has {getattr(self, name).shape[2]} values per map, {self.window} tokens make {packed}; extract anew"
-                )
+        columns = {name: getattr(self, name) for name in ("content_group", "tokens", "label", "split")} | dict(self._attention())
+        for name, rows in (columns | {name: part for parts in self.features.values() for name, part in parts.items()}).items():
+            if len(rows) != n:
+                raise EngramError(f"CNN data: {name} has {len(rows)} rows for {n} sequences")
+        for name, maps in self._attention():
+            if maps.shape[2] != packed:
+                raise EngramError(f"CNN data: {name} has {maps.shape[2]} values per map, {self.window} tokens make {packed}; extract anew")
         if len(self.classes) < 2:
             raise EngramError(f"CNN data: {len(self.classes)} class ({', '.join(self.classes)}), nothing to tell apart; take two or more")
         for split in splits:
@@ -86,9 +95,12 @@ class Dataset:
                 raise EngramError(f"CNN data: class {lacking} has no sample in the {split} split ({found}); take more samples per class")
         self._check_finite()
 
+    def _attention(self) -> list[tuple[str, np.ndarray]]:
+        """The attention maps that there are, by the name of their field."""
+        return [(name, maps) for name in ("mean", "max", "random_mean", "random_max") if (maps := getattr(self, name)) is not None]
+
     def _check_finite(self) -> None:
-        for name in ("mean", "max"):
-            values = getattr(self, name)
+        for name, values in self._attention():
             for start in range(0, len(self), _BLOCK):
                 finite = np.isfinite(values[start : start + _BLOCK]).all(axis=(1, 2))  # (block,)
                 if not finite.all():

@@ -14,9 +14,12 @@ from engram.metrics import confusion_matrix
 RUNS = {
     ("attention", "real"): "attention",
     ("attention", "shuffled"): "shuffled labels",
+    ("random_weights", "real"): "random weights",
     ("token_identity", "real"): "token identity",
+    ("scalar_features", "real"): "scalar features",
+    ("hidden_states", "real"): "hidden states",
 }
-"""Kinds of CNN run, (input, labels), in the order of figures, with their titles."""
+"""Kinds of run, (input, labels), in the order of figures, with their titles."""
 
 
 def summed_confusions(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:

@@ -58,7 +58,9 @@ def write_hidden_states(model: PreTrainedModel, sequences: pd.DataFrame, output:
             if not (np.abs(values) <= _LARGEST).all():  # NaN fails too
                 row = int(np.argmin((np.abs(values) <= _LARGEST).all(axis=(1, 2))))
                 sequence = sequences["sequence_id"].iloc[part.start + row]
-                raise EngramError(f"{output}: hidden states of sequence_id {sequence} do not fit float16; leave the baseline hidden_states out")
+                raise EngramError(
+                    f"{output}: hidden states of sequence_id {sequence} do not fit float16; leave the baseline hidden_states out"
+                )
             if states is None:
                 states = file.create_dataset("states", (len(tokens), *values.shape[1:]), np.float16, chunks=(1, *values.shape[1:]))
             states[part] = values.astype(np.float16)
@@ -73,7 +75,9 @@ def read_hidden_states(path: Path, sequence_ids: np.ndarray) -> np.ndarray:
     try:
         with h5py.File(path, "r") as file:
             if (version := file.attrs.get("schema_version")) != SCHEMA_VERSION:
-                raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew")
+                raise EngramError(
+                    f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew"
+                )
             found = pd.Index(file["sequence_id"][()]).get_indexer(pd.Index(sequence_ids))
             if (found < 0).any():
                 raise EngramError(f"{path}: sequence_id {sequence_ids[found < 0][0]} is not in it; delete the file to have it made anew")

@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 
 STRENGTHS = (1.0, 0.1, 0.01, 0.001, 0.0001)
 """λ of the penalty λ/2 · Σ w², beside the mean loss in nats; standardised features."""
-NOT_FEATURES = frozenset({"sequence_id", "content_group", "memorization_score", "extracted", "matched_fraction", "exposures", "twin_extracted"})
+NOT_FEATURES = frozenset(
+    {"sequence_id", "content_group", "memorization_score", "extracted", "matched_fraction", "exposures", "twin_extracted"}
+)
 """Numbers among the labels that name a sequence, say outright that it is memorized, or are the nursery's hidden truth."""
 
 
@@ -140,7 +142,9 @@ def choose_all(
         title: what the progress bar and the log call them.
         label, classes, train, validation: as in `choose`.
     """
-    chosen = {name: choose(features, label, classes, train, validation) for name, features in tqdm(inputs.items(), desc=title, mininterval=2)}
+    chosen = {
+        name: choose(features, label, classes, train, validation) for name, features in tqdm(inputs.items(), desc=title, mininterval=2)
+    }
     ranked = dict(sorted(chosen.items(), key=lambda item: item[1].loss))
     log.info("%s: %s", title, ", ".join(f"{name} {one.loss:.4f} nats at λ = {one.strength:g}" for name, one in ranked.items()))
     return ranked

@@ -12,11 +12,12 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,10 +33,13 @@ from engram.cnn import Architecture, AttentionCNN, square_maps
 from engram.dataset import Dataset
 from engram.digests import code_digest
 from engram.errors import EngramError
+from engram.probes import choose_all
 from engram.sampling import SPLITS
 
 log = logging.getLogger(__name__)
 
+PROBES = ("scalar_features", "hidden_states")
+"""Baselines that are logistic regressions."""
 SELECTIONS = ("best_epoch", "all_epochs")
 EVALUATION_BATCH = 64
 
@@ -69,7 +73,10 @@ class CnnSettings:
     controls: Sequence[str] = ("shuffled",)
     """`shuffled`: the grid once more on labels permuted within the train and validation splits, another permutation for each CNN."""
     baselines: Sequence[str] = ("token_identity",)
-    """`token_identity`: CNNs that see which tokens are equal, and no attention."""
+    """`token_identity`: CNNs that see which tokens are equal, and no attention. `random_weights`: CNNs on the attention of the model with
+    permuted weights. `scalar_features`, `hidden_states`: logistic regressions, see `engram.probes`."""
+    baseline_grid: Mapping[str, Sequence] = field(default_factory=dict)
+    """Another grid for the CNNs of baselines: kernels, features, head_poolings, seeds; what is missing or empty is as above."""
     precision: str = "float32"
     """`float32`, or `bfloat16` for convolutions and matrix products (parameters stay float32)."""
 
@@ -79,9 +86,18 @@ class CnnSettings:
         for labels in ("real", *self.controls):
             for pooling in self.head_poolings:
                 seen |= self._runs("attention", labels, pooling, self.input_scale)
-        for baseline in self.baselines:
-            seen |= self._runs(baseline, "real", "none", "raw")
+        other: dict[str, Any] = {name: values for name, values in self.baseline_grid.items() if values}
+        smaller = replace(self, baseline_grid={}, **other)
+        if "random_weights" in self.baselines:
+            for pooling in smaller.head_poolings:
+                seen |= smaller._runs("random_weights", "real", pooling, self.input_scale)
+        if "token_identity" in self.baselines:
+            seen |= smaller._runs("token_identity", "real", "none", "raw")
         return seen
+
+    def probes(self) -> list[str]:
+        """Baselines that are no CNNs."""
+        return [name for name in self.baselines if name in PROBES]
 
     def _runs(self, source: str, labels: str, pooling: str, scale: str) -> dict[CnnKey, Architecture]:
         shapes = [Architecture(k, f, pooling, self.hidden, self.dropout, scale) for k in self.kernels for f in self.features]
@@ -121,7 +137,9 @@ class GridResult:
     dataset: Dataset
     selection: str
     architectures: dict[CnnKey, Architecture]
+    """Of the CNNs."""
     trained: dict[CnnKey, TrainedCnn] = field(default_factory=dict)
+    """The CNNs, and then the probes."""
 
 
 def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: Path | None = None) -> GridResult:
@@ -180,6 +198,8 @@ def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: P
     finally:
         torch.set_num_threads(workers)
     _check_divergence(result, settings)
+    for baseline in settings.probes():
+        result.trained.update(fit_probes(dataset, baseline, selection))
     return result
 
 
@@ -240,6 +260,32 @@ def train_cnn(
     )
 
 
+def fit_probes(dataset: Dataset, baseline: str, selection: str) -> dict[CnnKey, TrainedCnn]:
+    """Fits the logistic regressions of a baseline, in the form of trained CNNs.
+
+    Each is in the history, as epoch 0; only the one with the lowest loss where it was chosen predicts.
+    """
+    label, classes = dataset.label.astype(np.int64), len(dataset.classes)
+    train, validation = dataset.rows("train"), dataset.rows("validation") if selection == "best_epoch" else np.empty(0, np.int64)
+    inputs = dataset.features[baseline]
+    chosen = choose_all(inputs, label, classes, train, validation, baseline.replace("_", " "))
+    probes: dict[CnnKey, TrainedCnn] = {}
+    for name, choice in chosen.items():
+        first, probe = not probes, choice.probe
+        predicted = [dataset.rows(split) for split in (SPLITS if selection == "best_epoch" else ("test",))] if first else []
+        rows = np.concatenate([np.empty(0, np.int64), *predicted])
+        history = []
+        for split in ("train", "validation") if selection == "best_epoch" else ("train",):
+            mine = dataset.rows(split)
+            measured = _measure(probe.logits(inputs[name][mine]), torch.from_numpy(label[mine]))
+            history.append({"epoch": 0, "split": split, **measured, "selected": first})
+        parameters = {part: torch.from_numpy(getattr(probe, part)) for part in ("mean", "scale", "weight", "bias")}
+        probes[CnnKey(baseline, "real", name, 0)] = TrainedCnn(
+            parameters, history, rows, np.zeros(len(rows), np.int64), probe.logits(inputs[name][rows])
+        )
+    return probes
+
+
 def learned_labels(dataset: Dataset, labels: str, random: np.random.Generator) -> np.ndarray:
     """The labels a CNN learns from, int64 (n,): the true ones, or those permuted within train and within validation."""
     label = dataset.label.astype(np.int64)
@@ -278,9 +324,10 @@ def write_results(result: GridResult, checkpoints: Path, history: Path, predicti
         predictions: path of sequence_id, content_group, split, class (the true one), input, labels, cnn, seed, epoch, logits.
         taxonomy: name for the metadata of the predictions.
     """
-    data, trained = result.dataset, {key: result.trained[key] for key in result.architectures}
+    probes = {key: probe for key, probe in result.trained.items() if key.input in PROBES}
+    data, trained = result.dataset, {key: result.trained[key] for key in result.architectures} | probes
     layers, tokens = data.layers("attention"), data.window
-    parameters = {key: cnn.parameters for key, cnn in trained.items() if not cnn.diverged}
+    parameters = {key: cnn.parameters for key, cnn in trained.items() if key in result.architectures and not cnn.diverged}
     save_cnns(checkpoints, parameters, set(result.architectures.values()), data.classes, layers, tokens)
     write_csv(pd.DataFrame([{**vars(key), **row} for key, cnn in trained.items() for row in cnn.history]), history)
     frames = []

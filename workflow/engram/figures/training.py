@@ -28,6 +28,7 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
         EngramError: no rows, a missing column, or no known kind of training.
     """
     require(history, ["input", "labels", "cnn", "seed", "epoch", "split", "loss", "accuracy", "selected"], "training_curves")
+    history = history[history["epoch"] > 0]  # probes have no epochs
     history = history.assign(accuracy=100 * history["accuracy"])
     held_out = "validation" if (history["split"] == "validation").any() else "test"
     splits = (("train", SOFT, (0, (4, 1.5))), (held_out, INK, "solid"))

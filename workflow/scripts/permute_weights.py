@@ -1,0 +1,10 @@
+"""Writes the model with its weights in random order, the control for learned attention."""
+
+from pathlib import Path
+
+from engram.job import job
+from engram.random_weights import write_random_twin
+
+with job(snakemake):
+    folder, output = Path(snakemake.input.model).parent, Path(snakemake.output.config).parent
+    write_random_twin(folder, snakemake.params.dtype, snakemake.params.seed, output)
