@@ -21,6 +21,7 @@ include: "rules/baselines.smk"
 include: "rules/cnns.smk"
 include: "rules/localization.smk"
 include: "rules/knockout.smk"
+include: "rules/leakage.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 

@@ -6,7 +6,7 @@ Outputs: tables/*.csv, run.json.
 
 WITH_TRUTH = NURSERY + TWINNED
 TABLES = [
-    *expand(f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "verification"]),
+    *expand(f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "leakage", "verification"]),
     *([f"{RESULTS}/tables/truth.csv"] if WITH_TRUTH else []),
     *([f"{RESULTS}/tables/recall_by_kind.csv"] if NURSERY else []),
 ]

@@ -24,4 +24,13 @@ def test_engram_trains_as_the_config_says() -> None:
 
 def test_only_engram_selects_and_drops() -> None:
     found = {name: (protocol.selection, protocol.drop_unverified) for name, protocol in PROTOCOLS.items()}
-    assert found == {"engram": ("best_epoch", True), "paper": ("all_epochs", False)}
+    assert found == {"engram": ("best_epoch", True), "paper": ("all_epochs", False), "reference": ("all_epochs", False)}
+
+
+def test_reference_trains_mean_pooled_cnns_alone_each_twice_from_seeds_of_their_own() -> None:
+    section = PROTOCOLS["reference"].cnn_section({"epochs": 15, "head_poolings": ["mean", "max"], "seeds": [0, 4]})
+    assert section == {"epochs": 3, "head_poolings": ["mean"], "seeds": [0, 1, 8, 9]}
+
+
+def test_reference_splits_as_the_paper() -> None:
+    assert PROTOCOLS["reference"].sample_settings(**SAMPLES) == PROTOCOLS["paper"].sample_settings(**SAMPLES)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.errors import EngramError
-from engram.sampling import SPLITS, SampleSettings, count_samples, draw_samples, uniform
+from engram.sampling import SPLITS, SampleSettings, count_samples, draw_samples, leakage, uniform
 from engram.taxonomy import Taxonomy
+from engram.text_features import content_groups
 
 NEW = Taxonomy.parse("Non-Memo, Guess, Others")
 OLD = Taxonomy.parse("Non-Memo, Recite[5], Reconstruct, Others")
@@ -234,3 +235,56 @@ def test_counts_add_up() -> None:
 
 def _rows(sample: pd.DataFrame) -> set[tuple]:
     return set(sample[["sequence_id", "class"]].itertuples(index=False, name=None))
+
+
+# --- leakage -------------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 40), st.integers(2, 30), st.integers(0, 2**32 - 1))
+def test_planted_suffixes_never_cross_splits(planted: int, copies: int, seed: int) -> None:
+    """Identical suffix tokens under many sequence ids, in prefixes and classes of all kinds, through the real grouping."""
+    random = np.random.default_rng(seed)
+    n = 400 + planted * copies
+    suffixes = random.integers(0, 50, (n, 32))
+    suffixes[400:] = np.repeat(random.integers(0, 50, (planted, 32)), copies, axis=0)
+    shuffled = random.permutation(n)
+    frame = labels(n, seed=seed).assign(content_group=content_groups(suffixes[shuffled]))
+    loose = replace(SETTINGS, per_class=300, minimum=1)
+    try:
+        drawn = pd.concat([draw_samples(frame, taxonomy, loose, seed).assign(taxonomy=taxonomy.slug) for taxonomy in (NEW, OLD)])
+    except EngramError as error:
+        assert "too few samples with different text" in str(error)
+        return
+    text = dict(zip(frame["sequence_id"], map(bytes, suffixes[shuffled].astype(np.uint8)), strict=True))
+    assert drawn.assign(text=drawn["sequence_id"].map(text)).groupby("text")["split"].nunique().max() == 1
+    assert leakage(drawn, frame)["leaked"].sum() == 0
+
+
+def test_leakage_counts_test_samples_whose_text_is_trained_on_in_any_class() -> None:
+    drawn = pd.DataFrame(
+        {
+            "taxonomy": "t",
+            "sequence_id": range(6),
+            "class": ["A", "B", "A", "A", "B", "B"],
+            "split": ["train", "train", "test", "test", "test", "validation"],
+        }
+    )
+    groups = pd.DataFrame({"sequence_id": range(6), "content_group": [10, 11, 11, 12, 13, 13]})
+    table = leakage(drawn, groups).set_index("class")
+    assert table[["test", "leaked"]].to_dict("index") == {
+        "all": {"test": 3, "leaked": 1},
+        "A": {"test": 2, "leaked": 1},
+        "B": {"test": 1, "leaked": 0},
+    }
+    assert table.loc["A", "share"] == 0.5
+
+
+def test_a_split_by_sequence_leaks_what_it_must() -> None:
+    """With every text twice, a test sample's twin is in the training split (two thirds) or not: 2/3 of them leak."""
+    frame = labels(6000).assign(memorization_score=1.0, is_repeating=np.arange(6000) % 2 == 0, content_group=np.arange(6000) // 2)
+    by_sequence = replace(SETTINGS, per_class=3000, train=2 / 3, validation=0.0, split_by="sequence")
+    taxonomy = Taxonomy.parse("Reconstruct, Others")
+    frame = frame.assign(is_incrementing=False)
+    drawn = draw_samples(frame, taxonomy, by_sequence, 1).assign(taxonomy=taxonomy.slug)
+    assert leakage(drawn, frame)["share"].iloc[0] == pytest.approx(2 / 3, abs=0.04)

@@ -25,6 +25,11 @@ class Protocol:
     drop_unverified: bool
     """Whether samples that the model fails to reproduce are left out of training and evaluation."""
 
+    head_poolings: tuple[str, ...] | None = None
+    """How attention heads are pooled; None takes the config's."""
+    trainings: int = 1
+    """How often each CNN is trained per seed of the config, each time from a seed of its own."""
+
     def sample_settings(self, *, per_class: int, minimum: int, train: float, validation: float) -> SampleSettings:
         """The config's section `samples` as this protocol has it."""
         train, validation = self.shares or (train, validation)
@@ -32,7 +37,12 @@ class Protocol:
 
     def cnn_section(self, section: Mapping[str, Any]) -> dict[str, Any]:
         """The config's section `cnn` as this protocol has it: arguments of `engram.training.CnnSettings`."""
-        return {**section, "epochs": self.epochs or section["epochs"]}
+        changed: dict[str, Any] = {"epochs": self.epochs or section["epochs"]}
+        if self.head_poolings:
+            changed["head_poolings"] = list(self.head_poolings)
+        if self.trainings > 1:
+            changed["seeds"] = [self.trainings * seed + training for seed in section["seeds"] for training in range(self.trainings)]
+        return {**section, **changed}
 
 
 PROTOCOLS = {
@@ -41,5 +51,16 @@ PROTOCOLS = {
         Protocol("engram", split_by="content_group", shares=None, selection="best_epoch", epochs=None, drop_unverified=True),
         # 4,000 of 6,000 samples per class train, the others are scored; no third split.
         Protocol("paper", split_by="sequence", shares=(2 / 3, 0.0), selection="all_epochs", epochs=3, drop_unverified=False),
+        # What the published code does: its CNNs never hear of max pooling, so each of four is trained twice (there without any seed).
+        Protocol(
+            "reference",
+            split_by="sequence",
+            shares=(2 / 3, 0.0),
+            selection="all_epochs",
+            epochs=3,
+            drop_unverified=False,
+            head_poolings=("mean",),
+            trainings=2,
+        ),
     )
 }

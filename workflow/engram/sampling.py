@@ -115,6 +115,29 @@ def count_samples(labels: pd.DataFrame, samples: pd.DataFrame, taxonomy: Taxonom
     return pd.DataFrame(rows)
 
 
+def leakage(samples: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """How many test samples have their suffix in the training split too: what a split by sequence gives away.
+
+    Args:
+        samples: sample lists: taxonomy, sequence_id, class, split.
+        labels: sequence_id, content_group.
+
+    Returns:
+        taxonomy (slug), class (`all` for all of them), test (samples), leaked (those whose content group is in train, in whatever
+        class), share (a fraction; 0 where samples are split by content group).
+    """
+    joined = samples.merge(labels[["sequence_id", "content_group"]], on="sequence_id", validate="many_to_one")
+    rows = []
+    for slug, mine in joined.groupby("taxonomy", sort=False):
+        test = mine[mine["split"] == "test"]
+        leaked = test["content_group"].isin(mine.loc[mine["split"] == "train", "content_group"])
+        parts = [("all", leaked), *((name, leaked[part.index]) for name, part in test.groupby("class", sort=False))]
+        rows += [
+            {"taxonomy": slug, "class": name, "test": len(part), "leaked": int(part.sum()), "share": part.mean()} for name, part in parts
+        ]
+    return pd.DataFrame(rows)
+
+
 def _splits(labels: pd.DataFrame, settings: SampleSettings, seed: int) -> np.ndarray:
     """The split of every row, from a permanent number of its content group or sequence: the same in every taxonomy."""
     key = "content_group" if settings.split_by == "content_group" else "sequence_id"
