@@ -33,7 +33,7 @@ from engram.errors import EngramError
 from engram.packing import query_key
 
 METHODS = ("guided", "gradient", "integrated_gradients", "gradcam")
-STEPS = 32
+STEPS = 16
 """Points of the line that integrated gradients are averaged over."""
 
 
