@@ -34,6 +34,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        LOCALIZATION,
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,
         f"{RESULTS}/run.json",

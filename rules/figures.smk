@@ -143,6 +143,28 @@ rule plot_delta_maps:
         "../workflow/scripts/plot_delta_maps.py"
 
 
+use rule plot_delta_maps as plot_delta_maps_by_method with:
+    output:
+        figure=figure(
+            "{model}/{protocol}/{taxonomy}/delta_maps_{method}",
+            "delta_maps",
+            "3 Localization",
+            figure="Δ maps by {method}",
+            model="{model}",
+            protocol="{protocol}",
+            taxonomy="{taxonomy}",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/delta_maps_{{method}}.log",
+    wildcard_constraints:
+        method=among(STUDY["saliency"]["methods"]),
+    params:
+        prefix=STUDY["prefix"],
+        method="{method}",
+        style=STUDY["figures"],
+        code=code("plot_delta_maps"),
+
+
 rule plot_layer_profile:
     input:
         saliency=f"{RESULTS}/{{model}}/{{protocol}}/saliency/{{taxonomy}}.h5",
@@ -162,6 +184,8 @@ rule plot_layer_profile:
         "../envs/engram.yaml"
     params:
         method=STUDY["saliency"]["methods"][0],
+        statistics=STUDY["statistics"],
+        seed=STUDY["seed"],
         style=STUDY["figures"],
         code=code("plot_layer_profile"),
     script:

@@ -33,7 +33,7 @@ TINY = {
     "flow": ["Non-Memo, Reconstruct, Others", "Non-Memo, Guess, Others"],
     "samples": {"per_class": 30, "minimum": 10},
     "cnn": {"kernels": [6], "features": [4], "head_poolings": ["mean"], "epochs": 2, "baselines": BASELINES},
-    "saliency": {"samples_per_class": 5},
+    "saliency": {"methods": ["guided", "gradcam"], "samples_per_class": 5, "check_samples": 5},
     "knockout": {
         "taxonomies": ["Non-Memo, Guess, Others"],
         "samples_per_class": 4,

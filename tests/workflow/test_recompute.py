@@ -12,6 +12,8 @@ PLOTS = {
     "plot_attention_examples": 2,
     "plot_delta_maps": 2,
     "plot_layer_profile": 2,
+    "plot_delta_maps_by_method": 2,
+    "plot_saliency_checks": 2,
     "plot_exposures": 1,
     "plot_nursery_training": 1,
     "plot_taxonomy_flow": 1,
@@ -38,7 +40,8 @@ def test_a_new_taxonomy_trains_its_own_cnns_only(study: Checkout) -> None:
 def test_a_changed_saliency_module_reruns_saliency_and_what_follows(study: Checkout) -> None:
     with (study.folder / "workflow/engram/saliency/delta.py").open("a") as file:
         file.write("\n\nCHANGED = True\n")
-    followers = {"compute_saliency": 2, "plot_delta_maps": 2, "plot_layer_profile": 2}
+    followers = {"compute_saliency": 2, "plot_delta_maps": 2, "plot_delta_maps_by_method": 2, "plot_layer_profile": 2}
+    followers |= {"summarize_saliency": 1, "check_saliency": 2, "collect_checks": 1, "plot_saliency_checks": 2}
     assert study.planned() == followers | KNOCKOUT | PROVENANCE
 
 

@@ -83,6 +83,18 @@ def report(finished: Checkout) -> str:
     return (finished.folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["scores.csv", "counts.csv", "truth.csv", "headline.svg", "delta_maps.svg", "taxonomy_flow.svg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scores.csv",
+        "counts.csv",
+        "truth.csv",
+        "headline.svg",
+        "delta_maps.svg",
+        "saliency_checks.svg",
+        "delta_regions.csv",
+        "taxonomy_flow.svg",
+    ],
+)
 def test_the_report_has(report: str, name: str) -> None:
     assert name in report

@@ -6,9 +6,11 @@ from engram.figures.profile import layer_profile
 from engram.figures.style import FigureStyle, save
 from engram.job import job
 from engram.saliency import read_saliency
+from engram.saliency.summary import draw, layer_shares
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
-    saliency = read_saliency(snakemake.input.saliency, snakemake.params.method)
-    figure = layer_profile(saliency.profile, saliency.classes, saliency.n, style=style)
-    save(figure, Path(snakemake.output[0]).with_suffix(""), style)
+    params = snakemake.params
+    style = FigureStyle.from_config(params.style)
+    saliency = read_saliency(snakemake.input.saliency, params.method)
+    shares = layer_shares(saliency, draw(saliency, seed=params.seed, **params.statistics))
+    save(layer_profile(shares, saliency.classes, style=style), Path(snakemake.output[0]).with_suffix(""), style)

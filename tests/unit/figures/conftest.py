@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from engram.figures.attention import attention_examples
+from engram.figures.checks import saliency_checks
 from engram.figures.confusion import confusion_matrices
 from engram.figures.delta import delta_maps
 from engram.figures.exposures import memorization_vs_exposures
@@ -80,13 +81,54 @@ def flows() -> pd.DataFrame:
 
 
 @pytest.fixture
+def shares_of_layers() -> Callable[[list[str], int], pd.DataFrame]:
+    """Shares of Δ by class and layer, with intervals."""
+
+    def make(classes: list[str], layers: int) -> pd.DataFrame:
+        shares = np.random.default_rng(1).dirichlet(np.ones(layers), len(classes))
+        rows = [
+            {"class": name, "layer": layer + 1, "share": share, "low": 0.9 * share, "high": 1.2 * share, "attention": 1 / layers, "n": 200}
+            for name, of_class in zip(classes, shares, strict=True)
+            for layer, share in enumerate(of_class)
+        ]
+        return pd.DataFrame(rows)
+
+    return make
+
+
+@pytest.fixture
+def check_tables() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Randomization, agreement and deletion of four methods."""
+    random = np.random.default_rng(2)
+    methods = ["guided", "gradient", "integrated_gradients", "gradcam"]
+
+    def correlations(against: list[str]) -> pd.DataFrame:
+        rows = [(method, "evidence", name, "all", "all", random.random()) for method in methods for name in against]
+        frame = pd.DataFrame(rows, columns=["method", "map", "against", "class", "layer", "rho"])
+        return frame.assign(low=frame["rho"] - 0.1, high=frame["rho"] + 0.1)
+
+    cells = [(name, mode, share) for name in (*methods, "random", "attention", "shuffled labels")
+             for mode in ("deletion", "insertion") for share in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)]  # fmt: skip
+    deletion = pd.DataFrame([*cells, ("none", "deletion", 0.0)], columns=["cells", "mode", "share"])
+    deletion = deletion.assign(**{"class": "all", "probability": random.random(len(deletion))})
+    deletion = deletion.assign(low=deletion["probability"] - 0.05, high=deletion["probability"] + 0.05)
+    randomization = correlations(["fc2", "fc2 to fc1", "fc2 to conv2", "fc2 to conv1", "shuffled labels", "attention"])
+    return randomization, correlations(["architecture", "architecture (untrained)"]), deletion
+
+
+@pytest.fixture
 def draw(
-    windows: pd.DataFrame, history: pd.DataFrame, scores: pd.DataFrame, flows: pd.DataFrame
+    windows: pd.DataFrame,
+    history: pd.DataFrame,
+    scores: pd.DataFrame,
+    flows: pd.DataFrame,
+    shares_of_layers: Callable[[list[str], int], pd.DataFrame],
+    check_tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
 ) -> dict[str, Callable[[FigureStyle], Figure]]:
     """Every figure by its caption's name."""
     generator = np.random.default_rng(5)
     counts = generator.integers(0, 100_000, (5, 5))
-    maps, profile = generator.random((5, 14, PACKED)), generator.random((3, 5, 36))
+    maps = generator.random((5, 14, PACKED))
     curve = pd.DataFrame({"tokens": np.arange(1, 9) * 4096, "loss": 8 / np.arange(1, 9)})
     texts = ["plain", "tab\tline\nend", "cost $x_1$ and $y$", "中文 \x00", "long " * 200]
     return {
@@ -105,7 +147,10 @@ def draw(
         "nursery_training": lambda style: nursery_training({"base": curve, "drilling": curve}, style=style),
         "attention_examples": lambda style: attention_examples(maps, CLASSES, texts, PREFIX, style=style),
         "delta_maps": lambda style: delta_maps(maps, CLASSES, [200] * 5, PREFIX, style=style),
-        "layer_profile": lambda style: layer_profile(profile, CLASSES, [200] * 5, style=style),
+        "layer_profile": lambda style: layer_profile(shares_of_layers(CLASSES, 36), CLASSES, style=style),
+        "saliency_checks": lambda style: saliency_checks(
+            *check_tables, ["guided", "gradient", "integrated_gradients", "gradcam"], style=style
+        ),
         "headline": lambda style: headline(scores, style=style),
     }
 

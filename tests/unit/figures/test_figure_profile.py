@@ -1,42 +1,29 @@
-"""Layer profile: shares, means, bands."""
+"""Layer profile: shares and their intervals."""
 
 import numpy as np
 import pytest
 
 from engram.errors import EngramError
-from engram.figures.profile import layer_profile, layer_shares
+from engram.figures.profile import layer_profile
 
 NAMES = ["Non-Memo", "Guess", "Recall", "Code", "Others"]
 
 
-def test_shares_of_a_cnn_sum_to_one_whatever_its_scale():
-    profile = np.random.default_rng(0).random((4, 3, 6))
-    shares = layer_shares(profile)
-    np.testing.assert_allclose(shares.sum(axis=-1), 1)
-    np.testing.assert_allclose(layer_shares(7 * profile), shares)
-
-
 @pytest.mark.parametrize("classes", [2, 3, 4, 5])
-def test_line_is_the_mean_and_band_the_range_over_cnns(classes, style):
-    profile = np.random.default_rng(1).random((4, classes, 6))
-    axes = layer_profile(profile, NAMES[:classes], [200] * classes, style=style).axes[0]
-    for index in range(classes):
-        shares = 100 * layer_shares(profile)[:, index]
-        np.testing.assert_allclose(axes.lines[index].get_xydata(), np.stack([np.arange(1, 7), shares.mean(axis=0)], axis=1))
+def test_line_is_the_share_band_its_interval_and_dots_the_attention(classes, shares_of_layers, style):
+    shares = shares_of_layers(NAMES[:classes], 6)
+    axes = layer_profile(shares, NAMES[:classes], style=style).axes[0]
+    for index, name in enumerate(NAMES[:classes]):
+        mine = shares[shares["class"] == name]
+        np.testing.assert_allclose(axes.lines[2 * index].get_ydata(), 100 * mine["share"])
+        np.testing.assert_allclose(axes.lines[2 * index + 1].get_ydata(), 100 * mine["attention"])
         band = axes.collections[index].get_paths()[0].vertices[:, 1]
-        assert (band.min(), band.max()) == (pytest.approx(shares.min()), pytest.approx(shares.max()))
+        assert (band.min(), band.max()) == (pytest.approx(100 * mine["low"].min()), pytest.approx(100 * mine["high"].max()))
 
 
-def test_a_dead_cnn_is_left_out_and_counted(style):
-    profile = np.ones((4, 2, 3))
-    profile[1, 0], profile[:, 1] = 0, 0
-    axes = layer_profile(profile, NAMES[:2], [200, 100], style=style).axes[0]
-    assert [line.get_label() for line in axes.lines[:2]] == ["Non-Memo  (n = 200, 3 of 4 CNNs)", "Guess  (n = 100, 0 of 4 CNNs)"]
-    np.testing.assert_allclose(axes.lines[0].get_ydata(), 100 / 3)
-    assert len(axes.lines[1].get_xdata()) == 0
-
-
-@pytest.mark.parametrize("shape", [(0, 2, 4), (3, 2, 0), (3, 3, 4), (2, 4)])
-def test_wrong_shapes_are_named(shape, style):
-    with pytest.raises(EngramError, match="figure layer_profile: profile of shape"):
-        layer_profile(np.ones(shape), NAMES[:2], [1, 1], style=style)
+def test_what_is_missing_is_named(shares_of_layers, style):
+    shares = shares_of_layers(NAMES[:2], 4)
+    with pytest.raises(EngramError, match="figure layer_profile: class Recall has no rows"):
+        layer_profile(shares, NAMES[:3], style=style)
+    with pytest.raises(EngramError, match="figure layer_profile: column low is missing"):
+        layer_profile(shares.drop(columns="low"), NAMES[:2], style=style)

@@ -4,61 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from engram.errors import EngramError
-from engram.figures.style import SOFT, FigureStyle, class_colors, light_grid, styled, text_width
-
-
-def layer_shares(profile: np.ndarray) -> np.ndarray:
-    """Share of a CNN's Δ that lies in each layer, (C, K, L), each row of L summing to 1; NaN for a CNN whose Δ is zero everywhere.
-
-    Args:
-        profile: sum of Δ per CNN, class and layer, (C, K, L).
-    """
-    totals = profile.sum(axis=-1, keepdims=True)  # (C, K, 1)
-    return profile / np.where(totals > 0, totals, np.nan)  # (C, K, L)
+from engram.figures.style import FigureStyle, class_colors, light_grid, require, styled, text_width
 
 
 @styled
-def layer_profile(profile: np.ndarray, classes: Sequence[str], samples: Sequence[int], *, style: FigureStyle) -> Figure:
-    """Share of Δ per layer for every class: the mean over CNNs as a line, their least and greatest value as a band.
-
-    A CNN whose Δ of a class is zero everywhere has no shares and is left out; the legend counts the others.
+def layer_profile(shares: pd.DataFrame, classes: Sequence[str], *, style: FigureStyle) -> Figure:
+    """Share of Δ per layer for every class as a line with its interval as a band; dotted, the share of the attention itself.
 
     Args:
-        profile: sum of Δ per CNN, class and layer, (C, K, L).
-        classes: the K class names.
-        samples: number of samples behind Δ per class, (K,).
+        shares: class, layer, share, low, high, attention (fractions), n; see `engram.saliency.summary.layer_shares`.
+        classes: the K class names, in order.
 
     Raises:
-        EngramError: the shapes do not fit.
+        EngramError: a column or a class is missing.
     """
-    if profile.ndim != 3 or profile.shape[1] != len(classes) or len(samples) != len(classes) or not profile.size:
-        raise EngramError(f"figure layer_profile: profile of shape {profile.shape} and {len(samples)} counts for {len(classes)} classes")
-    shares = 100 * layer_shares(profile)  # (C, K, L)
-    layers = np.arange(1, shares.shape[-1] + 1)
-    figure = Figure(figsize=(min(7.2, 3.9 + 0.1 * len(layers)), 2.9), layout="constrained")
+    require(shares, ["class", "layer", "share", "low", "high", "attention", "n"], "layer_profile")
+    if missing := [name for name in classes if name not in set(shares["class"])]:
+        raise EngramError(f"figure layer_profile: class {missing[0]} has no rows")
+    layers = shares["layer"].nunique()
+    figure = Figure(figsize=(min(7.2, 3.9 + 0.1 * layers), 2.9), layout="constrained")
     axes = figure.subplots()
     light_grid(axes, "y")
-    marks = "o" if len(layers) <= 16 else ""
-    for index, (name, color, n) in enumerate(zip(classes, class_colors(classes, style), samples, strict=True)):
-        live = shares[~np.isnan(shares[:, index, 0]), index]  # (live CNNs, L)
-        label = f"{name}  (n = {n:,}, {len(live)} of {len(profile)} CNNs)"
-        if not len(live):
-            axes.plot([], [], color=color, label=label)
-            continue
-        axes.fill_between(layers, live.min(axis=0), live.max(axis=0), color=color, alpha=0.16, linewidth=0)
-        axes.plot(layers, live.mean(axis=0), marker=marks, markersize=3.5, color=color, label=label)
-    axes.axhline(100 / len(layers), color=SOFT, linewidth=0.7, linestyle=(0, (2, 2)))
-    axes.annotate(
-        "equal\nshares", (1, 100 / len(layers)), (3, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
-        color=SOFT, fontsize=style.small, linespacing=1,
-    )  # fmt: skip
+    marks = "o" if layers <= 16 else ""
+    for name, color in zip(classes, class_colors(classes, style), strict=True):
+        mine = shares[shares["class"] == name].sort_values("layer")
+        axes.fill_between(mine["layer"], 100 * mine["low"], 100 * mine["high"], color=color, alpha=0.16, linewidth=0)
+        label = f"{name}  (n = {mine['n'].iloc[0]:,})"
+        axes.plot(mine["layer"], 100 * mine["share"], marker=marks, markersize=3.5, color=color, label=label)
+        axes.plot(mine["layer"], 100 * mine["attention"], color=color, linewidth=0.8, linestyle=(0, (1, 2)))
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, steps=[1, 2, 4, 5, 10]))
-    axes.set_xlim(1 - 0.02 * len(layers), len(layers) * 1.02)
+    axes.set_xlim(1 - 0.02 * layers, layers * 1.02)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("layer")
     axes.set_ylabel("share of Δ (%)")

@@ -20,8 +20,8 @@ _FALL = 0.5
 """A region grows over layers and distances whose Δ per cell is at least this part of its peak's."""
 _REGIONS = 3
 """Regions that are told per class."""
-_FEWEST_CELLS = 8
-"""A bin of fewer cells, such as the largest distances, is no peak."""
+_FEWEST_CELLS = 4
+"""A bin of fewer cells, such as the largest distances, belongs to no region."""
 _BLOCK_WORDS = ("key is the first token", "within the prefix", "suffix looks back at keys in the prefix", "within the suffix")
 
 
@@ -93,10 +93,12 @@ def top_regions(saliency: Saliency, drawn: Draws) -> pd.DataFrame:
         all cells), n.
     """
     rows = []
-    layers, _, tokens = drawn.delta.shape[2:]
+    layers = drawn.delta.shape[2]
     for k, name in enumerate(saliency.classes):
         density = drawn.delta[0, k] / np.maximum(drawn.cells, 1)  # (L, B, T)
-        density = np.where(drawn.cells >= min(_FEWEST_CELLS, tokens // 2), density, 0)
+        density = np.where(drawn.cells >= _FEWEST_CELLS, density, 0)
+        # A key of the first token has one cell at each distance: they count together.
+        density[:, 0] = drawn.delta[0, k, :, 0].mean(axis=-1, keepdims=True)
         for rank in range(1, _REGIONS + 1):
             peak = np.unravel_index(density.argmax(), density.shape)
             if density[peak] <= 0:
@@ -107,7 +109,8 @@ def top_regions(saliency: Saliency, drawn: Draws) -> pd.DataFrame:
             value, low, high = interval(drawn.delta[:, k][:, box[0], box[1], box[2]].sum(axis=(1, 2)), drawn.confidence)
             cells = drawn.cells[block, near : far + 1].sum() * (bottom + 1 - top) / (drawn.cells.sum() * layers)
             where = {"layers": _span(top + 1, bottom + 1), "block": BLOCKS[block], "distances": _span(near, far)}
-            words = f"layer{'s' if bottom > top else ''} {where['layers']}, {_BLOCK_WORDS[block]}, {_distance_words(near, far)}"
+            words = f"layer{'s' if bottom > top else ''} {where['layers']}, {_BLOCK_WORDS[block]}"
+            words += f", {_distance_words(near, far)}" if block else ""
             row = {"class": name, "rank": rank, "words": words, **where, "share": value, "low": low, "high": high}
             rows.append(row | {"attention": drawn.attention[k][box].sum(), "cells": cells, "n": saliency.n[k]})
             density[box] = 0

@@ -1,0 +1,15 @@
+"""Draws the checks of the saliency."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from engram.figures.checks import saliency_checks
+from engram.figures.style import FigureStyle, save
+from engram.job import job
+
+with job(snakemake):
+    style = FigureStyle.from_config(snakemake.params.style)
+    tables = {Path(path).stem: pd.read_csv(path, dtype={"class": str, "layer": str}) for path in snakemake.input.tables}
+    figure = saliency_checks(tables["randomization"], tables["agreement"], tables["deletion"], snakemake.params.methods, style=style)
+    save(figure, Path(snakemake.output[0]).with_suffix(""), style)
