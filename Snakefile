@@ -24,6 +24,7 @@ include: "rules/knockout.smk"
 include: "rules/leakage.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/explorer.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -37,4 +38,5 @@ rule all:
         LOCALIZATION,
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,
+        f"{RESULTS}/explorer.html",
         f"{RESULTS}/run.json",

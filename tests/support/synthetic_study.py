@@ -1,0 +1,133 @@
+"""A study's files without its work: real windows, made-up attention, predictions and Δ, of any number of layers.
+
+Everything is written by the code that writes it in a study, so that formats cannot drift apart. Attention has what trained heads have: a
+first token that takes what is left, short distances, and tokens that look where the text said the same before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from engram.artifacts import read_parquet, write_parquet
+from engram.attention_file import KEY_BYTES, Header, new_attention_file
+from engram.explorer.content import ExplorerSettings, TaxonomyEntry
+from engram.packing import pack, packed_length
+from engram.saliency import Saliency, write_saliency
+from engram.store import read_verification, write_index
+from engram.taxonomy import Taxonomy
+
+ROOT = Path(__file__).parents[2]
+NURSERY = ROOT / "resources" / "nursery"
+PREFIX, TOKENS = 32, 64
+COLORS = ("#555555", "#e69f00", "#332288", "#d55e00")
+NAMES = ("Non-Memo, Guess, Others", "Non-Memo, Recite[5], Reconstruct, Others")
+TAXONOMIES = {
+    taxonomy.slug: TaxonomyEntry(taxonomy.name, taxonomy.class_names, COLORS[: len(taxonomy.class_names)])
+    for taxonomy in map(Taxonomy.parse, NAMES)
+}
+
+
+def attention(tokens: np.ndarray, layers: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and max over heads of one sample, packed, (L, P) each."""
+    distance = np.subtract.outer(np.arange(TOKENS), np.arange(TOKENS))  # (T, T), query − key
+    copied = np.zeros((TOKENS, TOKENS))
+    copied[:, 1:] = tokens[:, None] == tokens[None, :-1]  # the token after an equal one
+    depth = np.linspace(0, 1, layers)[:, None, None]  # (L, 1, 1)
+    scores = (2.5 - depth) * np.exp(-np.abs(distance - 1) / (1 + 3 * depth)) + 5 * np.exp(-np.square(depth - 0.7) / 0.03) * copied
+    scores = scores + 2 * (np.arange(TOKENS) == 0) + random.normal(0, 0.5, (layers, TOKENS, TOKENS))
+    weights = np.where(distance >= 0, np.exp(scores), 0)
+    mean = weights / weights.sum(axis=-1, keepdims=True)  # (L, T, T)
+    return pack(mean), np.minimum(1, 1.8 * pack(mean) ** 0.8)
+
+
+def write_study(
+    root: Path,
+    models: tuple[str, ...] = ("nursery",),
+    layers: int = 4,
+    per_class: int = 6,
+    protocols: tuple[str, ...] = ("engram",),
+    methods: tuple[str, ...] = ("guided",),
+    samples: int = 12,
+    megabytes: float = 25,
+) -> ExplorerSettings:
+    """Writes results/<study> under `root`; `per_class` test samples of each class, and as many training samples."""
+    for number, name in enumerate(models):
+        _write_model(root / name, layers, per_class, protocols, methods, np.random.default_rng(number))
+    return ExplorerSettings(
+        root, "synthetic", PREFIX, dict.fromkeys(models, 1), protocols, TAXONOMIES, list(TAXONOMIES), methods, samples, megabytes
+    )
+
+
+def _write_model(
+    folder: Path, layers: int, per_class: int, protocols: tuple[str, ...], methods: tuple[str, ...], random: np.random.Generator
+) -> None:
+    (folder / "model").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(NURSERY / name, folder / "model")
+    windows = read_parquet(NURSERY / "windows.parquet").sample(8 * per_class, random_state=1, ignore_index=True)
+    ids, rows = windows["sequence_id"].to_numpy(), len(windows)
+    memorized = np.arange(rows) % 4 > 0
+    write_parquet(windows[["sequence_id", "tokens", "kind"]], folder / "candidates.parquet")
+    labels = windows[["sequence_id", "kind"]].assign(
+        memorization_score=np.where(memorized, 1.0, 0.25), rouge_l=random.random(rows), rouge_3=random.random(rows) / 2, is_code=True,
+        is_repeating=False, is_incrementing=False, sequence_duplicates=np.arange(rows), exposures=np.arange(rows) % 40,
+        twin_extracted=np.arange(rows) % 2 == 0, content_group=np.arange(rows),
+    )  # fmt: skip
+    write_parquet(labels, folder / "labels.parquet")
+    tokens = np.stack(windows["tokens"].to_numpy())  # (n, T)
+    tokens[~memorized, PREFIX + 8 :] = np.roll(tokens[~memorized, PREFIX + 8 :], 3, axis=1)
+    texts = pd.DataFrame({"sequence_id": ids[~memorized], "tokens": list(tokens[~memorized])})
+    write_parquet(texts, folder / "continuations.parquet")
+    _write_attention(folder / "attention", ids, tokens, layers, random)
+    for protocol in protocols:
+        lists = []
+        for slug, entry in TAXONOMIES.items():
+            kinds = len(entry.classes)
+            number = np.where(memorized, 1 + np.arange(rows) % (kinds - 1), 0)
+            mine = pd.DataFrame({"taxonomy": slug, "sequence_id": ids, "class": np.array(entry.classes, object)[number]})
+            mine["split"], mine["priority"] = np.where(np.arange(rows) // 4 % 2, "train", "test"), random.permutation(rows) / rows
+            lists.append(mine)
+            _write_predictions(folder / protocol / "cnns" / slug / "predictions.parquet", mine, number, kinds, random)
+            saliency = {method: _saliency(entry.classes, layers, random) for method in methods}
+            write_saliency(folder / protocol / "saliency" / f"{slug}.h5", saliency, entry.name)
+        write_parquet(pd.concat(lists, ignore_index=True), folder / protocol / "samples.parquet")
+
+
+def _write_attention(folder: Path, ids: np.ndarray, tokens: np.ndarray, layers: int, random: np.random.Generator) -> None:
+    header = Header("synthetic", "0" * 24, "float32", PREFIX, TOKENS - PREFIX, layers, 8, "float32")
+    shard = folder / "shard-0.h5"
+    with new_attention_file(shard, len(ids), header) as file:
+        for position, sequence in enumerate(ids):
+            mean, maximum = attention(tokens[position], layers, random)
+            columns = {"key": np.full((1, KEY_BYTES), position % 256), "sequence_id": [sequence], "extracted": [True]}
+            file.append({"mean": mean[None], "max": maximum[None]}, columns | {"matched_fraction": [1.0], "suffix_log_prob": [-1.5]})
+    write_index([shard], folder / "index.parquet")
+    write_parquet(read_verification([shard]), folder / "verification.parquet")
+
+
+def _write_predictions(path: Path, mine: pd.DataFrame, number: np.ndarray, kinds: int, random: np.random.Generator) -> None:
+    frames = []
+    for source, labels, cnns, signal in (
+        ("attention", "real", ("k6-f10-mean", "k6-f10-max", "k8-f10-mean"), 2.5),
+        ("attention", "shuffled", ("k6-f10-mean",), 0.0),
+        ("token_identity", "real", ("k6-f10-none",), 1.5),
+    ):
+        for cnn in cnns:
+            logits = (random.normal(size=(len(mine), kinds)) + signal * np.eye(kinds)[number]).astype(np.float32)
+            run = {"input": source, "labels": labels, "cnn": cnn, "seed": 0, "epoch": 3}
+            frames.append(mine[["sequence_id", "split", "class"]].assign(**run, logits=list(logits)))
+    write_parquet(pd.concat(frames, ignore_index=True), path)
+
+
+def _saliency(classes: tuple[str, ...], layers: int, random: np.random.Generator) -> Saliency:
+    cnns, kinds = ["a/0", "b/0", "c/0"], len(classes)
+    distance = np.subtract(*np.tril_indices(TOKENS))  # (P,)
+    bump = np.exp(-np.square(np.linspace(0, 1, layers) - np.linspace(0.2, 0.8, kinds)[:, None]) / 0.05)  # (K, L)
+    band = np.exp(-np.abs(distance - 12 * np.arange(kinds)[:, None]) / 2)  # (K, P)
+    delta = (0.02 * bump[..., None] * band[:, None] * random.random((kinds, layers, packed_length(TOKENS)))).astype(np.float32)
+    profile = delta.sum(axis=-1) * random.uniform(0.7, 1.3, (len(cnns), kinds, layers))
+    return Saliency(delta, 0.1 * delta, profile.astype(np.float32), list(classes), cnns, [20] * kinds, 0, [0] * kinds)

@@ -1,0 +1,219 @@
+"""What the explorer's page says: samples with their texts, maps and predictions, and Δ of every taxonomy.
+
+All values come from the study's files; nothing is computed anew but quantised maps, class probabilities and shares of Δ.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from engram.artifacts import read_parquet
+from engram.assembly import usable_samples
+from engram.errors import EngramError
+from engram.explorer.maps import encode, quantize
+from engram.explorer.page import MEGABYTE
+from engram.explorer.predictions import sample_probabilities
+from engram.explorer.selection import choose_samples, share
+from engram.explorer.text import Words, facts
+from engram.models import load_tokenizer
+from engram.pool import pool
+from engram.protocols import PROTOCOLS
+from engram.saliency import Saliency, read_saliency
+from engram.sources.streams import read_selected
+from engram.store import POOLINGS, AttentionStore
+from engram.truth import truth
+
+log = logging.getLogger(__name__)
+
+_PAGE_SHARE = 0.97
+"""Of the page's size that maps may fill; the rest is left to style, scripts and texts."""
+
+
+@dataclass(frozen=True)
+class TaxonomyEntry:
+    """A taxonomy as the page offers it."""
+
+    name: str
+    """As the paper writes it."""
+    classes: Sequence[str]
+    """The K class names in the order of the logits."""
+    colors: Sequence[str]
+    """Of the classes, `#rrggbb`."""
+
+
+@dataclass(frozen=True)
+class ExplorerSettings:
+    """What the page shows."""
+
+    root: Path
+    """results/<study>."""
+    study: str
+    """Name of the study."""
+    prefix: int
+    """Tokens of the prefix."""
+    shards: Mapping[str, int]
+    """Model → number of attention shards; the models in the order in which the page offers them."""
+    protocols: Sequence[str]
+    """Protocols in the page's order."""
+    taxonomies: Mapping[str, TaxonomyEntry]
+    """Slug → taxonomy, in the page's order."""
+    localized: Sequence[str]
+    """Slugs of the taxonomies whose Δ was computed."""
+    methods: Sequence[str]
+    """Saliency methods, the first is shown first."""
+    samples: int
+    """Samples over all models."""
+    megabytes: float
+    """Most 10⁶ bytes of the page."""
+
+
+@dataclass
+class _Blocks:
+    """Encoded maps as they gather, and what they take."""
+
+    limit: float
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def add(self, name: str, text: str) -> bool:
+        """Keeps a block unless the page would grow beyond its limit."""
+        if sum(map(len, self.texts.values())) + len(text) > self.limit:
+            return False
+        self.texts[name] = text
+        return True
+
+
+def collect(settings: ExplorerSettings) -> tuple[dict[str, Any], dict[str, str]]:
+    """The study as the page wants it, and its blocks of maps.
+
+    Samples come first; Δ of the taxonomies follows in their order as long as the page stays within its size, and the page says of
+    those that are left out that they are.
+
+    Raises:
+        EngramError: a file is missing or does not fit the others, or the samples alone are too large.
+    """
+    blocks = _Blocks(_PAGE_SHARE * settings.megabytes * MEGABYTE)
+    shares = share(settings.samples, list(settings.shards))
+    models = [_model(settings, name, shares[name], f"m{i}", blocks) for i, name in enumerate(settings.shards)]
+    for model in models:
+        for view in model["views"]:
+            _add_delta(settings, model["name"], view, blocks)
+    return {"study": settings.study, "prefix": settings.prefix, "methods": list(settings.methods), "models": models}, blocks.texts
+
+
+def _model(settings: ExplorerSettings, name: str, number: int, prefix: str, blocks: _Blocks) -> dict[str, Any]:
+    """One model: its views (protocol × taxonomy) and its samples; their maps go into the blocks."""
+    folder = settings.root / name
+    verification = read_parquet(folder / "attention" / "verification.parquet")
+    held_out = _held_out(settings, folder, verification)
+    chosen = choose_samples(held_out, number)
+    if not len(chosen):
+        raise EngramError(f"explorer: model {name} has no sample in a test split; take more samples per class")
+    shown = held_out[held_out["sequence_id"].isin(chosen)]
+    store = AttentionStore(
+        folder / "attention" / "index.parquet", [folder / "attention" / f"shard-{i}.h5" for i in range(settings.shards[name])]
+    )
+    candidates, continuations = (
+        read_selected(folder / f"{file}.parquet", chosen, ["sequence_id", "tokens"]) for file in ("candidates", "continuations")
+    )
+    texts = pool(shown, candidates, continuations).set_index("sequence_id")
+    corpus = candidates.set_index("sequence_id")["tokens"]
+    labels = read_parquet(folder / "labels.parquet")
+    if "twin_extracted" not in labels and "twin_extracted" in verification:
+        labels = labels.merge(verification[["sequence_id", "twin_extracted"]])
+    known = labels[labels["sequence_id"].isin(chosen)].assign(truth=lambda rows: truth(rows) if "twin_extracted" in rows else None)
+    rows = known.merge(verification.drop(columns="twin_extracted", errors="ignore"), on="sequence_id").set_index("sequence_id")
+    words = Words(load_tokenizer(folder / "model"))
+    views = [
+        {"protocol": protocol, "taxonomy": slug, "name": entry.name, "classes": list(entry.classes), "colors": list(entry.colors)}
+        for protocol in settings.protocols
+        for slug, entry in settings.taxonomies.items()
+    ]
+    places = _places(folder, views, shown)
+    samples = []
+    for position, sequence in enumerate(tqdm(chosen.tolist(), desc=f"samples of {name}", unit="sample", mininterval=2)):
+        block, maxima = f"{prefix}-s{position}", {}
+        levels = []
+        for pooling in POOLINGS:
+            bytes_, found = quantize(store.read([sequence], pooling)[0])  # (L, P), (L,)
+            levels.append(bytes_)
+            maxima[pooling] = found.tolist()
+        if not blocks.add(block, encode(np.stack(levels))):
+            done = f"{position} of {len(chosen)} samples of {name} fill its {settings.megabytes:g} MB"
+            raise EngramError(f"explorer: {done}; lower explorer.samples or raise explorer.megabytes")
+        tokens, own = texts.loc[sequence, "tokens"], corpus.loc[sequence]
+        row = rows.loc[sequence]
+        samples.append(
+            {
+                "id": sequence,
+                "tokens": words.of(tokens),
+                "corpus": words.of(own[settings.prefix :]) if texts.loc[sequence, "continued"] else None,
+                "matched": [int(a == b) for a, b in zip(tokens[settings.prefix :], own[settings.prefix :], strict=True)],
+                "truth": row["truth"],
+                "facts": facts(row),
+                "block": block,
+                "maxima": maxima,
+                "places": places[sequence],
+            }
+        )
+    header = store.header
+    return {"name": name, "layers": header.layers, "poolings": list(POOLINGS), "views": views, "samples": samples}
+
+
+def _held_out(settings: ExplorerSettings, folder: Path, verification: pd.DataFrame) -> pd.DataFrame:
+    """Test samples of all taxonomies and protocols that the CNNs were scored on: protocol, taxonomy, sequence_id, class, priority."""
+    frames = []
+    for protocol in settings.protocols:
+        samples = read_parquet(folder / protocol / "samples.parquet")
+        for slug in settings.taxonomies:
+            usable = usable_samples(samples, slug, verification, PROTOCOLS[protocol].drop_unverified)
+            frames.append(usable[usable["split"] == "test"].assign(protocol=protocol, taxonomy=slug))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _places(folder: Path, views: Sequence[Mapping[str, Any]], shown: pd.DataFrame) -> dict[int, dict[str, Any]]:
+    """For each sample, view number → the class it has there and what the CNNs say of it."""
+    places: dict[int, dict[str, Any]] = {int(sequence): {} for sequence in shown["sequence_id"].unique()}
+    for number, view in enumerate(views):
+        mine = shown[(shown["protocol"] == view["protocol"]) & (shown["taxonomy"] == view["taxonomy"])]
+        predictions = read_parquet(folder / view["protocol"] / "cnns" / view["taxonomy"] / "predictions.parquet")
+        said = sample_probabilities(predictions, mine["sequence_id"].to_numpy())
+        for sequence, name in zip(mine["sequence_id"].tolist(), mine["class"], strict=True):
+            places[sequence][str(number)] = {"class": view["classes"].index(name), "runs": said.get(sequence, [])}
+    return places
+
+
+def _add_delta(settings: ExplorerSettings, model: str, view: dict[str, Any], blocks: _Blocks) -> None:
+    """Gives a view Δ by every method, or says why it has none."""
+    view["delta"], view["without_delta"] = [], ""
+    if view["taxonomy"] not in settings.localized:
+        view["without_delta"] = "Δ was not computed for this taxonomy; add it to saliency.localize."
+        return
+    path = settings.root / model / view["protocol"] / "saliency" / f"{view['taxonomy']}.h5"
+    for method in settings.methods:
+        found = read_saliency(path, method)
+        levels, maxima = quantize(found.delta)  # (K, L, P), (K, L)
+        block = f"d-{model}-{view['protocol']}-{view['taxonomy']}-{method}"
+        if not blocks.add(block, encode(levels)):
+            log.warning("%s: Δ (%s) does not fit into %g MB and is left out of the page", path, method, settings.megabytes)
+            view["without_delta"] = f"Δ ({method}) did not fit into this page; lower explorer.samples or raise explorer.megabytes."
+            continue
+        entry = {"method": method, "block": block, "maxima": maxima.tolist(), "n": found.n, "cnns": len(found.cnns), **_profile(found)}
+        view["delta"].append(entry)
+
+
+def _profile(found: Saliency) -> dict[str, list[list[float]]]:
+    """Share of each layer in Δ, (K, L) lists: mean, least and largest over the CNNs that have a Δ of the class; 0 where none has."""
+    totals = found.profile.sum(axis=-1, keepdims=True)  # (C, K, 1)
+    alive = totals > 0
+    shares = np.divide(found.profile, totals, where=alive, out=np.full(found.profile.shape, np.nan, np.float32))
+    shares[:, ~alive.any(axis=0)[:, 0]] = 0
+    bounds = {"share": np.nanmean(shares, axis=0), "low": np.nanmin(shares, axis=0), "high": np.nanmax(shares, axis=0)}
+    return {name: [[round(float(value), 5) for value in row] for row in values] for name, values in bounds.items()}

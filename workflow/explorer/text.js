@@ -1,0 +1,87 @@
+// The sample's tokens, coloured by the attention of the one that is pointed at or focused.
+
+const MARKS = { "\n": "↵", "\t": "⇥", "\r": "␍" };
+
+/** The text of a token with its white space made visible where it would not be seen. */
+function tokenText(text) {
+  const parts = [];
+  for (const character of text) {
+    if (!(character in MARKS)) parts.push(character);
+    else parts.push(html("span", { class: "mark" }, MARKS[character]), character === "\n" ? "\n" : "");
+  }
+  return parts;
+}
+
+/** A token in a sentence: its white space as marks. */
+function quoted(text) {
+  return html("code", {}, [...text].map((character) => MARKS[character] || (character === " " ? "␣" : character)).join(""));
+}
+
+/** Draws tokens that can be reached; `onToken(position)` hears of pointer and focus, `onToken(null)` of their end. */
+class TextView {
+  constructor(host, onToken) {
+    this.host = host;
+    this.onToken = onToken;
+    this.tokens = [];
+    host.addEventListener("keydown", (event) => this.walk(event));
+  }
+
+  draw(sample, prefix) {
+    this.tokens = sample.tokens.map((text, position) => {
+      const part = position < prefix ? "prefix" : "suffix";
+      const state = position < prefix ? "" : sample.matched[position - prefix] ? " matched" : " differs";
+      const spoken = `token ${position + 1}, ${part}${state ? `, ${state === " matched" ? "equal to the corpus" : "differs from the corpus"}` : ""}: ${text.trim() || "white space"}`;
+      const token = html("span", { class: `token ${part}${state}`, role: "button", tabindex: position ? -1 : 0, "aria-label": spoken }, ...tokenText(text));
+      token.addEventListener("pointerenter", () => this.onToken(position));
+      token.addEventListener("pointerleave", () => this.onToken(this.focused()));
+      token.addEventListener("focus", () => this.onToken(position));
+      token.addEventListener("blur", () => this.onToken(null));
+      return token;
+    });
+    const border = html("span", { class: "border-mark", "aria-hidden": "true" }, "▸");
+    this.host.replaceChildren(...this.tokens.slice(0, prefix), border, ...this.tokens.slice(prefix));
+  }
+
+  /** Position of the token that has the focus, or null. */
+  focused() {
+    const position = this.tokens.indexOf(document.activeElement);
+    return position < 0 ? null : position;
+  }
+
+  walk(event) {
+    const position = this.focused();
+    const last = this.tokens.length - 1;
+    const target = { ArrowLeft: position - 1, ArrowRight: position + 1, Home: 0, End: last }[event.key];
+    if (event.key === "Escape" && position !== null) this.tokens[position].blur();
+    if (target === undefined || position === null) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.tokens[position].tabIndex = -1;
+    const next = this.tokens[Math.max(0, Math.min(last, target))];
+    next.tabIndex = 0;
+    next.focus();
+  }
+
+  /** Colours the keys of a query by their attention; none for null. */
+  light(map, query, key, scale) {
+    const colors = palette("attention");
+    const row = query === null ? [] : map.row(query);
+    const top = Math.max(...row);
+    this.tokens.forEach((token, position) => {
+      const lit = position < row.length;
+      token.classList.toggle("lit", lit);
+      token.classList.toggle("source", position === query || position === key);
+      if (!lit) return;
+      const color = colors[step(row[position], top, scale)];
+      token.style.setProperty("--lit", `rgb(${color.join(" ")})`);
+      token.style.setProperty("--lit-ink", inkOn(color));
+    });
+  }
+}
+
+/** Tokens that are only read. */
+function drawStill(host, texts, matched) {
+  host.replaceChildren(
+    ...texts.map((text, i) => html("span", { class: `token suffix ${matched[i] ? "matched" : "differs"}` }, ...tokenText(text))),
+  );
+}

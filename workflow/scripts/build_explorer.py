@@ -1,0 +1,27 @@
+"""Writes the explorer: one page with samples, their attention and what was found about them."""
+
+from pathlib import Path
+
+from engram.explorer.content import ExplorerSettings, TaxonomyEntry, collect
+from engram.explorer.page import render, write_page
+from engram.figures.style import FigureStyle, class_colors
+from engram.job import job
+
+with job(snakemake):
+    params = snakemake.params
+    style = FigureStyle(palette=params.palette)
+    settings = ExplorerSettings(
+        root=Path(params.root),
+        study=params.study,
+        prefix=params.prefix,
+        shards=params.shards,
+        protocols=params.protocols,
+        taxonomies={
+            slug: TaxonomyEntry(name, classes, class_colors(classes, style)) for slug, (name, classes) in params.taxonomies.items()
+        },
+        localized=params.localized,
+        methods=params.methods,
+        **params.explorer,
+    )
+    study, blocks = collect(settings)
+    write_page(render(study, blocks), Path(snakemake.output.page), settings.megabytes)
