@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 STUDY ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint unit workflow envs docs promote-base clean
+.PHONY: demo test lint unit workflow browser envs docs promote-base clean
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake
 	$(BIN)/snakemake --report results/$(STUDY)/report.html --quiet
 	@$(BIN)/python -m engram.summary results/$(STUDY)
 
-test: lint unit workflow
+test: lint unit workflow browser
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -26,6 +26,12 @@ unit: $(VENV)/installed-test
 
 workflow: $(VENV)/installed-test
 	$(BIN)/pytest tests/workflow
+
+# The explorer in a real browser; screenshots lie in tests/browser/screenshots/ afterwards.
+browser: $(VENV)/installed-test
+	@command -v chromium chromium-browser google-chrome >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+		|| { echo "error: the tests of the explorer need Chromium: install it (Debian: sudo apt-get install chromium) and run make browser again"; exit 1; }
+	$(BIN)/pytest tests/browser
 
 # Everything is pinned: pyproject.toml names what Engram imports, envs/constraints.txt the rest.
 $(VENV)/installed: pyproject.toml envs/constraints.txt

@@ -56,19 +56,18 @@ def write_study(
 ) -> ExplorerSettings:
     """Writes results/<study> under `root`; `per_class` test samples of each class, and as many training samples."""
     for number, name in enumerate(models):
-        _write_model(root / name, layers, per_class, protocols, methods, np.random.default_rng(number))
+        _write_model(root / name, layers, per_class, protocols, methods, number)
     return ExplorerSettings(
         root, "synthetic", PREFIX, dict.fromkeys(models, 1), protocols, TAXONOMIES, list(TAXONOMIES), methods, samples, megabytes
     )
 
 
-def _write_model(
-    folder: Path, layers: int, per_class: int, protocols: tuple[str, ...], methods: tuple[str, ...], random: np.random.Generator
-) -> None:
+def _write_model(folder: Path, layers: int, per_class: int, protocols: tuple[str, ...], methods: tuple[str, ...], seed: int) -> None:
+    random = np.random.default_rng(seed)
     (folder / "model").mkdir(parents=True)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(NURSERY / name, folder / "model")
-    windows = read_parquet(NURSERY / "windows.parquet").sample(8 * per_class, random_state=1, ignore_index=True)
+    windows = read_parquet(NURSERY / "windows.parquet").sample(8 * per_class, random_state=seed, ignore_index=True)
     ids, rows = windows["sequence_id"].to_numpy(), len(windows)
     memorized = np.arange(rows) % 4 > 0
     write_parquet(windows[["sequence_id", "tokens", "kind"]], folder / "candidates.parquet")
@@ -130,4 +129,8 @@ def _saliency(classes: tuple[str, ...], layers: int, random: np.random.Generator
     band = np.exp(-np.abs(distance - 12 * np.arange(kinds)[:, None]) / 2)  # (K, P)
     delta = (0.02 * bump[..., None] * band[:, None] * random.random((kinds, layers, packed_length(TOKENS)))).astype(np.float32)
     profile = delta.sum(axis=-1) * random.uniform(0.7, 1.3, (len(cnns), kinds, layers))
-    return Saliency(delta, 0.1 * delta, profile.astype(np.float32), list(classes), cnns, [20] * kinds, 0, [0] * kinds)
+    binned = np.zeros((len(cnns), kinds, 1, layers, 4, TOKENS), np.float32)
+    return Saliency(
+        delta, 0.1 * delta, profile.astype(np.float32), list(classes), cnns, [20] * kinds, 0, [0] * kinds,
+        prefix=PREFIX, binned=binned, attention=binned[0], sizes=np.full((kinds, 1), 20),
+    )  # fmt: skip

@@ -86,7 +86,7 @@ async function draw() {
   drawStrip(attention, delta);
   drawProfile();
   drawKnockout(one("knockout"), view(), state.layer, setLayer);
-  point(text.focused(), undefined);
+  point(text.chosen(), undefined);
   remember();
   document.documentElement.dataset.ready = mine;
 }
@@ -99,6 +99,7 @@ function drawSample() {
   if (!current) {
     drawnSample = null;
     text.tokens = [];
+    text.hovered = null;
     one("tokens").replaceChildren(empty("No sample of this class is in this page; raise explorer.samples in the config."));
     one("badges").replaceChildren();
     one("facts").replaceChildren();

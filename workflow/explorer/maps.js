@@ -65,6 +65,7 @@ class MapView {
       const room = host.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
       const side = this.tokens * Math.max(1, Math.min(8, Math.floor(room / this.tokens)));
       this.plot.style.width = this.plot.style.height = `${side}px`;
+      host.parentElement.style.setProperty("--side", `${side}px`);
     };
     new ResizeObserver(resize).observe(host);
     resize();

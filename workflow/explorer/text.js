@@ -23,23 +23,33 @@ class TextView {
     this.host = host;
     this.onToken = onToken;
     this.tokens = [];
+    this.hovered = null;
     host.addEventListener("keydown", (event) => this.walk(event));
   }
 
   draw(sample, prefix) {
+    this.hovered = null;
     this.tokens = sample.tokens.map((text, position) => {
       const part = position < prefix ? "prefix" : "suffix";
       const state = position < prefix ? "" : sample.matched[position - prefix] ? " matched" : " differs";
       const spoken = `token ${position + 1}, ${part}${state ? `, ${state === " matched" ? "equal to the corpus" : "differs from the corpus"}` : ""}: ${text.trim() || "white space"}`;
       const token = html("span", { class: `token ${part}${state}`, role: "button", tabindex: position ? -1 : 0, "aria-label": spoken }, ...tokenText(text));
-      token.addEventListener("pointerenter", () => this.onToken(position));
-      token.addEventListener("pointerleave", () => this.onToken(this.focused()));
+      token.addEventListener("pointerenter", () => this.onToken((this.hovered = position)));
+      token.addEventListener("pointerleave", () => {
+        this.hovered = null;
+        this.onToken(this.focused());
+      });
       token.addEventListener("focus", () => this.onToken(position));
       token.addEventListener("blur", () => this.onToken(null));
       return token;
     });
     const border = html("span", { class: "border-mark", "aria-hidden": "true" }, "▸");
     this.host.replaceChildren(...this.tokens.slice(0, prefix), border, ...this.tokens.slice(prefix));
+  }
+
+  /** Position of the token that is pointed at, else of the one that has the focus, or null. */
+  chosen() {
+    return this.hovered ?? this.focused();
   }
 
   /** Position of the token that has the focus, or null. */

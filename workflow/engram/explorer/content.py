@@ -142,7 +142,7 @@ def _model(settings: ExplorerSettings, name: str, number: int, prefix: str, bloc
         block, maxima = f"{prefix}-s{position}", {}
         levels = []
         for pooling in POOLINGS:
-            bytes_, found = quantize(store.read([sequence], pooling)[0])  # (L, P), (L,)
+            bytes_, found = quantize(store.read(np.array([sequence]), pooling)[0])  # (L, P), (L,)
             levels.append(bytes_)
             maxima[pooling] = found.tolist()
         if not blocks.add(block, encode(np.stack(levels))):

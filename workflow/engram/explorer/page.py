@@ -57,6 +57,8 @@ def write_page(page: str, path: Path, megabytes: float) -> None:
     data = page.encode("utf-8")
     if len(data) > megabytes * MEGABYTE:
         size = len(data) / MEGABYTE
-        raise EngramError(f"{path}: {size:.1f} MB are more than explorer.megabytes, {megabytes:g}; lower explorer.samples or raise the limit")
+        raise EngramError(
+            f"{path}: {size:.1f} MB are more than explorer.megabytes, {megabytes:g}; lower explorer.samples or raise the limit"
+        )
     with whole(path) as temporary:
         temporary.write_bytes(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 from transformers import PreTrainedTokenizerBase
@@ -41,7 +40,7 @@ class Words:
 
     def _word(self, token: int) -> str:
         if token not in self._known:
-            text = self._tokenizer.decode([token], clean_up_tokenization_spaces=False)
+            text = str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
             if _UNKNOWN in text or not text:
                 text = f"⟨{self._tokenizer.convert_ids_to_tokens(token)}⟩"
             self._known[token] = text
