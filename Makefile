@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint unit workflow browser envs docs promote-base clean
+.PHONY: demo test lint unit workflow browser chromium envs docs promote-base clean
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake
@@ -24,14 +24,17 @@ lint: $(VENV)/installed-test
 unit: $(VENV)/installed-test
 	$(BIN)/pytest tests/unit
 
-workflow: $(VENV)/installed-test
+workflow: $(VENV)/installed-test chromium
 	$(BIN)/pytest tests/workflow
 
 # The explorer in a real browser; screenshots lie in tests/browser/screenshots/ afterwards.
-browser: $(VENV)/installed-test
-	@command -v chromium chromium-browser google-chrome >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
-		|| { echo "error: the tests of the explorer need Chromium: install it (Debian: sudo apt-get install chromium) and run make browser again"; exit 1; }
+browser: $(VENV)/installed-test chromium
 	$(BIN)/pytest tests/browser
+
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+		|| { echo "error: the explorer's tests need Chromium: install it (Debian: sudo apt-get install chromium) and run make again"; exit 1; }
 
 # Everything is pinned: pyproject.toml names what Engram imports, envs/constraints.txt the rest.
 $(VENV)/installed: pyproject.toml envs/constraints.txt

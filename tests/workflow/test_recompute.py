@@ -41,7 +41,7 @@ def test_a_changed_saliency_module_reruns_saliency_and_what_follows(study: Check
     with (study.folder / "workflow/engram/saliency/delta.py").open("a") as file:
         file.write("\n\nCHANGED = True\n")
     followers = {"compute_saliency": 2, "plot_delta_maps": 2, "plot_delta_maps_by_method": 2, "plot_layer_profile": 2}
-    followers |= {"summarize_saliency": 1, "check_saliency": 2, "collect_checks": 1, "plot_saliency_checks": 2}
+    followers |= {"summarize_saliency": 1, "check_saliency": 2, "collect_checks": 1, "build_explorer": 1, "plot_saliency_checks": 2}
     assert study.planned() == followers | KNOCKOUT | PROVENANCE
 
 
@@ -56,3 +56,9 @@ def test_touched_scripts_rerun_nothing(study: Checkout) -> None:
     for script in (study.folder / "workflow/scripts").glob("*.py"):
         script.touch()
     assert study.planned() == {}
+
+
+def test_a_changed_page_builds_the_explorer_anew(study: Checkout) -> None:
+    with (study.folder / "workflow/explorer/explorer.css").open("a") as file:
+        file.write("\nh1 { color: red; }\n")
+    assert study.planned() == {"build_explorer": 1}
