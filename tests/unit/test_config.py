@@ -228,6 +228,11 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("models", to=[{"name": "a", "source": "corpus", "model": "owner/model", "documents": "texts"}], of=MINIMAL),
         "models: a: model owner/model is no folder here, so it is taken for a repository, which needs `revision`",
     ),
+    "classifier of code without a revision": (
+        changed("code_classifier", to={"model": "owner/classifier"}),
+        "code_classifier.model: owner/classifier is neither file nor folder here, so it is taken for a repository, which needs",
+    ),
+    "revision of no classifier": (changed("code_classifier", to={"revision": "main"}), "code_classifier.model: it is empty"),
     "duplicates that a table lacks": (
         changed("models", to=[OWN_TABLE], of=MINIMAL | {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Recite[5], Others"]}),
         "models: own: `columns` names no sequence_duplicates, which taxonomy `Non-Memo, Recite[5], Others` reads",
