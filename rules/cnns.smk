@@ -32,6 +32,8 @@ rule train_cnns:
     conda:
         "../envs/engram.yaml"
     threads: 2
+    resources:
+        **({"gpu": 1} if STUDY["cnn"]["device"] == "cuda" else {}),
     params:
         taxonomy=taxonomy_name,
         classes=class_names,

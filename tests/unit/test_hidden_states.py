@@ -10,7 +10,7 @@ import torch
 from tiny_models import ARCHITECTURES, LAYERS, WIDTH, gpt_neox, random_tokens
 
 from engram.errors import EngramError
-from engram.hidden_states import pooled_states, read_hidden_states, write_hidden_states
+from engram.hidden_states import Layers, pooled_states, write_hidden_states
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neox", "llama_grouped", "gpt2", "opt"])
@@ -32,14 +32,16 @@ def stored(folder: Path) -> tuple[Path, np.ndarray]:
 
 def test_states_are_read_in_the_order_asked_for(tmp_path: Path) -> None:
     path, states = stored(tmp_path)
-    found = read_hidden_states(path, np.array([11, 3, 11]))
-    np.testing.assert_allclose(found, states[[3, 0, 3]], rtol=2e-3, atol=1e-3)
+    layers = Layers(path, np.array([11, 3, 11]))
+    assert list(layers) == [f"layer-{layer}" for layer in range(LAYERS + 1)]
+    for number, name in enumerate(layers):
+        np.testing.assert_allclose(layers[name], states[[3, 0, 3], number], rtol=2e-3, atol=1e-3)
 
 
 def test_missing_sequence_is_named(tmp_path: Path) -> None:
     path, _ = stored(tmp_path)
     with pytest.raises(EngramError, match="sequence_id 4 is not in it"):
-        read_hidden_states(path, np.array([3, 4]))
+        Layers(path, np.array([3, 4]))
 
 
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         file.attrs["schema_version"] = 99
     with pytest.raises(EngramError, match="schema version 99"):
-        read_hidden_states(path, np.array([3]))
+        Layers(path, np.array([3]))
 
 
 def test_states_that_are_no_numbers_are_refused(tmp_path: Path) -> None:

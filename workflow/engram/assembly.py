@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pandas as pd
 
 from engram.dataset import Dataset
 from engram.errors import EngramError
-from engram.hidden_states import read_hidden_states
+from engram.hidden_states import Layers
+from engram.memory import Memory
 from engram.pool import pool
 from engram.probes import scalar_features
 from engram.store import AttentionStore
@@ -55,6 +56,7 @@ def assemble(
     candidates: pd.DataFrame,
     continuations: pd.DataFrame,
     store: AttentionStore,
+    memory: Memory,
 ) -> Dataset:
     """The data set of chosen samples, in their order.
 
@@ -64,6 +66,7 @@ def assemble(
         labels: sequence_id, content_group.
         candidates, continuations: sequence_id, tokens; see `engram.pool.pool`.
         store: attention of at least these sequences.
+        memory: what the maps may take.
     """
     ids = chosen["sequence_id"].to_numpy()
     texts = pool(chosen, candidates, continuations).set_index("sequence_id")["tokens"]
@@ -72,8 +75,8 @@ def assemble(
         sequence_id=ids,
         content_group=groups.loc[ids].to_numpy(),
         tokens=np.stack(texts.loc[ids].tolist()),
-        mean=store.read(ids, "mean"),
-        max=store.read(ids, "max"),
+        mean=memory.read(store, ids, "mean"),
+        max=memory.read(store, ids, "max"),
         label=pd.Categorical(chosen["class"], categories=classes).codes.astype(np.int64),
         split=chosen["split"].to_numpy(dtype=object),
         classes=classes,
@@ -81,7 +84,13 @@ def assemble(
 
 
 def with_baselines(
-    dataset: Dataset, baselines: Sequence[str], labels: pd.DataFrame, defining: set[str], random: AttentionStore | None, hidden: Path | None
+    dataset: Dataset,
+    baselines: Sequence[str],
+    labels: pd.DataFrame,
+    defining: set[str],
+    random: AttentionStore | None,
+    hidden: Path | None,
+    memory: Memory,
 ) -> Dataset:
     """The data set with what its baselines see.
 
@@ -92,16 +101,17 @@ def with_baselines(
         defining: label columns that define the classes, which `scalar_features` may not see.
         random: attention of the model with permuted weights, for `random_weights`.
         hidden: file of hidden states, for `hidden_states`.
+        memory: what the maps may take.
     """
-    ids, features = dataset.sequence_id, {}
+    ids = dataset.sequence_id
+    features: dict[str, Mapping[str, np.ndarray]] = {}
     if "scalar_features" in baselines:
         scalars = scalar_features(labels.set_index("sequence_id").loc[ids].reset_index(), defining)
         log.info("scalar features: %s", ", ".join(map(str, scalars)))
         features["scalar_features"] = {"logistic": scalars.to_numpy()}
     if "hidden_states" in baselines and hidden:
-        states = read_hidden_states(hidden, ids)  # (n, L + 1, d)
-        features["hidden_states"] = {f"layer-{layer}": states[:, layer] for layer in range(states.shape[1])}
+        features["hidden_states"] = Layers(hidden, ids)
     maps: dict[str, Any] = {}
     if "random_weights" in baselines and random:
-        maps = {"random_mean": random.read(ids, "mean"), "random_max": random.read(ids, "max")}
+        maps = {"random_mean": memory.read(random, ids, "mean"), "random_max": memory.read(random, ids, "max")}
     return replace(dataset, features=features, **maps)

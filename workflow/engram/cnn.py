@@ -60,11 +60,20 @@ class Dropout(nn.Module):
 
     def seed(self, seed: int) -> None:
         """Starts the stream of random numbers anew."""
-        self.random = np.random.SFC64(seed)
+        self.random, self.start = np.random.SFC64(seed), seed
+        self.generator: torch.Generator | None = None  # on a GPU
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or self.threshold == 0:
             return x
+        if x.device.type != "cpu":
+            if self.generator is None or self.generator.device != x.device:
+                self.generator = torch.Generator(x.device).manual_seed(self.start)
+            return (
+                x
+                * (torch.rand(x.shape, device=x.device, generator=self.generator) >= self.threshold / 2**16)
+                / (1 - self.threshold / 2**16)
+            )
         count = x.numel()
         bits = torch.from_numpy(self.random.random_raw(-(-count // 4)).view(np.int16)[:count])
         kept = (bits >= self.threshold - 2**15).to(x.dtype).mul_(1 / (1 - self.threshold / 2**16))
@@ -185,5 +194,8 @@ def token_identity(tokens: np.ndarray) -> np.ndarray:
         packed maps (n, P) uint8: 1 where key token == query token and key < query. The diagonal, which is equal in every text, is 0.
     """
     queries, keys = query_key(tokens.shape[1])
-    same = (tokens[:, queries] == tokens[:, keys]) & (keys < queries)  # (n, P)
-    return same.astype(np.uint8)
+    maps = np.empty((len(tokens), len(queries)), np.uint8)
+    for start in range(0, len(tokens), 1024):
+        part = tokens[start : start + 1024]
+        maps[start : start + 1024] = (part[:, queries] == part[:, keys]) & (keys < queries)
+    return maps

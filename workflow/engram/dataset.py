@@ -80,7 +80,7 @@ class Dataset:
         """
         n, packed = len(self), packed_length(self.window)
         columns = {name: getattr(self, name) for name in ("content_group", "tokens", "label", "split")} | dict(self._attention())
-        for name, rows in (columns | {name: part for parts in self.features.values() for name, part in parts.items()}).items():
+        for name, rows in columns.items():
             if len(rows) != n:
                 raise EngramError(f"CNN data: {name} has {len(rows)} rows for {n} sequences")
         for name, maps in self._attention():

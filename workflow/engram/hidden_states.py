@@ -6,6 +6,7 @@ the output of every layer, of the same texts whose attention is studied.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import h5py
@@ -62,26 +63,44 @@ def write_hidden_states(model: PreTrainedModel, sequences: pd.DataFrame, output:
                     f"{output}: hidden states of sequence_id {sequence} do not fit float16; leave the baseline hidden_states out"
                 )
             if states is None:
-                states = file.create_dataset("states", (len(tokens), *values.shape[1:]), np.float16, chunks=(1, *values.shape[1:]))
+                states = file.create_dataset(
+                    "states", (len(tokens), *values.shape[1:]), np.float16, chunks=(min(64, len(tokens)), 1, values.shape[2])
+                )
             states[part] = values.astype(np.float16)
 
 
-def read_hidden_states(path: Path, sequence_ids: np.ndarray) -> np.ndarray:
-    """States of some sequences in the order asked for, (n, L + 1, d) float16.
+class Layers(Mapping[str, np.ndarray]):
+    """Hidden states of some sequences layer by layer, `layer-0` (the embeddings) to `layer-<L>`; each is read when it is asked for.
+
+    Args:
+        path: the HDF5 file.
+        sequence_ids: (n,), in the order in which states are wanted.
 
     Raises:
         EngramError: no readable file, another schema version, or a sequence that it lacks.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if (version := file.attrs.get("schema_version")) != SCHEMA_VERSION:
-                raise EngramError(
-                    f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew"
-                )
-            found = pd.Index(file["sequence_id"][()]).get_indexer(pd.Index(sequence_ids))
-            if (found < 0).any():
-                raise EngramError(f"{path}: sequence_id {sequence_ids[found < 0][0]} is not in it; delete the file to have it made anew")
-            rows, back = np.unique(found, return_inverse=True)
-            return file["states"][rows][back]
-    except (OSError, KeyError) as error:
-        raise EngramError(f"{path}: not a readable file of hidden states ({error}); delete it to have it made anew") from None
+
+    def __init__(self, path: Path, sequence_ids: np.ndarray) -> None:
+        self.path = path
+        try:
+            with h5py.File(path, "r") as file:
+                version, stored = file.attrs.get("schema_version"), file["sequence_id"][()]
+                self.names = [f"layer-{layer}" for layer in range(file["states"].shape[1])]
+        except (OSError, KeyError) as error:
+            raise EngramError(f"{path}: not a readable file of hidden states ({error}); delete it to have it made anew") from None
+        if version != SCHEMA_VERSION:
+            raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete it to have it made anew")
+        self.rows = pd.Index(stored).get_indexer(pd.Index(sequence_ids))
+        if (self.rows < 0).any():
+            raise EngramError(f"{path}: sequence_id {sequence_ids[self.rows < 0][0]} is not in it; delete the file to have it made anew")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """(n, d) float32."""
+        with h5py.File(self.path, "r") as file:
+            return file["states"][:, self.names.index(name)][self.rows].astype(np.float32)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)

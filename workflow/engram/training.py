@@ -1,8 +1,8 @@
 """Trains the whole grid of CNNs of one taxonomy, with its controls and baselines: one job, resumable, the same numbers each time.
 
-Every CNN is trained in one thread, several at a time. Its parameters, dropout, batches and shuffled labels come from a seed of its own
-that depends on its key alone, so that it comes out the same whatever else is trained beside it. CNNs do not share batches: fused
-convolutions saved nothing in float32 and a fifth in bfloat16.
+Every CNN is trained in one thread, several at a time. Its parameters, dropout and shuffled labels come from a seed of its own that
+depends on its key alone, its batches from the grid's seed, so that it comes out the same whatever else is trained beside it. CNNs do
+not share batches: fused convolutions saved nothing in float32 and a fifth in bfloat16.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +29,7 @@ from tqdm import tqdm
 from engram.artifacts import whole, write_csv, write_parquet
 from engram.checkpoints import CnnKey, save_cnns
 from engram.cnn import Architecture, AttentionCNN, square_maps
+from engram.cnn_settings import PROBES, CnnSettings
 from engram.dataset import Dataset
 from engram.digests import code_digest
 from engram.errors import EngramError
@@ -38,75 +38,8 @@ from engram.sampling import SPLITS
 
 log = logging.getLogger(__name__)
 
-PROBES = ("scalar_features", "hidden_states")
-"""Baselines that are logistic regressions."""
 SELECTIONS = ("best_epoch", "all_epochs")
 EVALUATION_BATCH = 64
-
-
-@dataclass(frozen=True)
-class CnnSettings:
-    """The grid of CNNs and how each is trained; the section `cnn` of the config."""
-
-    kernels: Sequence[int] = (6, 8)
-    """Sides of the convolution kernels, in tokens."""
-    features: Sequence[int] = (10, 16)
-    """Feature maps of the convolutions."""
-    head_poolings: Sequence[str] = ("mean", "max")
-    """How attention heads are pooled before the CNN sees them."""
-    hidden: int = 64
-    """Width of the fully connected layer."""
-    dropout: float = 0.5
-    """Share of activations dropped in training."""
-    seeds: Sequence[int] = (0,)
-    """Every CNN is trained once per seed."""
-    epochs: int = 15
-    """Passes over the training split."""
-    batch_size: int = 16
-    """Samples per step."""
-    learning_rate: float = 1e-3
-    """Of AdamW, constant."""
-    weight_decay: float = 0.1
-    """Of AdamW."""
-    input_scale: str = "raw"
-    """`raw` attention or `log`, see `engram.cnn.Architecture`."""
-    controls: Sequence[str] = ("shuffled",)
-    """`shuffled`: the grid once more on labels permuted within the train and validation splits, another permutation for each CNN."""
-    baselines: Sequence[str] = ("token_identity",)
-    """`token_identity`: CNNs that see which tokens are equal, and no attention. `random_weights`: CNNs on the attention of the model with
-    permuted weights. `scalar_features`, `hidden_states`: logistic regressions, see `engram.probes`."""
-    baseline_grid: Mapping[str, Sequence] = field(default_factory=dict)
-    """Another grid for the CNNs of baselines: kernels, features, head_poolings, seeds; what is missing or empty is as above."""
-    precision: str = "float32"
-    """`float32`, or `bfloat16` for convolutions and matrix products (parameters stay float32)."""
-
-    def grid(self) -> dict[CnnKey, Architecture]:
-        """Every CNN to train."""
-        seen: dict[CnnKey, Architecture] = {}
-        for labels in ("real", *self.controls):
-            for pooling in self.head_poolings:
-                seen |= self._runs("attention", labels, pooling, self.input_scale)
-        other: dict[str, Any] = {name: values for name, values in self.baseline_grid.items() if values}
-        smaller = replace(self, baseline_grid={}, **other)
-        if "random_weights" in self.baselines:
-            for pooling in smaller.head_poolings:
-                seen |= smaller._runs("random_weights", "real", pooling, self.input_scale)
-        if "token_identity" in self.baselines:
-            seen |= smaller._runs("token_identity", "real", "none", "raw")
-        return seen
-
-    def probes(self) -> list[str]:
-        """Baselines that are no CNNs."""
-        return [name for name in self.baselines if name in PROBES]
-
-    def _runs(self, source: str, labels: str, pooling: str, scale: str) -> dict[CnnKey, Architecture]:
-        shapes = [Architecture(k, f, pooling, self.hidden, self.dropout, scale) for k in self.kernels for f in self.features]
-        return {CnnKey(source, labels, shape.name, seed): shape for shape in shapes for seed in self.seeds}
-
-    def training(self) -> dict[str, object]:
-        """What decides the result of one CNN beside its architecture and seed."""
-        names = ("epochs", "batch_size", "learning_rate", "weight_decay", "precision")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -158,6 +91,8 @@ def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: P
     """
     if selection not in SELECTIONS:
         raise EngramError(f"selection {selection!r}: choose {' or '.join(SELECTIONS)}")
+    if settings.device != "cpu" and not torch.cuda.is_available():
+        raise EngramError(f"cnn.device: {settings.device}, but this machine has no GPU that torch can use; take cpu")
     dataset.check(SPLITS if selection == "best_epoch" else ("train", "test"))
     grid = settings.grid()
     result = GridResult(dataset, selection, grid)
@@ -167,7 +102,8 @@ def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: P
             result.trained[key] = kept
     if result.trained:
         log.info("%d of %d CNNs were trained before", len(result.trained), len(grid))
-    waiting = [key for key in grid if key not in result.trained]
+    # Those that read the same maps in the same order stand together, so that what one has read from disk is there for the next.
+    waiting = sorted((key for key in grid if key not in result.trained), key=lambda key: (key.seed, key.input, grid[key].head_pooling))
     _keep_freed_memory()
     workers, stop = torch.get_num_threads(), Event()
     total = settings.epochs * len(grid)
@@ -217,18 +153,19 @@ def train_cnn(
     are measured against the permuted labels on train and validation, against the true ones on test.
     """
     seed = int.from_bytes(hashlib.blake2b(key.path.encode(), digest_size=8).digest()) >> 1
-    random = np.random.default_rng(seed)
+    random, order = np.random.default_rng(seed), np.random.default_rng([key.seed, 0])  # all CNNs of a seed read in one order
     maps = dataset.maps(key.input, architecture.head_pooling)  # (n, channels, P)
     label = torch.from_numpy(learned_labels(dataset, key.labels, random))  # (n,)
     cnn = AttentionCNN.of(architecture, dataset.layers(key.input), len(dataset.classes), dataset.window)
     cnn.initialize(seed)
+    cnn.to(settings.device)
     optimizer = torch.optim.AdamW(cnn.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     train, judged = dataset.rows("train"), dataset.rows("validation" if selection == "best_epoch" else "test")
     history: list[dict] = []
     predicted: list[tuple[int, np.ndarray, np.ndarray]] = []  # epoch, rows, logits
     best, state = math.inf, cnn.state_dict()
     for epoch in range(1, settings.epochs + 1):
-        history.append({"epoch": epoch, "split": "train", **_epoch(cnn, optimizer, maps, label, random.permutation(train), settings)})
+        history.append({"epoch": epoch, "split": "train", **_epoch(cnn, optimizer, maps, label, order.permutation(train), settings)})
         if math.isfinite(history[-1]["loss"]):
             logits = predict(cnn, maps, judged, settings.precision)
             split = "validation" if selection == "best_epoch" else "test"
@@ -252,7 +189,7 @@ def train_cnn(
         history.append({"epoch": epoch, "split": "test", **_measure(predicted[-1][2], label[rows])})
     reported = {epoch for epoch, _, _ in predicted}
     return TrainedCnn(
-        parameters={name: value.clone().contiguous() for name, value in cnn.state_dict().items()},
+        parameters={name: value.cpu().clone().contiguous() for name, value in cnn.state_dict().items()},
         history=[{**row, "selected": row["epoch"] in reported} for row in history],
         row=np.concatenate([rows for _, rows, _ in predicted]),
         epoch=np.concatenate([np.full(len(rows), epoch) for epoch, rows, _ in predicted]),
@@ -306,11 +243,12 @@ def predict(cnn: AttentionCNN, maps: np.ndarray, rows: np.ndarray, precision: st
         precision: `float32` or `bfloat16`.
     """
     cnn.eval()
+    device = cnn.fc2.weight.device
     logits = np.empty((len(rows), cnn.classes), np.float32)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         for start in range(0, len(rows), EVALUATION_BATCH):
             batch = rows[start : start + EVALUATION_BATCH]
-            logits[start : start + EVALUATION_BATCH] = cnn(_batch(maps, batch)).float().numpy()
+            logits[start : start + EVALUATION_BATCH] = cnn(_batch(maps, batch, device)).float().cpu().numpy()
     return logits
 
 
@@ -354,8 +292,8 @@ def _epoch(
     total, hits = 0.0, 0
     for start in range(0, len(order), settings.batch_size):
         rows = order[start : start + settings.batch_size]
-        x, y = _batch(maps, rows), label[rows]  # (b, channels, T, T), (b,)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        x, y = _batch(maps, rows, settings.device), label[rows].to(settings.device)  # (b, channels, T, T), (b,)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             logits = cnn(x).float()  # (b, K)
         loss = cross_entropy(logits, y)
         if not math.isfinite(value := loss.item()):
@@ -367,9 +305,9 @@ def _epoch(
     return {"loss": total / len(order), "accuracy": hits / len(order)}
 
 
-def _batch(maps: np.ndarray, rows: np.ndarray) -> torch.Tensor:
+def _batch(maps: np.ndarray, rows: np.ndarray, device: torch.device | str) -> torch.Tensor:
     """The maps of some samples, unpacked as they are needed: (b, channels, T, T) float32."""
-    return square_maps(torch.from_numpy(maps[rows]).float())
+    return square_maps(torch.from_numpy(maps[rows]).to(device).float())
 
 
 def _measure(logits: np.ndarray, label: torch.Tensor) -> dict[str, float]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from engram.artifacts import read_parquet
 from engram.assembly import assemble, usable_samples, with_baselines
 from engram.job import job
+from engram.memory import Memory
 from engram.protocols import PROTOCOLS
 from engram.store import AttentionStore
 from engram.training import CnnSettings, train_grid, write_results
@@ -15,6 +16,7 @@ with job(snakemake):
     samples, verification, labels = (read_parquet(path) for path in (files.samples, files.verification, files.labels))
     settings = CnnSettings(**protocol.cnn_section(params.cnn))
     chosen = usable_samples(samples, snakemake.wildcards.taxonomy, verification, protocol.drop_unverified)
+    memory = Memory(settings.memory_mb, Path(params.parts))
     dataset = assemble(
         chosen,
         params.classes,
@@ -22,6 +24,7 @@ with job(snakemake):
         read_parquet(files.candidates, ["sequence_id", "tokens"]),
         read_parquet(files.continuations, ["sequence_id", "tokens"]),
         AttentionStore(Path(files.index), [Path(path) for path in files.shards]),
+        memory,
     )
     random, hidden = ([Path(path) for path in paths] for paths in (files.random, files.hidden))
     dataset = with_baselines(
@@ -31,6 +34,7 @@ with job(snakemake):
         set(params.defining),
         AttentionStore(random[0], random[1:]) if random else None,
         hidden[0] if hidden else None,
+        memory,
     )
     result = train_grid(dataset, settings, protocol.selection, Path(params.parts))
     outputs = [Path(path) for path in (snakemake.output.checkpoints, snakemake.output.history, snakemake.output.predictions)]
