@@ -43,9 +43,9 @@ WORDS = ("the", "of", "and", "a", "to", "in", "is", "was", "for", "that", "on", 
 
 
 def texts(rows: int, random: np.random.Generator) -> pa.Array:
-    """Texts of 200 kinds of code and 200 of prose, as a dictionary."""
-    code = [f"    def method_{n}(self, value):\n        return self.table[value] + {n};\n" for n in range(200)]
-    prose = [" ".join(random.choice(WORDS, 40)) + "." for _ in range(200)]
+    """Short texts, 200 of code and 200 of prose: only the label `is_code` reads them."""
+    code = [f"def f_{n}(a):\n    return a + {n};\n" for n in range(200)]
+    prose = [" ".join(random.choice(WORDS, 8)) + "." for _ in range(200)]
     chosen = np.where(random.random(rows) < CODE, random.integers(0, 200, rows), random.integers(200, 400, rows))
     return pa.DictionaryArray.from_arrays(pa.array(chosen, pa.int32()), pa.array(code + prose)).cast(pa.string())
 

@@ -38,14 +38,14 @@ def test_key_follows_tokens_and_settings_and_nothing_else() -> None:
 def test_rows_are_found_in_any_file_and_read_in_the_order_asked_for(tmp_path: Path) -> None:
     write(tmp_path, "part-a.h5", [3, 0])
     write(tmp_path, "part-b.h5", [2, 5, 4])
-    places = Parts(tmp_path).locate(KEYS)
+    places = Parts(tmp_path, "f00d").locate(KEYS)
     assert set(places) == {KEYS[row] for row in (0, 2, 3, 4, 5)}
     wanted = [5, 0, 2, 3, 0]
     np.testing.assert_array_equal(read_places([places[KEYS[row]] for row in wanted], "mean")[:, 0, 0], wanted)
 
 
 def test_file_that_appears_later_is_found(tmp_path: Path) -> None:
-    parts = Parts(tmp_path)
+    parts = Parts(tmp_path, "f00d")
     assert parts.locate(KEYS) == {}
     write(tmp_path, "part-a.h5", [1])
     assert list(parts.locate(KEYS)) == [KEYS[1]]
@@ -53,7 +53,7 @@ def test_file_that_appears_later_is_found(tmp_path: Path) -> None:
 
 def test_damaged_row_is_found_elsewhere_or_not_at_all(tmp_path: Path) -> None:
     first, second = write(tmp_path, "part-a.h5", [0, 1]), write(tmp_path, "part-b.h5", [1, 2])
-    parts = Parts(tmp_path)
+    parts = Parts(tmp_path, "f00d")
     parts.forget(DamagedRows(second, [0, 1], "damaged"))
     places = parts.locate(KEYS)
     assert {key: place.file.path for key, place in places.items()} == {KEYS[0]: first, KEYS[1]: first}
@@ -62,15 +62,21 @@ def test_damaged_row_is_found_elsewhere_or_not_at_all(tmp_path: Path) -> None:
 def test_unreadable_file_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path, "part-a.h5", [0])
     (tmp_path / "part-b.h5").write_bytes(b"no HDF5")
-    parts = Parts(tmp_path)
+    parts = Parts(tmp_path, "f00d")
     assert set(parts.locate(KEYS)) == {KEYS[0]}
     parts.locate(KEYS)
     assert caplog.text.count("part-b.h5") == 1
+
+
+def test_rows_of_another_model_are_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, "part-a.h5", [0, 1])
+    assert Parts(tmp_path, "beef").locate(KEYS) == {}
+    assert f"{path}: it is of model tiny@main (f00d), not beef" in caplog.text
 
 
 def test_only_covered_files_are_removed(tmp_path: Path) -> None:
     write(tmp_path, "part-a.h5", [0, 1])
     kept = write(tmp_path, "part-b.h5", [1, 2])
     shard = write(tmp_path, "shard.h5", [0, 1, 3])
-    Parts(tmp_path).remove_covered(shard, [KEYS[row] for row in (0, 1, 3)])
+    Parts(tmp_path, "f00d").remove_covered(shard, [KEYS[row] for row in (0, 1, 3)])
     assert sorted(tmp_path.iterdir()) == [kept, shard]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import h5py
 import pytest
 from conftest import Checkout
 
@@ -35,6 +38,51 @@ def test_a_new_taxonomy_trains_its_own_cnns_only(study: Checkout) -> None:
     assert {rule: planned.get(rule) for rule in ("train_cnns", "compute_saliency")} == {"train_cnns": 1, "compute_saliency": 1}
     study.snakemake()
     assert study.planned() == {}
+
+
+INDEX = "results/tiny/nursery/attention/index.parquet"
+
+
+def sent_through_the_model(study: Checkout) -> int:
+    """Sequences that the last extraction of every shard sent through the model, by its logs."""
+    logs = sorted((study.folder / "results/tiny/logs/nursery").glob("extract_attention-*.log"))
+    return sum(int(re.search(r"(\d+) of them sent through the model", log.read_text())[1]) for log in logs)
+
+
+def texts_in_shards(study: Checkout) -> set[bytes]:
+    """What stands for each different text whose attention is stored: its key, a hash of the tokens."""
+    keys = set()
+    for shard in sorted((study.folder / "results/tiny/nursery/attention").glob("shard-*.h5")):
+        with h5py.File(shard) as file:
+            keys |= {key.tobytes() for key in file["key"][:]}
+    return keys
+
+
+@pytest.mark.parametrize(
+    "grown",
+    [
+        {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others", "Non-Memo, Code, Others"]},
+        {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others", "Non-Memo, Recite[40], Others"]},
+        {"rho": {"rouge_l": [0.3]}},
+    ],
+    ids=["taxonomy", "delta", "rho"],
+)
+def test_a_grown_study_sends_only_new_texts_through_the_model(study: Checkout, grown: dict) -> None:
+    before = texts_in_shards(study)
+    study.configure(**grown)
+    study.snakemake(INDEX)
+    new = texts_in_shards(study) - before
+    assert new, "the study did not grow; take another taxonomy"
+    assert sent_through_the_model(study) == len(new) < len(before)
+
+
+def test_a_second_study_on_the_same_sequences_sends_nothing_through_the_model(study: Checkout) -> None:
+    before = texts_in_shards(study)
+    (study.folder / "results/tiny/nursery/attention/shard-0.h5").unlink()
+    study.configure(taxonomies=["Non-Memo, Guess, Others"], flow=[])
+    study.snakemake(INDEX)
+    assert texts_in_shards(study) < before
+    assert sent_through_the_model(study) == 0
 
 
 def test_a_changed_saliency_module_reruns_saliency_and_what_follows(study: Checkout) -> None:

@@ -10,7 +10,9 @@ disk, leaves a file that cannot be closed.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -239,16 +241,20 @@ def _attributes(header: Header) -> dict[str, Any]:
 
 def _lay_out(path: Path, arrays: Mapping[str, tuple[tuple[int, ...], np.dtype]], attributes: Mapping[str, Any]) -> dict[str, int]:
     """Writes an HDF5 file with space for the arrays, and returns the offset of each; arrays without values have none."""
-    with h5py.File(path, "w", locking=False) as file:
-        for name, value in attributes.items():
-            file.attrs[name] = value
-        space = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        space.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        space.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        for name, (shape, dtype) in arrays.items():
-            kind = h5py.h5t.py_create(dtype, logical=True)
-            h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), space)
-        return {name: file[name].id.get_offset() for name in arrays}
+    try:
+        with h5py.File(path, "w", locking=False) as file:
+            for name, value in attributes.items():
+                file.attrs[name] = value
+            space = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            space.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            space.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            for name, (shape, dtype) in arrays.items():
+                kind = h5py.h5t.py_create(dtype, logical=True)
+                h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), space)
+            return {name: file[name].id.get_offset() for name in arrays}
+    except RuntimeError as error:  # what h5py makes of a disk that is full when the file is closed
+        full = "No space left" in str(error)
+        raise OSError(errno.ENOSPC if full else errno.EIO, os.strerror(errno.ENOSPC if full else errno.EIO)) from error
 
 
 def _header_checksum(attributes: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> int:

@@ -66,10 +66,11 @@ class Parts:
 
     Args:
         folder: where they lie; made if it is not there.
+        fingerprint: of the model; files of another one that have come into the folder are passed over.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder, self.fingerprint = folder, fingerprint
         folder.mkdir(parents=True, exist_ok=True)
         self._files: dict[Path, AttentionFile | None] = {}
         self._damaged: set[tuple[Path, int]] = set()
@@ -107,7 +108,10 @@ class Parts:
         for path in present:
             if path not in self._files:
                 try:
-                    self._files[path] = AttentionFile(path)
+                    file = AttentionFile(path)
+                    if file.header.fingerprint != self.fingerprint:
+                        raise EngramError(f"{path}: it is of model {file.header.model} ({file.header.fingerprint}), not {self.fingerprint}")
+                    self._files[path] = file
                 except EngramError as error:
                     if path.exists():  # else another job has just removed it
                         log.warning("%s: ignored", error)

@@ -104,7 +104,7 @@ def build_shard(source: ModelSource, sequences: pd.DataFrame, parts_root: Path, 
     sequences = sequences.sort_values("sequence_id", ignore_index=True)
     tokens = _token_matrix(sequences, settings.prefix, output)  # (n, T)
     keys = row_keys(tokens, settings.prefix, settings.mean_dtype)
-    parts = Parts(parts_root / source.fingerprint)
+    parts = Parts(parts_root / source.fingerprint, source.fingerprint)
     model, forwards = None, 0
     while True:
         places = parts.locate(keys)
