@@ -10,7 +10,7 @@ from tiny_models import ARCHITECTURES, HEADS, LAYERS, SPECIAL, VOCABULARY, gpt_n
 from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from engram.attention import INTERFACE, PooledMaps, extract, pooled_attention, pooling_heads
+from engram.attention import INTERFACE, PooledMaps, all_heads, extract, pooled_attention, pooling_heads
 from engram.errors import EngramError
 from engram.packing import pack, unpack
 
@@ -60,6 +60,14 @@ def test_left_padding_is_masked_as_eager_attention_masks_it(architecture: str) -
 def test_mean_maps_are_distributions_over_keys(architecture: str) -> None:
     mean, _ = pooled_attention(ARCHITECTURES[architecture](), random_tokens(2, WINDOW))
     torch.testing.assert_close(unpack(mean).sum(-1), torch.ones(2, LAYERS, WINDOW))
+
+
+@pytest.mark.parametrize("architecture", EVERY)
+def test_all_heads_are_the_eager_ones(architecture: str) -> None:
+    model, tokens = EVERY[architecture](), random_tokens(2, WINDOW)
+    kept = torch.stack(list(all_heads(model, tokens)))
+    # Up to rounding: one sequence at a time against two.
+    torch.testing.assert_close(kept, pack(eager_weights(model, tokens)), rtol=1e-4, atol=1e-6)
 
 
 def test_weights_beyond_a_sliding_window_are_zero() -> None:

@@ -34,7 +34,9 @@ BATCH_TOKENS = 4096
 class PooledMaps:
     """The maps of one forward, appended layer by layer."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Callable[[torch.Tensor], None] | None = None) -> None:
+        self.watch = watch
+        """Is given each layer's weights (b, H, T, T) before they are pooled."""
         self.mean: list[torch.Tensor] = []
         """Mean over heads, (b, P) float32 per layer."""
         self.max: list[torch.Tensor] = []
@@ -46,6 +48,8 @@ class PooledMaps:
 
     def add(self, weights: torch.Tensor) -> None:
         """Pools one layer's softmax weights (b, H, T, T)."""
+        if self.watch is not None:
+            self.watch(weights)
         highest = weights.amax(1)  # (b, T, T)
         self.max.append(pack(highest))
         self.mean.append(pack(weights.mean(1, dtype=torch.float32)))
@@ -54,12 +58,12 @@ class PooledMaps:
 
 
 @contextmanager
-def pooling_heads(model: PreTrainedModel) -> Iterator[PooledMaps]:
+def pooling_heads(model: PreTrainedModel, watch: Callable[[torch.Tensor], None] | None = None) -> Iterator[PooledMaps]:
     """While it is open, every forward of `model` appends its pooled maps to the object that is yielded.
 
-    The model's attention implementation is the former one afterwards, also after an error.
+    The model's attention implementation is the former one afterwards, also after an error. `watch` is that of `PooledMaps`.
     """
-    maps = PooledMaps()
+    maps = PooledMaps(watch)
 
     def attend(module: torch.nn.Module, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, None]:
         output, weights = eager_attention(module)(module, *args, **kwargs)
@@ -99,6 +103,25 @@ def pooled_attention(
 
     means, highest = zip(*(maps for _, maps in in_batches(run, len(windows), _batch_rows(windows, batch_tokens), "attention")), strict=True)
     return torch.cat(means), torch.cat(highest)
+
+
+def all_heads(model: PreTrainedModel, tokens: np.ndarray) -> Iterator[torch.Tensor]:
+    """Attention of every head of every layer, (L, H, P) in the model's precision on the processor, for one sequence (T,) after another.
+
+    For looking at a handful of sequences: the weights that pooling sees, kept before it.
+
+    Raises:
+        EngramError: as `pooled_attention`.
+    """
+    for sequence in torch.as_tensor(tokens):
+        batch = sequence[None].to(model.device, torch.long)
+        kept: list[torch.Tensor] = []
+
+        def keep(weights: torch.Tensor, kept: list[torch.Tensor] = kept) -> None:
+            kept.append(pack(weights[0]).cpu())
+
+        _maps_of_forward(model, lambda batch=batch, **options: _base_forward(model, batch, **options), keep)
+        yield torch.stack(kept)  # (L, H, P)
 
 
 @dataclass(frozen=True)
@@ -161,15 +184,15 @@ class _Forward:
     output: Any
 
 
-def _maps_of_forward(model: PreTrainedModel, forward: Callable[..., Any]) -> _Forward:
+def _maps_of_forward(model: PreTrainedModel, forward: Callable[..., Any], watch: Callable[[torch.Tensor], None] | None = None) -> _Forward:
     """Runs one forward and returns its pooled maps, checked, with what the forward returned."""
     with torch.no_grad():
         if has_interface(model):
-            with pooling_heads(model) as maps:
+            with pooling_heads(model, watch) as maps:
                 output = forward()
         else:
             # These architectures report all heads of all layers at once or not at all.
-            maps = PooledMaps()
+            maps = PooledMaps(watch)
             with implementation(model, "eager"):
                 output = forward(output_attentions=True)
             for weights in output[1].attentions:

@@ -108,10 +108,12 @@ class Parts:
         for path in present:
             if path not in self._files:
                 try:
-                    file = AttentionFile(path)
-                    if file.header.fingerprint != self.fingerprint:
-                        raise EngramError(f"{path}: it is of model {file.header.model} ({file.header.fingerprint}), not {self.fingerprint}")
-                    self._files[path] = file
+                    opened = AttentionFile(path)
+                    if opened.header.fingerprint != self.fingerprint:
+                        raise EngramError(
+                            f"{path}: it is of model {opened.header.model} ({opened.header.fingerprint}), not {self.fingerprint}"
+                        )
+                    self._files[path] = opened
                 except EngramError as error:
                     if path.exists():  # else another job has just removed it
                         log.warning("%s: ignored", error)

@@ -11,7 +11,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from engram.errors import EngramError
 from engram.figures.maps import Mosaic, check_maps, color_bar
-from engram.figures.style import FigureStyle, class_colors, styled, text_width, wrap_class
+from engram.figures.style import INK, FigureStyle, class_colors, styled, text_width, wrap_class
 from engram.packing import unpack
 
 _LAYERS = 6
@@ -62,6 +62,30 @@ def attention_examples(attention: np.ndarray, classes: Sequence[str], texts: Seq
             annotation_clip=False, parse_math=False, linespacing=1.2,
         )  # fmt: skip
     color_bar(figure, axes, drawn, mosaic, "attention, mean over heads (log scale)", (0.002, 0.01, 0.05, 0.2, 1))
+    return figure
+
+
+@styled
+def attention_heads(attention: np.ndarray, title: str, prefix: int, *, style: FigureStyle) -> Figure:
+    """Attention of single heads (columns, up to six) in up to six layers (rows) of one sequence; one logarithmic colour scale.
+
+    Args:
+        attention: (L, H, P), packed lower triangles.
+        title: what the sequence is.
+        prefix: tokens of the prefix.
+    """
+    layers, heads = spread_layers(attention.shape[0]), spread_layers(attention.shape[1])
+    names = [f"head {head + 1}" for head in heads]
+    chosen = attention[np.ix_(layers, heads)].clip(_FLOOR, 1)  # (rows, columns, P)
+    tokens = check_maps(chosen.swapaxes(0, 1).shape, names, prefix, "attention_heads")
+    mosaic = Mosaic(len(layers), len(heads), 1, tokens, 1.3, label=0.8)
+    figure, axes, drawn = mosaic.draw(unpack(chosen, fill=np.nan), prefix, LogNorm(_FLOOR, 1), style, above=0.8, below=1.0)
+    mosaic.head(axes, names, [INK] * len(names), [""] * len(names), style)
+    for row, layer in enumerate(layers):
+        mosaic.number(axes, row, f"layer {layer + 1}", f"of {attention.shape[0]}", style)
+    mosaic.ruler(axes, prefix, style)
+    figure.suptitle(title, fontsize=style.font_size)
+    color_bar(figure, axes, drawn, mosaic, "attention of one head (log scale)", (0.002, 0.01, 0.05, 0.2, 1))
     return figure
 
 

@@ -1,0 +1,58 @@
+"""`snakemake attention_example`: attention of a handful of sequences with all heads (the paper's Figure 3).
+
+Inputs: sample lists, candidates, continuations, the model.
+Outputs: <model>/attention_examples.h5, figures/<model>/attention_heads-<i>. No part of a default run.
+"""
+
+FIRST_TAXONOMY = next(iter(TAXONOMIES.values()))
+EXAMPLES = range(len(STUDY["attention"]["examples"]) or len(FIRST_TAXONOMY.class_names))
+
+
+rule export_attention:
+    input:
+        samples=f"{RESULTS}/{{model}}/{PROTOCOLS[0]}/samples.parquet",
+        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
+        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
+        model=f"{RESULTS}/{{model}}/model/config.json",
+    output:
+        examples=f"{RESULTS}/{{model}}/attention_examples.h5",
+    log:
+        f"{RESULTS}/logs/{{model}}/export_attention.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/export_attention.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+    params:
+        chosen=STUDY["attention"]["examples"],
+        taxonomy=FIRST_TAXONOMY.slug,
+        dtype=of_model("dtype"),
+        prefix=STUDY["prefix"],
+        code=code("export_attention"),
+    script:
+        "../workflow/scripts/export_attention.py"
+
+
+rule plot_attention_heads:
+    input:
+        examples=f"{RESULTS}/{{model}}/attention_examples.h5",
+    output:
+        figure=figure("{model}/attention_heads-{example}", "attention_heads", "3 Localization", figure="single heads", model="{model}"),
+    log:
+        f"{RESULTS}/logs/figures/{{model}}/attention_heads-{{example}}.log",
+    wildcard_constraints:
+        example=r"\d+",
+    conda:
+        "../envs/engram.yaml"
+    params:
+        style=STUDY["figures"],
+        code=code("plot_attention_heads"),
+    script:
+        "../workflow/scripts/plot_attention_heads.py"
+
+
+rule attention_example:
+    input:
+        per_figure("{model}/attention_heads-{example}", model=MODELS, example=EXAMPLES),
