@@ -1,11 +1,12 @@
 """CNN training: engram.training beside the study's way of doing it, in one run on one core.
 
-    python benchmarks/cnn_training.py [--samples 48] [--epochs 2]
+    python benchmarks/cnn_training.py [--samples 48] [--epochs 2] [--rounds 3]
 
 The study's loop opens the HDF5 file for every sample, reads the attention of all heads, pools them inside the network, and trains one CNN
 per process. Engram reads head-pooled packed maps into memory once for all CNNs. Both train the four architectures with mean pooling on two
-thirds of the samples and evaluate on the other third after each epoch, batch 16, random attention of a model's shape. Prints CPU time
-per sample, epoch and CNN, and the ratio.
+thirds of the samples and evaluate on the other third after each epoch, batch 16, random attention of a model's shape. The rounds alternate
+between the two, and the medians are compared. `limit` is the same number of multiplications in bare forward and backward convolutions of
+the same shapes, in the precision of the column: what no training on this machine could beat. Prints CPU time per sample, epoch and CNN.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from engram.packing import pack
 from engram.training import CnnSettings, train_cnn
 
 TOKENS, BATCH = 64, 16
-SHAPES = {"Pythia-12b": (36, 40), "nursery": (4, 6)}
+SHAPES = {"Pythia-12b": (36, 40), "Pythia-70m": (6, 8), "nursery": (4, 6)}
 """Layers and heads."""
+PRECISIONS = ("float32", "bfloat16")
 GRID = CnnSettings(head_poolings=("mean",), controls=(), baselines=())
 
 
@@ -112,31 +114,64 @@ def engram_ms(data: Dataset, epochs: int, precision: str) -> float:
     return 1e3 * (time.process_time() - start) / (len(data) * epochs * len(settings.grid()))
 
 
+def limit_ms(layers: int, precision: str, rounds: int = 20) -> float:
+    """CPU milliseconds per sample, epoch and CNN of the convolutions alone: forward and both gradients of a CNN that trains on two thirds
+    of the samples, and forward on the others."""
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    total = 0.0
+    shapes = list(GRID.grid().values())
+    for shape in shapes:
+        k, f, side = shape.kernel, shape.features, (TOKENS - shape.kernel + 1) // 2
+        for channels, size, first in ((layers, TOKENS, True), (f, side, False)):
+            x = torch.rand(BATCH, channels, size, size, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_(not first)
+            weight = torch.rand(f, channels, k, k, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
+            gradient = torch.ones(BATCH, f, size - k + 1, size - k + 1, dtype=dtype).to(memory_format=torch.channels_last)
+            times = []
+            for _ in range(rounds):
+                start = time.process_time()
+                y = functional.conv2d(x, weight)
+                middle = time.process_time()
+                y.backward(gradient)
+                times.append((middle - start, time.process_time() - middle))
+            forward, backward = np.median(times, axis=0)
+            total += (forward + 2 / 3 * backward) / BATCH
+    return 1e3 * total / len(shapes)
+
+
 def main() -> None:
     """Runs the comparison and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=48, help="of the 12b shape, 12 MB each on disk; ten times as many of the nursery's")
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     if arguments.samples < 3:
         parser.error("--samples: take 3 or more")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print("CPU ms per sample, epoch and CNN")
-    print(f"{'shape':<12}{'samples':>8}{'the study':>12}{'float32':>10}{'ratio':>7}{'bfloat16':>10}{'ratio':>7}")
+    print(f"{'shape':<12}{'samples':>8}{'the study':>11}" + "".join(f"{p:>10}{'ratio':>8}{'limit':>8}" for p in PRECISIONS))
     for name, (layers, heads) in SHAPES.items():
-        samples = arguments.samples * (1 if name == "Pythia-12b" else 10)
+        samples = arguments.samples * (1 if name == "Pythia-12b" else 5)
         label = np.arange(samples) % 3
+        theirs: list[float] = []
+        ours: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "attention.h5"
             mean, maximum = write_heads(path, samples, layers, heads)
             ids, split = np.arange(samples), np.where(np.arange(samples) < 2 * samples // 3, "train", "test")
             data = Dataset(ids, ids, np.zeros((samples, TOKENS), np.int64), mean, maximum, label, split, ["a", "b", "c"])
             engram_ms(data, 1, "bfloat16")  # warm up
-            theirs = reference_ms(path, label, layers, arguments.epochs)
-        ours = [engram_ms(data, arguments.epochs, precision) for precision in ("float32", "bfloat16")]
-        cells = "".join(f"{value:>10.2f}{theirs / value:>6.1f}×" for value in ours)
-        print(f"{name:<12}{samples:>8}{theirs:>12.2f}{cells}")
+            for _ in range(arguments.rounds):
+                theirs.append(reference_ms(path, label, layers, arguments.epochs))
+                for precision in PRECISIONS:
+                    ours[precision].append(engram_ms(data, arguments.epochs, precision))
+        median = float(np.median(theirs))
+        cells = ""
+        for precision in PRECISIONS:
+            value = float(np.median(ours[precision]))
+            cells += f"{value:>10.2f}{median / value:>7.1f}×{limit_ms(layers, precision):>8.2f}"
+        print(f"{name:<12}{samples:>8}{median:>11.2f}{cells}")
 
 
 if __name__ == "__main__":
