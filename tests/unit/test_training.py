@@ -357,3 +357,17 @@ def test_every_baseline_is_predicted_and_the_best_layer_alone(selection: str, sp
     assert history.loc["layer-1", "accuracy"] > 0.95
     loaded = load_cnns(tmp_path / "checkpoints.safetensors")
     assert {key.input for key in loaded} == {"attention", "token_identity", "random_weights"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(EngramError, match=r"cnn\.device: cuda, but this machine has no GPU"):
+        train_grid(DATA, replace(QUICK, device="cuda"), "best_epoch")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_learns_the_planted_signal_and_repeats_it() -> None:
+    settings = replace(SETTINGS, epochs=12, device="cuda")
+    one, other = (train_cnn(DATA, KEY, SHAPE, settings, "best_epoch") for _ in range(2))
+    assert one.history[-1]["accuracy"] > 0.9
+    np.testing.assert_allclose(one.logits, other.logits, atol=1e-3)
