@@ -23,6 +23,7 @@ lint: $(VENV)/installed-test
 
 unit: $(VENV)/installed-test
 	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/faults
 
 workflow: $(VENV)/installed-test chromium
 	$(BIN)/pytest tests/workflow
