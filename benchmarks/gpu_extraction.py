@@ -72,9 +72,7 @@ def main() -> None:
     reached = shape.forward_flops(WINDOW, WINDOW - PREFIX) / extraction
     print(f"device: {torch.cuda.get_device_name() if device.type == 'cuda' else 'processor, ' + str(torch.get_num_threads()) + ' threads'}")
     print(f"pythia-{options.shape}, {options.dtype}, {options.batch_tokens} tokens a batch, {len(tokens)} sequences")
-    print(
-        f"extraction: {1 / extraction:,.1f} sequences/s, {reached:.3g} FLOP/s, {reached / rate:.0%} of {rate:.3g} measured in matmul (bar: 50 %)"
-    )
+    print(f"extraction: {1 / extraction:,.1f} sequences/s, {reached:.3g} FLOP/s, {reached / rate:.0%} of its matmul rate (bar: 50 %)")
     print(f"continuations: {(WINDOW - PREFIX) / continuation:,.0f} tokens/s")
     if device.type == "cuda":
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
