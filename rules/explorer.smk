@@ -1,6 +1,6 @@
 """The explorer: single samples with all that the study says of them, in one page that opens offline.
 
-Inputs: sample lists, candidates, continuations, labels, attention store, predictions, saliency.
+Inputs: sample lists, candidates, continuations, labels, attention store, predictions, saliency, knock-out.
 Outputs: explorer.html.
 """
 
@@ -14,6 +14,10 @@ rule build_explorer:
         attention=expand(f"{RESULTS}/{{model}}/attention/{{file}}.parquet", model=MODELS, file=["index", "verification"]),
         predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
         saliency=per_cnns("{model}/{protocol}/saliency/{taxonomy}.h5", LOCALIZED),
+        knockout=[
+            *per_cnns("{model}/{protocol}/knockout/{taxonomy}.csv", KNOCKED_OUT),
+            *per_cnns("{model}/{protocol}/knockout/{taxonomy}.parquet", KNOCKED_OUT),
+        ],
     output:
         page=report(
             f"{RESULTS}/explorer.html", caption="../workflow/report/explorer.rst", category="3 Localization", labels={"figure": "explorer"}
@@ -31,6 +35,7 @@ rule build_explorer:
         taxonomies={slug: (taxonomy.name, taxonomy.class_names) for slug, taxonomy in TAXONOMIES.items()},
         localized=LOCALIZED,
         methods=STUDY["saliency"]["methods"],
+        knocked_out=KNOCKED_OUT,
         explorer=STUDY["explorer"],
         palette=STUDY["figures"]["palette"],
         sources=digests.file_digest(f"{workflow.basedir}/workflow/explorer"),

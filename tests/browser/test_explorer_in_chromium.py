@@ -196,6 +196,19 @@ def test_the_address_keeps_the_view(page: Page) -> None:
     assert seen(page) == before
 
 
+def test_the_knock_out_shows_classes_the_sample_heads_and_regions(page: Page) -> None:
+    assert page.locator("#knockout .line").count() == 4
+    assert page.locator("#knockout .head-map").count() == 3
+    assert page.locator("#knockout .regions tr.mean").count() == 3
+    assert page.locator("#knockout .regions tr.control").count() == 6
+    before = page.locator("#knockout").inner_html()
+    page.locator("#measure").select_option("extracted")
+    assert page.locator("#knockout").inner_html() != before
+    assert page.evaluate("document.activeElement.id") == "measure"
+    settled(page, lambda: page.locator("#taxonomy").select_option(index=1))
+    assert "No knock-out was computed" in page.locator("#knockout").inner_text()
+
+
 def test_a_class_without_samples_says_so(page: Page) -> None:
     page.evaluate(
         """() => { const data = document.getElementById("study"); const study = JSON.parse(data.textContent);

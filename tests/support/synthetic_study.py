@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from engram.artifacts import read_parquet, write_parquet
+from engram.artifacts import read_parquet, write_csv, write_parquet
 from engram.attention_file import KEY_BYTES, Header, new_attention_file
 from engram.explorer.content import ExplorerSettings, TaxonomyEntry
+from engram.knockout.effects import effects
+from engram.knockout.trials import COLUMNS
 from engram.packing import pack, packed_length
 from engram.saliency import Saliency, write_saliency
 from engram.store import read_verification, write_index
@@ -57,9 +59,9 @@ def write_study(
     """Writes results/<study> under `root`; `per_class` test samples of each class, and as many training samples."""
     for number, name in enumerate(models):
         _write_model(root / name, layers, per_class, protocols, methods, number)
-    return ExplorerSettings(
-        root, "synthetic", PREFIX, dict.fromkeys(models, 1), protocols, TAXONOMIES, list(TAXONOMIES), methods, samples, megabytes
-    )
+    named = {"root": root, "study": "synthetic", "prefix": PREFIX, "shards": dict.fromkeys(models, 1), "protocols": protocols}
+    found = {"localized": list(TAXONOMIES), "methods": methods, "knocked_out": list(TAXONOMIES)[:1]}
+    return ExplorerSettings(**named, taxonomies=TAXONOMIES, **found, samples=samples, megabytes=megabytes)
 
 
 def _write_model(folder: Path, layers: int, per_class: int, protocols: tuple[str, ...], methods: tuple[str, ...], seed: int) -> None:
@@ -93,6 +95,8 @@ def _write_model(folder: Path, layers: int, per_class: int, protocols: tuple[str
             _write_predictions(folder / protocol / "cnns" / slug / "predictions.parquet", mine, number, kinds, random)
             saliency = {method: _saliency(entry.classes, layers, random) for method in methods}
             write_saliency(folder / protocol / "saliency" / f"{slug}.h5", saliency, entry.name)
+        first = lists[0]
+        _write_knockout(folder / protocol / "knockout", first[first["split"] == "test"], layers, random)
         write_parquet(pd.concat(lists, ignore_index=True), folder / protocol / "samples.parquet")
 
 
@@ -120,6 +124,25 @@ def _write_predictions(path: Path, mine: pd.DataFrame, number: np.ndarray, kinds
             run = {"input": source, "labels": labels, "cnn": cnn, "seed": 0, "epoch": 3}
             frames.append(mine[["sequence_id", "split", "class"]].assign(**run, logits=list(logits)))
     write_parquet(pd.concat(frames, ignore_index=True), path)
+
+
+def _write_knockout(folder: Path, samples: pd.DataFrame, layers: int, random: np.random.Generator) -> None:
+    """Every layer and head, and one region with two draws, by the code that tabulates them; losses are random."""
+    slug, entry = next(iter(TAXONOMIES.items()))
+    units = [("layer", f"{layer + 1}") for layer in range(layers)] + [("head", f"{la + 1}.{h + 1}") for la, h in np.ndindex(layers, 4)]
+    trials = [("intact", "", 0.0, 0), *((kind, name, 0.0, 0) for kind, name in units)]
+    for kind, draws in (("delta", [0]), ("control_cells", [1, 2]), ("control_mass", [1, 2])):
+        trials += [(kind, name, 0.01, draw) for name in entry.classes for draw in draws]
+    names = pd.DataFrame([(*trial, "remove") for trial in trials], columns=list(COLUMNS))
+    conditions = names.assign(condition=np.arange(len(names)), cells=10, mass=0.1)
+    rows = conditions.merge(samples[["sequence_id", "class"]].assign(content_group=lambda frame: frame["sequence_id"]), how="cross")
+    intact = rows["kind"] == "intact"
+    rows["extracted"] = np.where(intact, 1.0, random.random(len(rows)) < 0.6)
+    rows["matched_fraction"] = np.where(intact, 1.0, random.random(len(rows)))
+    rows["suffix_log_prob"] = np.where(intact, -1.5, -1.5 - random.exponential(3, len(rows)))
+    table = effects(conditions, rows, entry.classes, resamples=100, confidence=0.95, seed=0)
+    write_csv(table, folder / f"{slug}.csv")
+    write_parquet(rows, folder / f"{slug}.parquet")
 
 
 def _saliency(classes: tuple[str, ...], layers: int, random: np.random.Generator) -> Saliency:

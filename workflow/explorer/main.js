@@ -85,7 +85,7 @@ async function draw() {
   drawMaps(attention, delta);
   drawStrip(attention, delta);
   drawProfile();
-  drawKnockout(one("knockout"), view(), state.layer, setLayer);
+  drawKnockout(one("knockout"), view(), sample()?.places[viewNumber()], state.layer, setLayer);
   point(text.chosen(), undefined);
   remember();
   document.documentElement.dataset.ready = mine;

@@ -21,6 +21,7 @@ with job(snakemake):
         },
         localized=params.localized,
         methods=params.methods,
+        knocked_out=params.knocked_out,
         **params.explorer,
     )
     study, blocks = collect(settings)

@@ -150,3 +150,23 @@ def test_a_hundred_samples_of_36_layers_fit_even_where_nothing_can_be_compressed
     random = np.random.default_rng(0)
     size = sum(len(encode(quantize(random.random((2, 36, 2080)))[0])) for _ in range(10)) * 10
     assert size < 0.97 * 25 * MEGABYTE
+
+
+def test_losses_are_the_intact_model_s_values_less_the_damaged_one_s(settings: ExplorerSettings, collected: tuple[dict, dict]) -> None:
+    slug, model = settings.knocked_out[0], collected[0]["models"][0]
+    results = read_parquet(settings.root / "one" / "engram" / "knockout" / f"{slug}.parquet").set_index(["kind", "region"])
+    knockout, classes = model["views"][0]["knockout"], model["views"][0]["classes"]
+    found = knockout["layers"]["remove"]["extracted"]
+    for kind, name in enumerate(classes):
+        damaged = results.loc[("layer", "3")].groupby("class")["extracted"].get_group(name).mean()
+        assert found["loss"][kind][2] == pytest.approx(1 - damaged, abs=1e-4)
+        assert found["low"][kind][2] <= found["loss"][kind][2] <= found["high"][kind][2]
+        head = results.loc[("head", "2.4")].groupby("class")["matched_fraction"].get_group(name).mean()
+        assert knockout["heads"]["remove"]["matched_fraction"][kind][1][3] == pytest.approx(1 - head, abs=1e-4)
+    sample = next(sample for sample in model["samples"] if "knockout" in sample["places"].get("0", {}))
+    damaged = results.loc[("layer", "2")].query("sequence_id == @sample['id']")["suffix_log_prob"].iloc[0]
+    assert sample["places"]["0"]["knockout"]["remove"]["suffix_log_prob"][1] == pytest.approx(-1.5 - damaged, abs=1e-3)
+
+
+def test_a_taxonomy_without_a_knock_out_has_none(collected: tuple[dict, dict]) -> None:
+    assert collected[0]["models"][0]["views"][1]["knockout"] is None

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from engram.artifacts import read_parquet
 from engram.assembly import usable_samples
 from engram.errors import EngramError
+from engram.explorer.knockout import read_knockout
 from engram.explorer.maps import encode, quantize
 from engram.explorer.page import MEGABYTE
 from engram.explorer.predictions import sample_probabilities
@@ -69,6 +70,8 @@ class ExplorerSettings:
     """Slugs of the taxonomies whose Δ was computed."""
     methods: Sequence[str]
     """Saliency methods, the first is shown first."""
+    knocked_out: Sequence[str]
+    """Slugs of the taxonomies whose classes were knocked out."""
     samples: int
     """Samples over all models."""
     megabytes: float
@@ -137,6 +140,8 @@ def _model(settings: ExplorerSettings, name: str, number: int, prefix: str, bloc
         for slug, entry in settings.taxonomies.items()
     ]
     places = _places(folder, views, shown)
+    for number, view in enumerate(views):
+        _add_knockout(settings, folder, number, view, store.header.layers, places)
     samples = []
     for position, sequence in enumerate(tqdm(chosen.tolist(), desc=f"samples of {name}", unit="sample", mininterval=2)):
         block, maxima = f"{prefix}-s{position}", {}
@@ -188,6 +193,20 @@ def _places(folder: Path, views: Sequence[Mapping[str, Any]], shown: pd.DataFram
         for sequence, name in zip(mine["sequence_id"].tolist(), mine["class"], strict=True):
             places[sequence][str(number)] = {"class": view["classes"].index(name), "runs": said.get(sequence, [])}
     return places
+
+
+def _add_knockout(
+    settings: ExplorerSettings, folder: Path, number: int, view: dict[str, Any], layers: int, places: dict[int, dict[str, Any]]
+) -> None:
+    """Gives a view its knock-out, and its samples theirs; nothing where none was made."""
+    view["knockout"] = None
+    if view["taxonomy"] not in settings.knocked_out:
+        return
+    stem = folder / view["protocol"] / "knockout" / view["taxonomy"]
+    view["knockout"], losses = read_knockout(stem, view["classes"], layers, np.array(list(places)))
+    for sequence, loss in losses.items():
+        if str(number) in places[sequence]:
+            places[sequence][str(number)]["knockout"] = loss
 
 
 def _add_delta(settings: ExplorerSettings, model: str, view: dict[str, Any], blocks: _Blocks) -> None:

@@ -32,14 +32,15 @@ def sample_probabilities(predictions: pd.DataFrame, sequence_ids: np.ndarray) ->
         return {}
     frame = mine.drop(columns="logits").assign(p=list(probabilities(np.stack(mine["logits"].tolist()).astype(np.float64))))
     said: dict[int, list[dict[str, Any]]] = {}
+    key: Any
     for key, rows in frame.groupby(["sequence_id", "input", "labels"], sort=False):
-        sequence, source, labels = key  # type: ignore[misc]
+        sequence, source, labels = key
         cnns = [
             {"name": f"{cnn}, seed {seed}", "p": np.mean(np.stack(epochs["p"].tolist()), axis=0).round(_DIGITS).tolist()}
             for (cnn, seed), epochs in rows.groupby(["cnn", "seed"], sort=False)
         ]
         mean = np.mean([cnn["p"] for cnn in cnns], axis=0).round(_DIGITS).tolist()
-        said.setdefault(int(str(sequence)), []).append({"input": source, "labels": labels, "mean": mean, "cnns": cnns})
+        said.setdefault(int(sequence), []).append({"input": source, "labels": labels, "mean": mean, "cnns": cnns})
     for runs in said.values():
         runs.sort(key=lambda run: (run["labels"] != "real", run["input"] != "attention"))
     return said

@@ -12,7 +12,7 @@ _UNKNOWN = "\ufffd"
 _FACTS: tuple[tuple[str, str, str], ...] = (
     ("memorization_score", "Memorization score (matched share of the corpus's suffix)", "{:.2f}"),
     ("matched_fraction", "Matched share of the text shown, teacher-forced", "{:.2f}"),
-    ("suffix_log_prob", "Log-probability of the suffix shown (nats)", "{:.2f}"),
+    ("suffix_log_prob", "Log-probability of the suffix shown (nats per token)", "{:.2f}"),
     ("sequence_duplicates", "Occurrences of the suffix in the corpus", "{:,.0f}"),
     ("exposures", "Exposures in drilling", "{:,.0f}"),
     ("rouge_l", "ROUGE-L of prefix and suffix", "{:.2f}"),
