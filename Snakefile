@@ -26,6 +26,7 @@ include: "rules/leakage.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/explorer.smk"
+include: "rules/benchmark.smk"
 
 
 report: "workflow/report/workflow.rst"

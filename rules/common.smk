@@ -33,6 +33,7 @@ SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
 MEASURED = [name for name in BROUGHT if name not in SCORED]
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
 PROTOCOLS = STUDY["protocols"]
+NAMED = study_config.named_taxonomies(STUDY)
 TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
 FORMATS = STUDY["figures"]["formats"]

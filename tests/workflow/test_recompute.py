@@ -10,6 +10,7 @@ from conftest import Checkout
 
 PLOTS = {
     "plot_headline": 1,
+    **dict.fromkeys(["plot_ranking", "plot_reliability", "plot_comparisons", "plot_attention_adds"], 1),
     "plot_confusion": 2,
     "plot_training_curves": 2,
     "plot_attention_examples": 2,

@@ -64,7 +64,7 @@ def intervals(
         for name, values in statistics(np.einsum("rc,rckj->rkj", of_cnns, per_cnn)).items():
             drawn[name].append(values)
     tail, smallest = (1 - confidence) / 2, 1 / (2 * confusions.sum() / cnns)
-    return {name: _logit_basic(float(value[name]), np.concatenate(drawn[name]), tail, smallest) for name in value}
+    return {name: logit_basic(float(value[name]), np.concatenate(drawn[name]), tail, smallest) for name in value}
 
 
 def mean_interval(groups: np.ndarray, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0) -> tuple[float, float, float]:
@@ -128,7 +128,7 @@ def group_confusions(run: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
 
 
-def _logit_basic(value: float, drawn: np.ndarray, tail: float, smallest: float) -> tuple[float, float, float]:
+def logit_basic(value: float, drawn: np.ndarray, tail: float, smallest: float) -> tuple[float, float, float]:
     """The basic (reverse percentile) interval on the logit scale; values closer to 0 or 1 than `smallest`, half a sample, count as
     that far away."""
     if (drawn == value).all():

@@ -76,8 +76,7 @@ def auroc_one_vs_rest(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         logits: (n, K).
         labels: class indices, (n,).
     """
-    exponentials = np.exp(np.asarray(logits, dtype=np.float64) - np.max(logits, axis=1, keepdims=True))  # (n, K)
-    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    probabilities = softmax(logits)  # (n, K)
     areas = np.full(probabilities.shape[1], np.nan)
     for k, column in enumerate(probabilities.T):
         members = np.asarray(labels) == k
@@ -86,6 +85,55 @@ def auroc_one_vs_rest(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
             ranks = _mid_ranks(column)
             areas[k] = (ranks[members].sum() - positives * (positives + 1) / 2) / (positives * negatives)
     return areas
+
+
+def reliability(logits: np.ndarray, labels: np.ndarray, bins: int = 10) -> np.ndarray:
+    """How sure a classifier is, and how often it is right: sums over samples by confidence.
+
+    Confidence is the softmax probability of the predicted class; bin i of B holds those in (i / B, (i + 1) / B].
+
+    Args:
+        logits: (n, K).
+        labels: class indices, (n,).
+        bins: B, of equal width.
+
+    Returns:
+        samples, summed confidence and hits of every bin, (B, 3).
+    """
+    probabilities = softmax(logits)  # (n, K)
+    confidence = probabilities.max(axis=1)
+    hits = probabilities.argmax(axis=1) == np.asarray(labels)
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return np.stack([np.bincount(place, weights, bins) for weights in (np.ones(len(hits)), confidence, hits.astype(float))], axis=1)
+
+
+def calibration_error(sums: np.ndarray) -> float:
+    """Expected calibration error of the sums of `reliability`: mean over samples of |confidence - accuracy| of their bin, a fraction."""
+    return float(np.abs(sums[:, 1] - sums[:, 2]).sum() / sums[:, 0].sum())
+
+
+def natural_scores(confusion: np.ndarray, candidates: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores at the frequencies with which classes occur, of a confusion matrix of balanced samples.
+
+    Args:
+        confusion: counts (…, K, K).
+        candidates: how often each class occurs, (K,).
+
+    Returns:
+        `natural_accuracy`, `natural_min_f1` and `natural_mean_f1`, (…) each.
+    """
+    counts = np.asarray(confusion, dtype=np.float64)
+    share = np.asarray(candidates, dtype=np.float64) / np.sum(candidates)  # (K,)
+    weighted = _ratio(counts, np.broadcast_to(counts.sum(axis=-1, keepdims=True), counts.shape)) * share[:, None]
+    f1 = per_class_scores(weighted)[2]
+    accuracy = np.trace(weighted, axis1=-2, axis2=-1)
+    return {"natural_accuracy": accuracy, "natural_min_f1": f1.min(axis=-1), "natural_mean_f1": f1.mean(axis=-1)}
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of the classes, float64 (n, K)."""
+    exponentials = np.exp(np.asarray(logits, dtype=np.float64) - np.max(logits, axis=1, keepdims=True))  # (n, K)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

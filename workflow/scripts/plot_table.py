@@ -1,0 +1,24 @@
+"""Draws one table of the benchmark."""
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from engram.figures import contrasts, ranking
+from engram.figures.style import FigureStyle, save
+from engram.job import job
+
+FIGURES = {
+    "ranking": ranking.ranking,
+    "rho": ranking.thresholds,
+    "comparisons": partial(ranking.comparisons, score="min_f1"),
+    "attention_adds": contrasts.attention_adds,
+    "protocols": contrasts.protocols,
+    "reliability": contrasts.reliability,
+}
+
+with job(snakemake):
+    style = FigureStyle.from_config(snakemake.params.style)
+    figure = FIGURES[snakemake.params.plot](pd.read_csv(snakemake.input.table), style=style)
+    save(figure, Path(snakemake.output[0]).with_suffix(""), style)
