@@ -27,6 +27,7 @@ include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/explorer.smk"
 include: "rules/benchmark.smk"
+include: "rules/search.smk"
 
 
 report: "workflow/report/workflow.rst"

@@ -19,6 +19,7 @@ rule draw_samples:
         taxonomies=[taxonomy.name for taxonomy in TAXONOMIES.values()],
         categories=STUDY["categories"],
         samples=STUDY["samples"],
+        search=STUDY["search"]["categories"],
         seed=STUDY["seed"],
         code=code("draw_samples"),
     script:

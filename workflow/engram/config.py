@@ -16,7 +16,7 @@ from engram.catalogue import PAPER, paper_names, rho_names
 from engram.errors import EngramError
 from engram.partitions import Named, merge_equal
 from engram.sources.entry import brings_duplicates, complete_entry, refuse_unused
-from engram.taxonomy import Taxonomy, categories_from_config
+from engram.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 MAX_DEPTH = 12
@@ -133,6 +133,7 @@ def _check_sense(config: dict[str, Any]) -> None:
         knocked_out,
         _check_bands,
         _check_flow,
+        _check_search,
         _check_figures,
     ):
         try:
@@ -225,6 +226,18 @@ def _check_flow(config: dict[str, Any]) -> None:
         raise EngramError(f"flow: `{config['flow'][0]}` stands alone; name two taxonomies, the old and the new, or none")
     for name in config["flow"]:
         Taxonomy.parse(name, categories_from_config(config["categories"]))
+
+
+def _check_search(config: dict[str, Any]) -> None:
+    categories, terms = categories_from_config(config["categories"]), config["search"]["categories"]
+    for term in terms:
+        if "," in term or "-or-" in term or term in (NON_MEMO, OTHERS):
+            raise EngramError(f"search.categories: `{term}` is no single category; name one such as Guess or Recite[5]")
+        Taxonomy.parse(f"{NON_MEMO}, {term}, {OTHERS}", categories)
+    if len(terms) == 1:
+        raise EngramError(f"search.categories: `{terms[0]}` stands alone, so there is nothing to merge or order; name two or more")
+    if terms and "engram" not in config["protocols"]:
+        raise EngramError("search.categories: the search chooses on validation; add `engram` to `protocols`")
 
 
 def _check_figures(config: dict[str, Any]) -> None:

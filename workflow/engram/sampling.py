@@ -82,7 +82,7 @@ def draw_samples(labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSetti
             "taxonomy": taxonomy.slug,
             "sequence_id": labels["sequence_id"],
             "class": classes,
-            "split": _splits(labels, settings, seed),
+            "split": splits(labels, settings, seed),
             "priority": priority,
         }
     )
@@ -138,7 +138,7 @@ def leakage(samples: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _splits(labels: pd.DataFrame, settings: SampleSettings, seed: int) -> np.ndarray:
+def splits(labels: pd.DataFrame, settings: SampleSettings, seed: int) -> np.ndarray:
     """The split of every row, from a permanent number of its content group or sequence: the same in every taxonomy."""
     key = "content_group" if settings.split_by == "content_group" else "sequence_id"
     number = uniform(labels[key].to_numpy(), seed, "split")

@@ -6,6 +6,7 @@ from engram.artifacts import read_metadata, read_parquet, write_csv, write_parqu
 from engram.job import job
 from engram.protocols import PROTOCOLS
 from engram.sampling import count_samples, draw_samples
+from engram.search import atoms, draw_atoms
 from engram.taxonomy import Taxonomy, categories_from_config
 
 with job(snakemake):
@@ -19,6 +20,8 @@ with job(snakemake):
         samples = draw_samples(labels, taxonomy, settings, params.seed)
         drawn.append(samples)
         counts.append(count_samples(labels, samples, taxonomy))
+    if params.search and snakemake.wildcards.protocol == "engram":
+        drawn.append(draw_atoms(labels, atoms(labels, params.search, categories), settings, params.seed))
     metadata = read_metadata(snakemake.input.labels) | {"seed": params.seed, "protocol": snakemake.wildcards.protocol}
     write_parquet(pd.concat(drawn, ignore_index=True), snakemake.output.samples, metadata)
     write_csv(pd.concat(counts, ignore_index=True), snakemake.output.counts)

@@ -63,7 +63,7 @@ def test_pairs_that_differ_are_framed(style):
 
 
 def test_many_pairs_are_drawn_without_numbers(style):
-    assert comparisons(pairs(30), "min_f1", style=style).axes[0].texts == []
+    assert len(comparisons(pairs(30), "min_f1", style=style).axes[0].texts) == 0
 
 
 def test_thresholds_have_a_line_per_kind(style, overlapping):

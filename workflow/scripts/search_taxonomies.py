@@ -1,0 +1,36 @@
+"""Searches the taxonomy with the best minimum F1 over merges and orders of the configured categories."""
+
+from pathlib import Path
+
+from engram.artifacts import read_parquet, write_csv
+from engram.assembly import assemble, usable_samples
+from engram.job import job
+from engram.protocols import PROTOCOLS
+from engram.search import SLUG
+from engram.search_run import search_taxonomies
+from engram.store import AttentionStore
+from engram.taxonomy import categories_from_config
+from engram.training import CnnSettings
+
+with job(snakemake):
+    files, params, search = snakemake.input, snakemake.params, snakemake.params.search
+    labels = read_parquet(files.labels)
+    texts = [read_parquet(path, ["sequence_id", "tokens"]) for path in (files.candidates, files.continuations)]
+    store = AttentionStore(Path(files.index), [Path(path) for path in files.shards])
+    grid = {name: search[name] for name in ("kernels", "features", "head_poolings", "seeds")}
+    table = search_taxonomies(
+        labels,
+        usable_samples(read_parquet(files.samples), SLUG, read_parquet(files.verification), PROTOCOLS["engram"].drop_unverified),
+        search["categories"],
+        categories_from_config(params.categories),
+        lambda chosen, classes: assemble(chosen, classes, labels, *texts, store),
+        PROTOCOLS["engram"].sample_settings(**params.samples),
+        CnnSettings(**{**params.cnn, **grid, "controls": [], "baselines": []}),
+        most_classes=search["most_classes"],
+        finalists=search["finalists"],
+        seed=params.seed,
+        parts=Path(params.parts),
+        **params.statistics,
+    )
+    table.insert(0, "model", snakemake.wildcards.model)
+    write_csv(table, snakemake.output.search)
