@@ -123,7 +123,9 @@ def test_the_planted_taxonomy_is_found_and_alone_tested() -> None:
             classes=classes,
         )
 
-    cnn = CnnSettings(kernels=(3,), features=(6,), head_poolings=("mean",), epochs=20, learning_rate=5e-3, dropout=0.1, controls=(), baselines=())
+    cnn = CnnSettings(
+        kernels=(3,), features=(6,), head_poolings=("mean",), epochs=20, learning_rate=5e-3, dropout=0.1, controls=(), baselines=()
+    )
     settings = {"most_classes": 4, "finalists": 2, "seed": 3, "resamples": 100, "confidence": 0.95}
     table = search_taxonomies(frame, drawn, TERMS, PAPER_CATEGORIES, assemble, SETTINGS, cnn, **settings)
     chosen = table[table["chosen"]]
