@@ -147,6 +147,6 @@ def test_the_planted_taxonomy_is_found_and_alone_tested() -> None:
 )
 def test_mistakes_are_named(categories: list[str], message: str) -> None:
     config = {"study": "x", "models": [{"name": "m", "source": "nursery"}], "taxonomies": ["Non-Memo, Guess, Others"]}
-    with pytest.raises(EngramError, match="categor|unknown|needs") as caught:
+    with pytest.raises(EngramError, match=r"categor|unknown|needs") as caught:
         complete(config | {"search": {"categories": categories}})
     assert message in str(caught.value)
