@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from tiny_models import HEADS, LAYERS, gpt_neox, random_tokens
 
+from engram.artifacts import read_parquet, write_parquet
 from engram.errors import EngramError
 from engram.figures.knockout import PLOTS
 from engram.figures.style import FigureStyle
@@ -275,6 +276,16 @@ def test_delta_that_lies_in_the_layers_that_matter_agrees() -> None:
     table = causal_agreement({"m": planted({})}, {"m": profile}, CLASSES, **STATISTICS).set_index("class")
     assert table.loc["A", ["pearson_low", "pearson", "spearman"]].min() > 0.95
     assert np.isnan(table.loc["B", "pearson"])
+
+
+def test_the_tables_are_made_of_what_the_experiment_writes(outcome: tuple[pd.DataFrame, pd.DataFrame, Path], tmp_path: Path) -> None:
+    write_parquet(outcome[1], tmp_path / "results.parquet")
+    results = {"m": read_parquet(tmp_path / "results.parquet")}
+    table = dissociations(results, CLASSES, **STATISTICS)
+    assert len(table) == 2 * 2 * 3 * 2  # sizes, operations, measures, ordered pairs
+    assert not table.isna().any(axis=None)
+    agreement = causal_agreement(results, {"m": some_delta().sum(-1)[None]}, CLASSES, **STATISTICS)
+    assert len(agreement) == 2 * 2 and agreement["pearson"].between(-1, 1).all()
 
 
 @pytest.mark.parametrize("plot", PLOTS)

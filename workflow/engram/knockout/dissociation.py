@@ -170,7 +170,7 @@ def _layer_falls(
     """Fall of the suffix's log-probability of a class's samples per removed layer, (L,), and in every resample, (R, L)."""
     names = frame.drop_duplicates("condition")[["condition", *COLUMNS]]
     chosen = names[(names["kind"] == "layer") & (names["operation"] == operation)]
-    order = chosen["condition"].to_numpy()[np.argsort(chosen["region"].astype(int).to_numpy())]
+    order = chosen["condition"].to_numpy()[np.argsort([int(layer) for layer in chosen["region"]])]
     measures = measure_array(frame)[..., MEASURES.index("suffix_log_prob")]  # (C, n)
     first = frame.iloc[: measures.shape[1]]
     mine = (first["class"] == name).to_numpy()
