@@ -95,6 +95,7 @@ SETTINGS = {
     "prefix": PREFIX,
     "suffix": SUFFIX,
     "flow": [],
+    "knockout": {"enabled": False},
     "samples": {"per_class": 20, "minimum": 10},
     "cnn": {"kernels": [4], "features": [4], "head_poolings": ["mean"], "epochs": 1, "baselines": []},
 }
