@@ -33,7 +33,7 @@ from engram.errors import EngramError
 from engram.packing import query_key
 
 METHODS = ("guided", "gradient", "integrated_gradients", "gradcam")
-STEPS = 16
+STEPS = 32
 """Points of the line that integrated gradients are averaged over."""
 
 
