@@ -77,6 +77,7 @@ def _write_model(folder: Path, layers: int, per_class: int, protocols: tuple[str
         memorization_score=np.where(memorized, 1.0, 0.25), rouge_l=random.random(rows), rouge_3=random.random(rows) / 2, is_code=True,
         is_repeating=False, is_incrementing=False, sequence_duplicates=np.arange(rows), exposures=np.arange(rows) % 40,
         twin_extracted=np.arange(rows) % 2 == 0, content_group=np.arange(rows),
+        matched_fraction=0.5, suffix_log_prob=-9.0,  # of the corpus's text
     )  # fmt: skip
     write_parquet(labels, folder / "labels.parquet")
     tokens = np.stack(windows["tokens"].to_numpy())  # (n, T)

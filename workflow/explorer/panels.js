@@ -1,7 +1,5 @@
 // What is said of a sample: badges, facts, and the CNNs' probabilities.
 
-const RUNS = { attention: "attention", token_identity: "token identity" };
-
 function swatch(color) {
   return html("span", { class: "swatch", style: `--class: ${color}` });
 }
@@ -28,7 +26,7 @@ function drawProbabilities(host, place, view) {
     host.replaceChildren(empty("No CNN predicts this sample in this taxonomy."));
     return;
   }
-  const head = html("tr", {}, html("th", { scope: "col" }, "CNNs"));
+  const head = html("tr", {}, html("th", { scope: "col" }, "Classifiers of"));
   view.classes.forEach((name, number) => {
     const column = html("th", { scope: "col" }, swatch(view.colors[number]), name);
     column.append(html("span", { class: "true" }, number === place.class ? "true class" : "\u00a0"));
@@ -37,7 +35,7 @@ function drawProbabilities(host, place, view) {
   const body = html("tbody", {});
   for (const run of place.runs) {
     const shuffled = run.labels === "real" ? "" : `, ${run.labels} labels`;
-    body.append(probabilityRow("mean", `${RUNS[run.input] || run.input}${shuffled} (mean of ${run.cnns.length})`, run.mean, view));
+    body.append(probabilityRow("mean", `${run.input.replaceAll("_", " ")}${shuffled} (mean of ${run.cnns.length})`, run.mean, view));
     if (run.labels === "real" && run.input === "attention") {
       for (const cnn of run.cnns) body.append(probabilityRow("one", cnn.name, cnn.p, view));
     }

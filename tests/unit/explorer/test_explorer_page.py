@@ -170,3 +170,8 @@ def test_losses_are_the_intact_model_s_values_less_the_damaged_one_s(settings: E
 
 def test_a_taxonomy_without_a_knock_out_has_none(collected: tuple[dict, dict]) -> None:
     assert collected[0]["models"][0]["views"][1]["knockout"] is None
+
+
+def test_the_log_probability_is_that_of_the_text_shown(collected: tuple[dict, dict]) -> None:
+    for sample in collected[0]["models"][0]["samples"]:
+        assert dict(sample["facts"])["Log-probability of the suffix shown (nats per token)"] == "-1.50"

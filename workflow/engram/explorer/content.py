@@ -132,7 +132,9 @@ def _model(settings: ExplorerSettings, name: str, number: int, prefix: str, bloc
     if "twin_extracted" not in labels and "twin_extracted" in verification:
         labels = labels.merge(verification[["sequence_id", "twin_extracted"]])
     known = labels[labels["sequence_id"].isin(chosen)].assign(truth=lambda rows: truth(rows) if "twin_extracted" in rows else None)
-    rows = known.merge(verification.drop(columns="twin_extracted", errors="ignore"), on="sequence_id").set_index("sequence_id")
+    # Labels may hold the same measures of the corpus's text; the page shows those of the text whose attention it shows.
+    measured = verification.drop(columns="twin_extracted", errors="ignore").set_index("sequence_id")
+    rows = known.set_index("sequence_id").drop(columns=measured.columns, errors="ignore").join(measured, how="inner")
     words = Words(load_tokenizer(folder / "model"))
     views = [
         {"protocol": protocol, "taxonomy": slug, "name": entry.name, "classes": list(entry.classes), "colors": list(entry.colors)}
