@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from engram import attention_file
+from engram import SCHEMA_VERSION, attention_file
 from engram.attention_file import AttentionFile, DamagedRows, Header, new_attention_file
 from engram.errors import EngramError
 
@@ -59,7 +59,7 @@ def test_h5py_alone_can_read_the_file(path: Path) -> None:
         np.testing.assert_array_equal(file["mean"], maps["mean"])
         np.testing.assert_array_equal(file["extracted"], columns["extracted"])
         assert file.attrs["dtype"] == "float16"
-        assert file.attrs["schema_version"] == 1
+        assert file.attrs["schema_version"] == SCHEMA_VERSION
 
 
 @pytest.mark.parametrize(("mean_dtype", "limit"), [("float32", 450_000), ("float16", 300_000)])
@@ -167,7 +167,7 @@ def test_file_that_vanished_is_noticed(path: Path) -> None:
 def test_other_schema_version_is_refused(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["schema_version"] = 0
-    with pytest.raises(EngramError, match="schema version 0, this Engram reads 1"):
+    with pytest.raises(EngramError, match=f"schema version 0, this Engram reads {SCHEMA_VERSION}"):
         AttentionFile(path)
 
 

@@ -9,8 +9,11 @@ from docutils.core import publish_parts
 
 REPORT = Path(__file__).parents[3] / "workflow" / "report"
 CAPTIONS = sorted(path.stem for path in REPORT.glob("*.rst") if path.stem != "workflow")
-OF_MODEL = {"memorization_vs_exposures", "nursery_training", "taxonomy_flow"}
-OF_TAXONOMY = {"attention_examples", "confusion", "delta_maps", "layer_profile", "saliency_checks", "training_curves"}
+OF_MODEL = {"attention_heads", "memorization_vs_exposures", "nursery_training", "taxonomy_flow"}
+OF_TAXONOMY = {
+    *("attention_examples", "confusion", "delta_maps", "layer_profile", "saliency_checks", "training_curves"),
+    *(f"knockout_{plot}" for plot in ("curves", "heads", "layers", "regions")),
+}
 
 # Snakemake's own settings, but for a name that does not exist: there it prints nothing.
 ENVIRONMENT = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
