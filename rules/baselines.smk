@@ -4,30 +4,6 @@ Inputs: as for the attention.
 Outputs: <model>/random/ (the model with permuted weights, deleted after use, and its attention), <model>/hidden_states.h5.
 """
 
-BASELINES = STUDY["cnn"]["baselines"]
-BASELINE_SCRIPTS = {"random_weights": ["permute_weights"], "hidden_states": ["extract_hidden_states"]}
-
-
-def random_shards(wildcards):
-    """The shards of the attention of permuted weights."""
-    return [path.replace("/attention/", "/random/attention/") for path in shards(wildcards)]
-
-
-def random_attention(wildcards):
-    """Index and shards of the attention of permuted weights, for what depends on one taxonomy alone; nothing where no baseline is."""
-    index = f"{RESULTS}/{wildcards.model}/random/attention/index.parquet"
-    return [ancient(path) for path in (index, *random_shards(wildcards))] if "random_weights" in BASELINES else []
-
-
-def hidden_states(wildcards):
-    """The hidden states likewise."""
-    return [ancient(f"{RESULTS}/{wildcards.model}/hidden_states.h5")] if "hidden_states" in BASELINES else []
-
-
-def baselines_lineage(wildcards):
-    """Code that decides what the baselines see; see `samples_lineage`."""
-    return [code(script) for baseline in BASELINES for script in BASELINE_SCRIPTS.get(baseline, [])]
-
 
 rule permute_weights:
     input:

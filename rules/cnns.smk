@@ -5,11 +5,6 @@ Outputs: <model>/<protocol>/cnns/<taxonomy>/ (checkpoints.safetensors, history.c
 """
 
 
-def defining_columns(wildcards):
-    """Label columns that define the taxonomy's classes: the baseline of scalars may not see them."""
-    return sorted(TAXONOMIES[wildcards.taxonomy].columns())
-
-
 rule train_cnns:
     input:
         samples=ancient(f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet"),
@@ -39,7 +34,8 @@ rule train_cnns:
         classes=class_names,
         cnn=STUDY["cnn"],
         parts=f"{PARTS}/cnns",
-        defining=defining_columns,
+        # The baseline of scalars may not see the columns that define the classes.
+        defining=lambda wildcards: sorted(TAXONOMIES[wildcards.taxonomy].columns()),
         lineage=samples_lineage,
         baselines=baselines_lineage,
         code=code("train_cnns"),

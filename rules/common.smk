@@ -37,6 +37,8 @@ NAMED = study_config.named_taxonomies(STUDY)
 TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
 FORMATS = STUDY["figures"]["formats"]
+BASELINES = STUDY["cnn"]["baselines"]
+BASELINE_SCRIPTS = {"random_weights": ["permute_weights"], "hidden_states": ["extract_hidden_states"]}
 CODE_CLASSIFIER_STATE = state.file_state(
     STUDY["code_classifier"]["model"], Path(STUDY["code_classifier"]["model"], STUDY["code_classifier"]["file"])
 )
@@ -168,14 +170,40 @@ def class_names(wildcards):
     return TAXONOMIES[wildcards.taxonomy].class_names
 
 
+def shard_files(model, folder):
+    """The shards of one attention store of a model."""
+    return [f"{RESULTS}/{model}/{folder}/shard-{i}.h5" for i in range(MODELS[model]["shards"])]
+
+
 def shards(wildcards):
     """The attention shards of a model."""
-    return [f"{RESULTS}/{wildcards.model}/attention/shard-{i}.h5" for i in range(MODELS[wildcards.model]["shards"])]
+    return shard_files(wildcards.model, "attention")
+
+
+def random_shards(wildcards):
+    """The shards of the attention of permuted weights."""
+    return shard_files(wildcards.model, "random/attention")
 
 
 def settled_shards(wildcards):
     """The shards for what depends on one taxonomy alone; see `samples_lineage`."""
     return [ancient(path) for path in shards(wildcards)]
+
+
+def random_attention(wildcards):
+    """Index and shards of the attention of permuted weights, for what depends on one taxonomy alone; nothing where no baseline is."""
+    index = f"{RESULTS}/{wildcards.model}/random/attention/index.parquet"
+    return [ancient(path) for path in (index, *random_shards(wildcards))] if "random_weights" in BASELINES else []
+
+
+def hidden_states(wildcards):
+    """The hidden states likewise."""
+    return [ancient(f"{RESULTS}/{wildcards.model}/hidden_states.h5")] if "hidden_states" in BASELINES else []
+
+
+def baselines_lineage(wildcards):
+    """Code that decides what the baselines see; see `samples_lineage`."""
+    return [code(script) for baseline in BASELINES for script in BASELINE_SCRIPTS.get(baseline, [])]
 
 
 def per_cnns(pattern, taxonomies, models=MODELS):

@@ -10,7 +10,7 @@ rule build_explorer:
         candidates=expand(f"{RESULTS}/{{model}}/{{file}}.parquet", model=MODELS, file=["candidates", "labels", "continuations"]),
         samples=expand(f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS),
         tokenizer=expand(f"{RESULTS}/{{model}}/model/config.json", model=MODELS),
-        shards=[f"{RESULTS}/{name}/attention/shard-{i}.h5" for name, model in MODELS.items() for i in range(model["shards"])],
+        shards=[path for model in MODELS for path in shard_files(model, "attention")],
         attention=expand(f"{RESULTS}/{{model}}/attention/{{file}}.parquet", model=MODELS, file=["index", "verification"]),
         predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
         saliency=per_cnns("{model}/{protocol}/saliency/{taxonomy}.h5", LOCALIZED),
@@ -27,7 +27,6 @@ rule build_explorer:
     conda:
         "../envs/engram.yaml"
     params:
-        root=RESULTS,
         study=STUDY["study"],
         prefix=STUDY["prefix"],
         shards={name: model["shards"] for name, model in MODELS.items()},

@@ -8,10 +8,10 @@ from engram.figures.style import FigureStyle, class_colors
 from engram.job import job
 
 with job(snakemake):
-    params = snakemake.params
+    params, page = snakemake.params, Path(snakemake.output.page)
     style = FigureStyle(palette=params.palette)
     settings = ExplorerSettings(
-        root=Path(params.root),
+        root=page.parent,
         study=params.study,
         prefix=params.prefix,
         shards=params.shards,
@@ -25,4 +25,4 @@ with job(snakemake):
         **params.explorer,
     )
     study, blocks = collect(settings)
-    write_page(render(study, blocks), Path(snakemake.output.page), settings.megabytes)
+    write_page(render(study, blocks), page, settings.megabytes)
