@@ -28,6 +28,7 @@ include: "rules/figures.smk"
 include: "rules/explorer.smk"
 include: "rules/benchmark.smk"
 include: "rules/search.smk"
+include: "rules/local.smk"
 
 
 report: "workflow/report/workflow.rst"

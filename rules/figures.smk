@@ -14,10 +14,14 @@ FIGURES = [
         model=MODELS,
         protocol=PROTOCOLS,
         taxonomy=TAXONOMIES,
-        plot=["confusion", "training_curves", "attention_examples"],
+        plot=["confusion", "training_curves"],
     ),
     *per_figure(
-        "{model}/{protocol}/{taxonomy}/{plot}", model=MODELS, protocol=PROTOCOLS, taxonomy=LOCALIZED, plot=["delta_maps", "layer_profile"]
+        "{model}/{protocol}/{taxonomy}/{plot}",
+        model=MODELS,
+        protocol=PROTOCOLS,
+        taxonomy=LOCALIZED,
+        plot=["attention_examples", "delta_maps", "layer_profile"],
     ),
 ]
 

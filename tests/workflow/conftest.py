@@ -1,99 +1,14 @@
-"""The real Snakemake on a tiny study, in a copy of the checkout that a test may change."""
+"""The tiny study, run once; tests that change something get a copy."""
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
+from checkout import BASELINES, ROOT, TINY, Checkout, copy_project
 
-ROOT = Path(__file__).parents[2]
-
-BASELINES = ["token_identity", "random_weights", "scalar_features", "hidden_states"]
-TINY = {
-    "study": "tiny",
-    "models": [
-        {
-            "name": "nursery",
-            "source": "nursery",
-            "windows": 900,
-            "drilling": {
-                "schedule": [{"exposures": 2, "natural": 10, "templates": 4}, {"exposures": 80, "natural": 45, "templates": 4}],
-                "training": {"learning_rate": 0.002, "warmup_steps": 10, "checkpoint_steps": 20},
-            },
-        }
-    ],
-    "taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others"],
-    "flow": ["Non-Memo, Reconstruct, Others", "Non-Memo, Guess, Others"],
-    "samples": {"per_class": 30, "minimum": 10},
-    "cnn": {"kernels": [6], "features": [4], "head_poolings": ["mean"], "epochs": 2, "baselines": BASELINES},
-    "saliency": {"methods": ["guided", "gradcam"], "samples_per_class": 5, "check_samples": 5},
-    "knockout": {
-        "taxonomies": ["Non-Memo, Guess, Others"],
-        "samples_per_class": 4,
-        "sizes": [0.05],
-        "draws": 2,
-        "operations": ["remove"],
-        "curve_points": 2,
-    },
-    "statistics": {"resamples": 100},
-}
-"""Seconds of drilling, 30 samples a class, one small CNN: every stage is real."""
-
-
-@dataclass
-class Checkout:
-    """A copy of the project in which Snakemake runs."""
-
-    folder: Path
-
-    def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs Snakemake as a user would; stdout and stderr come back together."""
-        command = [str(Path(sys.executable).with_name("snakemake")), *arguments]
-        settings = os.environ | {"PYTHONPATH": str(self.folder / "workflow")} | environment
-        result = subprocess.run(
-            command, cwd=self.folder, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
-        if check and result.returncode:
-            pytest.fail(f"{' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-6000:]}")
-        return result
-
-    def configure(self, **changes: object) -> None:
-        """Writes config.yaml: the tiny study with some keys changed."""
-        (self.folder / "config.yaml").write_text(yaml.safe_dump(TINY | changes, sort_keys=False))
-
-    def planned(self) -> dict[str, int]:
-        """Rules that would run now, with their number of jobs; `all` left out."""
-        text = self.snakemake("-n", "--quiet", "rules").stdout
-        jobs = re.findall(r"^(\w+)\s+(\d+)$", text, flags=re.MULTILINE)
-        return {rule: int(count) for rule, count in jobs if rule not in ("all", "total")}
-
-    def edit(self, file: str, old: str, new: str) -> None:
-        """Replaces a text that must stand once in a file."""
-        path = self.folder / file
-        text = path.read_text()
-        assert text.count(old) == 1, f"{file} has {text.count(old)} times {old!r}"
-        path.write_text(text.replace(old, new))
-
-
-def copy_project(target: Path) -> Checkout:
-    """The files that git knows or would add, copied."""
-    names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True
-    ).stdout.splitlines()
-    for name in names:
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-    checkout = Checkout(target)
-    checkout.configure()
-    return checkout
+__all__ = ["BASELINES", "ROOT", "TINY", "Checkout", "copy_project"]
 
 
 @pytest.fixture(scope="session")

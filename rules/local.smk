@@ -1,0 +1,35 @@
+"""What runs where Snakemake runs, also on a cluster: seconds of work on small files, for which a queue is dearer than the job.
+
+Figures that read a table or one file of a taxonomy, gathering of tables, provenance. Downloads say `localrule` themselves. Without a
+cluster all rules are local and this changes nothing.
+"""
+
+
+localrules:
+    count_samples,
+    collect_checks,
+    compare_with_truth,
+    score_kinds,
+    gather_search,
+    export_latex,
+    describe_run,
+    plot_headline,
+    plot_ranking,
+    plot_reliability,
+    plot_comparisons,
+    plot_attention_adds,
+    plot_rho,
+    plot_protocols,
+    plot_confusion,
+    plot_training_curves,
+    plot_attention_heads,
+    plot_delta_maps,
+    plot_delta_maps_by_method,
+    plot_layer_profile,
+    plot_saliency_checks,
+    plot_exposures,
+    plot_nursery_training,
+    plot_knockout_layers,
+    plot_knockout_heads,
+    plot_knockout_regions,
+    plot_knockout_curves,

@@ -1,0 +1,76 @@
+"""A study of minutes, end to end through `snakemake --profile slurm` on a real cluster."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+from checkout import TINY, Checkout
+from slurm_cluster import Cluster
+
+MICRO = {
+    "taxonomies": ["Non-Memo, Guess, Others"],
+    "flow": [],
+    "cnn": TINY["cnn"] | {"baselines": ["hidden_states"]},
+    "saliency": {"methods": ["guided"], "samples_per_class": 3, "checks": False},
+    "knockout": TINY["knockout"] | {"samples_per_class": 2},
+    "figures": {"formats": ["svg"]},
+}
+"""One taxonomy, one CNN; every rule that wants a GPU is there."""
+ON_GPU = {"drill_nursery", "score_candidates", "continue_prefixes", "extract_attention", "extract_hidden_states", "knock_out"}
+PROMPT = ("--slurm-init-seconds-before-status-checks", "2", "--max-threads", "1")
+"""Jobs of seconds are looked for sooner than the profile does; and eight threads on two cores would wait for one another."""
+
+
+@pytest.fixture(scope="module")
+def finished(cluster: Cluster, project: Checkout) -> tuple[Checkout, str]:
+    """The study, run on the cluster; and what Snakemake wrote."""
+    project.configure(**MICRO)
+    return project, project.snakemake("--profile", "slurm", *PROMPT).stdout
+
+
+def rules_of(cluster: Cluster) -> dict[str, list[dict[str, str]]]:
+    """The cluster's jobs by the rule that they ran."""
+    rules: dict[str, list[dict[str, str]]] = {}
+    for job in cluster.jobs():
+        rules.setdefault(re.sub(r"^rule_|_wildcards_.*", "", job["Comment"]), []).append(job)
+    return rules
+
+
+def test_rules_with_a_gpu_ran_on_the_gpu_partition_and_saw_one(cluster: Cluster, finished: tuple[Checkout, str]) -> None:
+    seen = {job: (node, devices) for job, node, devices in cluster.tasks()}
+    rules = rules_of(cluster)
+    assert rules.keys() >= ON_GPU
+    for rule, jobs in rules.items():
+        for job in jobs:
+            node, devices = seen[job["JobId"]]
+            assert job["JobState"] == "COMPLETED", rule
+            assert job["Partition"] == ("gpu" if rule in ON_GPU else "cpu"), rule
+            assert node.startswith(job["Partition"]), rule
+            assert devices.isdigit() if rule in ON_GPU else devices == "none", rule
+
+
+def test_small_work_is_not_submitted(cluster: Cluster, finished: tuple[Checkout, str]) -> None:
+    rules = rules_of(cluster).keys()
+    assert {rule for rule in rules if rule.startswith("plot_")} <= {"plot_attention_examples"}
+    assert not rules & {"count_samples", "describe_run", "export_latex"}
+    assert "train_cnns" in rules
+
+
+def test_everything_is_there_and_a_machine_without_slurm_has_nothing_to_do(finished: tuple[Checkout, str]) -> None:
+    study, _ = finished
+    assert study.planned() == {}
+    tables = sorted((study.folder / "results/tiny/tables").glob("*.csv"))
+    assert len(tables) > 10
+    scores = pd.read_csv(study.folder / "results/tiny/tables/scores.csv")
+    assert set(scores["input"]) == {"attention", "hidden_states"}
+    assert scores["balanced_accuracy"].between(0, 1).all()
+
+
+def test_cnns_trained_here_give_the_cluster_s_table(finished: tuple[Checkout, str]) -> None:
+    study, _ = finished
+    table = "results/tiny/tables/scores.csv"
+    there = (study.folder / table).read_bytes()
+    study.snakemake("-R", "train_cnns", "--max-threads", "1", "--", table)
+    assert (study.folder / table).read_bytes() == there
