@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 STUDY ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint unit workflow browser chromium envs docs promote-base clean
+.PHONY: demo test lint unit workflow cluster test-faults browser chromium envs docs promote-base clean
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake
 	$(BIN)/snakemake --report results/$(STUDY)/report.html --quiet
 	@$(BIN)/python -m engram.summary results/$(STUDY)
 
-test: lint unit workflow browser
+test: lint unit workflow cluster browser
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -27,6 +27,14 @@ unit: $(VENV)/installed-test
 
 workflow: $(VENV)/installed-test chromium
 	$(BIN)/pytest tests/workflow
+
+# A study and `snakemake smoke` on a SLURM cluster that the tests start; skipped, with the reason, where SLURM cannot run (it wants root).
+cluster: $(VENV)/installed-test
+	$(BIN)/pytest -rs tests/cluster/test_study_on_slurm.py tests/cluster/test_smoke_on_slurm.py
+
+# What clusters and machines do to a run, done to a small one; minutes, so no part of `make test`.
+test-faults: $(VENV)/installed-test
+	$(BIN)/pytest -rs -s tests/cluster/test_faults_on_slurm.py
 
 # The explorer in a real browser; screenshots lie in tests/browser/screenshots/ afterwards.
 browser: $(VENV)/installed-test chromium

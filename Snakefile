@@ -29,6 +29,7 @@ include: "rules/explorer.smk"
 include: "rules/benchmark.smk"
 include: "rules/search.smk"
 include: "rules/local.smk"
+include: "rules/smoke.smk"
 
 
 report: "workflow/report/workflow.rst"

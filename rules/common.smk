@@ -108,6 +108,12 @@ def local_model(wildcards):
     return [f"{folder}/config.json"] if folder.is_dir() else []
 
 
+def existing_models():
+    """Folders of the study's models that lie outside the results: the nodes of a cluster must see them."""
+    named = {name: entry.get(key) for name, entry in MODELS.items() for key in ("model", "base") if entry.get(key)}
+    return {f"model {name}": str(Path(path).resolve()) for name, path in named.items() if Path(path).is_dir()}
+
+
 def configuration(name):
     """The configuration file of a model where it can be had without the weights, else the fetched one; none of a model known by name."""
     entry, known = MODELS[name], published(name)

@@ -9,7 +9,12 @@ import pytest
 from checkout import TINY, Checkout
 from slurm_cluster import Cluster
 
+DRILLING = TINY["models"][0]["drilling"] | {
+    "schedule": [{"exposures": 2, "natural": 10, "templates": 4}, {"exposures": 56, "natural": 28, "templates": 4}]
+}
 MICRO = {
+    "models": [TINY["models"][0] | {"drilling": DRILLING}],
+    "samples": {"per_class": 20, "minimum": 10},
     "taxonomies": ["Non-Memo, Guess, Others"],
     "flow": [],
     "cnn": TINY["cnn"] | {"baselines": ["hidden_states"]},
@@ -19,7 +24,7 @@ MICRO = {
 }
 """One taxonomy, one CNN; every rule that wants a GPU is there."""
 ON_GPU = {"drill_nursery", "score_candidates", "continue_prefixes", "extract_attention", "extract_hidden_states", "knock_out"}
-PROMPT = ("--slurm-init-seconds-before-status-checks", "2", "--max-threads", "1")
+PROMPT = ("--slurm-init-seconds-before-status-checks", "8", "--max-threads", "1")
 """Jobs of seconds are looked for sooner than the profile does; and eight threads on two cores would wait for one another."""
 
 

@@ -98,4 +98,5 @@ def load_site() -> Site:
             raise EngramError(f"{path}: {key} is {value!r}; a name without spaces or quotes is wanted")
     if values.get("cnn_device", "cpu") not in ("cpu", "cuda"):
         raise EngramError(f"{path}: cnn_device is {values['cnn_device']!r}; it is cpu or cuda")
-    return Site(**{key: known[key](value) for key, value in values.items()})
+    typed: dict[str, Any] = {key: str(value) if known[key] is str else value for key, value in values.items()}
+    return Site(**typed)
