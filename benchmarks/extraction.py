@@ -24,7 +24,7 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from engram.attention import pooled_attention
 from engram.attention_file import COLUMNS, KEY_BYTES, Header, new_attention_file
-from engram.store import ExtractionSettings, ModelSource, build_shard
+from engram.shards import ExtractionSettings, ModelSource, build_shard
 
 PREFIX, WINDOW, VOCABULARY = 32, 64, 50_304
 SHAPES = {"70m": (6, 512, 8), "160m": (12, 768, 12)}

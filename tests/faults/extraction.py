@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import random
-import signal
 import tempfile
 import time
 from collections import Counter
@@ -25,10 +23,10 @@ import pandas as pd
 import torch
 from tiny_models import gpt_neox, random_tokens
 
-from engram import store
+from engram import shards
 from engram.attention import extract
 from engram.attention_file import POOLINGS, AttentionFile
-from engram.store import ExtractionSettings, ModelSource, ShardReport, build_shard
+from engram.shards import ExtractionSettings, ModelSource, ShardReport, build_shard
 
 WINDOW, PREFIX, ROWS, PART_ROWS = 12, 6, 360, 24
 SETTINGS = ExtractionSettings(prefix=PREFIX, batch_tokens=8 * WINDOW)
@@ -45,7 +43,7 @@ def processes() -> ForkServerContext:
 def build(folder: Path) -> ShardReport:
     """The shard under test, in parts of a few rows."""
     torch.set_num_threads(1)
-    store.PART_ROWS = PART_ROWS
+    shards.PART_ROWS = PART_ROWS
     return build_shard(ModelSource("tiny", "f00d", gpt_neox), SEQUENCES, folder / ".parts", folder / "shard-0.h5", SETTINGS)
 
 
@@ -86,7 +84,7 @@ def kill_and_resume(
     """One run that is killed after some seconds, checked, and repeated: where the kill hit it, and the rows that were kept."""
     process = start(context, folder)
     time.sleep(seconds)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()  # where the run has ended meanwhile, the kill came after the end
     process.join()
     kept = sum(check_file(path, keys, expected) for path in (folder / ".parts").glob("f00d/*.h5") if not path.name.startswith("."))
     finished = (folder / "shard-0.h5").exists()
@@ -107,7 +105,7 @@ def run(kills: int, seed: int) -> Counter[str]:
     """Kills and resumes as often as asked; where the kills hit."""
     context, odds = processes(), random.Random(seed)
     expected = reference()
-    keys = dict(zip(store.row_keys(np.stack(SEQUENCES["tokens"]), PREFIX, SETTINGS.mean_dtype), range(ROWS), strict=True))
+    keys = dict(zip(shards.row_keys(np.stack(SEQUENCES["tokens"]), PREFIX, SETTINGS.mean_dtype), range(ROWS), strict=True))
     hits: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temporary:
         durations = []

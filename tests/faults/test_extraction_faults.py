@@ -13,7 +13,7 @@ from extraction import PREFIX, ROWS, SEQUENCES, SETTINGS, build, check_whole, pr
 from engram import attention_file
 from engram.errors import EngramError
 from engram.parts import row_keys
-from engram.store import ShardReport
+from engram.shards import ShardReport
 
 
 @pytest.fixture(scope="module")

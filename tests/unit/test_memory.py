@@ -11,7 +11,8 @@ from tiny_samples import tiny_dataset
 
 from engram.cnn_settings import CnnSettings
 from engram.memory import Memory
-from engram.store import AttentionStore, ExtractionSettings, ModelSource, build_shard, write_index
+from engram.shards import ExtractionSettings, ModelSource, build_shard
+from engram.store import AttentionStore, write_index
 from engram.training import train_grid
 
 IDS = np.arange(700)  # three blocks, the last one short

@@ -12,19 +12,11 @@ import pytest
 import torch
 from tiny_models import gpt_neox, random_tokens
 
-from engram import SCHEMA_VERSION, parts, store
+from engram import SCHEMA_VERSION, parts, shards
 from engram.attention import extract, pooled_attention
 from engram.errors import EngramError
-from engram.store import (
-    AttentionStore,
-    ExtractionSettings,
-    ModelSource,
-    ShardReport,
-    build_shard,
-    read_verification,
-    shard_of,
-    write_index,
-)
+from engram.shards import ExtractionSettings, ModelSource, ShardReport, build_shard, shard_of
+from engram.store import AttentionStore, read_verification, write_index
 
 WINDOW, PREFIX = 12, 6
 SETTINGS = ExtractionSettings(prefix=PREFIX, batch_tokens=4 * WINDOW)
@@ -69,9 +61,9 @@ def build(tmp_path: Path, counted: Counted) -> Callable[..., ShardReport]:
 
 def opened(folder: Path, *names: str) -> AttentionStore:
     """The store over some shards."""
-    shards = [folder / name for name in names]
-    write_index(shards, folder / "index.parquet")
-    return AttentionStore(folder / "index.parquet", shards)
+    paths = [folder / name for name in names]
+    write_index(paths, folder / "index.parquet")
+    return AttentionStore(folder / "index.parquet", paths)
 
 
 # Which shard a sequence belongs to
@@ -86,9 +78,9 @@ def test_shard_of_is_splitmix64() -> None:
 
 def test_shards_are_equally_full_and_stable() -> None:
     ids = np.arange(-5000, 15_000)
-    shards = shard_of(ids, 8)
-    assert np.bincount(shards, minlength=8).min() > 0.9 * len(ids) / 8
-    np.testing.assert_array_equal(shard_of(ids[::-1], 8), shards[::-1])
+    found = shard_of(ids, 8)
+    assert np.bincount(found, minlength=8).min() > 0.9 * len(ids) / 8
+    np.testing.assert_array_equal(shard_of(ids[::-1], 8), found[::-1])
 
 
 # What a shard holds
@@ -184,7 +176,7 @@ def test_other_model_is_computed_anew(build: Callable[..., ShardReport], tmp_pat
 def test_killed_job_goes_on_where_it_was(
     build: Callable[..., ShardReport], tmp_path: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch, survived: int
 ) -> None:
-    monkeypatch.setattr(store, "PART_ROWS", 4)  # a part per batch
+    monkeypatch.setattr(shards, "PART_ROWS", 4)  # a part per batch
 
     def interrupted(*arguments):
         for number, batch in enumerate(extract(*arguments)):
@@ -193,7 +185,7 @@ def test_killed_job_goes_on_where_it_was(
             yield batch
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "extract", interrupted)
+        patch.setattr(shards, "extract", interrupted)
         with pytest.raises(KeyboardInterrupt):
             build(range(12))
     assert not (tmp_path / "demo/shard-0.h5").exists()
@@ -201,7 +193,7 @@ def test_killed_job_goes_on_where_it_was(
 
 
 def test_rows_are_on_disk_once(build: Callable[..., ShardReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PART_ROWS", 4)
+    monkeypatch.setattr(shards, "PART_ROWS", 4)
     build(range(12))
     build(range(16))
     (kept,) = (tmp_path / ".parts" / "f00d").iterdir()
@@ -212,7 +204,7 @@ def test_without_hard_links_the_shard_is_a_copy(build: Callable[..., ShardReport
     def refuse(*paths: Path) -> None:
         raise OSError("not supported")
 
-    monkeypatch.setattr(store.os, "link", refuse)
+    monkeypatch.setattr(shards.os, "link", refuse)
     build(range(4))
     (kept,) = (tmp_path / ".parts" / "f00d").iterdir()
     assert kept.read_bytes() == (tmp_path / "demo/shard-0.h5").read_bytes()
@@ -236,14 +228,14 @@ def test_file_that_another_job_removes_meanwhile_is_no_loss(
     build(range(4), "one.h5")
     build(range(4, 8), "two.h5")
     folder = tmp_path / ".parts" / "f00d"
-    read_places = store.read_places
+    read_places = shards.read_places
 
     def after_another_job(places, pooling):
-        monkeypatch.setattr(store, "read_places", read_places)
+        monkeypatch.setattr(shards, "read_places", read_places)
         build(range(8), "other/shard-0.h5")  # covers both files and removes them
         return read_places(places, pooling)
 
-    monkeypatch.setattr(store, "read_places", after_another_job)
+    monkeypatch.setattr(shards, "read_places", after_another_job)
     assert build(range(8)).forwards == 0
     assert len(list(folder.iterdir())) == 1
 
@@ -298,7 +290,7 @@ def test_disk_that_damages_everything_is_an_error(build: Callable[..., ShardRepo
         file = places[0].file
         raise parts.DamagedRows(file.path, range(len(file)), "damaged")
 
-    monkeypatch.setattr(store, "read_places", damaged)
+    monkeypatch.setattr(shards, "read_places", damaged)
     with pytest.raises(EngramError, match="check the disk"):
         build(range(2))
 

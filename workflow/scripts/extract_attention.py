@@ -10,8 +10,8 @@ from engram.artifacts import read_parquet
 from engram.job import job
 from engram.models import fingerprint, load_model
 from engram.pool import pool
+from engram.shards import ExtractionSettings, ModelSource, build_shard, shard_of
 from engram.sources.streams import read_selected
-from engram.store import ExtractionSettings, ModelSource, build_shard, shard_of
 
 with job(snakemake):
     params = snakemake.params

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from engram.artifacts import read_parquet
 from engram.assembly import usable_samples
+from engram.attention_file import POOLINGS
 from engram.errors import EngramError
 from engram.explorer.knockout import read_knockout
 from engram.explorer.maps import encode, quantize
@@ -29,7 +30,7 @@ from engram.pool import pool
 from engram.protocols import PROTOCOLS
 from engram.saliency import Saliency, read_saliency
 from engram.sources.streams import read_selected
-from engram.store import POOLINGS, AttentionStore
+from engram.store import AttentionStore
 from engram.truth import truth
 
 log = logging.getLogger(__name__)
