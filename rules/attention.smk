@@ -26,7 +26,7 @@ rule continue_prefixes:
         prefix=STUDY["prefix"],
         suffix=STUDY["suffix"],
         dtype=of_model("dtype"),
-        batch_tokens=STUDY["attention"]["batch_tokens"],
+        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
         end_of_text=STUDY["attention"]["end_of_text"],
         code=code("continue_prefixes"),
     script:
@@ -54,7 +54,7 @@ rule extract_attention:
         prefix=STUDY["prefix"],
         dtype=of_model("dtype"),
         mean_dtype=STUDY["attention"]["mean_dtype"],
-        batch_tokens=STUDY["attention"]["batch_tokens"],
+        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
         shards=of_model("shards"),
         parts=PARTS,
         code=code("extract_attention"),
@@ -84,7 +84,7 @@ rule score_twin:
     params:
         prefix=STUDY["prefix"],
         dtype=of_model("dtype"),
-        batch_tokens=STUDY["attention"]["batch_tokens"],
+        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
         twin=model_state,
         code=code("score_twin"),
     script:

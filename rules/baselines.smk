@@ -68,7 +68,7 @@ rule extract_hidden_states:
         gpu=1,
     params:
         dtype=of_model("dtype"),
-        batch_tokens=STUDY["attention"]["batch_tokens"],
+        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
         code=code("extract_hidden_states"),
     script:
         "../workflow/scripts/extract_hidden_states.py"

@@ -81,7 +81,7 @@ rule table_benchmark:
         "../envs/engram.yaml"
     params:
         taxonomies=[named.taxonomy.name for named in NAMED],
-        categories=STUDY["categories"],
+        categories=CATEGORIES,
         rho=STUDY["rho"],
         statistics=STUDY["statistics"],
         seed=STUDY["seed"],

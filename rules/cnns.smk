@@ -32,7 +32,8 @@ rule train_cnns:
     params:
         taxonomy=taxonomy_name,
         classes=class_names,
-        cnn=STUDY["cnn"],
+        cnn=CNN,
+        memory_mb=tuning(STUDY["cnn"]["memory_mb"]),
         parts=f"{PARTS}/cnns",
         # The baseline of scalars may not see the columns that define the classes.
         defining=lambda wildcards: sorted(TAXONOMIES[wildcards.taxonomy].columns()),

@@ -24,7 +24,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([f"{workflow.basedir}/workflow", *I
 
 RESULTS = f"results/{STUDY['study']}"
 PARTS = "results/.parts"
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+CODE = digests.code_digests(Path(workflow.basedir) / "workflow" / "scripts", Path(".snakemake/engram_code.json"))
 MODELS = {model["name"]: model for model in STUDY["models"]}
 NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery"]
 BROUGHT = [name for name in MODELS if name not in NURSERY]
@@ -37,6 +37,8 @@ NAMED = study_config.named_taxonomies(STUDY)
 TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
 FORMATS = STUDY["figures"]["formats"]
+CNN = {key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"}
+CATEGORIES = study_config.used_categories(STUDY)
 BASELINES = STUDY["cnn"]["baselines"]
 BASELINE_SCRIPTS = {"random_weights": ["permute_weights"], "hidden_states": ["extract_hidden_states"]}
 CODE_CLASSIFIER_STATE = state.file_state(
@@ -53,7 +55,7 @@ wildcard_constraints:
 
 def code(script):
     """Digest of a stage's script and of all of engram that it imports: a change reruns the stage."""
-    return digests.code_digest(SCRIPTS / f"{script}.py")
+    return CODE[script]
 
 
 def model_entry(wildcards):
@@ -94,7 +96,16 @@ def samples_lineage(wildcards):
     """
     scripts = ("draw_samples", "continue_prefixes", "extract_attention", "index_attention")
     stored = [STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")]
-    return digests.value_digest(labels_lineage(wildcards), STUDY["samples"], STUDY["categories"], *stored, *map(code, scripts))
+    drawn = {key: value for key, value in STUDY["samples"].items() if key != "minimum"}
+    return digests.value_digest(labels_lineage(wildcards), drawn, own_categories(wildcards), *stored, *map(code, scripts))
+
+
+def tuning(value):
+    """A setting that decides how a job runs and no number of its results: a change reruns nothing.
+
+    Snakemake compares the params of a job with the recorded ones, but for those of a function of `input`.
+    """
+    return lambda wildcards, input: value
 
 
 def among(names):
@@ -162,13 +173,24 @@ def of_model(key):
 
 
 def base_file(name):
-    """A shipped file of the wildcards' model's nursery base."""
-    return lambda wildcards: f"{MODELS[wildcards.model]['base']}/{name}"
+    """A shipped file of the wildcards' model's nursery base; that it changes, `base_state` tells, for git touches what it checks out."""
+    return lambda wildcards: ancient(f"{MODELS[wildcards.model]['base']}/{name}")
+
+
+def base_state(wildcards):
+    """Digest of the wildcards' model's nursery base."""
+    return digests.file_digest(MODELS[wildcards.model]["base"])
 
 
 def taxonomy_name(wildcards):
     """The taxonomy as the paper writes it."""
     return TAXONOMIES[wildcards.taxonomy].name
+
+
+def own_categories(wildcards):
+    """The config's own categories that the taxonomy is made of."""
+    names = {term.category.name for terms in TAXONOMIES[wildcards.taxonomy].classes for term in terms}
+    return [category for category in STUDY["categories"] if category["name"] in names]
 
 
 def class_names(wildcards):

@@ -113,7 +113,7 @@ rule plot_attention_examples:
         "../envs/engram.yaml"
     params:
         taxonomy=taxonomy_name,
-        categories=STUDY["categories"],
+        categories=own_categories,
         prefix=STUDY["prefix"],
         style=STUDY["figures"],
         code=code("plot_attention_examples"),
@@ -246,7 +246,7 @@ rule plot_taxonomy_flow:
         "../envs/engram.yaml"
     params:
         flow=STUDY["flow"],
-        categories=STUDY["categories"],
+        categories=CATEGORIES,
         style=STUDY["figures"],
         code=code("plot_taxonomy_flow"),
     script:

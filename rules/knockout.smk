@@ -44,7 +44,7 @@ rule knock_out:
         seed=STUDY["seed"],
         prefix=STUDY["prefix"],
         dtype=of_model("dtype"),
-        batch_tokens=STUDY["attention"]["batch_tokens"],
+        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
         parts=f"{PARTS}/knockout",
         lineage=samples_lineage,
         code=code("knock_out"),

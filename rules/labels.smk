@@ -26,6 +26,7 @@ rule score_candidates:
     params:
         prefix=STUDY["prefix"],
         dtype=of_model("dtype"),
+        base=base_state,
         code=code("score_candidates"),
     script:
         "../workflow/scripts/score_candidates.py"

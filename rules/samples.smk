@@ -17,7 +17,7 @@ rule draw_samples:
         "../envs/engram.yaml"
     params:
         taxonomies=[taxonomy.name for taxonomy in TAXONOMIES.values()],
-        categories=STUDY["categories"],
+        categories=CATEGORIES,
         samples=STUDY["samples"],
         search=STUDY["search"]["categories"],
         seed=STUDY["seed"],

@@ -28,10 +28,10 @@ rule search_taxonomies:
         "../envs/engram.yaml"
     threads: 2
     params:
-        categories=STUDY["categories"],
+        categories=CATEGORIES,
         search=STUDY["search"],
         samples=STUDY["samples"],
-        cnn=STUDY["cnn"],
+        cnn=CNN,
         statistics=STUDY["statistics"],
         seed=STUDY["seed"],
         parts=f"{PARTS}/cnns",

@@ -109,7 +109,7 @@ rule score_windows:
     params:
         prefix=STUDY["prefix"],
         dtype=of_model("dtype"),
-        batch_tokens=STUDY["attention"]["batch_tokens"],
+        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
         code=code("score_windows"),
     script:
         "../workflow/scripts/score_windows.py"

@@ -129,7 +129,7 @@ rule describe_run:
         "../envs/engram.yaml"
     params:
         config=STUDY,
-        code={script.stem: code(script.stem) for script in sorted(SCRIPTS.glob("*.py"))},
+        code=CODE,
         models=list(MODELS),
     script:
         "../workflow/scripts/describe_run.py"

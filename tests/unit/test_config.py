@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from engram import config as study_config
-from engram.config import complete, load_schema, localized, taxonomies
+from engram.config import complete, load_schema, localized, taxonomies, used_categories
 from engram.errors import EngramError
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +159,24 @@ def test_taxonomies_by_slug_in_order() -> None:
 def test_localized_taxonomies(localize: list[str], slugs: list[str]) -> None:
     config = changed("taxonomies", to=["Non-Memo, Guess, Others", "Non-Memo, Code, Others"], of=MINIMAL)
     assert localized(complete(changed("saliency", "localize", to=localize, of=config))) == slugs
+
+
+@pytest.mark.parametrize(
+    ("place", "to", "used"),
+    [
+        (("taxonomies",), ["Non-Memo, Guess, Others"], []),
+        (("taxonomies",), ["Non-Memo, Long[5]-or-Guess, Others"], ["Long"]),
+        (("flow",), ["Non-Memo, Rare, Others", "Non-Memo, Guess, Others"], ["Rare"]),
+        (("search", "categories"), ["Long[3]", "Guess"], ["Long"]),
+    ],
+)
+def test_used_categories_are_those_that_something_names(place: tuple, to: list[str], used: list[str]) -> None:
+    categories = [
+        {"name": "Rare", "where": "sequence_duplicates < 3"},
+        {"name": "Long", "where": "sequence_duplicates > n", "parameters": ["n"]},
+    ]
+    config = complete(changed(*place, to=to, of=MINIMAL | {"categories": categories}))
+    assert [category["name"] for category in used_categories(config)] == used
 
 
 # --- mistakes ----------------------------------------------------------------------------------------------------------

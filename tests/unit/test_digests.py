@@ -1,6 +1,8 @@
 """Digests of code: what a change of code reruns, and what it does not."""
 
+import ast
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engram import digests
-from engram.digests import code_digest, file_digest, value_digest
+from engram.digests import code_digest, code_digests, file_digest, value_digest
 
 MODULES = {
     "engram/__init__.py": '"""A package."""\n\nVERSION = 1\n',
@@ -157,6 +159,64 @@ def test_the_place_of_the_checkout_does_not_count(root: Path, monkeypatch: pytes
 @pytest.mark.parametrize("script", sorted((Path(__file__).parents[2] / "workflow" / "scripts").glob("*.py")), ids=lambda path: path.stem)
 def test_every_script_has_a_digest(script: Path) -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", code_digest(script))
+
+
+# --- the same code, the same digest ----------------------------------------------------------------------------------------
+
+OWN_CODE = sorted((Path(__file__).parents[2] / "workflow").rglob("*.py"))
+ODD = "match x:\n    case None | [*_]:\n        y = {**x, 'a': None}\nasync def f[T](a, /, *b: T, c=None): return f'{a!r:>{c}}'\n"
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="compares with `ast.dump` of Python 3.11")
+def test_code_is_digested_as_python_3_11_dumps_it() -> None:
+    for text in [*(file.read_text() for file in OWN_CODE), ODD.replace("[T]", "")]:
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                node.body = [part for part in node.body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
+        assert digests._text(ast.parse(text)) == ast.dump(tree)
+
+
+def test_fields_of_later_pythons_do_not_count_where_they_are_empty() -> None:
+    tree = ast.parse("def f(): pass")
+    before = digests._text(tree)
+    tree.body[0]._fields = (*tree.body[0]._fields, "type_params")  # type: ignore[attr-defined]
+    tree.body[0].type_params = []  # type: ignore[attr-defined]
+    assert digests._text(tree) == before
+    tree.body[0].type_params = ["T"]  # type: ignore[attr-defined]
+    assert digests._text(tree) != before
+
+
+@pytest.mark.parametrize("remembered", [None, "", "{", "[]", '{"code": 1}', '{"code": "x", "digests": 3}'])
+def test_digests_of_a_folder_are_those_of_its_scripts(root: Path, remembered: str | None) -> None:
+    memory = root / "new" / "memory.json"
+    if remembered is not None:
+        memory.parent.mkdir()
+        memory.write_text(remembered)
+    forget()
+    expected = {script.stem: code_digest(script) for script in (root / "scripts").glob("*.py")}
+    for _ in range(2):
+        assert code_digests(root / "scripts", memory) == expected
+    assert [file.name for file in memory.parent.iterdir()] == ["memory.json"]
+
+
+def test_remembered_digests_are_used_until_a_byte_of_code_changes(root: Path) -> None:
+    memory = root / "memory.json"
+    before = code_digests(root / "scripts", memory)
+    memory.write_text(memory.read_text().replace(before["plain"], "0" * 12))
+    assert code_digests(root / "scripts", memory)["plain"] == "0" * 12
+    edit(root, "engram/unrelated.py", lambda text: text + "# A remark.\n")
+    forget()
+    assert code_digests(root / "scripts", memory) == before
+    edit(root, "engram/deep.py", lambda text: text.replace("1", "2"))
+    forget()
+    after = code_digests(root / "scripts", memory)
+    assert {script for script in before if before[script] != after[script]} == {"middle", "near"}
+
+
+def test_digests_need_no_memory(root: Path) -> None:
+    (root / "file").touch()
+    assert code_digests(root / "scripts", root / "file" / "memory.json")
 
 
 # --- values and files ----------------------------------------------------------------------------------------------------

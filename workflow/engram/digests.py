@@ -2,7 +2,7 @@
 
 Snakemake reruns a job when its `params` change. A digest of the stage's script and of every engram module that it
 imports, directly or not, stands there: a change of code reruns that stage and what follows, a change of comments,
-docstrings or layout reruns nothing.
+docstrings or layout reruns nothing, nor does another version of Python.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import ast
 import hashlib
 import itertools
 import json
+import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parent
-NEUTRAL = frozenset({"engram.job", "engram.errors"})
-"""Modules that log and report and cannot change a result."""
+NEUTRAL = frozenset({"engram.job", "engram.errors", "engram.digests"})
+"""Modules that log, report or name what is finished, and cannot change a result."""
 
 
 def code_digest(script: Path) -> str:
@@ -26,6 +28,29 @@ def code_digest(script: Path) -> str:
     for file in (script, *sorted(_closure(script))):
         sha.update(f"{file.name}\0{_normalised(file)}\0".encode())
     return sha.hexdigest()[:12]
+
+
+def code_digests(scripts: Path, memory: Path) -> dict[str, str]:
+    """The digest of every script in a folder, by name without `.py`.
+
+    To read all code takes a second, most of a plan of the default study. So `memory`, a file, remembers the digests with
+    a hash of all the code they were made of, and counts for nothing once a byte of that has changed.
+    """
+    sha = hashlib.sha256()
+    files = [(root.name, file.relative_to(root).as_posix(), file) for root in (PACKAGE, scripts) for file in sorted(root.rglob("*.py"))]
+    for root, name, file in files:
+        sha.update(f"{root}/{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        remembered = json.loads(memory.read_text())
+        if remembered["code"] == sha.hexdigest():
+            return dict(remembered["digests"])
+    digests = {script.stem: code_digest(script) for script in sorted(scripts.glob("*.py"))}
+    with suppress(OSError):  # a folder that cannot be written to remembers nothing
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = memory.with_name(f"{memory.name}.{os.getpid()}")
+        temporary.write_text(json.dumps({"code": sha.hexdigest(), "digests": digests}))
+        temporary.replace(memory)
+    return digests
 
 
 def value_digest(*values: Any) -> str:
@@ -96,8 +121,27 @@ def _module_file(name: str) -> Path | None:
 @cache
 def _normalised(file: Path) -> str:
     """The code as a syntax tree: without docstrings, comments and layout."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
-    return ast.dump(tree)
+    return _text(_tree(file))
+
+
+def _text(node: Any) -> str:
+    """A syntax tree as text: what `ast.dump` of Python 3.11 writes, with docstrings left out, in every version of Python.
+
+    Later versions leave out empty lists, or add fields (`type_params`) that most nodes have no use for; with either, all
+    stages would rerun under another Python.
+    """
+    if isinstance(node, list):
+        return f"[{', '.join(map(_text, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    parts = []
+    for name in node._fields:
+        value: Any = getattr(node, name, None)
+        absent = value is None and (name == "kind" or not isinstance(node, ast.Constant | ast.MatchSingleton))
+        if absent or (name == "type_params" and not value):
+            continue
+        if documented and name == "body":
+            value = [part for part in value if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))]
+        parts.append(f"{name}={_text(value)}")
+    return f"{type(node).__name__}({', '.join(parts)})"

@@ -14,7 +14,7 @@ with job(snakemake):
     files, params = snakemake.input, snakemake.params
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
     samples, verification, labels = (read_parquet(path) for path in (files.samples, files.verification, files.labels))
-    settings = CnnSettings(**protocol.cnn_section(params.cnn))
+    settings = CnnSettings(**protocol.cnn_section(params.cnn), memory_mb=params.memory_mb)
     chosen = usable_samples(samples, snakemake.wildcards.taxonomy, verification, protocol.drop_unverified)
     memory = Memory(settings.memory_mb, Path(params.parts))
     dataset = assemble(
