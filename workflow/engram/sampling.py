@@ -67,8 +67,8 @@ def draw_samples(labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSetti
         EngramError: a class has fewer than `settings.minimum` candidates (lists every class with its count), or no sample in
             one of the splits.
     """
-    classes = taxonomy.assign(labels)
-    counts = class_counts(classes, taxonomy)
+    codes = taxonomy.codes(labels)
+    counts = class_counts(codes, taxonomy)
     size = min(settings.per_class, *counts.values())
     if size < settings.minimum:
         found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
@@ -76,17 +76,16 @@ def draw_samples(labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSetti
             f"taxonomy `{taxonomy.name}`: a class has fewer candidates than `samples.minimum`, {settings.minimum:,} ({found}); "
             "lower `samples.minimum`, take more candidates, or drop the taxonomy"
         )
-    priority = uniform(labels["sequence_id"].to_numpy(), seed, "priority")
-    frame = pd.DataFrame(
-        {
-            "taxonomy": taxonomy.slug,
-            "sequence_id": labels["sequence_id"],
-            "class": classes,
-            "split": splits(labels, settings, seed),
-            "priority": priority,
-        }
-    )
-    drawn = pd.concat([frame[frame["class"] == name].nsmallest(size, "priority") for name in taxonomy.class_names], ignore_index=True)
+    parts = []
+    for code, name in enumerate(taxonomy.class_names):
+        members = np.flatnonzero(codes == code)
+        priority = uniform(labels["sequence_id"].to_numpy()[members], seed, "priority")
+        lowest = np.argpartition(priority, size - 1)[:size]
+        lowest = lowest[np.argsort(priority[lowest])]
+        rows = labels.iloc[members[lowest]]
+        columns = {"sequence_id": rows["sequence_id"], "class": name, "split": splits(rows, settings, seed), "priority": priority[lowest]}
+        parts.append(pd.DataFrame({"taxonomy": taxonomy.slug, **columns}))
+    drawn = pd.concat(parts, ignore_index=True).astype({"class": "string"})
     shares = (settings.train, settings.validation, 1 - settings.train - settings.validation)
     used = [split for split, share in zip(SPLITS, shares, strict=True) if share > 1e-9]
     groups = drawn.groupby("class")["split"].agg(set)
@@ -98,16 +97,16 @@ def draw_samples(labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSetti
     return drawn
 
 
-def class_counts(classes: pd.Series, taxonomy: Taxonomy) -> dict[str, int]:
-    """Candidates per class, in the taxonomy's order."""
-    counts = classes.value_counts()
-    return {name: int(counts.get(name, 0)) for name in taxonomy.class_names}
+def class_counts(codes: np.ndarray, taxonomy: Taxonomy) -> dict[str, int]:
+    """Candidates per class, in the taxonomy's order, of `Taxonomy.codes`."""
+    counts = np.bincount(codes[codes >= 0], minlength=len(taxonomy.classes))
+    return dict(zip(taxonomy.class_names, counts.tolist(), strict=True))
 
 
 def count_samples(labels: pd.DataFrame, samples: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
     """taxonomy (name), slug, class, candidates, and the samples drawn in train, validation and test; a row per class."""
     drawn = samples.groupby(["class", "split"]).size().unstack(fill_value=0).reindex(columns=list(SPLITS), fill_value=0)
-    candidates = class_counts(taxonomy.assign(labels), taxonomy)
+    candidates = class_counts(taxonomy.codes(labels), taxonomy)
     rows = [
         {"taxonomy": taxonomy.name, "slug": taxonomy.slug, "class": name, "candidates": candidates[name], **drawn.loc[name].to_dict()}
         for name in taxonomy.class_names

@@ -35,15 +35,14 @@ def atoms(labels: pd.DataFrame, terms: Sequence[str], categories: Sequence[Categ
     holds = {}
     for term in terms:
         taxonomy = Taxonomy.parse(f"{NON_MEMO}, {term}, {OTHERS}", categories)
-        classes = taxonomy.assign(labels)
-        holds[taxonomy.class_names[1]] = (classes == taxonomy.class_names[1]).fillna(False).to_numpy(dtype=bool)
+        holds[taxonomy.class_names[1]] = taxonomy.codes(labels) == 1
     names = np.full(len(labels), "", dtype=object)
     for name, truth in holds.items():
         names[truth & (names != "")] += " & "
         names[truth] += name
     names[names == ""] = _NONE
     memorized = labels["memorization_score"].to_numpy() == 1
-    non_memo = Taxonomy.parse(f"{NON_MEMO}, {OTHERS}", categories).assign(labels).eq(NON_MEMO).fillna(False).to_numpy(dtype=bool)
+    non_memo = Taxonomy.parse(f"{NON_MEMO}, {OTHERS}", categories).codes(labels) == 0
     result = pd.Series(names, index=labels.index, dtype="string")
     return result.where(memorized, NON_MEMO).where(memorized | non_memo)
 

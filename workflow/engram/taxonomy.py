@@ -135,29 +135,29 @@ class Taxonomy:
         terms = [term for terms in self.classes for term in terms]
         return {"memorization_score"}.union(*(names_of(t.category.where) - set(t.category.parameters) for t in terms))
 
-    def assign(self, labels: pd.DataFrame) -> pd.Series:
-        """The class name of every row; missing where no class holds.
+    def codes(self, labels: pd.DataFrame) -> np.ndarray:
+        """The position of every row's class, int8 (n,); -1 where no class holds.
 
         Args:
-            labels: the columns of `columns()`, one row per sample.
-
-        Returns:
-            a Series of class names with the index of `labels`. A sample that is not memorized belongs to Non-Memo or
-            to no class: `Others` is the rest of the memorized ones.
+            labels: the columns of `columns()`, one row per sample. A sample that is not memorized belongs to Non-Memo or to no
+                class: `Others` is the rest of the memorized ones.
 
         Raises:
             EngramError: a column is missing.
         """
         if missing := sorted(self.columns() - set(labels.columns)):
             raise EngramError(f"taxonomy `{self.name}`: the labels have no column {', '.join(missing)}")
-        result = np.full(len(labels), None, dtype=object)
-        free = np.ones(len(labels), dtype=bool)
+        codes = np.full(len(labels), -1, dtype=np.int8)
         memorized = labels["memorization_score"].to_numpy() == 1
-        for class_name, terms in zip(self.class_names, self.classes, strict=True):
+        for code, terms in enumerate(self.classes):
             holds = np.logical_or.reduce([term.holds(labels) for term in terms]) if terms else memorized
-            result[free & holds] = class_name
-            free &= ~holds
-        return pd.Series(result, index=labels.index, name="class", dtype="string")
+            codes[(codes == -1) & holds] = code
+        return codes
+
+    def assign(self, labels: pd.DataFrame) -> pd.Series:
+        """The class name of every row, missing where no class holds; with the index of `labels`. See `codes`."""
+        names = np.array([*self.class_names, None], dtype=object)  # -1 is the last
+        return pd.Series(names[self.codes(labels)], index=labels.index, name="class", dtype="string")
 
 
 def categories_from_config(entries: Sequence[dict]) -> tuple[Category, ...]:

@@ -1,6 +1,7 @@
 """Draws the sample lists of all taxonomies of a model and protocol."""
 
 import pandas as pd
+from tqdm import tqdm
 
 from engram.artifacts import read_metadata, read_parquet, write_csv, write_parquet
 from engram.job import job
@@ -15,7 +16,7 @@ with job(snakemake):
     categories = categories_from_config(params.categories)
     settings = PROTOCOLS[snakemake.wildcards.protocol].sample_settings(**params.samples)
     drawn, counts = [], []
-    for name in params.taxonomies:
+    for name in tqdm(params.taxonomies, desc="sample lists", unit="taxonomy", mininterval=2):
         taxonomy = Taxonomy.parse(name, categories)
         samples = draw_samples(labels, taxonomy, settings, params.seed)
         drawn.append(samples)
