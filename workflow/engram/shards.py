@@ -45,8 +45,8 @@ class ExtractionSettings:
     prefix: int = 32
     """Tokens of the prompt."""
     mean_dtype: str = "float32"
-    """Precision of the stored mean maps. float32 gives Δ exactly; float16 saves a third of the disk, leaves logits within 1e-6
-    and moves single Δ values by up to 5 % of the largest."""
+    """Precision of the stored mean maps. float32 gives Δ exactly; float16 saves a third of the disk and moves cells of Δ by less than
+    0.5 % of the largest (docs/store.md)."""
     batch_tokens: int = BATCH_TOKENS
     """Tokens per forward."""
 
