@@ -5,8 +5,9 @@
 The study's loop opens the HDF5 file for every sample, reads the attention of all heads, pools them inside the network, and trains one CNN
 per process. Engram reads head-pooled packed maps into memory once for all CNNs. Both train the four architectures with mean pooling on two
 thirds of the samples and evaluate on the other third after each epoch, batch 16, random attention of a model's shape. The rounds alternate
-between the two, and the medians are compared. `limit` is the same number of multiplications in bare forward and backward convolutions of
-the same shapes, in the precision of the column: what no training on this machine could beat. Prints CPU time per sample, epoch and CNN.
+between the two, and the medians are compared. `limit` is the time of the bare convolutions, forward and backward, in the shapes that engram
+computes (the causal half of the maps, from 8 layers on) and in the precision of the column; `plain` is theirs over whole maps. Prints CPU
+time per sample, epoch and CNN.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from engram.cnn import STAIRCASE_LAYERS
 from engram.dataset import Dataset
 from engram.packing import pack
-from engram.training import CnnSettings, train_cnn
+from engram.staircase import bands
+from engram.training import CnnSettings, train_grid
 
 TOKENS, BATCH = 64, 16
 SHAPES = {"Pythia-12b": (36, 40), "Pythia-70m": (6, 8), "nursery": (4, 6)}
@@ -109,23 +112,22 @@ def engram_ms(data: Dataset, epochs: int, precision: str) -> float:
     """CPU milliseconds per sample, epoch and CNN of engram.training."""
     settings = CnnSettings(head_poolings=("mean",), controls=(), baselines=(), epochs=epochs, batch_size=BATCH, precision=precision)
     start = time.process_time()
-    for key, shape in settings.grid().items():
-        train_cnn(data, key, shape, settings, "all_epochs")
+    train_grid(data, settings, "all_epochs")
     return 1e3 * (time.process_time() - start) / (len(data) * epochs * len(settings.grid()))
 
 
-def limit_ms(layers: int, precision: str, rounds: int = 20) -> float:
-    """CPU milliseconds per sample, epoch and CNN of the convolutions alone: forward and both gradients of a CNN that trains on two thirds
-    of the samples, and forward on the others."""
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    total = 0.0
-    shapes = list(GRID.grid().values())
-    for shape in shapes:
+def limit_ms(layers: int, precision: str, causal: bool, rounds: int = 20) -> float:
+    """CPU milliseconds per sample, epoch and CNN of the convolutions alone: forward and backward of a CNN that trains on two thirds of the
+    samples, and forward on the others; the first convolution over whole maps, or over the bands of their causal half."""
+    dtype, total = torch.bfloat16 if precision == "bfloat16" else torch.float32, 0.0
+    for shape in GRID.grid().values():
         k, f, side = shape.kernel, shape.features, (TOKENS - shape.kernel + 1) // 2
-        for channels, size, first in ((layers, TOKENS, True), (f, side, False)):
-            x = torch.rand(BATCH, channels, size, size, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_(not first)
+        areas = [(last - first, columns) for first, last, columns in bands(TOKENS, k)] if causal else [(TOKENS - k + 1,) * 2]
+        for channels, height, width in [*((layers, *area) for area in areas), (f, side - k + 1, side - k + 1)]:
+            x = torch.rand(BATCH, channels, height + k - 1, width + k - 1, dtype=dtype).to(memory_format=torch.channels_last)
             weight = torch.rand(f, channels, k, k, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
-            gradient = torch.ones(BATCH, f, size - k + 1, size - k + 1, dtype=dtype).to(memory_format=torch.channels_last)
+            gradient = torch.ones(BATCH, f, height, width, dtype=dtype).to(memory_format=torch.channels_last)
+            x.requires_grad_(channels == f)  # no gradient to the attention
             times = []
             for _ in range(rounds):
                 start = time.process_time()
@@ -135,7 +137,7 @@ def limit_ms(layers: int, precision: str, rounds: int = 20) -> float:
                 times.append((middle - start, time.process_time() - middle))
             forward, backward = np.median(times, axis=0)
             total += (forward + 2 / 3 * backward) / BATCH
-    return 1e3 * total / len(shapes)
+    return 1e3 * total / len(GRID.grid())
 
 
 def main() -> None:
@@ -150,7 +152,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print("CPU ms per sample, epoch and CNN")
-    print(f"{'shape':<12}{'samples':>8}{'the study':>11}" + "".join(f"{p:>10}{'ratio':>8}{'limit':>8}" for p in PRECISIONS))
+    print(f"{'shape':<12}{'samples':>8}{'the study':>11}" + "".join(f"{p:>10}{'ratio':>8}{'limit':>8}{'plain':>8}" for p in PRECISIONS))
     for name, (layers, heads) in SHAPES.items():
         samples = arguments.samples * (1 if name == "Pythia-12b" else 5)
         label = np.arange(samples) % 3
@@ -161,7 +163,8 @@ def main() -> None:
             mean, maximum = write_heads(path, samples, layers, heads)
             ids, split = np.arange(samples), np.where(np.arange(samples) < 2 * samples // 3, "train", "test")
             data = Dataset(ids, ids, np.zeros((samples, TOKENS), np.int64), mean, maximum, label, split, ["a", "b", "c"])
-            engram_ms(data, 1, "bfloat16")  # warm up
+            for precision in PRECISIONS:
+                engram_ms(data, 1, precision)  # warm up
             for _ in range(arguments.rounds):
                 theirs.append(reference_ms(path, label, layers, arguments.epochs))
                 for precision in PRECISIONS:
@@ -170,7 +173,8 @@ def main() -> None:
         cells = ""
         for precision in PRECISIONS:
             value = float(np.median(ours[precision]))
-            cells += f"{value:>10.2f}{median / value:>7.1f}×{limit_ms(layers, precision):>8.2f}"
+            cells += f"{value:>10.2f}{median / value:>7.1f}×"
+            cells += f"{limit_ms(layers, precision, layers >= STAIRCASE_LAYERS):>8.2f}{limit_ms(layers, precision, False):>8.2f}"
         print(f"{name:<12}{samples:>8}{median:>11.2f}{cells}")
 
 

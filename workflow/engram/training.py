@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from engram.artifacts import whole, write_csv, write_parquet
 from engram.checkpoints import CnnKey, save_cnns
-from engram.cnn import Architecture, AttentionCNN, square_maps
+from engram.cnn import Architecture, AttentionCNN
 from engram.cnn_settings import PROBES, CnnSettings
 from engram.dataset import Dataset
 from engram.digests import code_digest
@@ -248,7 +248,7 @@ def predict(cnn: AttentionCNN, maps: np.ndarray, rows: np.ndarray, precision: st
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         for start in range(0, len(rows), EVALUATION_BATCH):
             batch = rows[start : start + EVALUATION_BATCH]
-            logits[start : start + EVALUATION_BATCH] = cnn(_batch(maps, batch, device)).float().cpu().numpy()
+            logits[start : start + EVALUATION_BATCH] = cnn.classify_packed(_batch(maps, batch, device)).float().cpu().numpy()
     return logits
 
 
@@ -292,9 +292,9 @@ def _epoch(
     total, hits = 0.0, 0
     for start in range(0, len(order), settings.batch_size):
         rows = order[start : start + settings.batch_size]
-        x, y = _batch(maps, rows, settings.device), label[rows].to(settings.device)  # (b, channels, T, T), (b,)
+        x, y = _batch(maps, rows, settings.device), label[rows].to(settings.device)  # (b, channels, P), (b,)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logits = cnn(x).float()  # (b, K)
+            logits = cnn.classify_packed(x).float()  # (b, K)
         loss = cross_entropy(logits, y)
         if not math.isfinite(value := loss.item()):
             return {"loss": math.nan, "accuracy": math.nan}
@@ -306,8 +306,8 @@ def _epoch(
 
 
 def _batch(maps: np.ndarray, rows: np.ndarray, device: torch.device | str) -> torch.Tensor:
-    """The maps of some samples, unpacked as they are needed: (b, channels, T, T) float32."""
-    return square_maps(torch.from_numpy(maps[rows]).to(device).float())
+    """The packed maps of some samples, (b, channels, P)."""
+    return torch.from_numpy(maps[rows]).to(device)
 
 
 def _measure(logits: np.ndarray, label: torch.Tensor) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """How often the intervals of the tables hold the truth: simulated studies whose true scores are known.
 
-    python benchmarks/coverage.py --studies 1000
+    python benchmarks/interval_coverage.py --studies 1000
 
 A simulated study draws content groups of one or two samples, and CNNs whose class biases differ; the truth is the score of
 a very large population with very many CNNs. Prints, for every setting and score, the share of intervals that hold it (nominal 95 %).
