@@ -160,3 +160,10 @@ def test_no_test_predictions_is_an_error() -> None:
 def test_unknown_class_is_an_error() -> None:
     with pytest.raises(EngramError, match="class Recall is not among"):
         score_table(predictions(), CLASSES[:2])
+
+
+def test_logits_that_are_no_numbers_are_an_error() -> None:
+    frame = predictions()
+    frame.at[3, "logits"] = np.array([np.nan, 0, 0], np.float32)
+    with pytest.raises(EngramError, match="1 of 160 rows have logits that are not finite"):
+        score_table(frame, CLASSES)

@@ -219,6 +219,7 @@ def test_predictions_have_the_columns_that_others_read(written: Path) -> None:
         "classes": ["Class 0", "Class 1", "Class 2"],
         "taxonomy": "A, B",
         "selection": "best_epoch",
+        "diverged": [],
     }
     assert frame["logits"].iloc[0].dtype == np.float32
 
@@ -256,6 +257,34 @@ def test_diverged_cnn_is_in_the_history_alone(result: GridResult, tmp_path: Path
     assert KEY not in load_cnns(paths[0])
     assert pd.read_csv(paths[1]).query("cnn == 'k3-f6-mean' and labels == 'real'")["loss"].isna().any()
     assert not len(read_parquet(paths[2]).query("cnn == 'k3-f6-mean' and labels == 'real'"))
+
+
+def test_diverged_cnns_are_counted_in_the_scores(result: GridResult, tmp_path: Path) -> None:
+    """One of two CNNs on attention, and all of the control: neither may look as if nothing had happened."""
+    lost = train(learning_rate=1e30)
+    shuffled = [key for key in result.trained if key.labels == "shuffled"]
+    paths = [tmp_path / name for name in ("checkpoints.safetensors", "history.csv", "predictions.parquet")]
+    write_results(replace(result, trained=result.trained | dict.fromkeys([KEY, *shuffled], lost)), *paths, "A, B")
+    keys = [CnnKey.of_path(key) for key in read_metadata(paths[2])["diverged"]]
+    diverged = [(key.input, key.labels) for key in keys]
+    table = score_table(read_parquet(paths[2]), DATA.classes, diverged, resamples=100).set_index(["input", "labels"])
+    assert table[["cnns", "diverged"]].T.to_dict("list") == {
+        ("attention", "real"): [1, 1],
+        ("token_identity", "real"): [1, 0],
+        ("attention", "shuffled"): [0, 2],
+    }
+    assert np.isnan(table.loc[("attention", "shuffled"), "min_f1"])
+
+
+def test_cnn_whose_logits_overflow_is_marked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A finite loss while the CNN is chosen says nothing about the samples it predicts afterwards."""
+    real, test = training.predict, DATA.rows("test")
+
+    def overflowing(cnn: Any, maps: Any, rows: np.ndarray, precision: str) -> np.ndarray:
+        return real(cnn, maps, rows, precision) * (np.inf if np.array_equal(rows, test) else 1)
+
+    monkeypatch.setattr(training, "predict", overflowing)
+    assert train().diverged
 
 
 QUICK = replace(SETTINGS, epochs=1, head_poolings=("mean",))

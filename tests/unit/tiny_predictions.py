@@ -57,9 +57,18 @@ def predictions(
     return pd.concat(frames, ignore_index=True)
 
 
-def write(frames: Sequence[pd.DataFrame], root: Path, taxonomy: str, slug: str, *, model: str = "m", protocol: str = "engram") -> Path:
-    """The frames as predictions.parquet where a study has them."""
+def write(
+    frames: Sequence[pd.DataFrame],
+    root: Path,
+    taxonomy: str,
+    slug: str,
+    *,
+    model: str = "m",
+    protocol: str = "engram",
+    diverged: Sequence[str] = (),
+) -> Path:
+    """The frames as predictions.parquet where a study has them; `diverged`: keys of CNNs that predict nothing."""
     path = root / model / protocol / "cnns" / slug / "predictions.parquet"
     frame = pd.concat(frames, ignore_index=True)
-    write_parquet(frame, path, {"classes": taxonomy.split(", "), "taxonomy": taxonomy})
+    write_parquet(frame, path, {"classes": taxonomy.split(", "), "taxonomy": taxonomy, "diverged": list(diverged)})
     return path

@@ -18,6 +18,7 @@ import pandas as pd
 from engram.artifacts import read_metadata, read_parquet
 from engram.bootstrap import mean_interval, scores_of
 from engram.catalogue import RHO_KINDS, rho_name
+from engram.checkpoints import CnnKey
 from engram.comparisons import ranks
 from engram.errors import EngramError
 from engram.metrics import auroc_one_vs_rest, calibration_error, log_loss, natural_scores, per_class_scores, reliability, softmax
@@ -51,6 +52,8 @@ class Trained:
     """See `engram.metrics.reliability`; summed over CNNs, (B, 3)."""
     n: int
     """Test samples."""
+    diverged: int
+    """CNNs on attention with real labels that diverged and count nowhere."""
 
 
 def read_trained(path: str | Path, candidates: Mapping[str, int], **statistics: Any) -> Trained:
@@ -65,7 +68,8 @@ def read_trained(path: str | Path, candidates: Mapping[str, int], **statistics: 
         EngramError: no prediction of the test split on attention and real labels, or a class without candidates.
     """
     model, protocol, _, slug = Path(path).parts[-5:-1]
-    classes = tuple(read_metadata(path)["classes"])
+    metadata = read_metadata(path)
+    classes = tuple(metadata["classes"])
     if unknown := [name for name in classes if name not in candidates]:
         raise EngramError(f"{path}: the counts have no class {unknown[0]}; draw the samples again")
     frame = read_parquet(path)
@@ -105,6 +109,7 @@ def read_trained(path: str | Path, candidates: Mapping[str, int], **statistics: 
         tuple(areas.tolist()),
         np.sum(sums, axis=0),
         int(real["sequence_id"].nunique()),
+        sum((key.input, key.labels) == ATTENTION for key in map(CnnKey.of_path, metadata["diverged"])),
     )
 
 
@@ -159,7 +164,7 @@ def benchmark_table(scores: Sequence[Scores], names: Sequence[Named], published:
     Returns:
         models, protocol, taxonomy, trained_as (another name of the same partition, if that was trained), classes (their number); the
         scores with intervals as `<score>_low` and `<score>_high`; rank by minimum F1 with the ranks that resamples give it;
-        log_loss, auroc, ece; n, groups, cnns; published_models and the published scores, as fractions.
+        log_loss, auroc, ece; n, groups, cnns, diverged; published_models and the published scores, as fractions.
     """
     tables = []
     for part in scores:
@@ -227,7 +232,7 @@ def rho_table(
     """The new taxonomy at every threshold of the config's section `rho` (paper, Table 4), beside the published scores.
 
     Returns:
-        models, protocol, kind (of `engram.catalogue.RHO_KINDS`), rho, taxonomy, the scores with intervals, n, groups, cnns,
+        models, protocol, kind (of `engram.catalogue.RHO_KINDS`), rho, taxonomy, the scores with intervals, n, groups, cnns, diverged,
         published_<score> as fractions.
     """
     by_name = {named.taxonomy.name: named for named in names}
@@ -284,7 +289,8 @@ def _probabilities(parts: Sequence[Trained]) -> dict[str, float]:
 
 def _sizes(part: Scores, slug: str) -> dict[str, int]:
     run = part.runs[slug]
-    return {"n": sum(trained.n for trained in part.trained[slug]), "groups": len(run.groups), "cnns": len(run.cnns)}
+    sizes = {"n": sum(trained.n for trained in part.trained[slug]), "groups": len(run.groups), "cnns": len(run.cnns)}
+    return sizes | {"diverged": sum(trained.diverged for trained in part.trained[slug])}
 
 
 def _published(models: str, taxonomy: str, published: pd.DataFrame) -> dict[str, object]:

@@ -13,13 +13,14 @@ here. It is what `intervals` computes; only where the resamples reach 0 or 1 the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from engram.errors import EngramError
-from engram.metrics import balanced_accuracy, class_scores
+from engram.metrics import balanced_accuracy, class_scores, predicted_classes
 
 _CHUNK = 4_000_000
 """Weights in memory at a time."""
@@ -84,20 +85,28 @@ def mean_interval(groups: np.ndarray, *, resamples: int = 2000, confidence: floa
 
 
 def score_table(
-    predictions: pd.DataFrame, classes: Sequence[str], *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+    predictions: pd.DataFrame,
+    classes: Sequence[str],
+    diverged: Iterable[tuple[str, str]] = (),
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Scores on the test split for every input and kind of labels, confusion matrices summed over CNNs, seeds and reported epochs.
 
     Args:
         predictions: the table `predictions.parquet`.
         classes: the K class names in the order of the logits.
+        diverged: input and labels of every CNN that diverged and so predicts nothing.
         resamples: bootstrap draws.
         confidence: nominal coverage of the intervals.
         seed: of the bootstrap.
 
     Returns:
         input, labels, then for every score its value (a fraction) and the interval's ends as `<score>_low` and `<score>_high`, then
-        n (test samples), groups (their content groups), cnns (CNNs times seeds that are summed).
+        n (test samples), groups (their content groups), cnns (CNNs times seeds that are summed), diverged (those that are missing from
+        the sum). Where all CNNs of an input and kind of labels diverged there is a row without scores.
 
     Raises:
         EngramError: nothing was predicted on the test split, or a class is not among `classes`.
@@ -107,13 +116,16 @@ def score_table(
         raise EngramError("predictions: no row of the test split, so nothing can be scored; train the CNNs again")
     if unknown := sorted(set(test["class"]) - set(classes)):
         raise EngramError(f"predictions: class {unknown[0]} is not among {', '.join(classes)}; train the CNNs again")
-    rows = []
+    rows, lost = [], Counter(diverged)
     for (source, labels), run in test.groupby(["input", "labels"], sort=False):
         counts = group_confusions(run, classes)
         row: dict[str, object] = {"input": source, "labels": labels}
         for name, (value, low, high) in intervals(counts, scores_of, resamples=resamples, confidence=confidence, seed=seed).items():
             row |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(row | {"n": run["sequence_id"].nunique(), "groups": counts.shape[1], "cnns": counts.shape[0]})
+        rows[-1]["diverged"] = lost.pop((str(source), str(labels)), 0)
+    for (source, labels), count in lost.items():
+        rows.append({"input": source, "labels": labels, "n": 0, "groups": 0, "cnns": 0, "diverged": count})
     return pd.DataFrame(rows)
 
 
@@ -122,7 +134,7 @@ def group_confusions(run: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
     cnn = run.groupby(["cnn", "seed"], sort=False).ngroup().to_numpy()
     group = pd.factorize(run["content_group"])[0]
     true = run["class"].map({name: index for index, name in enumerate(classes)}).to_numpy()
-    predicted = np.stack(run["logits"].tolist()).argmax(axis=1)
+    predicted = predicted_classes(np.stack(run["logits"].tolist()))
     shape = (cnn.max() + 1, group.max() + 1, len(classes), len(classes))
     cells = np.ravel_multi_index((cnn, group, true, predicted), shape)
     return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)

@@ -83,7 +83,7 @@ class Dropout(nn.Module):
         kept = torch.empty(count, dtype=x.dtype)
         scale = torch.tensor(1 / (1 - self.threshold / 2**16), dtype=x.dtype)
         whole = {2: torch.int16, 4: torch.int32, 8: torch.int64}[x.element_size()]  # numba knows no bfloat16
-        _keep(bits, self.threshold - 2**15, scale.view(whole).item(), kept.view(whole).numpy())
+        _keep(bits, self.threshold - 2**15, int(scale.view(whole).item()), kept.view(whole).numpy())
         return x * kept.as_strided(x.shape, torch.empty_like(x).stride())
 
 

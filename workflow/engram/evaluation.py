@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engram.bootstrap import mean_interval
-from engram.metrics import confusion_matrix
+from engram.metrics import confusion_matrix, predicted_classes
 
 RUNS = {
     ("attention", "real"): "attention",
@@ -38,7 +38,7 @@ def summed_confusions(predictions: pd.DataFrame, classes: Sequence[str]) -> dict
     for run in RUNS:
         mine = test[(test["input"] == run[0]) & (test["labels"] == run[1])]
         if len(mine):
-            predicted = np.stack(mine["logits"].tolist()).argmax(axis=1)
+            predicted = predicted_classes(np.stack(mine["logits"].tolist()))
             confusions[run] = confusion_matrix(mine["class"].map(position).to_numpy(), predicted, len(classes))
     return confusions
 
@@ -57,7 +57,7 @@ def recall_by_kind(predictions: pd.DataFrame, classes: Sequence[str], kinds: pd.
         predictions of all CNNs that name the class.
     """
     test = predictions[predictions["split"] == "test"]
-    predicted = np.array(classes, dtype=object)[np.stack(test["logits"].tolist()).argmax(axis=1)]
+    predicted = np.array(classes, dtype=object)[predicted_classes(np.stack(test["logits"].tolist()))]
     frame = test.assign(
         hit=(predicted == test["class"].to_numpy()).astype(float),
         text=np.where(test["sequence_id"].map(kinds) == "natural", "natural", "templates"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from engram.errors import EngramError
+
 CLASS_SCORES = ("min_f1", "mean_f1", "min_precision", "mean_precision", "min_recall", "mean_recall")
 """Names of the scores in `class_scores`, as the paper's tables order them."""
 
@@ -22,6 +24,20 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) 
     """
     pairs = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predictions, dtype=np.int64)  # (n,)
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def predicted_classes(logits: np.ndarray) -> np.ndarray:
+    """The most likely class of every row, int (n,), of logits (n, K).
+
+    Raises:
+        EngramError: a logit is not finite: it would name a class without a reason.
+    """
+    finite = np.isfinite(logits).all(axis=1)
+    if not finite.all():
+        raise EngramError(
+            f"predictions: {int((~finite).sum())} of {len(finite)} rows have logits that are not finite; train the CNNs again"
+        )
+    return logits.argmax(axis=1)
 
 
 def per_class_scores(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from engram.bootstrap import logit_basic
+from engram.metrics import predicted_classes
 
 Key = TypeVar("Key", bound=Hashable)
 _CHUNK = 4_000_000
@@ -47,7 +48,7 @@ class Run:
         cnn, cnns = pd.factorize(names)
         group, groups = pd.factorize(predictions["content_group"])
         true = predictions["class"].map({name: index for index, name in enumerate(classes)}).to_numpy()
-        predicted = np.stack(predictions["logits"].tolist()).argmax(axis=1)
+        predicted = predicted_classes(np.stack(predictions["logits"].tolist()))
         shape = (len(cnns), len(groups), len(classes), len(classes))
         cells = np.ravel_multi_index((cnn, group, true, predicted), shape)
         counts = np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)

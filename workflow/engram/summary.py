@@ -14,9 +14,12 @@ def headline_text(scores: pd.DataFrame) -> str:
     """The scores of every taxonomy, run by run, as lines of text; values with their intervals."""
     lines = [f"{'taxonomy':<44} {'CNNs see':<15} {'labels':<9}" + "".join(f"{m.replace('_', ' '):>24}" for m in METRICS) + f"{'n':>7}"]
     for _, row in scores.iterrows():
+        run = f"{row['taxonomy']:<44} {row['input'].replace('_', ' '):<15} {row['labels']:<9}"
+        if row["n"] == 0:
+            lines.append(f"{run}  all {row['diverged']} CNNs diverged")
+            continue
         cells = (f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]" for m in METRICS)
-        values = "".join(f"{cell:>24}" for cell in cells)
-        lines.append(f"{row['taxonomy']:<44} {row['input'].replace('_', ' '):<15} {row['labels']:<9}{values}{row['n']:>7}")
+        lines.append(run + "".join(f"{cell:>24}" for cell in cells) + f"{row['n']:>7}")
     return "\n".join(lines)
 
 

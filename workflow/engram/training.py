@@ -59,7 +59,7 @@ class TrainedCnn:
 
     @property
     def diverged(self) -> bool:
-        """Whether a loss was not finite: the CNN then reports nothing."""
+        """Whether a loss or a logit was not finite: the CNN then reports nothing."""
         return not self.parameters
 
 
@@ -172,8 +172,7 @@ def train_cnn(
             history.append({"epoch": epoch, "split": split, **_measure(logits, label[judged])})
         loss = history[-1]["loss"]
         if not math.isfinite(loss):
-            lost = [{**row, "selected": False} for row in history]
-            return TrainedCnn({}, lost, np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(dataset.classes)), np.float32))
+            return _lost(history, len(dataset.classes))
         if selection == "all_epochs":
             predicted.append((epoch, judged, logits))
         elif loss < best:
@@ -187,6 +186,8 @@ def train_cnn(
             rows = dataset.rows(split)
             predicted.append((epoch, rows, predict(cnn, maps, rows, settings.precision)))
         history.append({"epoch": epoch, "split": "test", **_measure(predicted[-1][2], label[rows])})
+    if not all(np.isfinite(logits).all() for _, _, logits in predicted):
+        return _lost(history, len(dataset.classes))
     reported = {epoch for epoch, _, _ in predicted}
     return TrainedCnn(
         parameters={name: value.cpu().clone().contiguous() for name, value in cnn.state_dict().items()},
@@ -195,6 +196,12 @@ def train_cnn(
         epoch=np.concatenate([np.full(len(rows), epoch) for epoch, rows, _ in predicted]),
         logits=np.concatenate([logits for _, _, logits in predicted]),
     )
+
+
+def _lost(history: list[dict], classes: int) -> TrainedCnn:
+    """A CNN that diverged: its history, and nothing that could count."""
+    none = np.empty(0, np.int64)
+    return TrainedCnn({}, [{**row, "selected": False} for row in history], none, none, np.empty((0, classes), np.float32))
 
 
 def fit_probes(dataset: Dataset, baseline: str, selection: str) -> dict[CnnKey, TrainedCnn]:
@@ -253,7 +260,8 @@ def predict(cnn: AttentionCNN, maps: np.ndarray, rows: np.ndarray, precision: st
 
 
 def write_results(result: GridResult, checkpoints: Path, history: Path, predictions: Path, taxonomy: str) -> None:
-    """Writes checkpoints.safetensors, history.csv and predictions.parquet; CNNs that diverged are in the history alone.
+    """Writes checkpoints.safetensors, history.csv and predictions.parquet; of CNNs that diverged there is the history, and their names in
+    the metadata of the predictions.
 
     Args:
         result: of `train_grid`.
@@ -281,6 +289,7 @@ def write_results(result: GridResult, checkpoints: Path, history: Path, predicti
         }
         frames.append(pd.DataFrame(columns))
     metadata = {"classes": list(data.classes), "taxonomy": taxonomy, "selection": result.selection}
+    metadata["diverged"] = [key.path for key, cnn in trained.items() if cnn.diverged]
     write_parquet(pd.concat([frame for frame in frames if len(frame)], ignore_index=True), predictions, metadata)
 
 

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from engram.artifacts import read_metadata, read_parquet, write_csv
 from engram.bootstrap import score_table
+from engram.checkpoints import CnnKey
 from engram.job import job
 
 with job(snakemake):
@@ -16,7 +17,8 @@ with job(snakemake):
         metadata = read_metadata(path)
         # results/<study>/<model>/<protocol>/cnns/<taxonomy>/predictions.parquet
         model, protocol, _, slug = Path(path).parts[-5:-1]
-        scores = score_table(read_parquet(path), metadata["classes"], seed=params.seed, **params.statistics)
+        diverged = [(key.input, key.labels) for key in map(CnnKey.of_path, metadata["diverged"])]
+        scores = score_table(read_parquet(path), metadata["classes"], diverged, seed=params.seed, **params.statistics)
         names = {"model": model, "protocol": protocol, "taxonomy": metadata["taxonomy"], "slug": slug}
         for position, (column, value) in enumerate(names.items()):
             scores.insert(position, column, value)

@@ -38,6 +38,7 @@ def headline(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     """
     columns = [f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")]
     require(scores, ["model", "protocol", "taxonomy", "input", "labels", "n", *columns], "headline")
+    scores = scores[scores["n"] > 0]  # the others diverged and have no scores
     real = scores[(scores["input"] == _MAIN[0]) & (scores["labels"] == _MAIN[1])]
     if real.empty:
         raise EngramError("figure headline: no row has input attention and labels real, so nothing can be ranked")
