@@ -16,20 +16,20 @@ import numpy as np
 import pandas as pd
 
 from engram.artifacts import read_metadata, read_parquet
-from engram.bootstrap import mean_interval, scores_of
+from engram.bootstrap import scores_of
 from engram.catalogue import RHO_KINDS, rho_name
 from engram.checkpoints import CnnKey
 from engram.comparisons import ranks
 from engram.errors import EngramError
-from engram.metrics import auroc_one_vs_rest, calibration_error, log_loss, natural_scores, per_class_scores, reliability, softmax
+from engram.metrics import natural_scores, per_class_scores
 from engram.partitions import Named
+from engram.probability_scores import BINS, ProbabilityScores, probability_scores
 from engram.resampling import Key, Resampled, Run, resample, summed
 from engram.taxonomy import Taxonomy
 
 ALL = "all"
 """In the column `models`: all models summed."""
 ATTENTION = ("attention", "real")
-BINS = 10
 _SCORES = ("min_f1", "mean_f1", "min_precision", "mean_precision", "min_recall", "mean_recall")
 
 
@@ -43,13 +43,8 @@ class Trained:
     classes: tuple[str, ...]
     runs: Mapping[tuple[str, str], Run]
     """By input and kind of labels."""
-    probabilities: Mapping[str, float]
-    """What the probabilities of attention with real labels are worth: `log_loss` (nats per sample) with its interval, `auroc` (mean over
-    classes, one against the rest) and `ece`, each the mean over CNNs."""
-    areas: tuple[float, ...]
-    """AUROC of every class."""
-    reliability: np.ndarray
-    """See `engram.metrics.reliability`; summed over CNNs, (B, 3)."""
+    probabilities: ProbabilityScores
+    """Of attention with real labels."""
     n: int
     """Test samples."""
     diverged: int
@@ -82,32 +77,13 @@ def read_trained(path: str | Path, candidates: Mapping[str, int], **statistics: 
     if ATTENTION not in runs:
         raise EngramError(f"{path}: no test prediction on attention with real labels, so nothing can be scored; train the CNNs again")
     real = test[(test["input"] == ATTENTION[0]) & (test["labels"] == ATTENTION[1])]
-    position = {name: index for index, name in enumerate(classes)}
-    cnns = [
-        (np.stack(part["logits"].tolist()), part["class"].map(position).to_numpy()) for _, part in real.groupby(["cnn", "seed"], sort=False)
-    ]
-    logits, labels = np.stack(real["logits"].tolist()), real["class"].map(position).to_numpy()
-    loss = -np.log(np.maximum(softmax(logits)[np.arange(len(labels)), labels], 1e-300))
-    by_group = pd.DataFrame({"group": real["content_group"].to_numpy(), "loss": loss}).groupby("group")["loss"].agg(["sum", "size"])
-    _, low, high = mean_interval(by_group.to_numpy(), **statistics)
-    areas = np.mean([auroc_one_vs_rest(*cnn) for cnn in cnns], axis=0)  # (K,)
-    sums = [reliability(*cnn, bins=BINS) for cnn in cnns]
-    probabilities = {
-        "log_loss": float(np.mean([log_loss(*cnn) for cnn in cnns])),
-        "log_loss_low": low,
-        "log_loss_high": high,
-        "auroc": float(np.mean(areas)),
-        "ece": float(np.mean([calibration_error(part) for part in sums])),
-    }
     return Trained(
         model,
         protocol,
         slug,
         classes,
         runs,
-        probabilities,
-        tuple(areas.tolist()),
-        np.sum(sums, axis=0),
+        probability_scores(real, classes, **statistics),
         int(real["sequence_id"].nunique()),
         sum((key.input, key.labels) == ATTENTION for key in map(CnnKey.of_path, metadata["diverged"])),
     )
@@ -164,7 +140,8 @@ def benchmark_table(scores: Sequence[Scores], names: Sequence[Named], published:
     Returns:
         models, protocol, taxonomy, trained_as (another name of the same partition, if that was trained), classes (their number); the
         scores with intervals as `<score>_low` and `<score>_high`; rank by minimum F1 with the ranks that resamples give it;
-        log_loss, auroc, ece; n, groups, cnns, diverged; published_models and the published scores, as fractions.
+        log_loss, auroc, ece (with intervals for single models); n, groups, cnns, diverged; published_models and the published scores,
+        as fractions.
     """
     tables = []
     for part in scores:
@@ -191,7 +168,7 @@ def benchmark_table(scores: Sequence[Scores], names: Sequence[Named], published:
 
 
 def class_table(scores: Sequence[Scores], names: Sequence[Named], confidence: float = 0.95) -> pd.DataFrame:
-    """Precision, recall, F1 with its interval, AUROC and natural share of every class of every taxonomy, by every name."""
+    """Precision, recall, F1 and AUROC with their intervals (AUROC of single models) and natural share of every class, by every name."""
     rows = []
     for part in scores:
         for named in names:
@@ -200,7 +177,8 @@ def class_table(scores: Sequence[Scores], names: Sequence[Named], confidence: fl
                 continue
             run = part.runs[slug]
             precision, recall, _ = per_class_scores(run.total)
-            areas = np.mean([trained.areas for trained in part.trained[slug]], axis=0)
+            areas = np.mean([trained.probabilities.areas for trained in part.trained[slug]], axis=0)  # (K, 3)
+            single = len(part.trained[slug]) == 1
             for k, name in enumerate(named.trained.class_names):
                 low, high = part.values[f"f1/{k}"][slug].interval(confidence)
                 rows.append(
@@ -214,7 +192,9 @@ def class_table(scores: Sequence[Scores], names: Sequence[Named], confidence: fl
                         "f1_high": high,
                         "precision": float(precision[k]),
                         "recall": float(recall[k]),
-                        "auroc": float(areas[k]),
+                        "auroc": areas[k, 0],
+                        "auroc_low": areas[k, 1] if single else np.nan,
+                        "auroc_high": areas[k, 2] if single else np.nan,
                         "candidates": run.candidates[k],
                         "natural_share": run.candidates[k] / max(1, sum(run.candidates)),
                     }
@@ -260,7 +240,7 @@ def calibration_table(trained: Iterable[Trained], names: Sequence[Named]) -> pd.
     by_slug = {named.trained.slug: named.trained.name for named in names}
     rows = []
     for part in trained:
-        for index, (count, confidence, hits) in enumerate(part.reliability):
+        for index, (count, confidence, hits) in enumerate(part.probabilities.reliability):
             if count:
                 row = {"model": part.model, "protocol": part.protocol, "taxonomy": by_slug[part.slug], "bin": (index + 1) / BINS}
                 rows.append(row | {"predictions": int(count), "confidence": confidence / count, "accuracy": hits / count})
@@ -281,10 +261,11 @@ def _natural(values: Mapping[str, object]) -> list[str]:
 
 
 def _probabilities(parts: Sequence[Trained]) -> dict[str, float]:
-    """Means over models; the interval of the log-loss is a single model's."""
-    if len(parts) == 1:
-        return dict(parts[0].probabilities)
-    return {name: float(np.mean([part.probabilities[name] for part in parts])) for name in ("log_loss", "auroc", "ece")}
+    """Means over models; intervals are a single model's."""
+    columns = [part.probabilities.columns() for part in parts]
+    return (
+        columns[0] if len(parts) == 1 else {name: float(np.mean([part[name] for part in columns])) for name in ("log_loss", "auroc", "ece")}
+    )
 
 
 def _sizes(part: Scores, slug: str) -> dict[str, int]:

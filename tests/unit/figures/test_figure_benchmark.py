@@ -62,6 +62,11 @@ def test_pairs_that_differ_are_framed(style):
     assert values[3, 0] == pytest.approx(-30)
 
 
+def test_a_difference_that_rounds_to_nothing_has_no_sign(style):
+    table = pairs(4).assign(difference=0.004)
+    assert {text.get_text() for text in comparisons(table, "min_f1", style=style).axes[0].texts} == {"0"}
+
+
 def test_many_pairs_are_drawn_without_numbers(style):
     assert len(comparisons(pairs(30), "min_f1", style=style).axes[0].texts) == 0
 

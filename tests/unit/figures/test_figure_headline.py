@@ -26,6 +26,14 @@ def test_points_and_intervals_are_the_scores_in_percent(scores, style):
     assert sorted(intervals) == [pytest.approx([100 * value - 3, 100 * value + 3]) for value in (0.5, 0.7, 0.9)]
 
 
+def test_a_run_whose_cnns_all_diverged_is_left_out(scores, style):
+    lost = scores["labels"] == "shuffled"
+    scores.loc[lost, "n"] = 0
+    axes = headline(scores, style=style).axes
+    assert "shuffled labels" not in [line.get_label() for line in axes[0].lines]
+    assert axes[1].get_title(loc="left") == "n = 240"
+
+
 def test_chance_is_one_over_the_number_of_classes(scores, style):
     axes = headline(scores, style=style).axes[0]
     marks = next(lines for lines in axes.collections if lines.get_label().startswith("chance"))

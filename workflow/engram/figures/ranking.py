@@ -80,7 +80,7 @@ def comparisons(table: pd.DataFrame, score: str, *, style: FigureStyle) -> Figur
             for at, value in (((x, y), difference), ((y, x), -difference)):
                 if len(order) <= _MOST_NAMED_PAIRS:
                     ink, weight = "white" if abs(value) > 0.6 * limit else INK, "bold" if different else "normal"
-                    axes.text(*at, f"{value:+.0f}", ha="center", va="center", fontsize=style.small - 1, fontweight=weight, color=ink)
+                    axes.text(*at, _points(value), ha="center", va="center", fontsize=style.small - 1, fontweight=weight, color=ink)
                 if different:
                     axes.add_patch(_frame(*at))
         axes.set_xticks(range(len(order)), order, rotation=90)
@@ -123,6 +123,12 @@ def thresholds(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
 def _ends(part: pd.DataFrame, score: str) -> Sequence[np.ndarray]:
     value = part[score].to_numpy()
     return [100 * (value - part[f"{score}_low"].to_numpy()), 100 * (part[f"{score}_high"].to_numpy() - value)]
+
+
+def _points(value: float) -> str:
+    """`+3`, `-12`, and `0` for what rounds to it from either side."""
+    rounded = round(value)
+    return f"{rounded:+d}" if rounded else "0"
 
 
 def _frame(x: float, y: float) -> Rectangle:
