@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -213,10 +214,17 @@ def square_maps(packed: torch.Tensor) -> torch.Tensor:
     """
     n, layers, length = packed.shape
     tokens = window_length(length)
-    queries, keys = query_key(tokens)
-    cells = torch.from_numpy(queries * tokens + keys).to(packed.device)  # (P,)
+    cells = _cells(tokens, packed.device)
     pixels = packed.new_zeros(n, tokens * tokens, layers)
     return pixels.index_copy(1, cells, packed.transpose(1, 2).contiguous()).view(n, tokens, tokens, layers).permute(0, 3, 1, 2)
+
+
+@cache
+def _cells(tokens: int, device: torch.device) -> torch.Tensor:
+    """Where packed values lie in a map of T × T cells, (P,)."""
+    queries, keys = query_key(tokens)
+    with torch.inference_mode(mode=False):  # gradients may be wanted later
+        return torch.from_numpy(queries * tokens + keys).to(device)
 
 
 def token_identity(tokens: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ class GridResult:
 
 
 def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: Path | None = None) -> GridResult:
-    """Trains every CNN of the grid, as many at a time as torch has threads.
+    """Trains every CNN of the grid, as many at a time as torch has threads; on a GPU one after the other, which keeps it as busy.
 
     Args:
         dataset: samples and attention of one taxonomy.
@@ -105,7 +105,8 @@ def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: P
     # Those that read the same maps in the same order stand together, so that what one has read from disk is there for the next.
     waiting = sorted((key for key in grid if key not in result.trained), key=lambda key: (key.seed, key.input, grid[key].head_pooling))
     _keep_freed_memory()
-    workers, stop = torch.get_num_threads(), Event()
+    threads, stop = torch.get_num_threads(), Event()
+    workers = threads if settings.device == "cpu" else 1
     total = settings.epochs * len(grid)
     torch.set_num_threads(1)  # of the calling thread; the workers set their own
     try:
@@ -132,7 +133,7 @@ def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: P
                 pool.shutdown(cancel_futures=True)
                 raise
     finally:
-        torch.set_num_threads(workers)
+        torch.set_num_threads(threads)
     _check_divergence(result, settings)
     for baseline in settings.probes():
         result.trained.update(fit_probes(dataset, baseline, selection))
@@ -154,7 +155,7 @@ def train_cnn(
     """
     seed = int.from_bytes(hashlib.blake2b(key.path.encode(), digest_size=8).digest()) >> 1
     random, order = np.random.default_rng(seed), np.random.default_rng([key.seed, 0])  # all CNNs of a seed read in one order
-    maps = dataset.maps(key.input, architecture.head_pooling)  # (n, channels, P)
+    maps = _near(dataset.maps(key.input, architecture.head_pooling), settings.device)  # (n, channels, P)
     label = torch.from_numpy(learned_labels(dataset, key.labels, random))  # (n,)
     cnn = AttentionCNN.of(architecture, dataset.layers(key.input), len(dataset.classes), dataset.window)
     cnn.initialize(seed)
@@ -240,7 +241,7 @@ def learned_labels(dataset: Dataset, labels: str, random: np.random.Generator) -
     return label
 
 
-def predict(cnn: AttentionCNN, maps: np.ndarray, rows: np.ndarray, precision: str = "float32") -> np.ndarray:
+def predict(cnn: AttentionCNN, maps: np.ndarray | torch.Tensor, rows: np.ndarray, precision: str = "float32") -> np.ndarray:
     """Logits without dropout, float32 (len(rows), K).
 
     Args:
@@ -294,28 +295,47 @@ def write_results(result: GridResult, checkpoints: Path, history: Path, predicti
 
 
 def _epoch(
-    cnn: AttentionCNN, optimizer: torch.optim.Optimizer, maps: np.ndarray, label: torch.Tensor, order: np.ndarray, settings: CnnSettings
+    cnn: AttentionCNN,
+    optimizer: torch.optim.Optimizer,
+    maps: np.ndarray | torch.Tensor,
+    label: torch.Tensor,
+    order: np.ndarray,
+    settings: CnnSettings,
 ) -> dict[str, float]:
-    """One pass over the training samples in the given order: mean loss and accuracy; NaN as soon as a loss is not finite."""
+    """One pass over the training samples in the given order: mean loss and accuracy; NaN if a loss was not finite."""
     cnn.train()
-    total, hits = 0.0, 0
+    # Sums stay on the device: to look at one would make the processor wait for the GPU at every step.
+    total = torch.zeros((), dtype=torch.float64, device=settings.device)
+    hits = torch.zeros((), dtype=torch.int64, device=settings.device)
+    labels = label[order].to(settings.device)
     for start in range(0, len(order), settings.batch_size):
-        rows = order[start : start + settings.batch_size]
-        x, y = _batch(maps, rows, settings.device), label[rows].to(settings.device)  # (b, channels, P), (b,)
+        rows, y = order[start : start + settings.batch_size], labels[start : start + settings.batch_size]  # (b,), (b,)
+        x = _batch(maps, rows, settings.device)  # (b, channels, P)
         with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             logits = cnn.classify_packed(x).float()  # (b, K)
         loss = cross_entropy(logits, y)
-        if not math.isfinite(value := loss.item()):
-            return {"loss": math.nan, "accuracy": math.nan}
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        total, hits = total + value * len(rows), hits + int((logits.argmax(1) == y).sum())
-    return {"loss": total / len(order), "accuracy": hits / len(order)}
+        total += loss.detach().double() * len(rows)
+        hits += (logits.argmax(1) == y).sum()
+    loss_sum = total.item()
+    if not math.isfinite(loss_sum):
+        return {"loss": math.nan, "accuracy": math.nan}
+    return {"loss": loss_sum / len(order), "accuracy": hits.item() / len(order)}
 
 
-def _batch(maps: np.ndarray, rows: np.ndarray, device: torch.device | str) -> torch.Tensor:
+def _near(maps: np.ndarray, device: str) -> np.ndarray | torch.Tensor:
+    """The maps in the GPU's memory where they take less than half of what is free, else where they are: batches are sent one by one."""
+    if device == "cpu" or maps.nbytes > torch.cuda.mem_get_info()[0] / 2:
+        return maps
+    return torch.from_numpy(np.ascontiguousarray(maps)).to(device)
+
+
+def _batch(maps: np.ndarray | torch.Tensor, rows: np.ndarray, device: torch.device | str) -> torch.Tensor:
     """The packed maps of some samples, (b, channels, P)."""
+    if isinstance(maps, torch.Tensor):
+        return maps.index_select(0, torch.from_numpy(rows).to(maps.device))
     return torch.from_numpy(maps[rows]).to(device)
 
 
