@@ -21,7 +21,8 @@ import pandas as pd
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from engram.knockout.intervention import Condition, Means, knock_out
+from engram.knockout.condition import Condition
+from engram.knockout.intervention import Means, knock_out
 from engram.models import default_device, suffix_logits, token_scores
 from engram.packing import packed_length
 

@@ -10,7 +10,8 @@ import torch
 from tiny_models import ARCHITECTURES, LAYERS, WIDTH, gpt_neox, random_tokens
 
 from engram.errors import EngramError
-from engram.hidden_states import Layers, pooled_states, write_hidden_states
+from engram.hidden_state_file import Layers
+from engram.hidden_states import pooled_states, write_hidden_states
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neox", "llama_grouped", "gpt2", "opt"])

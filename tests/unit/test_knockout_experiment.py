@@ -12,10 +12,11 @@ from engram.errors import EngramError
 from engram.figures.knockout import PLOTS
 from engram.figures.style import FigureStyle
 from engram.knockout import experiment
+from engram.knockout.condition import MEASURES, Condition
 from engram.knockout.dissociation import POOLED, causal_agreement, correlations, dissociations
 from engram.knockout.effects import effects
 from engram.knockout.experiment import Runner, Samples, choose, run
-from engram.knockout.intervention import MEASURES, Condition, average, knock_out
+from engram.knockout.intervention import average, knock_out
 from engram.knockout.regions import blocks, distance_band, random_region, top_cells
 from engram.knockout.trials import COLUMNS, KnockoutSettings, rank_units, single_trials, units
 from engram.packing import packed_length, query_key

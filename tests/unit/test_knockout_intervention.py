@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from engram.errors import EngramError
-from engram.knockout.intervention import INTERFACE, Condition, Means, average, intervening, knock_out
+from engram.knockout.condition import Condition
+from engram.knockout.intervention import INTERFACE, Means, average, intervening, knock_out
 from engram.models import suffix_logits, token_scores
 from engram.packing import packed_length, unpack
 

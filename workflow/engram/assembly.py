@@ -13,7 +13,7 @@ import pandas as pd
 
 from engram.dataset import Dataset
 from engram.errors import EngramError
-from engram.hidden_states import Layers
+from engram.hidden_state_file import Layers
 from engram.memory import Memory
 from engram.pool import pool
 from engram.probes import scalar_features

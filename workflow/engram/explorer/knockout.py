@@ -10,8 +10,7 @@ import pandas as pd
 
 from engram.artifacts import read_parquet
 from engram.errors import EngramError
-
-MEASURES = ("extracted", "matched_fraction", "suffix_log_prob")
+from engram.knockout.condition import MEASURES
 
 
 def read_knockout(stem: Path, classes: list[str], layers: int, sequence_ids: np.ndarray) -> tuple[dict[str, Any], dict[int, dict]]:

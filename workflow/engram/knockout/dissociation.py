@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from engram.knockout.condition import MEASURES
 from engram.knockout.effects import group_sums, group_weights, measure_array
-from engram.knockout.intervention import MEASURES
 from engram.knockout.trials import COLUMNS, REGIONS
 
 POOLED = "all models"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from engram.knockout.intervention import MEASURES
+from engram.knockout.condition import MEASURES
 from engram.knockout.trials import COLUMNS
 
 _CHUNK = 256

@@ -16,7 +16,8 @@ from transformers import PreTrainedModel
 
 from engram.artifacts import whole
 from engram.errors import EngramError
-from engram.knockout.intervention import MEASURES, Condition, Means, average, knock_out
+from engram.knockout.condition import MEASURES, Condition
+from engram.knockout.intervention import Means, average, knock_out
 from engram.knockout.trials import (
     COLUMNS,
     KnockoutSettings,

@@ -32,33 +32,12 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from engram.attention import eager_attention, has_interface, implementation
 from engram.errors import EngramError
+from engram.knockout.condition import OPERATIONS, Condition
 from engram.models import in_batches, suffix_logits, token_scores
 from engram.packing import unpack
 
 INTERFACE = "engram_knockout"
 """The name under which the intervening attention stands in `transformers`' registry while a forward uses it."""
-OPERATIONS = ("remove", "mean")
-MEASURES = ("extracted", "matched_fraction", "suffix_log_prob")
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What is taken away at once; at most one of `cells` and `heads` is given, and neither is the intact model."""
-
-    operation: str = "remove"
-    """One of `OPERATIONS`."""
-    cells: np.ndarray | None = None
-    """bool (L, P), packed."""
-    heads: np.ndarray | None = None
-    """bool (L, H)."""
-
-    @property
-    def first(self) -> int | None:
-        """The lowest layer that is touched, from 0; None for the intact model."""
-        for what in (self.cells, self.heads):
-            if what is not None and what.any():
-                return int(what.any(axis=1).argmax())
-        return None
 
 
 @dataclass(frozen=True)

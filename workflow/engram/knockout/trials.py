@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engram.hashing import splitmix64
-from engram.knockout.intervention import Condition
+from engram.knockout.condition import Condition
 from engram.knockout.regions import check_bands, distance_band, random_region, top_cells
 
 UNITS = ("layer", "head", "band")
