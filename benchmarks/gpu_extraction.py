@@ -4,8 +4,7 @@
     python benchmarks/gpu_extraction.py --shape 70m --dtype float32 --sequences 32 --batch-tokens 1024   # any machine
 
 Prints sequences per second of the extraction with verification, the fraction of the measured matrix multiplication rate that its
-operations make, tokens per second of the continuations, peak memory, and the wall time projected for a pool. It has been run on a
-processor only; no GPU was at hand.
+operations make, tokens per second of the continuations, peak memory, and the wall time projected for a pool.
 """
 
 from __future__ import annotations
