@@ -400,3 +400,15 @@ def test_a_gpu_learns_the_planted_signal_and_repeats_it() -> None:
     one, other = (train_cnn(DATA, KEY, SHAPE, settings, "best_epoch") for _ in range(2))
     assert one.history[-1]["accuracy"] > 0.9
     np.testing.assert_allclose(one.logits, other.logits, atol=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_recorded_step_trains_like_one_that_is_launched(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = replace(SETTINGS, epochs=3, device="cuda", precision=precision)
+    recorded = train_cnn(DATA, KEY, SHAPE, settings, "all_epochs")
+    monkeypatch.setattr("engram.epoch._WARM", 10**9)
+    launched = train_cnn(DATA, KEY, SHAPE, settings, "all_epochs")
+    np.testing.assert_allclose(recorded.logits, launched.logits, atol=1e-3 if precision == "float32" else 0.05)
+    losses = [[row["loss"] for row in trained.history] for trained in (recorded, launched)]
+    np.testing.assert_allclose(*losses, rtol=1e-3 if precision == "float32" else 0.02)

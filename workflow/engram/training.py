@@ -32,6 +32,7 @@ from engram.cnn import Architecture, AttentionCNN
 from engram.cnn_settings import PROBES, CnnSettings
 from engram.dataset import Dataset
 from engram.digests import code_digest
+from engram.epoch import Epoch, Near, batch_of
 from engram.errors import EngramError
 from engram.probes import choose_all
 from engram.sampling import SPLITS
@@ -120,7 +121,8 @@ def train_grid(dataset: Dataset, settings: CnnSettings, selection: str, parts: P
                     raise KeyboardInterrupt
                 progress.update()
 
-            jobs = {pool.submit(train_cnn, dataset, key, grid[key], settings, selection, after_epoch): key for key in waiting}
+            near = Near(settings.device)
+            jobs = {pool.submit(train_cnn, dataset, key, grid[key], settings, selection, after_epoch, near): key for key in waiting}
             try:
                 for job in as_completed(jobs):
                     result.trained[jobs[job]] = trained = job.result()
@@ -147,6 +149,7 @@ def train_cnn(
     settings: CnnSettings,
     selection: str,
     after_epoch: Callable[[], None] = lambda: None,
+    near: Near | None = None,
 ) -> TrainedCnn:
     """Trains one CNN; the same numbers for the same arguments on one machine with one torch thread.
 
@@ -155,18 +158,18 @@ def train_cnn(
     """
     seed = int.from_bytes(hashlib.blake2b(key.path.encode(), digest_size=8).digest()) >> 1
     random, order = np.random.default_rng(seed), np.random.default_rng([key.seed, 0])  # all CNNs of a seed read in one order
-    maps = _near(dataset.maps(key.input, architecture.head_pooling), settings.device)  # (n, channels, P)
+    maps = (near or Near(settings.device)).maps(dataset, key.input, architecture.head_pooling)  # (n, channels, P)
     label = torch.from_numpy(learned_labels(dataset, key.labels, random))  # (n,)
     cnn = AttentionCNN.of(architecture, dataset.layers(key.input), len(dataset.classes), dataset.window)
     cnn.initialize(seed)
     cnn.to(settings.device)
-    optimizer = torch.optim.AdamW(cnn.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    one_epoch = Epoch(cnn, maps, label, settings)
     train, judged = dataset.rows("train"), dataset.rows("validation" if selection == "best_epoch" else "test")
     history: list[dict] = []
     predicted: list[tuple[int, np.ndarray, np.ndarray]] = []  # epoch, rows, logits
     best, state = math.inf, cnn.state_dict()
     for epoch in range(1, settings.epochs + 1):
-        history.append({"epoch": epoch, "split": "train", **_epoch(cnn, optimizer, maps, label, order.permutation(train), settings)})
+        history.append({"epoch": epoch, "split": "train", **one_epoch.over(order.permutation(train))})
         if math.isfinite(history[-1]["loss"]):
             logits = predict(cnn, maps, judged, settings.precision)
             split = "validation" if selection == "best_epoch" else "test"
@@ -256,7 +259,7 @@ def predict(cnn: AttentionCNN, maps: np.ndarray | torch.Tensor, rows: np.ndarray
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         for start in range(0, len(rows), EVALUATION_BATCH):
             batch = rows[start : start + EVALUATION_BATCH]
-            logits[start : start + EVALUATION_BATCH] = cnn.classify_packed(_batch(maps, batch, device)).float().cpu().numpy()
+            logits[start : start + EVALUATION_BATCH] = cnn.classify_packed(batch_of(maps, batch, device)).float().cpu().numpy()
     return logits
 
 
@@ -292,51 +295,6 @@ def write_results(result: GridResult, checkpoints: Path, history: Path, predicti
     metadata = {"classes": list(data.classes), "taxonomy": taxonomy, "selection": result.selection}
     metadata["diverged"] = [key.path for key, cnn in trained.items() if cnn.diverged]
     write_parquet(pd.concat([frame for frame in frames if len(frame)], ignore_index=True), predictions, metadata)
-
-
-def _epoch(
-    cnn: AttentionCNN,
-    optimizer: torch.optim.Optimizer,
-    maps: np.ndarray | torch.Tensor,
-    label: torch.Tensor,
-    order: np.ndarray,
-    settings: CnnSettings,
-) -> dict[str, float]:
-    """One pass over the training samples in the given order: mean loss and accuracy; NaN if a loss was not finite."""
-    cnn.train()
-    # Sums stay on the device: to look at one would make the processor wait for the GPU at every step.
-    total = torch.zeros((), dtype=torch.float64, device=settings.device)
-    hits = torch.zeros((), dtype=torch.int64, device=settings.device)
-    labels = label[order].to(settings.device)
-    for start in range(0, len(order), settings.batch_size):
-        rows, y = order[start : start + settings.batch_size], labels[start : start + settings.batch_size]  # (b,), (b,)
-        x = _batch(maps, rows, settings.device)  # (b, channels, P)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logits = cnn.classify_packed(x).float()  # (b, K)
-        loss = cross_entropy(logits, y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total += loss.detach().double() * len(rows)
-        hits += (logits.argmax(1) == y).sum()
-    loss_sum = total.item()
-    if not math.isfinite(loss_sum):
-        return {"loss": math.nan, "accuracy": math.nan}
-    return {"loss": loss_sum / len(order), "accuracy": hits.item() / len(order)}
-
-
-def _near(maps: np.ndarray, device: str) -> np.ndarray | torch.Tensor:
-    """The maps in the GPU's memory where they take less than half of what is free, else where they are: batches are sent one by one."""
-    if device == "cpu" or maps.nbytes > torch.cuda.mem_get_info()[0] / 2:
-        return maps
-    return torch.from_numpy(np.ascontiguousarray(maps)).to(device)
-
-
-def _batch(maps: np.ndarray | torch.Tensor, rows: np.ndarray, device: torch.device | str) -> torch.Tensor:
-    """The packed maps of some samples, (b, channels, P)."""
-    if isinstance(maps, torch.Tensor):
-        return maps.index_select(0, torch.from_numpy(rows).to(maps.device))
-    return torch.from_numpy(maps[rows]).to(device)
 
 
 def _measure(logits: np.ndarray, label: torch.Tensor) -> dict[str, float]:
