@@ -3,6 +3,8 @@
 Inputs: the site file, if any. Outputs: none that stay; everything is printed. No part of a default run.
 """
 
+from uuid import uuid4
+
 SMOKE = "results/.smoke"
 
 
@@ -18,6 +20,7 @@ rule smoke_head:
         "../envs/engram.yaml"
     params:
         places=existing_models(),
+        asked=uuid4().hex,  # what an earlier run that failed has left counts for nothing
         code=code("smoke_head"),
     script:
         "../workflow/scripts/smoke_head.py"

@@ -40,7 +40,7 @@ def test_a_site_that_slurm_refuses_is_told_before_a_job_is_submitted(
     file = tmp_path / "site.yaml"
     file.write_text(site)
     before = len(cluster.jobs())
-    done = project.snakemake("smoke", "--profile", "slurm", check=False, ENGRAM_SITE=str(file))
+    done = project.snakemake("smoke", "--profile", "slurm", PROMPT[0], "1", check=False, ENGRAM_SITE=str(file))
     assert done.returncode
     assert said.format(file=file) in done.stdout
     assert len(cluster.jobs()) == before
