@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint unit workflow cluster test-faults browser chromium envs docs promote-base clean
+.PHONY: demo test lint unit workflow cluster test-faults test-mutations test-kills browser chromium envs docs promote-base clean
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake
@@ -24,6 +24,7 @@ lint: $(VENV)/installed-test
 unit: $(VENV)/installed-test
 	$(BIN)/pytest tests/unit
 	$(BIN)/pytest tests/faults
+	$(BIN)/pytest tests/mutations
 
 workflow: $(VENV)/installed-test chromium
 	$(BIN)/pytest tests/workflow
@@ -35,6 +36,15 @@ cluster: $(VENV)/installed-test
 # What clusters and machines do to a run, done to a small one; minutes, so no part of `make test`.
 test-faults: $(VENV)/installed-test
 	$(BIN)/pytest -rs -s tests/cluster/test_faults_on_slurm.py
+
+# Damaged artifacts and mutated configs; `make test` tries 200 artifacts and three configs through the real command.
+test-mutations: $(VENV)/installed-test
+	ENGRAM_MUTATIONS=5000 $(BIN)/pytest -s tests/mutations
+	$(BIN)/pytest tests/unit/test_config.py -k mutation
+
+# A study of seconds, killed 40 times with all its processes and resumed as the README says: its tables must not differ by a byte.
+test-kills: $(VENV)/installed-test
+	$(BIN)/python tests/faults/study_kills.py --kills 40
 
 # The explorer in a real browser; screenshots lie in tests/browser/screenshots/ afterwards.
 browser: $(VENV)/installed-test chromium

@@ -10,6 +10,7 @@ if not workflow.overwrite_configfiles:
     configfile: "config.yaml"
 
 
+include: "rules/ancient.smk"
 include: "rules/common.smk"
 include: "rules/nursery.smk"
 include: "rules/sources.smk"

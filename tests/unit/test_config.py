@@ -1,16 +1,16 @@
 """The config: wrong ones give one clear line per mistake and never a traceback, right ones are completed."""
 
 import copy
-import datetime
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from mutations import mutated_config
 
 from engram import config as study_config
 from engram.config import complete, load_schema, localized, taxonomies, used_categories
@@ -320,47 +320,6 @@ def test_categories_of_one_folder_name_are_refused() -> None:
 
 # --- mutations ---------------------------------------------------------------------------------------------------------
 
-VALUES: list[Callable[[random.Random], Any]] = [
-    lambda r: r.choice([None, True, False]),
-    lambda r: r.choice([0, 1, -1, 7, 10**6, 2**63, 2**64, -(10**40), 1 << 20_000]),
-    lambda r: r.choice([0.0, -0.0, 0.5, -1.5, 1e-320, 1e300, float("inf"), float("-inf"), float("nan")]),
-    lambda r: r.choice(["", "x", "../x", "a\0b", "a\nb", "\ud800", "é∂ß" * 100, "x" * 10_000, "{model}", "Non-Memo, Guess, Others", "1e5"]),
-    lambda r: [],
-    lambda r: {},
-    lambda r: [r.choice(VALUES)(r) for _ in range(r.randint(1, 3))],
-    lambda r: {r.choice(["x", "name", "seed", "a\nb", "\0", None, 1, 2.5, True, (1, 2)]): r.choice(VALUES[:6])(r)},
-    lambda r: r.choice([b"x", {1, 2}, (1,), datetime.date(2025, 8, 4), object]),
-]
-
-
-def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
-    """Paths of every value in a config."""
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield (*path, key)
-        yield from places(inner, (*path, key))
-
-
-def mutated(r: random.Random, config: dict) -> dict:
-    """One key deleted, replaced, added, or wrapped."""
-    config = copy.deepcopy(config)
-    path = r.choice(list(places(config)))
-    place: Any = config
-    for key in path[:-1]:
-        place = place[key]
-    match r.choice(["delete", "replace", "replace", "add", "wrap"]):
-        case "delete":
-            del place[path[-1]]
-        case "replace":
-            place[path[-1]] = r.choice(VALUES)(r)
-        case "add" if isinstance(place, dict):
-            place[r.choice(["x", "name", "seed", "", "\0", "a\nb", None, 3, "windows"])] = r.choice(VALUES)(r)
-        case "add":
-            place.append(r.choice(VALUES)(r))
-        case "wrap":
-            place[path[-1]] = r.choice([[place[path[-1]]], {"x": place[path[-1]]}, [place[path[-1]]] * 2])
-    return config
-
-
 FULL = complete(changed("categories", to=[{"name": "X", "where": "rouge_l > r", "parameters": ["r"], "defaults": [0.5]}]))
 
 
@@ -368,9 +327,9 @@ FULL = complete(changed("categories", to=[{"name": "X", "where": "rouge_l > r", 
 def test_a_random_mutation_is_a_clear_error_or_a_valid_config(block: int) -> None:
     r = random.Random(block)
     for _ in range(60):
-        config = mutated(r, r.choice([DEFAULT, FULL]))
+        config = mutated_config(r, r.choice([DEFAULT, FULL]))
         if r.random() < 0.3:
-            config = mutated(r, config)
+            config = mutated_config(r, config)
         try:
             completed = complete(config)
         except EngramError as error:

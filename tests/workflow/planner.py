@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema  # noqa: F401  (imported for the children)
@@ -66,6 +69,29 @@ def plans(folder: Path, changes: dict[str, Edits], arguments: list[str]) -> dict
                 path.write_bytes(content)
                 os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     return found
+
+
+def plans_beside(folder: Path, changes: dict[str, Edits], workers: int) -> dict[str, dict[str, int]]:
+    """The same, shared out over processes of their own, each with a copy of the folder."""
+    names = list(changes)
+    running = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for worker in range(workers):
+            copy = Path(temporary) / str(worker)
+            shutil.copytree(folder, copy, symlinks=True)
+            settings = os.environ | {"PYTHONPATH": str(copy / "workflow")}
+            process = subprocess.Popen(
+                [sys.executable, __file__, str(copy)], env=settings, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            running.append((process, {name: changes[name] for name in names[worker::workers]}))
+        found: dict[str, dict[str, int]] = {}
+        with ThreadPoolExecutor(workers) as pool:
+            printed = list(pool.map(lambda pair: pair[0].communicate(json.dumps(pair[1]))[0], running))
+        if any(process.returncode for process, _ in running):
+            raise RuntimeError("a plan failed; its error stands above")
+        for output in printed:
+            found |= json.loads(output)
+    return {name: found[name] for name in names}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engram import SCHEMA_VERSION
-from engram.errors import EngramError
+from engram.errors import EngramError, reason
+from engram.seals import NAME_KEY, check_footer, check_parquet, seal_parquet
 
 METADATA_KEY = b"engram"
 
@@ -34,38 +35,60 @@ def whole(path: str | Path) -> Iterator[Path]:
 def write_parquet(frame: pd.DataFrame, path: str | Path, metadata: dict[str, Any] | None = None) -> None:
     """Writes a table with the schema version and `metadata` (JSON values) in the file's own metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    header = {**(metadata or {}), "schema_version": SCHEMA_VERSION}
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA_KEY: json.dumps(header).encode()})
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **schema_metadata(path, metadata)})
     with whole(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+        seal_parquet(temporary)
+
+
+def schema_metadata(path: str | Path, metadata: dict[str, Any] | None) -> dict[bytes, bytes]:
+    """What the schema of every table of Engram holds: the schema version with `metadata`, and the file's name."""
+    header = {**(metadata or {}), "schema_version": SCHEMA_VERSION}
+    return {METADATA_KEY: json.dumps(header).encode(), NAME_KEY: Path(path).name.encode()}
 
 
 def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Reads a table that `write_parquet` wrote; `columns` are checked and read alone.
 
     Raises:
-        EngramError: no such file, no parquet, another schema version, or a missing column.
+        EngramError: no such file, no parquet, another schema version, another file's content, damage, or a missing column.
     """
-    version = read_metadata(path).get("schema_version", "unknown")
-    if version != SCHEMA_VERSION:
-        raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew")
-    present = pq.read_schema(path).names
+    present = check_whole(path).names
     if missing := [name for name in columns or () if name not in present]:
         raise EngramError(f"{path}: column {', '.join(missing)} is missing; the file has {', '.join(present)}")
     try:
         return pq.read_table(path, columns=list(columns) if columns else None).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise EngramError(f"{path}: cannot be read ({error}); delete the file to have it made anew") from None
+        raise EngramError(f"{path}: cannot be read ({reason(error)}); delete the file to have it made anew") from None
+
+
+def check_whole(path: str | Path) -> pa.Schema:
+    """The schema of a table that `write_parquet` wrote, once all its bytes have been found to be those written.
+
+    Raises:
+        EngramError: as `read_parquet`, columns aside.
+    """
+    version = read_metadata(path).get("schema_version", "unknown")
+    if version != SCHEMA_VERSION:
+        raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew")
+    schema = pq.read_schema(path)
+    check_parquet(path, schema.metadata or {})
+    return schema
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """The metadata that `write_parquet` stored; empty for a file that Engram did not write."""
+    """The metadata that `write_parquet` stored; empty for a file that Engram did not write.
+
+    Raises:
+        EngramError: no such file, no parquet, another file's content, or a damaged schema.
+    """
     try:
         schema = pq.read_schema(path)
     except FileNotFoundError:
         raise EngramError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError) as error:
-        raise EngramError(f"{path}: not a readable parquet file ({error}); delete it to have it made anew, or restore it") from None
+    except (pa.ArrowException, OSError, ValueError) as error:  # a ValueError for text that is no UTF-8
+        raise EngramError(f"{path}: not a readable parquet file ({reason(error)}); delete it to have it made anew, or restore it") from None
+    check_footer(path, schema.metadata or {})
     try:
         metadata = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
     except ValueError:

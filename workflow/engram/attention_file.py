@@ -26,8 +26,9 @@ import numpy as np
 
 from engram import SCHEMA_VERSION
 from engram.artifacts import whole
-from engram.errors import EngramError
+from engram.errors import EngramError, reason
 from engram.packing import packed_length
+from engram.seals import BROKEN
 
 POOLINGS = ("max", "mean")
 KEY_BYTES = 16
@@ -181,9 +182,8 @@ class AttentionFile:
                 raise EngramError(f"{path}: the header does not match its checksum; {AGAIN}")
         except FileNotFoundError:
             raise EngramError(f"{path}: no such file") from None
-        # Which of these h5py raises depends on the byte that is wrong.
-        except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError) as error:
-            raise EngramError(f"{path}: not a whole attention file ({error}); {AGAIN}") from None
+        except BROKEN as error:
+            raise EngramError(f"{path}: not a whole attention file ({reason(error)}); {AGAIN}") from None
         del attributes["schema_version"]
         self.header = Header(**attributes)
         self.columns = columns

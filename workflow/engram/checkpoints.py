@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from engram import SCHEMA_VERSION
-from engram.artifacts import whole
 from engram.cnn import Architecture, AttentionCNN
 from engram.errors import EngramError
+from engram.tensors import read_tensors, write_tensors
 
 
 @dataclass(frozen=True, order=True)
@@ -67,22 +65,20 @@ def save_cnns(
         "tokens": tokens,
         "architectures": {architecture.name: asdict(architecture) for architecture in architectures},
     }
-    with whole(path) as temporary:
-        save_file(tensors, temporary, {"engram": json.dumps(header)})
+    write_tensors(tensors, path, {"engram": json.dumps(header)})
 
 
 def load_cnns(path: Path) -> dict[CnnKey, AttentionCNN]:
     """The CNNs of a file that `save_cnns` wrote, ready to predict (dropout off).
 
     Raises:
-        EngramError: no such file, another kind of file, or another schema version.
+        EngramError: as `read_header`.
     """
-    header = read_header(path)
+    tensors, header = _read(path)
     states: dict[CnnKey, dict[str, torch.Tensor]] = {}
-    with safe_open(path, "pt") as file:
-        for tensor in sorted(file.keys()):
-            where, parameter = tensor.rsplit("/", 1)
-            states.setdefault(CnnKey.of_path(where), {})[parameter] = file.get_tensor(tensor)
+    for tensor, values in tensors.items():
+        where, parameter = tensor.rsplit("/", 1)
+        states.setdefault(CnnKey.of_path(where), {})[parameter] = values
     cnns = {}
     for key, state in states.items():
         architecture = Architecture(**header["architectures"][key.cnn])
@@ -97,17 +93,16 @@ def read_header(path: Path) -> dict:
     """What a file of CNNs says about them: classes, layers, tokens, architectures, schema_version.
 
     Raises:
-        EngramError: no such file, another kind of file, or another schema version.
+        EngramError: no such file, another kind of file, a damaged one, or another schema version.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get("engram", "{}"))
-    except FileNotFoundError:
-        raise EngramError(f"{path}: no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise EngramError(f"{path}: not a readable file of CNNs ({error}); delete it to have it made anew") from None
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    tensors, metadata = read_tensors(path)
+    header = json.loads(metadata.get("engram", "{}"))
     if header.get("schema_version") != SCHEMA_VERSION:
         raise EngramError(
             f"{path}: schema version {header.get('schema_version')}, this Engram reads {SCHEMA_VERSION}; delete it to have it made anew"
         )
-    return header
+    return tensors, header

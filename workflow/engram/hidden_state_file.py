@@ -14,7 +14,19 @@ import numpy as np
 import pandas as pd
 
 from engram import SCHEMA_VERSION
-from engram.errors import EngramError
+from engram.errors import EngramError, reason
+from engram.seals import ATTRIBUTE, BROKEN, DAMAGED, named_crc
+
+
+def seal(file: h5py.File) -> None:
+    """Seals a file of hidden states, open to be written to. Layers are read one at a time, so each has a checksum of its own."""
+    states = file["states"]
+    file["layer_crc32"] = np.array([named_crc([("states", states[:, layer])]) for layer in range(states.shape[1])], np.uint32)
+    file.attrs[ATTRIBUTE] = _crc(file)
+
+
+def _crc(file: h5py.File) -> int:
+    return named_crc((name, file[name][()]) for name in ("sequence_id", "layer_crc32"))
 
 
 class Layers(Mapping[str, np.ndarray]):
@@ -25,27 +37,38 @@ class Layers(Mapping[str, np.ndarray]):
         sequence_ids: (n,), in the order in which states are wanted.
 
     Raises:
-        EngramError: no readable file, another schema version, or a sequence that it lacks.
+        EngramError: no readable file, a damaged one (as to its values, when they are read), another schema version, or a sequence it lacks.
     """
 
     def __init__(self, path: Path, sequence_ids: np.ndarray) -> None:
         self.path = path
         try:
             with h5py.File(path, "r") as file:
-                version, stored = file.attrs.get("schema_version"), file["sequence_id"][()]
-                self.names = [f"layer-{layer}" for layer in range(file["states"].shape[1])]
-        except (OSError, KeyError) as error:
-            raise EngramError(f"{path}: not a readable file of hidden states ({error}); delete it to have it made anew") from None
-        if version != SCHEMA_VERSION:
-            raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete it to have it made anew")
+                if (version := file.attrs.get("schema_version")) != SCHEMA_VERSION:
+                    raise EngramError(
+                        f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete it to have it made anew"
+                    )
+                stored, self.checksums = file["sequence_id"][()], file["layer_crc32"][()]
+                if file.attrs.get(ATTRIBUTE) != _crc(file) or file["states"].shape[:2] != (len(stored), len(self.checksums)):
+                    raise EngramError(f"{path}: {DAMAGED}")
+                self.names = [f"layer-{layer}" for layer in range(len(self.checksums))]
+        except BROKEN as error:
+            raise EngramError(f"{path}: not a readable file of hidden states ({reason(error)}); delete it to have it made anew") from None
         self.rows = pd.Index(stored).get_indexer(pd.Index(sequence_ids))
         if (self.rows < 0).any():
             raise EngramError(f"{path}: sequence_id {sequence_ids[self.rows < 0][0]} is not in it; delete the file to have it made anew")
 
     def __getitem__(self, name: str) -> np.ndarray:
         """(n, d) float32."""
-        with h5py.File(self.path, "r") as file:
-            return file["states"][:, self.names.index(name)][self.rows].astype(np.float32)
+        layer = self.names.index(name)
+        try:
+            with h5py.File(self.path, "r") as file:
+                values = file["states"][:, layer]
+        except BROKEN as error:
+            raise EngramError(f"{self.path}: {name} cannot be read ({reason(error)}); delete it to have it made anew") from None
+        if named_crc([("states", values)]) != self.checksums[layer]:
+            raise EngramError(f"{self.path}: {name}: {DAMAGED}")
+        return values[self.rows].astype(np.float32)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from engram import SCHEMA_VERSION
 from engram.artifacts import whole
 from engram.errors import EngramError
+from engram.hidden_state_file import seal
 from engram.models import check_tokens, in_batches
 
 _LARGEST = float(np.finfo(np.float16).max)
@@ -65,3 +66,5 @@ def write_hidden_states(model: PreTrainedModel, sequences: pd.DataFrame, output:
                     "states", (len(tokens), *values.shape[1:]), np.float16, chunks=(min(64, len(tokens)), 1, values.shape[2])
                 )
             states[part] = values.astype(np.float16)
+        if states is not None:
+            seal(file)

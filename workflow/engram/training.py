@@ -21,12 +21,10 @@ from threading import Event
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from engram.artifacts import whole, write_csv, write_parquet
+from engram.artifacts import write_csv, write_parquet
 from engram.checkpoints import CnnKey, save_cnns
 from engram.cnn import Architecture, AttentionCNN
 from engram.cnn_settings import PROBES, CnnSettings
@@ -36,6 +34,7 @@ from engram.epoch import Epoch, Near, batch_of
 from engram.errors import EngramError
 from engram.probes import choose_all
 from engram.sampling import SPLITS
+from engram.tensors import read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -346,8 +345,7 @@ def _digest(*arrays: np.ndarray) -> str:
 def _write_part(path: Path, trained: TrainedCnn) -> None:
     tensors = {f"parameter/{name}": value for name, value in trained.parameters.items()}
     tensors |= {name: torch.from_numpy(getattr(trained, name)) for name in ("row", "epoch", "logits")}
-    with whole(path) as temporary:
-        save_file(tensors, temporary, {"history": json.dumps(trained.history)})
+    write_tensors(tensors, path, {"history": json.dumps(trained.history)})
 
 
 def _read_part(path: Path) -> TrainedCnn | None:
@@ -355,11 +353,9 @@ def _read_part(path: Path) -> TrainedCnn | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            history = json.loads(file.metadata()["history"])
-    except (SafetensorError, OSError) as error:
-        log.warning("%s: cannot be read (%s); training the CNN again", path, error)
+        tensors, metadata = read_tensors(path)
+    except EngramError as error:
+        log.warning("%s; training the CNN again", error)
         return None
     parameters = {name.removeprefix("parameter/"): value for name, value in tensors.items() if name.startswith("parameter/")}
-    return TrainedCnn(parameters, history, *(tensors[name].numpy() for name in ("row", "epoch", "logits")))
+    return TrainedCnn(parameters, json.loads(metadata["history"]), *(tensors[name].numpy() for name in ("row", "epoch", "logits")))

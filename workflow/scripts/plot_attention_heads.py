@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import h5py
-
 from engram.figures.attention import attention_heads
 from engram.figures.style import FigureStyle, save
 from engram.job import job
+from engram.seals import open_sealed
 
 with job(snakemake):
     style, row = FigureStyle.from_config(snakemake.params.style), int(snakemake.wildcards.example)
-    with h5py.File(snakemake.input.examples) as file:
+    with open_sealed(Path(snakemake.input.examples)) as file:
         name = file["class"].asstr()[row]
         title = f"sequence {file['sequence_id'][row]}" + (f", {name}" if name else "")
         figure = attention_heads(file["attention"][row], title, int(file.attrs["prefix"]), style=style)

@@ -16,8 +16,8 @@ from tiny_nursery import tiny_model
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
+from engram import tensors
 from engram.errors import EngramError
-from engram.nursery import training
 from engram.nursery.training import TrainingSettings, resolve_precision, save_trained, train, write_curve
 
 STEPS, BATCH, LENGTH = 11, 2, 16
@@ -216,32 +216,34 @@ def test_a_state_of_another_run_is_not_resumed(state: Path, other: str) -> None:
     assert curve[0]["step"] == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"not a state", None], ids=["empty", "foreign", "truncated"])
+@pytest.mark.parametrize("content", [b"", b"not a state", "truncated", "flipped"], ids=["empty", "foreign", "truncated", "flipped"])
 def test_a_broken_state_is_told_and_not_resumed(
-    undisturbed: Undisturbed, state: Path, caplog: pytest.LogCaptureFixture, content: bytes | None
+    undisturbed: Undisturbed, state: Path, caplog: pytest.LogCaptureFixture, content: bytes | str
 ) -> None:
     file = state / "state.safetensors"
-    file.write_bytes(file.read_bytes()[:-100] if content is None else content)
+    flipped = bytearray(file.read_bytes())
+    flipped[-100] ^= 1
+    file.write_bytes({"truncated": file.read_bytes()[:-100], "flipped": bytes(flipped)}.get(content, content))
     model = tiny_model()
     with caplog.at_level(logging.WARNING):
         train(model, ROWS, SETTINGS, state, "tiny")
-    assert "state.safetensors cannot be read" in caplog.text
+    assert "starting anew" in caplog.text
     assert equal(parameters(model), undisturbed.parameters)
 
 
 def test_a_kill_while_the_state_is_written_keeps_the_last_one(
     undisturbed: Undisturbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = training.save_file
+    write = tensors.save_file
 
-    def half(tensors: dict, path: Path, metadata: dict) -> None:
+    def half(values: dict, path: Path, metadata: dict) -> None:
         if json.loads(metadata["progress"])["step"] == 8:
             path.write_bytes(b"half a state")
             raise Stop
-        write(tensors, path, metadata)
+        write(values, path, metadata)
 
     with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(training, "save_file", half)
+        patch.setattr(tensors, "save_file", half)
         train(tiny_model(), ROWS, SETTINGS, tmp_path, "tiny")
     model = tiny_model()
     calls = Calls(model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 from transformers import PreTrainedModel
 
 from engram.artifacts import whole
-from engram.errors import EngramError
+from engram.errors import EngramError, reason
 from engram.knockout.condition import MEASURES, Condition
 from engram.knockout.intervention import Means, average, knock_out
 from engram.knockout.trials import (
@@ -29,6 +30,7 @@ from engram.knockout.trials import (
     units,
 )
 from engram.packing import pack
+from engram.seals import BROKEN
 
 log = logging.getLogger(__name__)
 
@@ -185,12 +187,12 @@ def _read_parts(folder: Path, n: int) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for path in sorted(folder.glob("*.npz")):
         try:
-            with np.load(path) as part:
+            with path.open("rb") as file, np.load(file) as part:
                 if part["measures"].shape[1:] != (n, len(MEASURES)):
                     raise ValueError(f"measures of shape {part['measures'].shape}")
                 found |= dict(zip(part["keys"].tolist(), part["measures"], strict=True))
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
-            log.warning("%s cannot be read (%s): ignored", path, error)
+        except (*BROKEN, BadZipFile, EOFError, zlib.error) as error:
+            log.warning("%s cannot be read (%s): ignored", path, reason(error))
     return found
 
 

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from engram.errors import EngramError
+from engram.tensors import read_tensors, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -151,9 +150,7 @@ def _save(model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state: Pa
         moments = optimizer.state[parameter]
         tensors |= {f"{name}/value": parameter.detach(), f"{name}/mean": moments["exp_avg"], f"{name}/square": moments["exp_avg_sq"]}
     metadata = {"fingerprint": fingerprint, "progress": json.dumps(progress)}
-    temporary = state / "state.safetensors.partial"
-    save_file(tensors, temporary, metadata)
-    temporary.replace(state / "state.safetensors")
+    write_tensors(tensors, state / "state.safetensors", metadata)
 
 
 def _restore(
@@ -168,15 +165,14 @@ def _restore(
     if not path.exists():
         return 0, [], 0.0, 0
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        log.warning("%s cannot be read (%s): starting anew", path, error)
+        tensors, metadata = read_tensors(path)
+    except EngramError as error:
+        log.warning("%s: starting anew", error)
         return 0, [], 0.0, 0
     if metadata.get("fingerprint") != fingerprint:
         log.info("%s belongs to a run of another model, other data or settings: starting anew", path)
         return 0, [], 0.0, 0
-    tensors, progress = load_file(path), json.loads(metadata["progress"])
+    progress = json.loads(metadata["progress"])
     step = progress["step"]
     for name, parameter in model.named_parameters():
         parameter.data.copy_(tensors[f"{name}/value"])

@@ -12,8 +12,9 @@ import numpy as np
 
 from engram import SCHEMA_VERSION
 from engram.artifacts import whole
-from engram.errors import EngramError
+from engram.errors import EngramError, reason
 from engram.packing import query_key
+from engram.seals import BROKEN, check_group, seal_group
 
 BLOCKS = ("first token", "within the prefix", "from suffix to prefix", "within the suffix")
 """Where a cell lies: key is the window's first token; else query and key in the prefix; query in the suffix and key in the prefix (the
@@ -104,13 +105,14 @@ def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) 
             for name in (*_ATTRIBUTES, "dead", "prefix"):
                 group.attrs[name] = getattr(found, name)
             group.attrs["taxonomy"] = taxonomy
+            seal_group(group)
 
 
 def read_saliency(path: Path, method: str) -> Saliency:
     """The saliency of one method from a file that `write_saliency` wrote.
 
     Raises:
-        EngramError: no such file, another schema version, or a method that it does not hold.
+        EngramError: no such file, a damaged one, another schema version, or a method that it does not hold.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -121,10 +123,11 @@ def read_saliency(path: Path, method: str) -> Saliency:
             if method not in file:
                 raise EngramError(f"{path}: it holds {', '.join(file)}, not {method}; add {method} to saliency.methods")
             group = file[method]
+            check_group(path, group)
             arrays = {name: group[name][:] for name in _ARRAYS}
             lists = {name: group.attrs[name].tolist() for name in _ATTRIBUTES}
             return Saliency(**arrays, **lists, dead=int(group.attrs["dead"]), prefix=int(group.attrs["prefix"]))
     except FileNotFoundError:
         raise EngramError(f"{path}: no such file") from None
-    except OSError as error:
-        raise EngramError(f"{path}: cannot be read ({error}); delete it to have it made anew") from None
+    except BROKEN as error:
+        raise EngramError(f"{path}: cannot be read ({reason(error)}); delete it to have it made anew") from None

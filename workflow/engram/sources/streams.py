@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engram import SCHEMA_VERSION
-from engram.artifacts import METADATA_KEY, read_metadata, whole
-from engram.errors import EngramError
+from engram.artifacts import check_whole, schema_metadata, whole
+from engram.errors import EngramError, reason
+from engram.seals import seal_parquet
 
 ROWS = 1 << 16
 """Rows of a batch and of a row group, some 40 MB of windows with their texts."""
@@ -25,9 +24,8 @@ ROWS = 1 << 16
 class ParquetStream:
     """A parquet file in the making; every table appended is a row group."""
 
-    def __init__(self, path: Path, metadata: dict[str, Any]) -> None:
-        self._path = path
-        self._header = {METADATA_KEY: json.dumps({**metadata, "schema_version": SCHEMA_VERSION}).encode()}
+    def __init__(self, path: Path, header: dict[bytes, bytes]) -> None:
+        self._path, self._header = path, header
         self._writer: pq.ParquetWriter | None = None
         self.rows = 0
         """Rows written so far."""
@@ -55,13 +53,14 @@ def stream_parquet(path: str | Path, metadata: dict[str, Any]) -> Iterator[Parqu
         EngramError: nothing was appended.
     """
     with whole(path) as temporary:
-        stream = ParquetStream(temporary, metadata)
+        stream = ParquetStream(temporary, schema_metadata(path, metadata))
         try:
             yield stream
         finally:
             stream.close()
         if not stream.rows:
             raise EngramError(f"{path}: the source gave no windows")
+        seal_parquet(temporary)
 
 
 def read_batches(path: str | Path, columns: Sequence[str] | None = None, rows: int = ROWS) -> Iterator[pa.Table]:
@@ -70,8 +69,7 @@ def read_batches(path: str | Path, columns: Sequence[str] | None = None, rows: i
     Raises:
         EngramError: as `artifacts.read_parquet`.
     """
-    if (version := read_metadata(path).get("schema_version", "unknown")) != SCHEMA_VERSION:
-        raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew")
+    check_whole(path)
     try:
         with pq.ParquetFile(path) as file:
             if missing := [name for name in columns or () if name not in file.schema_arrow.names]:
@@ -79,7 +77,7 @@ def read_batches(path: str | Path, columns: Sequence[str] | None = None, rows: i
             for batch in file.iter_batches(rows, columns=list(columns) if columns else None):
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
-        raise EngramError(f"{path}: cannot be read ({error}); delete the file to have it made anew") from None
+        raise EngramError(f"{path}: cannot be read ({reason(error)}); delete the file to have it made anew") from None
 
 
 def read_selected(path: str | Path, sequence_ids: np.ndarray, columns: Sequence[str]) -> pd.DataFrame:

@@ -1,0 +1,193 @@
+"""One small file of every kind that a stage reads, with its writer and its reader."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from tiny_models import gpt_neox, random_tokens
+
+from engram import hidden_state_file, hidden_states
+from engram.artifacts import read_metadata, read_parquet, write_parquet
+from engram.attention_file import AttentionFile, Header, new_attention_file
+from engram.checkpoints import CnnKey, load_cnns, save_cnns
+from engram.cnn import Architecture, AttentionCNN
+from engram.knockout import experiment
+from engram.knockout.condition import MEASURES
+from engram.nursery import training as drilling
+from engram.packing import packed_length
+from engram.saliency import Saliency, read_saliency, write_saliency
+from engram.saliency.file import BLOCKS
+from engram.sources.streams import read_batches, stream_parquet
+from engram.training import TrainedCnn, _read_part, _write_part
+
+TOKENS, LAYERS, ROWS = 12, 2, 20
+CLASSES = ["Non-Memo", "Guess"]
+P = packed_length(TOKENS)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A kind of file."""
+
+    name: str
+    """Its file name."""
+    write: Callable[[Path], object]
+    read: Callable[[Path], Any]
+    """Everything a stage reads of it; raises EngramError, or returns None for a part that is made anew."""
+    versioned: bool = True
+    """Whether it carries the schema version; parts are named by all that decides them instead."""
+
+
+def plain(value: Any) -> Any:
+    """A value that `==` compares bit for bit."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, torch.Tensor):
+        value = value.detach().numpy()
+    if isinstance(value, np.ndarray):
+        return [plain(list(value))] if value.dtype == object else (str(value.dtype), value.shape, value.tobytes())
+    if isinstance(value, pd.DataFrame):
+        return {column: plain(value[column].to_numpy()) for column in value}
+    return repr(value)
+
+
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def _labels() -> pd.DataFrame:
+    ids = np.arange(ROWS, dtype=np.int64)
+    columns = {"sequence_id": ids, "content_group": ids // 2, "rouge_l": random().random(ROWS), "is_code": ids % 3 == 0}
+    return pd.DataFrame(columns | {"text": [f"text {i}" for i in ids], "tokens": list(random_tokens(ROWS, TOKENS).astype(np.int32))})
+
+
+def _read_table(path: Path) -> Any:
+    return read_metadata(path), read_parquet(path)
+
+
+def _write_stream(path: Path) -> None:
+    with stream_parquet(path, {"model": "tiny"}) as stream:
+        for start in range(0, ROWS, 7):
+            stream.append(pa.Table.from_pandas(_labels()[start : start + 7], preserve_index=False))
+
+
+def _write_shard(path: Path) -> None:
+    with new_attention_file(path, ROWS, Header("tiny", "f00d", "float32", 6, 6, LAYERS, 2, "float32")) as file:
+        maps = {pooling: random().random((ROWS, LAYERS, P)) for pooling in ("max", "mean")}
+        columns = {"key": random().integers(0, 255, (ROWS, 16), np.uint8), "sequence_id": np.arange(ROWS), "extracted": np.ones(ROWS, bool)}
+        file.append(maps, columns | {"matched_fraction": np.ones(ROWS), "suffix_log_prob": -random().random(ROWS)})
+
+
+def _read_shard(path: Path) -> Any:
+    file = AttentionFile(path)
+    return vars(file.header), file.columns, [file.read(range(len(file)), pooling) for pooling in ("max", "mean")]
+
+
+def _write_saliency(path: Path) -> None:
+    shape, groups = (len(CLASSES), LAYERS, P), 2
+    binned = (len(CLASSES), groups, LAYERS, len(BLOCKS), TOKENS)
+    found = Saliency(
+        delta=random().random(shape, np.float32),
+        spread=random().random(shape, np.float32),
+        profile=random().random((1, len(CLASSES), LAYERS), np.float32),
+        classes=CLASSES,
+        cnns=["k3-f4-mean/0"],
+        n=[4, 5],
+        dead=0,
+        without_evidence=[0, 1],
+        prefix=6,
+        binned=random().random((1, *binned), np.float32),
+        attention=random().random(binned, np.float32),
+        sizes=np.full((len(CLASSES), groups), 2),
+    )
+    write_saliency(path, {"guided": found}, ", ".join(CLASSES))
+
+
+def _write_states(path: Path) -> None:
+    sequences = pd.DataFrame({"sequence_id": np.arange(ROWS), "tokens": list(random_tokens(ROWS, TOKENS))})
+    hidden_states.write_hidden_states(gpt_neox(), sequences, path, 1000)
+
+
+def _read_states(path: Path) -> Any:
+    layers = hidden_state_file.Layers(path, np.arange(ROWS)[::-1])
+    return {name: layers[name] for name in layers}
+
+
+def _cnn() -> AttentionCNN:
+    cnn = AttentionCNN.of(SHAPE, LAYERS, len(CLASSES), TOKENS)
+    cnn.initialize(0)
+    return cnn
+
+
+SHAPE = Architecture(3, 4, "mean", hidden=8)
+
+
+def _write_cnns(path: Path) -> None:
+    save_cnns(path, {CnnKey("attention", "real", SHAPE.name, 0): _cnn().state_dict()}, [SHAPE], CLASSES, LAYERS, TOKENS)
+
+
+def _read_cnns(path: Path) -> Any:
+    return {key.path: cnn.state_dict() for key, cnn in load_cnns(path).items()}
+
+
+def _write_cnn_part(path: Path) -> None:
+    history = [{"epoch": 1, "split": "train", "loss": 0.5, "accuracy": 0.75, "selected": True}]
+    logits = random().random((ROWS, len(CLASSES)), np.float32)
+    _write_part(path, TrainedCnn(dict(_cnn().state_dict()), history, np.arange(ROWS), np.ones(ROWS, np.int64), logits))
+
+
+def _read_cnn_part(path: Path) -> Any:
+    return None if (part := _read_part(path)) is None else vars(part)
+
+
+def _drilled() -> tuple[Any, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    model = gpt_neox()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    model(input_ids=torch.from_numpy(random_tokens(4, TOKENS))).logits.square().mean().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def _write_state(path: Path) -> None:
+    drilling._save(*_drilled(), path.parent, {"step": 5, "curve": [{"step": 5, "loss": 1.5}], "total": 0.25, "count": 3}, "the run")
+
+
+def _read_state(path: Path) -> Any:
+    model, optimizer = _drilled()
+    step, *rest = drilling._restore(model, optimizer, path.parent, "the run")
+    return None if not step else (step, rest, dict(model.state_dict()), [optimizer.state[parameter] for parameter in model.parameters()])
+
+
+def _write_conditions(path: Path) -> None:
+    experiment._write_part(path.parent, {f"{i:032x}": random().random((ROWS, len(MEASURES))) for i in range(3)})
+    next(path.parent.glob("*.npz")).rename(path)
+
+
+def _read_conditions(path: Path) -> Any:
+    return experiment._read_parts(path.parent, ROWS) or None
+
+
+ARTIFACTS = [
+    Artifact("labels.parquet", lambda path: write_parquet(_labels(), path, {"model": "tiny", "prefix": 6}), _read_table),
+    Artifact("candidates.parquet", _write_stream, lambda path: [table.to_pandas() for table in read_batches(path)]),
+    Artifact("shard-0.h5", _write_shard, _read_shard),
+    Artifact("saliency.h5", _write_saliency, lambda path: vars(read_saliency(path, "guided"))),
+    Artifact("hidden_states.h5", _write_states, _read_states),
+    Artifact("checkpoints.safetensors", _write_cnns, _read_cnns),
+    Artifact("0f1e.safetensors", _write_cnn_part, _read_cnn_part, versioned=False),
+    Artifact("state.safetensors", _write_state, _read_state, versioned=False),
+    Artifact("0f1e.npz", _write_conditions, _read_conditions, versioned=False),
+]
+
+logging.getLogger("engram").setLevel(logging.CRITICAL)
