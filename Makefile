@@ -22,12 +22,12 @@ lint: $(VENV)/installed-test
 	$(BIN)/snakemake --lint
 
 unit: $(VENV)/installed-test
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -n auto tests/unit
 	$(BIN)/pytest tests/faults
 	$(BIN)/pytest tests/mutations
 
 workflow: $(VENV)/installed-test chromium
-	$(BIN)/pytest tests/workflow
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/workflow
 
 # A study and `snakemake smoke` on a SLURM cluster that the tests start; skipped, with the reason, where SLURM cannot run (it wants root).
 cluster: $(VENV)/installed-test

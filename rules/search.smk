@@ -34,6 +34,7 @@ rule search_taxonomies:
         cnn=CNN,
         statistics=STUDY["statistics"],
         seed=STUDY["seed"],
+        memory_mb=tuning(STUDY["cnn"]["memory_mb"]),
         parts=f"{PARTS}/cnns",
         code=code("search_taxonomies"),
     script:

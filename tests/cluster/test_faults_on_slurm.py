@@ -161,9 +161,10 @@ def running(cluster: Cluster, piece: int) -> str | None:
 
 
 def at_work(run: Run, cluster: Cluster, piece: int) -> str:
-    """Waits until a piece is at work and the others are finished; gives its SLURM job."""
+    """Waits until a piece is at work and the others are finished, also for Snakemake; gives its SLURM job."""
     run.until(lambda: run.starts(piece) > 0 and running(cluster, piece) is not None, f"piece {piece} to start")
     run.until(lambda: all(run.output(i).exists() for i in PIECES if i != piece), "the other pieces")
+    run.until(lambda: run.screen().count("Finished jobid") >= len(PIECES) - 1, "Snakemake to see what has finished")
     job = running(cluster, piece)
     assert job, "the piece ended before the fault"
     return job
@@ -210,7 +211,7 @@ def test_out_of_memory(cluster: Cluster, run: Run, matrix: Matrix) -> None:
 
 
 def test_a_node_that_is_lost(cluster: Cluster, run: Run, matrix: Matrix) -> None:
-    run.plan(p2={"seconds": 60})
+    run.plan(p2={"seconds": 75})
     process = run.start()
     job = at_work(run, cluster, 2)
     node = next(entry["BatchHost"] for entry in cluster.jobs() if entry["JobId"] == job)
@@ -220,7 +221,7 @@ def test_a_node_that_is_lost(cluster: Cluster, run: Run, matrix: Matrix) -> None
 
 
 def test_a_node_that_is_drained_and_whose_slurmd_ends(cluster: Cluster, run: Run, matrix: Matrix) -> None:
-    run.plan(p2={"seconds": 45})
+    run.plan(p2={"seconds": 75})
     process = run.start()
     job = at_work(run, cluster, 2)
     node = next(entry["BatchHost"] for entry in cluster.jobs() if entry["JobId"] == job)
@@ -231,7 +232,7 @@ def test_a_node_that_is_drained_and_whose_slurmd_ends(cluster: Cluster, run: Run
 
 
 def test_a_controller_that_restarts(cluster: Cluster, run: Run, matrix: Matrix) -> None:
-    run.plan(p2={"seconds": 40})
+    run.plan(p2={"seconds": 75})
     process = run.start()
     at_work(run, cluster, 2)
     cluster.stop("slurmctld")
@@ -245,7 +246,6 @@ def test_a_main_process_that_is_killed(cluster: Cluster, run: Run, matrix: Matri
     run.plan(p2={"seconds": 60})
     process = run.start()
     job = at_work(run, cluster, 2)
-    run.until(lambda: run.screen().count("Finished jobid") >= 3, "Snakemake to see what has finished")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert run.finish() != 0, "the lock did not hold"
@@ -266,7 +266,7 @@ def test_a_main_process_that_is_killed(cluster: Cluster, run: Run, matrix: Matri
 
 
 def test_resume_leaves_a_run_that_is_alive_alone(cluster: Cluster, run: Run) -> None:
-    run.plan(p2={"seconds": 20})
+    run.plan(p2={"seconds": 60})
     process = run.start()
     job = at_work(run, cluster, 2)
     assert "nothing to resume" in resume(run.folder)

@@ -54,8 +54,10 @@ class Checkout:
     folder: Path
 
     def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs Snakemake as a user would; stdout and stderr come back together."""
-        command = [str(Path(sys.executable).with_name("snakemake")), *arguments]
+        """Runs Snakemake as a user would; stdout and stderr come back together. Workers of pytest-xdist share the cores."""
+        workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        cores = ("--cores", str(max(1, (os.cpu_count() or 1) // workers))) if workers > 1 else ()
+        command = [str(Path(sys.executable).with_name("snakemake")), *cores, *arguments]
         settings = os.environ | {"PYTHONPATH": str(self.folder / "workflow")} | environment
         result = subprocess.run(
             command, cwd=self.folder, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False

@@ -60,7 +60,8 @@ def test_candidates_are_all_different_partitions_of_the_labels() -> None:
 
 def test_candidates_need_members() -> None:
     counts = search.atoms(labels(), TERMS, PAPER_CATEGORIES).value_counts().drop("Non-Memo")
-    assert search.candidates(TERMS, 4, PAPER_CATEGORIES, counts, 10_000) == ([], 19)
+    with pytest.raises(EngramError, match="has 10000 samples in every class"):
+        search.candidates(TERMS, 4, PAPER_CATEGORIES, counts, 10_000)
 
 
 def test_a_candidate_needs_no_sample_that_the_atoms_lack() -> None:

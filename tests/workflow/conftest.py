@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 from checkout import BASELINES, ROOT, TINY, Checkout, copy_project
+from filelock import FileLock
 
 __all__ = ["BASELINES", "ROOT", "TINY", "Checkout", "copy_project"]
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The tiny study, run once for all tests; tests leave it as they find it (see `study`)."""
-    checkout = copy_project(tmp_path_factory.mktemp("engram"))
+    """The tiny study, run once for all tests; tests leave it as they find it (see `study`).
+
+    Of several workers one runs it, and each has a copy: a folder in which Snakemake is at work is locked for others.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return run_tiny_study(base / "finished")
+    shared, done = base.parent / "finished", base.parent / "finished.done"
+    with FileLock(base.parent / "finished.lock"):
+        if not done.exists():
+            shutil.rmtree(shared, ignore_errors=True)  # of a worker that failed
+            run_tiny_study(shared)
+            done.touch()
+        shutil.copytree(shared, base / "finished", symlinks=True)
+    return Checkout(base / "finished")
+
+
+def run_tiny_study(folder: Path) -> Checkout:
+    """The tiny study in a fresh copy of the project."""
+    folder.mkdir()
+    checkout = copy_project(folder)
     checkout.snakemake()
     return checkout
 
@@ -24,3 +45,8 @@ def study(finished: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished study, with its file times: for a test that changes something."""
     shutil.copytree(finished.folder, tmp_path / "engram", symlinks=True)
     return Checkout(tmp_path / "engram")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs no finished study comes first: a worker has it to do while another one runs the study."""
+    items.sort(key=lambda item: "test_sources" not in item.nodeid)

@@ -1,4 +1,4 @@
-"""Two models of different seeds in one study: a finished drilling is shared, knock-outs are pooled."""
+"""Two models of different seeds in one study: a finished drilling is shared, knock-outs are pooled, each searches its taxonomies."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ def seeds(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Check
     small = {key: TINY["models"][0][key] for key in ("windows", "drilling")}
     study["models"] = [model | small for model in study["models"][:2]]
     study |= {key: TINY[key] for key in ("samples", "cnn", "saliency", "statistics", "knockout")}
+    small_grid = {"kernels": [6], "features": [4], "head_poolings": ["mean"]}
+    study["search"] = {"categories": ["Guess", "Reconstruct"], "finalists": 1, **small_grid}
     (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(study))
-    targets = [f"results/localization/tables/{table}.csv" for table in ("double_dissociation", "causal_agreement")]
+    targets = [f"results/localization/tables/{table}.csv" for table in ("double_dissociation", "causal_agreement", "search")]
     targets += [f"results/localization/figures/nursery-seed-1/engram/{SLUG}/knockout_regions.svg"]
     checkout.snakemake(*targets, "--configfile", "tiny.yaml")
     return checkout
@@ -49,3 +51,11 @@ def test_removing_everything_destroys_extraction(seeds: Checkout) -> None:
     extracted = results.groupby("kind", observed=True)["extracted"].mean()
     assert extracted["intact"] > 0.9
     assert extracted["everything"] < 0.1
+
+
+def test_one_taxonomy_of_each_search_is_tested(seeds: Checkout) -> None:
+    table = pd.read_csv(seeds.folder / "results/localization/tables/search.csv")
+    for model, candidates in table.groupby("model"):
+        tested = candidates[candidates["test_min_f1"].notna()]
+        assert tested["chosen"].tolist() == [True], model
+        assert len(candidates) > 1 and candidates["tried"].eq(len(candidates)).all()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -42,6 +45,20 @@ def test_the_attention_that_is_stored_sums_to_one(finished: Checkout) -> None:
     np.testing.assert_allclose(sums, 1, atol=1e-5)
 
 
+def test_all_heads_of_examples_average_to_the_attention_that_is_stored(finished: Checkout) -> None:
+    finished.snakemake("attention_example")
+    folder = finished.folder / "results/tiny"
+    with h5py.File(folder / "nursery/attention_examples.h5") as examples:
+        ids, heads = examples["sequence_id"][:], examples["attention"][:]  # (n,), (n, L, H, P)
+    assert heads.shape[:3] == (3, 4, 6)
+    stored = {}
+    for shard in sorted((folder / "nursery/attention").glob("shard-*.h5")):
+        with h5py.File(shard) as file:
+            stored |= dict(zip(file["sequence_id"][:], file["mean"][:], strict=True))
+    np.testing.assert_allclose(heads.mean(axis=2), [stored[sequence] for sequence in ids], atol=1e-6)
+    assert len(list((folder / "figures/nursery").glob("attention_heads-*.svg"))) == len(ids)
+
+
 def test_the_model_reproduces_every_text_whose_attention_is_stored(finished: Checkout) -> None:
     verification = pd.read_csv(finished.folder / "results/tiny/tables/verification.csv")
     assert verification["n"].sum() > 60
@@ -60,6 +77,14 @@ def test_every_run_is_predicted_on_every_split(finished: Checkout) -> None:
     runs = predictions.groupby(["input", "labels"])["split"].unique().map(set)
     assert set(runs.index) == {("attention", "real"), ("attention", "shuffled"), *((baseline, "real") for baseline in BASELINES)}
     assert all(splits == {"train", "validation", "test"} for splits in runs)
+
+
+def test_every_result_is_recorded_as_it_was_written(finished: Checkout) -> None:
+    command = [sys.executable, "-m", "engram.verify", "results/tiny"]
+    settings = os.environ | {"PYTHONPATH": str(finished.folder / "workflow")}
+    done = subprocess.run(command, cwd=finished.folder, env=settings, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All are as they were written" in done.stdout
 
 
 def test_a_config_mistake_is_one_line_and_nothing_runs(study: Checkout) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from engram.errors import EngramError
+from engram.records import record_outputs
 
 
 class _Tee:
@@ -31,13 +33,15 @@ class _Tee:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
-    """Runs a rule's body: logging and progress go to `log:` and the terminal, torch uses the rule's threads.
+    """Runs a rule's body: logging and progress go to `log:` and the terminal, torch uses the rule's threads, and where the outputs come
+    from is written down.
 
     An `EngramError` ends the job with its message alone; any other error keeps its traceback in the log.
     """
-    import torch
-
-    torch.set_num_threads(max(1, snakemake.threads))
+    threads = max(1, snakemake.threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for a torch that is imported later; many jobs need none
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     stderr = sys.stderr
@@ -48,6 +52,7 @@ def job(snakemake: Any) -> Iterator[None]:
         logging.captureWarnings(True)
         try:
             yield
+            record_outputs(snakemake)
         except EngramError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)

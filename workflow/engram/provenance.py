@@ -1,16 +1,14 @@
-"""Where the results come from: config, code, packages, models, machine."""
+"""Where a study comes from: config, code, packages, models, machine. `engram.records` says it of each result."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from engram import SCHEMA_VERSION, __version__
-
-PACKAGES = ("h5py", "matplotlib", "numba", "numpy", "pandas", "pyarrow", "safetensors", "snakemake", "tokenizers", "torch", "transformers")
+from engram.records import package_versions
 
 
 def describe_run(config: dict[str, Any], code: dict[str, str], models: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -22,7 +20,7 @@ def describe_run(config: dict[str, Any], code: dict[str, str], models: dict[str,
         "config": config,
         "code": code,
         "models": models,
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": package_versions(),
         "python": platform.python_version(),
         "processor": processor(),
     }

@@ -89,6 +89,9 @@ def candidates(
 
     Returns:
         the taxonomies, and how many names were left out because another one divides alike or a class is too small.
+
+    Raises:
+        EngramError: too many to try, or none whose classes are all large enough.
     """
     total = (most_classes - 1) ** len(terms)
     if total > _MOST_CANDIDATES:
@@ -105,6 +108,10 @@ def candidates(
             parts = [frozenset(part) for part in _parts(taxonomy, counts.index)]
             if all(parts) and all(counts[list(part)].sum() >= minimum for part in parts):
                 found.setdefault(tuple(sorted(parts, key=sorted)), taxonomy)
+    if not found:
+        raise EngramError(
+            f"search: no taxonomy over {', '.join(terms)} has {minimum} samples in every class; lower samples.minimum or search over others"
+        )
     return list(found.values()), names - len(found)
 
 

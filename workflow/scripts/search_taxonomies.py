@@ -5,6 +5,7 @@ from pathlib import Path
 from engram.artifacts import read_parquet, write_csv
 from engram.assembly import assemble, usable_samples
 from engram.job import job
+from engram.memory import Memory
 from engram.protocols import PROTOCOLS
 from engram.search import SLUG
 from engram.search_run import search_taxonomies
@@ -17,15 +18,16 @@ with job(snakemake):
     labels = read_parquet(files.labels)
     texts = [read_parquet(path, ["sequence_id", "tokens"]) for path in (files.candidates, files.continuations)]
     store = AttentionStore(Path(files.index), [Path(path) for path in files.shards])
+    memory = Memory(params.memory_mb, Path(params.parts))
     grid = {name: search[name] for name in ("kernels", "features", "head_poolings", "seeds")}
     table = search_taxonomies(
         labels,
         usable_samples(read_parquet(files.samples), SLUG, read_parquet(files.verification), PROTOCOLS["engram"].drop_unverified),
         search["categories"],
         categories_from_config(params.categories),
-        lambda chosen, classes: assemble(chosen, classes, labels, *texts, store),
+        lambda chosen, classes: assemble(chosen, classes, labels, *texts, store, memory),
         PROTOCOLS["engram"].sample_settings(**params.samples),
-        CnnSettings(**{**params.cnn, **grid, "controls": [], "baselines": []}),
+        CnnSettings(**{**params.cnn, **grid, "controls": [], "baselines": []}, memory_mb=params.memory_mb),
         most_classes=search["most_classes"],
         finalists=search["finalists"],
         seed=params.seed,
