@@ -39,7 +39,7 @@ test-faults: $(VENV)/installed-test
 
 # Damaged artifacts and mutated configs; `make test` tries 200 artifacts and three configs through the real command.
 test-mutations: $(VENV)/installed-test
-	ENGRAM_MUTATIONS=5000 $(BIN)/pytest -s tests/mutations
+	ENGRAM_MUTATIONS=2000 $(BIN)/pytest -s tests/mutations
 	$(BIN)/pytest tests/unit/test_config.py -k mutation
 
 # A study of seconds, killed 40 times with all its processes and resumed as the README says: its tables must not differ by a byte.

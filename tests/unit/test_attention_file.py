@@ -10,6 +10,7 @@ import pytest
 from engram import SCHEMA_VERSION, attention_file
 from engram.attention_file import AttentionFile, DamagedRows, Header, new_attention_file
 from engram.errors import EngramError
+from engram.seals import seal_file
 
 ROWS, HEADER = 6, Header("tiny@main", "f00d", "float16", prefix=3, suffix=2, layers=2, heads=4, mean_dtype="float32")
 
@@ -146,7 +147,7 @@ def test_damaged_row_is_named_and_the_others_can_be_read(path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 7, 100, 3000, -1])
 def test_truncated_file_is_refused(path: Path, kept: int) -> None:
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(EngramError, match=r"rows\.h5: not a whole attention file"):
+    with pytest.raises(EngramError, match=r"rows\.h5: its checksum is missing, it is cut off"):
         AttentionFile(path)
 
 
@@ -167,6 +168,7 @@ def test_file_that_vanished_is_noticed(path: Path) -> None:
 def test_other_schema_version_is_refused(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file.attrs["schema_version"] = 0
+    seal_file(path)
     with pytest.raises(EngramError, match=f"schema version 0, this Engram reads {SCHEMA_VERSION}"):
         AttentionFile(path)
 

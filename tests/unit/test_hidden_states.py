@@ -12,6 +12,7 @@ from tiny_models import ARCHITECTURES, LAYERS, WIDTH, gpt_neox, random_tokens
 from engram.errors import EngramError
 from engram.hidden_state_file import Layers
 from engram.hidden_states import pooled_states, write_hidden_states
+from engram.seals import seal_file
 
 
 @pytest.mark.parametrize("architecture", ["gpt_neox", "llama_grouped", "gpt2", "opt"])
@@ -49,6 +50,7 @@ def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     path, _ = stored(tmp_path)
     with h5py.File(path, "a") as file:
         file.attrs["schema_version"] = 99
+    seal_file(path)
     with pytest.raises(EngramError, match="schema version 99"):
         Layers(path, np.array([3]))
 

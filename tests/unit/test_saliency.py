@@ -346,7 +346,7 @@ def test_method_that_a_file_lacks_is_an_error(tmp_path: Path) -> None:
 
 def test_missing_and_foreign_files_are_errors(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("no HDF5")
-    for name, message in (("none.h5", "no such file"), ("text.h5", "cannot be read")):
+    for name, message in (("none.h5", "no such file"), ("text.h5", "its checksum is missing")):
         with pytest.raises(EngramError, match=message):
             read_saliency(tmp_path / name, "guided")
 

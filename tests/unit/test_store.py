@@ -282,7 +282,7 @@ def test_truncated_part_is_ignored_with_a_warning(
     (kept,) = (tmp_path / ".parts" / "f00d").iterdir()
     kept.write_bytes(kept.read_bytes()[:-500])
     assert build(range(4), "other/shard-0.h5").forwards == 4
-    assert f"{kept}: not a whole attention file" in caplog.text
+    assert f"{kept}: its checksum is missing" in caplog.text
 
 
 def test_disk_that_damages_everything_is_an_error(build: Callable[..., ShardReport], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,7 +300,7 @@ def test_truncated_shard_is_refused(build: Callable[..., ShardReport], tmp_path:
     reading = opened(tmp_path, "demo/shard-0.h5")
     shard = tmp_path / "demo/shard-0.h5"
     shard.write_bytes(shard.read_bytes()[:-500])
-    with pytest.raises(EngramError, match=r"demo/shard-0\.h5: not a whole attention file"):
+    with pytest.raises(EngramError, match=r"demo/shard-0\.h5: its checksum is missing"):
         reading.read([0], "max")
 
 

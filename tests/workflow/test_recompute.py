@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import pytest
 from changes import changes, code_edit
-from conftest import Checkout
+from checkout import Checkout
 from planner import plans_beside
 from recompute_table import TABLE, Plan, module_plans, scripts_of
 

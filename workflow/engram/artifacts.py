@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from engram import SCHEMA_VERSION
 from engram.errors import EngramError, reason
-from engram.seals import NAME_KEY, check_footer, check_parquet, seal_parquet
+from engram.seals import NAME_KEY, check_name, check_parquet, seal_parquet
 
 METADATA_KEY = b"engram"
 
@@ -71,9 +71,8 @@ def check_whole(path: str | Path) -> pa.Schema:
     version = read_metadata(path).get("schema_version", "unknown")
     if version != SCHEMA_VERSION:
         raise EngramError(f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the file to have it made anew")
-    schema = pq.read_schema(path)
-    check_parquet(path, schema.metadata or {})
-    return schema
+    check_parquet(Path(path), data=True)
+    return pq.read_schema(path)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -83,12 +82,13 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         EngramError: no such file, no parquet, another file's content, or a damaged schema.
     """
     try:
+        sealed = check_parquet(Path(path), data=False)
         schema = pq.read_schema(path)
     except FileNotFoundError:
         raise EngramError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError, ValueError) as error:  # a ValueError for text that is no UTF-8
         raise EngramError(f"{path}: not a readable parquet file ({reason(error)}); delete it to have it made anew, or restore it") from None
-    check_footer(path, schema.metadata or {})
+    check_name(Path(path), sealed, schema.metadata or {})
     try:
         metadata = json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
     except ValueError:

@@ -28,7 +28,7 @@ from engram import SCHEMA_VERSION
 from engram.artifacts import whole
 from engram.errors import EngramError, reason
 from engram.packing import packed_length
-from engram.seals import BROKEN
+from engram.seals import BROKEN, check_file, seal_file
 
 POOLINGS = ("max", "mean")
 KEY_BYTES = 16
@@ -155,6 +155,8 @@ def new_attention_file(path: Path, rows: int, header: Header) -> Iterator[Attent
                 writer = AttentionWriter(file, offsets, rows, header)
                 yield writer
                 writer.close()
+            sizes = {name: int(np.prod(arrays[name][0])) * arrays[name][1].itemsize for name in POOLINGS}
+            seal_file(temporary, [(offsets[name], sizes[name]) for name in POOLINGS if sizes[name]])
     except OSError as error:
         raise EngramError(f"{path}: cannot be written ({error.strerror or error}); mend that and run again") from error
 
@@ -169,6 +171,7 @@ class AttentionFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
+            check_file(path)
             with h5py.File(path, "r", locking=False) as file:
                 attributes = {name: value.item() if isinstance(value, np.generic) else value for name, value in file.attrs.items()}
                 if (version := attributes.get("schema_version")) != SCHEMA_VERSION:

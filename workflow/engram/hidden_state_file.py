@@ -15,18 +15,17 @@ import pandas as pd
 
 from engram import SCHEMA_VERSION
 from engram.errors import EngramError, reason
-from engram.seals import ATTRIBUTE, BROKEN, DAMAGED, named_crc
+from engram.seals import BROKEN, DAMAGED, check_file, named_crc, seal_file
 
 
-def seal(file: h5py.File) -> None:
-    """Seals a file of hidden states, open to be written to. Layers are read one at a time, so each has a checksum of its own."""
-    states = file["states"]
-    file["layer_crc32"] = np.array([named_crc([("states", states[:, layer])]) for layer in range(states.shape[1])], np.uint32)
-    file.attrs[ATTRIBUTE] = _crc(file)
-
-
-def _crc(file: h5py.File) -> int:
-    return named_crc((name, file[name][()]) for name in ("sequence_id", "layer_crc32"))
+def seal(path: Path) -> None:
+    """Seals a file of hidden states. Layers are read one at a time, so each has a checksum of its own."""
+    with h5py.File(path, "r+") as file:
+        states = file["states"]
+        file["layer_crc32"] = np.array([named_crc([("states", states[:, layer])]) for layer in range(states.shape[1])], np.uint32)
+        chunks = [states.id.get_chunk_info(number) for number in range(states.id.get_num_chunks())]
+        ranges = [(chunk.byte_offset, chunk.size) for chunk in chunks]
+    seal_file(path, ranges)
 
 
 class Layers(Mapping[str, np.ndarray]):
@@ -43,14 +42,13 @@ class Layers(Mapping[str, np.ndarray]):
     def __init__(self, path: Path, sequence_ids: np.ndarray) -> None:
         self.path = path
         try:
+            check_file(path)
             with h5py.File(path, "r") as file:
                 if (version := file.attrs.get("schema_version")) != SCHEMA_VERSION:
                     raise EngramError(
                         f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete it to have it made anew"
                     )
                 stored, self.checksums = file["sequence_id"][()], file["layer_crc32"][()]
-                if file.attrs.get(ATTRIBUTE) != _crc(file) or file["states"].shape[:2] != (len(stored), len(self.checksums)):
-                    raise EngramError(f"{path}: {DAMAGED}")
                 self.names = [f"layer-{layer}" for layer in range(len(self.checksums))]
         except BROKEN as error:
             raise EngramError(f"{path}: not a readable file of hidden states ({reason(error)}); delete it to have it made anew") from None
@@ -62,6 +60,7 @@ class Layers(Mapping[str, np.ndarray]):
         """(n, d) float32."""
         layer = self.names.index(name)
         try:
+            check_file(self.path)
             with h5py.File(self.path, "r") as file:
                 values = file["states"][:, layer]
         except BROKEN as error:

@@ -50,21 +50,22 @@ def write_hidden_states(model: PreTrainedModel, sequences: pd.DataFrame, output:
     def run(part: slice) -> np.ndarray:
         return pooled_states(model, torch.from_numpy(tokens[part]).to(model.device)).cpu().numpy()
 
-    with whole(output) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["schema_version"] = SCHEMA_VERSION
-        file["sequence_id"] = sequences["sequence_id"].to_numpy(np.int64)
-        states: h5py.Dataset | None = None
-        for part, values in in_batches(run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "hidden states"):
-            if not (np.abs(values) <= _LARGEST).all():  # NaN fails too
-                row = int(np.argmin((np.abs(values) <= _LARGEST).all(axis=(1, 2))))
-                sequence = sequences["sequence_id"].iloc[part.start + row]
-                raise EngramError(
-                    f"{output}: hidden states of sequence_id {sequence} do not fit float16; leave the baseline hidden_states out"
-                )
-            if states is None:
-                states = file.create_dataset(
-                    "states", (len(tokens), *values.shape[1:]), np.float16, chunks=(min(64, len(tokens)), 1, values.shape[2])
-                )
-            states[part] = values.astype(np.float16)
-        if states is not None:
-            seal(file)
+    with whole(output) as temporary:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["schema_version"] = SCHEMA_VERSION
+            file["sequence_id"] = sequences["sequence_id"].to_numpy(np.int64)
+            states: h5py.Dataset | None = None
+            for part, values in in_batches(run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "hidden states"):
+                if not (np.abs(values) <= _LARGEST).all():  # NaN fails too
+                    row = int(np.argmin((np.abs(values) <= _LARGEST).all(axis=(1, 2))))
+                    sequence = sequences["sequence_id"].iloc[part.start + row]
+                    raise EngramError(
+                        f"{output}: hidden states of sequence_id {sequence} do not fit float16; leave the baseline hidden_states out"
+                    )
+                if states is None:
+                    states = file.create_dataset(
+                        "states", (len(tokens), *values.shape[1:]), np.float16, chunks=(min(64, len(tokens)), 1, values.shape[2])
+                    )
+                states[part] = values.astype(np.float16)
+        if len(tokens):
+            seal(temporary)

@@ -12,7 +12,7 @@ from engram.attention import all_heads
 from engram.errors import EngramError
 from engram.job import job
 from engram.models import check_tokens, fingerprint, load_model
-from engram.seals import seal_group
+from engram.seals import seal_file
 from engram.sources.streams import read_selected
 
 with job(snakemake):
@@ -34,4 +34,4 @@ with job(snakemake):
         file.attrs.update(header | {"model": snakemake.wildcards.model, "dtype": str(model.dtype)})
         file["sequence_id"], file["tokens"], file["text"], file["class"] = wanted, tokens, rows["text"].tolist(), classes
         file["attention"] = np.stack([maps.float().numpy() for maps in all_heads(model, tokens)])  # (n, L, H, P)
-        seal_group(file)
+    seal_file(Path(snakemake.output.examples))

@@ -12,9 +12,9 @@ import numpy as np
 
 from engram import SCHEMA_VERSION
 from engram.artifacts import whole
-from engram.errors import EngramError, reason
+from engram.errors import EngramError
 from engram.packing import query_key
-from engram.seals import BROKEN, check_group, seal_group
+from engram.seals import open_sealed, seal_file
 
 BLOCKS = ("first token", "within the prefix", "from suffix to prefix", "within the suffix")
 """Where a cell lies: key is the window's first token; else query and key in the prefix; query in the suffix and key in the prefix (the
@@ -96,16 +96,17 @@ class Saliency:
 
 def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) -> None:
     """Writes one HDF5 group per method: its arrays as data sets, and what else `Saliency` says as attributes."""
-    with whole(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["schema_version"], file.attrs["taxonomy"] = SCHEMA_VERSION, taxonomy
-        for method, found in saliency.items():
-            group = file.create_group(method)
-            for name in _ARRAYS:
-                group.create_dataset(name, data=getattr(found, name), compression="gzip", shuffle=True)
-            for name in (*_ATTRIBUTES, "dead", "prefix"):
-                group.attrs[name] = getattr(found, name)
-            group.attrs["taxonomy"] = taxonomy
-            seal_group(group)
+    with whole(path) as temporary:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["schema_version"], file.attrs["taxonomy"] = SCHEMA_VERSION, taxonomy
+            for method, found in saliency.items():
+                group = file.create_group(method)
+                for name in _ARRAYS:
+                    group.create_dataset(name, data=getattr(found, name), compression="gzip", shuffle=True)
+                for name in (*_ATTRIBUTES, "dead", "prefix"):
+                    group.attrs[name] = getattr(found, name)
+                group.attrs["taxonomy"] = taxonomy
+        seal_file(temporary)
 
 
 def read_saliency(path: Path, method: str) -> Saliency:
@@ -114,20 +115,12 @@ def read_saliency(path: Path, method: str) -> Saliency:
     Raises:
         EngramError: no such file, a damaged one, another schema version, or a method that it does not hold.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("schema_version") != SCHEMA_VERSION:
-                raise EngramError(
-                    f"{path}: not of schema version {SCHEMA_VERSION}, which this Engram reads; delete it to have it made anew"
-                )
-            if method not in file:
-                raise EngramError(f"{path}: it holds {', '.join(file)}, not {method}; add {method} to saliency.methods")
-            group = file[method]
-            check_group(path, group)
-            arrays = {name: group[name][:] for name in _ARRAYS}
-            lists = {name: group.attrs[name].tolist() for name in _ATTRIBUTES}
-            return Saliency(**arrays, **lists, dead=int(group.attrs["dead"]), prefix=int(group.attrs["prefix"]))
-    except FileNotFoundError:
-        raise EngramError(f"{path}: no such file") from None
-    except BROKEN as error:
-        raise EngramError(f"{path}: cannot be read ({reason(error)}); delete it to have it made anew") from None
+    with open_sealed(path) as file:
+        if file.attrs.get("schema_version") != SCHEMA_VERSION:
+            raise EngramError(f"{path}: not of schema version {SCHEMA_VERSION}, which this Engram reads; delete it to have it made anew")
+        if method not in file:
+            raise EngramError(f"{path}: it holds {', '.join(file)}, not {method}; add {method} to saliency.methods")
+        group = file[method]
+        arrays = {name: group[name][:] for name in _ARRAYS}
+        lists = {name: group.attrs[name].tolist() for name in _ATTRIBUTES}
+        return Saliency(**arrays, **lists, dead=int(group.attrs["dead"]), prefix=int(group.attrs["prefix"]))
