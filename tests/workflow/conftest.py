@@ -10,7 +10,9 @@ import pytest
 from checkout import BASELINES, ROOT, TINY, Checkout, copy_project
 from filelock import FileLock
 
-__all__ = ["BASELINES", "ROOT", "TINY", "Checkout", "copy_project"]
+__all__ = ["BASELINES", "ROOT", "TINY", "TOKEN", "Checkout", "copy_project"]
+TOKEN = "hf_" + "PlantedByTheTests" * 2
+"""A token that the tiny study finds in its environment."""
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +38,8 @@ def run_tiny_study(folder: Path) -> Checkout:
     """The tiny study in a fresh copy of the project."""
     folder.mkdir()
     checkout = copy_project(folder)
-    checkout.snakemake()
+    (folder / "copied.txt").write_text("\n".join(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+    checkout.snakemake(HF_TOKEN=TOKEN, HUGGING_FACE_HUB_TOKEN=TOKEN)
     return checkout
 
 

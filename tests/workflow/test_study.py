@@ -6,13 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import BASELINES, Checkout
+from conftest import BASELINES, TOKEN, Checkout
 
 MODEL = "results/tiny/nursery"
 CNNS = f"{MODEL}/engram/cnns/non-memo_guess_others"
@@ -85,6 +86,19 @@ def test_every_result_is_recorded_as_it_was_written(finished: Checkout) -> None:
     done = subprocess.run(command, cwd=finished.folder, env=settings, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All are as they were written" in done.stdout
+
+
+def test_a_token_of_the_environment_stands_nowhere(finished: Checkout) -> None:
+    files = [path for path in finished.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert len(files) > 300
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
+
+
+def test_nothing_is_written_outside_the_results(finished: Checkout) -> None:
+    found = {path.relative_to(finished.folder) for path in finished.folder.rglob("*") if path.is_file()}
+    copied = {Path(line) for line in (finished.folder / "copied.txt").read_text().splitlines()} | {Path("copied.txt"), Path("report.html")}
+    own = {path for path in found if path.parts[0] in ("results", ".snakemake") or "__pycache__" in path.parts}
+    assert found - copied - own == set()
 
 
 def test_a_config_mistake_is_one_line_and_nothing_runs(study: Checkout) -> None:
