@@ -24,6 +24,8 @@ rule build_explorer:
         ),
     log:
         f"{RESULTS}/logs/build_explorer.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/build_explorer.tsv"
     conda:
         "../envs/engram.yaml"
     params:

@@ -15,6 +15,8 @@ rule measure_leakage:
         ),
     log:
         f"{RESULTS}/logs/measure_leakage.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/measure_leakage.tsv"
     conda:
         "../envs/engram.yaml"
     params:

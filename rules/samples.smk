@@ -13,6 +13,8 @@ rule draw_samples:
         counts=f"{RESULTS}/{{model}}/{{protocol}}/counts.csv",
     log:
         f"{RESULTS}/logs/{{model}}/{{protocol}}/draw_samples.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/{{protocol}}/draw_samples.tsv"
     conda:
         "../envs/engram.yaml"
     params:

@@ -21,6 +21,8 @@ rule score_cnns:
         ),
     log:
         f"{RESULTS}/logs/score_cnns.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_cnns.tsv"
     conda:
         "../envs/engram.yaml"
     params:
