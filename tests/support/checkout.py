@@ -53,14 +53,23 @@ class Checkout:
 
     folder: Path
 
-    def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs Snakemake as a user would; stdout and stderr come back together. Workers of pytest-xdist share the cores."""
+    def command(self, *arguments: str) -> list[str]:
+        """Snakemake's command line. Workers of pytest-xdist share the cores; other threads, other bytes of a drilling."""
         workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
         cores = ("--cores", str(max(1, (os.cpu_count() or 1) // workers))) if workers > 1 else ()
-        command = [str(Path(sys.executable).with_name("snakemake")), *cores, *arguments]
+        return [str(Path(sys.executable).with_name("snakemake")), *cores, *arguments]
+
+    def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs Snakemake as a user would; stdout and stderr come back together."""
         settings = os.environ | {"PYTHONPATH": str(self.folder / "workflow")} | environment
         result = subprocess.run(
-            command, cwd=self.folder, env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+            self.command(*arguments),
+            cwd=self.folder,
+            env=settings,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
         )
         if check and result.returncode:
             pytest.fail(f"{' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-6000:]}")

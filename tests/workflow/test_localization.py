@@ -8,6 +8,8 @@ import pytest
 import yaml
 from conftest import ROOT, TINY, Checkout, copy_project
 
+from engram.records import checksum
+
 SLUG = "non-memo_guess_others"
 
 
@@ -34,9 +36,9 @@ def test_a_finished_drilling_is_shared_between_studies(seeds: Checkout, finished
     log = (seeds.folder / "results/localization/logs/nursery-seed-1/drill_nursery.log").read_text()
     assert "resumed" in log and "loss=" not in log
     weights = "model/model.safetensors"
-    first = (seeds.folder / "results/localization/nursery-seed-1" / weights).read_bytes()
-    assert first == (finished.folder / "results/tiny/nursery" / weights).read_bytes()
-    assert first != (seeds.folder / "results/localization/nursery-seed-2" / weights).read_bytes()
+    first = checksum(seeds.folder / "results/localization/nursery-seed-1" / weights)
+    assert first == checksum(finished.folder / "results/tiny/nursery" / weights)
+    assert first != checksum(seeds.folder / "results/localization/nursery-seed-2" / weights)
 
 
 def test_dissociation_is_told_per_model_and_for_all(seeds: Checkout) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from conftest import Checkout, copy_project
+
+from engram.records import checksum
 
 DRILLED = "results/tiny/nursery/model/model.safetensors"
 
@@ -17,9 +18,8 @@ DRILLED = "results/tiny/nursery/model/model.safetensors"
 def test_a_killed_drilling_resumes_to_the_same_bytes(finished: Checkout, tmp_path: Path) -> None:
     study = copy_project(tmp_path / "engram")
     parts = study.folder / "results/.parts"
-    command = [str(Path(sys.executable).with_name("snakemake")), DRILLED]
     settings = os.environ | {"PYTHONPATH": str(study.folder / "workflow")}
-    with subprocess.Popen(command, cwd=study.folder, env=settings, start_new_session=True, stderr=subprocess.DEVNULL) as run:
+    with subprocess.Popen(study.command(DRILLED), cwd=study.folder, env=settings, start_new_session=True, stderr=subprocess.DEVNULL) as run:
         deadline = time.monotonic() + 180
         while not any(parts.glob("drilling-*/state.safetensors")) and run.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -29,4 +29,4 @@ def test_a_killed_drilling_resumes_to_the_same_bytes(finished: Checkout, tmp_pat
     study.snakemake("--unlock")
     output = study.snakemake(DRILLED).stdout
     assert "resumed" in output
-    assert (study.folder / DRILLED).read_bytes() == (finished.folder / DRILLED).read_bytes()
+    assert checksum(study.folder / DRILLED) == checksum(finished.folder / DRILLED)
