@@ -152,7 +152,7 @@ def _crc_around(file: IO[bytes], end: int, ranges: np.ndarray) -> int:
 
 
 @contextmanager
-def open_sealed(path: Path) -> Iterator[Any]:
+def open_sealed(path: str | Path) -> Iterator[Any]:
     """A sealed HDF5 file, to read from.
 
     Raises:
@@ -161,7 +161,7 @@ def open_sealed(path: Path) -> Iterator[Any]:
     import h5py  # most of what is sealed is parquet
 
     try:
-        check_file(path)
+        check_file(Path(path))
         with h5py.File(path, "r") as file:
             yield file
     except FileNotFoundError:

@@ -109,7 +109,7 @@ def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) 
         seal_file(temporary)
 
 
-def read_saliency(path: Path, method: str) -> Saliency:
+def read_saliency(path: str | Path, method: str) -> Saliency:
     """The saliency of one method from a file that `write_saliency` wrote.
 
     Raises:
