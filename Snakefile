@@ -46,3 +46,6 @@ rule all:
         KNOCKOUT_FIGURES,
         f"{RESULTS}/explorer.html",
         f"{RESULTS}/run.json",
+
+
+include: "rules/bundle.smk"

@@ -1,0 +1,23 @@
+"""Run there, finish here: `snakemake bundle` where the study ran, `python -m engram.bundle` where its bundle was unpacked.
+
+Inputs: everything that a default run makes.
+Outputs: results/<study>.bundle.tar. No part of a default run.
+"""
+
+
+rule bundle:
+    input:
+        rules.all.input,
+    output:
+        bundle=f"{RESULTS}.bundle.tar",
+    log:
+        f"{RESULTS}/logs/bundle_study.log",
+    localrule: True
+    conda:
+        "../envs/engram.yaml"
+    params:
+        results=RESULTS,
+        config=config,
+        code=code("bundle_study"),
+    script:
+        "../workflow/scripts/bundle_study.py"
