@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from conftest import Checkout, copy_project
+from conftest import ROOT, Checkout, copy_project
 
 MODEL = "pythia-2.8b-deduped-v0"
 
@@ -53,3 +56,21 @@ def test_the_plan_is_printed_whenever_it_is_asked_for(planned: tuple[Checkout, s
         assert "gpu_hours" in text
         assert "extract_attention" in text
     assert "read_scored" not in again.partition("gpu_hours")[0]
+
+
+def local_rules() -> set[str]:
+    """Rules that run where Snakemake runs: those of rules/local.smk, and those that say so themselves."""
+    listed = re.findall(r"^    (\w+),$", (ROOT / "rules/local.smk").read_text(), flags=re.MULTILINE)
+    written = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
+    parts = re.split(r"^(?:use rule \w+ as|rule) (\w+)", written, flags=re.MULTILINE)
+    return {*listed, "all", *(name for name, body in zip(parts[1::2], parts[2::2], strict=True) if "localrule: True" in body)}
+
+
+def test_the_paper_is_at_most_700_submissions(tmp_path: Path) -> None:
+    checkout = copy_project(tmp_path)
+    screen = checkout.snakemake("-n", "--quiet", "rules", "--configfile", "studies/paper.yaml").stdout
+    table = re.findall(r"^(\w+)\s+(\d+)$", screen.partition("\ntotal ")[0], flags=re.MULTILINE)
+    jobs = Counter({rule: int(count) for rule, count in table})
+    submitted = sum(count for rule, count in jobs.items() if rule not in local_rules())
+    assert jobs["train_cnns"] == 462
+    assert 462 < submitted <= 700
