@@ -61,16 +61,16 @@ def test_unpacked_nothing_is_to_be_done(laptop: Checkout) -> None:
 
 
 def test_what_needs_no_attention_is_made_here_and_the_rest_stays(laptop: Checkout) -> None:
-    configure(laptop, figures={"font_size": 11}, statistics=TINY["statistics"] | {"resamples": 200})
+    configure(laptop, explorer={"megabytes": 2}, statistics=TINY["statistics"] | {"resamples": 200})
     scores, effects = (laptop.folder / "results/tiny" / name for name in ("tables/scores.csv", "tables/double_dissociation.csv"))
     before = scores.read_text(), effects.read_text()
     here, _, cluster = plan(laptop, "--finish").partition("On the cluster:")
     waiting = cluster.partition("Files that wait")[2]
-    assert "plot_confusion (2)" in here
+    assert "score_cnns\n" in here
     assert "knock_out\n" in cluster
-    for name in ("tables/double_dissociation.csv", "figures/nursery/engram/non-memo_guess_others/attention_examples.svg"):
+    for name in ("tables/double_dissociation.csv", "explorer.html"):
         assert name in waiting
-    assert "confusion.svg" not in waiting
+    assert "tables/scores.csv" not in waiting
     assert scores.read_text() != before[0]
     assert effects.read_text() == before[1]
     assert not list(laptop.folder.glob("results/tiny/nursery/attention/shard-*.h5"))
