@@ -37,7 +37,6 @@ CONFIG = "study.yaml"
 NOTES_OF_SNAKEMAKE = Path(".snakemake/metadata")
 LEFT_OUT = (
     "*/attention/shard-*.h5",
-    "*/random/attention/shard-*.h5",
     "*/hidden_states.h5",
     "*/model/*.safetensors",
     "*/model/*.bin",
@@ -85,7 +84,7 @@ def write_bundle(results: Path, config: Mapping[str, Any], bundle: Path) -> dict
         raise EngramError(f"{NOTES_OF_SNAKEMAKE}: no notes of {results}; bundle the study in the folder that it was run in")
     found = sorted(path for path in results.rglob("*") if path.is_file() and not path.name.endswith(".partial"))
     left_out = [path for path in found if any(path.relative_to(results).match(pattern) for pattern in LEFT_OUT)]
-    packed = sorted({*found} - {*left_out})
+    packed = sorted({*found} - {*left_out, results / NOTE, results / CONFIG})
     sizes = {
         "files": len(packed),
         "bytes": sum(path.stat().st_size for path in packed),
@@ -135,7 +134,7 @@ def planned_jobs(screen: str) -> list[Job]:
     jobs = {}
     for rule, body in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", screen, flags=re.MULTILINE):
         files = {key: tuple(text.split(", ")) for key, text in re.findall(r"^    (input|output): (.+)$", body, flags=re.MULTILINE)}
-        if outputs := tuple(name.removesuffix(" (ancient)") for name in files.get("output", ())):
+        if outputs := files.get("output"):
             reason = "".join(re.findall(r"^    reason: (.+)$", body, flags=re.MULTILINE))
             own = bool(re.sub(r"(Input files updated by another job|Missing output files): [^;]*", "", reason).strip("; "))
             jobs[outputs] = Job(rule, frozenset(files.get("input", ())), outputs, own)
