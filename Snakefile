@@ -29,6 +29,7 @@ include: "rules/figures.smk"
 include: "rules/explorer.smk"
 include: "rules/benchmark.smk"
 include: "rules/search.smk"
+include: "rules/efficiency.smk"
 include: "rules/local.smk"
 include: "rules/smoke.smk"
 
@@ -45,6 +46,7 @@ rule all:
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,
         f"{RESULTS}/explorer.html",
+        f"{RESULTS}/tables/efficiency.csv",
         f"{RESULTS}/run.json",
 
 

@@ -17,7 +17,7 @@ rule bundle:
         "../envs/engram.yaml"
     params:
         results=RESULTS,
-        config=config,
+        config=GIVEN,
         code=code("bundle_study"),
     script:
         "../workflow/scripts/bundle_study.py"

@@ -8,13 +8,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from engram import config as study_config
-from engram import digests
+from engram import digests, provenance
 from engram.errors import EngramError
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 
+GIVEN = dict(config)
 try:
-    STUDY = study_config.complete(config)
+    STUDY = study_config.complete(GIVEN)
 except EngramError as error:
     raise WorkflowError(f"The config has mistakes:\n{error}")
 
@@ -24,6 +25,8 @@ os.environ.update(PYTHONPATH=os.pathsep.join([f"{workflow.basedir}/workflow", *I
 
 RESULTS = f"results/{STUDY['study']}"
 PARTS = "results/.parts"
+# Captions of the report see the config and nothing else of the study; see workflow/report/.
+config["origin"] = provenance.origins(STUDY, Path(RESULTS, "run.json"))
 CODE = digests.code_digests(Path(workflow.basedir) / "workflow" / "scripts", Path(".snakemake/engram_code.json"))
 MODELS = {model["name"]: model for model in STUDY["models"]}
 NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery"]

@@ -42,52 +42,48 @@ rule plot_headline:
         "../workflow/scripts/plot_headline.py"
 
 
-rule plot_confusion:
+rule plot_cnns:
+    """All taxonomies of a model and protocol: with a job for each, these would be most of the paper's plan, and Python's start most of them."""
     input:
-        predictions=f"{RESULTS}/{{model}}/{{protocol}}/cnns/{{taxonomy}}/predictions.parquet",
+        predictions=[f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/predictions.parquet" for taxonomy in TAXONOMIES],
+        histories=[f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/history.csv" for taxonomy in TAXONOMIES],
     output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/confusion",
-            "confusion",
-            "2 Scores",
-            figure="confusion",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
-        ),
+        confusions=[
+            file
+            for taxonomy in TAXONOMIES
+            for file in figure(
+                f"{{model}}/{{protocol}}/{taxonomy}/confusion",
+                "confusion",
+                "2 Scores",
+                figure="confusion",
+                model="{model}",
+                protocol="{protocol}",
+                taxonomy=taxonomy,
+            )
+        ],
+        curves=[
+            file
+            for taxonomy in TAXONOMIES
+            for file in figure(
+                f"{{model}}/{{protocol}}/{taxonomy}/training_curves",
+                "training_curves",
+                "5 Training",
+                figure="CNN training",
+                model="{model}",
+                protocol="{protocol}",
+                taxonomy=taxonomy,
+            )
+        ],
     log:
-        f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/confusion.log",
+        f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/plot_cnns.log",
     conda:
         "../envs/engram.yaml"
     params:
+        folders=[f"{RESULTS}/figures/{{model}}/{{protocol}}/{taxonomy}" for taxonomy in TAXONOMIES],
         style=STUDY["figures"],
-        code=code("plot_confusion"),
+        code=code("plot_cnns"),
     script:
-        "../workflow/scripts/plot_confusion.py"
-
-
-rule plot_training_curves:
-    input:
-        history=f"{RESULTS}/{{model}}/{{protocol}}/cnns/{{taxonomy}}/history.csv",
-    output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/training_curves",
-            "training_curves",
-            "5 Training",
-            figure="CNN training",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
-        ),
-    log:
-        f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/training_curves.log",
-    conda:
-        "../envs/engram.yaml"
-    params:
-        style=STUDY["figures"],
-        code=code("plot_training_curves"),
-    script:
-        "../workflow/scripts/plot_training_curves.py"
+        "../workflow/scripts/plot_cnns.py"
 
 
 rule plot_attention_examples:

@@ -24,7 +24,7 @@ rule plan_study:
         mean_dtype=STUDY["attention"]["mean_dtype"],
         rates=STUDY["plan"],
         snakefile=f"{workflow.basedir}/Snakefile",
-        config=config,
+        config=GIVEN,
         code=code("plan_study"),
     script:
         "../workflow/scripts/plan_study.py"

@@ -35,11 +35,11 @@ def test_every_key_of_the_config_has_a_row(key: str) -> None:
 def test_a_script_that_a_rule_runs_reruns_it_or_is_no_part_of_a_default_run() -> None:
     plain = {name for name, plan in scripts_of(TABLE_ROWS).items() if set(plan) == {"describe_run"}}
     assert {"smoke_head", "plan_study", "read_source"} < plain & rule_scripts(ROOT)
-    assert not plain & {"train_cnns", "draw_samples", "score_cnns", "plot_confusion"}
+    assert not plain & {"train_cnns", "draw_samples", "score_cnns", "plot_cnns"}
 
 
 def test_modules_of_one_subject_do_not_rerun_those_of_another() -> None:
     plans = module_plans(scripts_of(TABLE_ROWS), SCRIPTS)
-    assert not plans["figures/confusion.py"].keys() - {"plot_confusion", "describe_run"}
+    assert not plans["figures/confusion.py"].keys() - {"plot_cnns", "describe_run"}
     assert not plans["saliency/delta.py"].keys() & {"train_cnns", "extract_attention", "label_candidates", "score_cnns"}
     assert {"train_cnns", "compute_saliency", "score_cnns"} < plans["rouge.py"].keys()

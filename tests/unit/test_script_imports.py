@@ -8,7 +8,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 WITHOUT_THE_MODEL = ("train_cnns", "compute_saliency", "check_saliency", "tabulate_knockouts", "search_taxonomies", "score_cnns")
-WITHOUT_TORCH = ("draw_samples", "label_candidates", "count_samples", "describe_run", "plot_headline", "plot_confusion")
+WITHOUT_TORCH = ("draw_samples", "label_candidates", "count_samples", "describe_run", "plot_headline", "plot_cnns")
 
 
 def test_jobs_import_no_more_than_they_need() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -133,7 +134,21 @@ def report(finished: Checkout) -> str:
         "saliency_checks.svg",
         "delta_regions.csv",
         "taxonomy_flow.svg",
+        "efficiency.csv",
     ],
 )
 def test_the_report_has(report: str, name: str) -> None:
     assert name in report
+
+
+def test_the_report_says_under_a_figure_where_it_comes_from(finished: Checkout, report: str) -> None:
+    run = json.loads((finished.folder / "results/tiny/run.json").read_text())
+    for text in (run["models"]["nursery"]["model_revision"], run["code"]["plot_headline"], f"torch {run['packages']['torch']}"):
+        assert text in report
+
+
+def test_what_the_run_cost_is_a_table(finished: Checkout) -> None:
+    table = pd.read_csv(finished.folder / "results/tiny/tables/efficiency.csv").set_index("rule")
+    assert {"train_cnns", "extract_attention", "all rules"} <= set(table.index)
+    assert table.loc["train_cnns", "jobs"] == 2
+    assert table.loc["all rules", "hours"] == pytest.approx(table["hours"].drop("all rules").sum())

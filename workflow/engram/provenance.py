@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from engram import SCHEMA_VERSION, __version__
+from engram.digests import value_digest
 from engram.records import package_versions
 
 
@@ -24,6 +26,45 @@ def describe_run(config: dict[str, Any], code: dict[str, str], models: dict[str,
         "python": platform.python_version(),
         "processor": processor(),
     }
+
+
+def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
+    """Where a study's tables and figures come from, a line of reStructuredText for the captions of the report.
+
+    Args:
+        config: the completed config.
+        run: `run.json` of the study. Until a run has written it, versions are those of this environment, revisions those of the config.
+
+    Returns:
+        by model, for what is made from one alone; under the empty name that of all.
+    """
+    known: dict[str, Any] = {"packages": package_versions(), "commit": commit(), "models": {}}
+    if run.is_file():
+        known = json.loads(run.read_text())
+    versions = ", ".join(f"{name} {number}" for name, number in known["packages"].items())
+    tree = f" at commit ``{known['commit'][:12]}{'+changes' if known['commit'].endswith('+changes') else ''}``" if known["commit"] else ""
+    study = (
+        f"Study ``{config['study']}``, config ``{value_digest(config)}``, seed {config['seed']}; Engram {__version__}{tree}; {versions}."
+    )
+    models = {entry["name"]: _model_origin(entry, known["models"].get(entry["name"], {})) for entry in config["models"]}
+    return {"": " ".join([study, *models.values()])} | {name: f"{study} {text}" for name, text in models.items()}
+
+
+def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
+    """A model's weights and candidates; `found`: what its labels say of them."""
+    if entry["source"] == "nursery":
+        return (
+            f"Model ``{entry['name']}``: {entry['base']}, drilled with seed {entry['seed']} (``{found.get('model_revision', 'not yet')}``)."
+        )
+    revision = found.get("commit") or entry.get("revision")
+    weights = (
+        f"``{entry['model']}``"
+        + (f" at ``{revision}``" if revision else "")
+        + f" (weights ``{found.get('model_revision', 'not yet read')}``)"
+    )
+    candidates = entry.get("table") or entry.get("documents") or entry.get("dataset")
+    of_dataset = f" at ``{entry['dataset_revision']}``" if entry.get("dataset_revision") else ""
+    return f"Model ``{entry['name']}``: {weights}; candidates: {entry['source']}, ``{candidates}``{of_dataset}."
 
 
 def commit() -> str | None:

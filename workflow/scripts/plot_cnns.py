@@ -1,0 +1,23 @@
+"""Draws, of every taxonomy, the confusion matrices beside those of control and baseline, and loss and accuracy of every CNN by epoch."""
+
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from engram.artifacts import read_metadata, read_parquet
+from engram.evaluation import RUNS, summed_confusions
+from engram.figures.confusion import confusion_matrices
+from engram.figures.style import FigureStyle, save
+from engram.figures.training import training_curves
+from engram.job import job
+
+with job(snakemake):
+    style = FigureStyle.from_config(snakemake.params.style)
+    files = zip(snakemake.input.predictions, snakemake.input.histories, snakemake.params.folders, strict=True)
+    for predictions, history, folder in tqdm(list(files), desc="figures of CNNs", unit="taxonomy"):
+        classes = read_metadata(predictions)["classes"]
+        confusions = summed_confusions(read_parquet(predictions), classes)
+        panels = {RUNS[run]: confusion for run, confusion in confusions.items()}
+        save(confusion_matrices({snakemake.wildcards.model: panels}, classes, style=style), Path(folder, "confusion"), style)
+        save(training_curves(pd.read_csv(history), style=style), Path(folder, "training_curves"), style)

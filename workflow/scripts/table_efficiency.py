@@ -1,0 +1,10 @@
+"""Sums up, rule by rule, what the jobs asked for and what they used."""
+
+from pathlib import Path
+
+from engram.artifacts import write_csv
+from engram.efficiency import efficiency, read_benchmarks
+from engram.job import job
+
+with job(snakemake):
+    write_csv(efficiency(read_benchmarks(Path(snakemake.params.results))), snakemake.output.efficiency)
