@@ -56,7 +56,7 @@ def finish(folder: Path, *arguments: str) -> None:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    snakemake(folder, "--touch", "--cores", "1", "--quiet", "all", *arguments)
+    snakemake(folder, "--touch", "--cores", "1", *arguments)
 
 
 def compare(what: str, places: dict[str, tuple[Path, tuple[str, ...]]], rounds: int) -> None:
@@ -64,7 +64,7 @@ def compare(what: str, places: dict[str, tuple[Path, tuple[str, ...]]], rounds: 
     seconds: dict[str, list[float]] = {name: [] for name in places}
     for number in range(rounds + 1):
         for name, (folder, arguments) in sorted(places.items(), reverse=bool(number % 2)):
-            spent, screen = snakemake(folder, "--dry-run", "--quiet", *arguments)
+            spent, _ = snakemake(folder, "--dry-run", "--quiet", *arguments)
             if number:  # the first round fills caches
                 seconds[name].append(spent)
     (study, own), (bare, plain) = sorted(((name, median(times)) for name, times in seconds.items()), key=lambda item: item[0] == "bare")
