@@ -44,6 +44,12 @@ def test_before_a_run_the_versions_are_those_of_this_environment(tmp_path: Path)
     assert "pandas " in origins(complete(STUDY | {"models": MODELS}), tmp_path / "run.json")["a"]
 
 
+@pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"models": {}}', "\x00"])
+def test_a_damaged_run_stops_no_plan(tmp_path: Path, damaged: str) -> None:
+    (tmp_path / "run.json").write_text(damaged)
+    assert "pandas " in origins(complete(STUDY | {"models": MODELS}), tmp_path / "run.json")["a"]
+
+
 def test_another_config_has_another_digest(tmp_path: Path) -> None:
     one, other = (origins(complete(STUDY | {"models": MODELS, "statistics": {"resamples": n}}), tmp_path / "none")[""] for n in (100, 200))
     assert one != other

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
         by model, for what is made from one alone; under the empty name that of all.
     """
     known: dict[str, Any] = {"packages": package_versions(), "commit": commit(), "models": {}}
-    if run.is_file():
-        known = json.loads(run.read_text())
+    with suppress(OSError, ValueError, TypeError):  # a damaged file may not stop the plan that makes it anew
+        known |= json.loads(run.read_text())
     versions = ", ".join(f"{name} {number}" for name, number in known["packages"].items())
     tree = f" at commit ``{known['commit'][:12]}{'+changes' if known['commit'].endswith('+changes') else ''}``" if known["commit"] else ""
     study = (
