@@ -57,6 +57,8 @@ def finish(folder: Path, *arguments: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     snakemake(folder, "--touch", "--cores", "1", *arguments)
+    if "Nothing to be done" not in snakemake(folder, "--dry-run", *arguments)[1]:
+        sys.exit(f"{folder}: a finished study has something to do")
 
 
 def compare(what: str, places: dict[str, tuple[Path, tuple[str, ...]]], rounds: int) -> None:
