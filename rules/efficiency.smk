@@ -22,7 +22,6 @@ rule table_efficiency:
     conda:
         "../envs/engram.yaml"
     params:
-        results=RESULTS,
         code=code("table_efficiency"),
     script:
         "../workflow/scripts/table_efficiency.py"

@@ -79,7 +79,6 @@ rule plot_cnns:
     conda:
         "../envs/engram.yaml"
     params:
-        folders=[f"{RESULTS}/figures/{{model}}/{{protocol}}/{taxonomy}" for taxonomy in TAXONOMIES],
         style=STUDY["figures"],
         code=code("plot_cnns"),
     script:

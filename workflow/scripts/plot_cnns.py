@@ -14,10 +14,12 @@ from engram.job import job
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)
-    files = zip(snakemake.input.predictions, snakemake.input.histories, snakemake.params.folders, strict=True)
-    for predictions, history, folder in tqdm(list(files), desc="figures of CNNs", unit="taxonomy"):
+    # Outputs stand by taxonomy, then by format.
+    confusion_files, curve_files = (files[:: len(style.formats)] for files in (snakemake.output.confusions, snakemake.output.curves))
+    files = zip(snakemake.input.predictions, snakemake.input.histories, confusion_files, curve_files, strict=True)
+    for predictions, history, confusion_file, curve_file in tqdm(list(files), desc="figures of CNNs", unit="taxonomy"):
         classes = read_metadata(predictions)["classes"]
         confusions = summed_confusions(read_parquet(predictions), classes)
         panels = {RUNS[run]: confusion for run, confusion in confusions.items()}
-        save(confusion_matrices({snakemake.wildcards.model: panels}, classes, style=style), Path(folder, "confusion"), style)
-        save(training_curves(pd.read_csv(history), style=style), Path(folder, "training_curves"), style)
+        save(confusion_matrices({snakemake.wildcards.model: panels}, classes, style=style), Path(confusion_file).with_suffix(""), style)
+        save(training_curves(pd.read_csv(history), style=style), Path(curve_file).with_suffix(""), style)

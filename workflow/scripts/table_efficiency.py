@@ -7,4 +7,4 @@ from engram.efficiency import efficiency, read_benchmarks
 from engram.job import job
 
 with job(snakemake):
-    write_csv(efficiency(read_benchmarks(Path(snakemake.params.results))), snakemake.output.efficiency)
+    write_csv(efficiency(read_benchmarks(Path(snakemake.output.efficiency).parents[1])), snakemake.output.efficiency)
