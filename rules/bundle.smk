@@ -16,7 +16,6 @@ rule bundle:
     conda:
         "../envs/engram.yaml"
     params:
-        results=RESULTS,
         config=GIVEN,
         code=code("bundle_study"),
     script:
