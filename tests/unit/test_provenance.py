@@ -25,7 +25,7 @@ def test_every_caption_ends_with_the_origin(path: Path) -> None:
     last = path.read_text().rstrip().splitlines()[-1]
     assert last == (
         "*Made by* ``{{ snakemake.rule }}``, code ``{{ snakemake.params.code }}``. "
-        '{{ snakemake.config.origin[snakemake.wildcards.model or ""] }}'
+        '{{ snakemake.config.origin[snakemake.wildcards.model | default("")] }}'
     )
 
 

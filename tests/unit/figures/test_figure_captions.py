@@ -10,8 +10,9 @@ from docutils.core import publish_parts
 REPORT = Path(__file__).parents[3] / "workflow" / "report"
 CAPTIONS = sorted(path.stem for path in REPORT.glob("*.rst") if path.stem != "workflow")
 OF_MODEL = {"attention_heads", "memorization_vs_exposures", "nursery_training", "taxonomy_flow"}
+OF_PROTOCOL = {"confusion", "training_curves"}
 OF_TAXONOMY = {
-    *("attention_examples", "confusion", "delta_maps", "layer_profile", "saliency_checks", "training_curves"),
+    *("attention_examples", "delta_maps", "layer_profile", "saliency_checks"),
     *(f"knockout_{plot}" for plot in ("curves", "heads", "layers", "regions")),
 }
 
@@ -28,9 +29,13 @@ def render(name: str, **snakemake) -> str:
 
 @pytest.mark.parametrize("name", CAPTIONS)
 def test_a_caption_renders_with_the_wildcards_its_rule_has(name):
-    wildcards = {"model": "nursery"} if name in OF_MODEL | OF_TAXONOMY else {}
-    wildcards |= {"protocol": "engram", "taxonomy": "non-memo_guess_others"} if name in OF_TAXONOMY else {}
-    html = render(name, wildcards=SimpleNamespace(**wildcards))
+    wildcards = {"model": "nursery"} if name in OF_MODEL | OF_PROTOCOL | OF_TAXONOMY else {}
+    wildcards |= {"protocol": "engram"} if name in OF_PROTOCOL | OF_TAXONOMY else {}
+    wildcards |= {"taxonomy": "non-memo_guess_others"} if name in OF_TAXONOMY else {}
+    config = {"origin": {"": "From all models.", "nursery": "From the nursery."}}
+    html = render(name, wildcards=SimpleNamespace(**wildcards), rule="made", params=SimpleNamespace(code="c0de"), config=config)
+    assert "c0de" in html
+    assert ("From the nursery." if wildcards else "From all models.") in html
     assert all(value in html for value in wildcards.values() if value != "engram")
 
 
