@@ -18,7 +18,6 @@ rule table_efficiency:
         ),
     log:
         f"{RESULTS}/logs/table_efficiency.log",
-    localrule: True
     conda:
         "../envs/engram.yaml"
     params:

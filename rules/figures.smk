@@ -42,38 +42,24 @@ rule plot_headline:
         "../workflow/scripts/plot_headline.py"
 
 
+def figures_of_cnns(name, category, label):
+    """The files of one figure of every taxonomy, by taxonomy and then by format, each under its own labels in the report."""
+    labels = {"figure": label, "model": "{model}", "protocol": "{protocol}"}
+    return [
+        file
+        for taxonomy in TAXONOMIES
+        for file in figure(f"{{model}}/{{protocol}}/{taxonomy}/{name}", name, category, **labels, taxonomy=taxonomy)
+    ]
+
+
 rule plot_cnns:
     """All taxonomies of a model and protocol: with a job for each, these would be most of the paper's plan, and Python's start most of them."""
     input:
         predictions=[f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/predictions.parquet" for taxonomy in TAXONOMIES],
         histories=[f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/history.csv" for taxonomy in TAXONOMIES],
     output:
-        confusions=[
-            file
-            for taxonomy in TAXONOMIES
-            for file in figure(
-                f"{{model}}/{{protocol}}/{taxonomy}/confusion",
-                "confusion",
-                "2 Scores",
-                figure="confusion",
-                model="{model}",
-                protocol="{protocol}",
-                taxonomy=taxonomy,
-            )
-        ],
-        curves=[
-            file
-            for taxonomy in TAXONOMIES
-            for file in figure(
-                f"{{model}}/{{protocol}}/{taxonomy}/training_curves",
-                "training_curves",
-                "5 Training",
-                figure="CNN training",
-                model="{model}",
-                protocol="{protocol}",
-                taxonomy=taxonomy,
-            )
-        ],
+        confusions=figures_of_cnns("confusion", "2 Scores", "confusion"),
+        curves=figures_of_cnns("training_curves", "5 Training", "CNN training"),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/plot_cnns.log",
     conda:

@@ -13,6 +13,7 @@ localrules:
     gather_search,
     export_latex,
     describe_run,
+    table_efficiency,
     plot_headline,
     plot_ranking,
     plot_reliability,

@@ -37,7 +37,7 @@ def test_the_origin_of_a_model_s_figure_names_that_model_alone(tmp_path: Path) -
         assert text in lines[HUB]
         assert text in lines[""]
     assert "org/b" not in lines["a"]
-    assert "drilled with seed 3" in lines["a"]
+    assert "candidates of ``resources/nursery``, drilled with seed 3" in lines["a"]
 
 
 def test_before_a_run_the_versions_are_those_of_this_environment(tmp_path: Path) -> None:

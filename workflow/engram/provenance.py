@@ -34,12 +34,13 @@ def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
 
     Args:
         config: the completed config.
-        run: `run.json` of the study. Until a run has written it, versions are those of this environment, revisions those of the config.
+        run: `run.json` of the study. Until a run has written it, versions are those of this environment, revisions those of the config, and no
+            commit is named: every job of a run reads the rules, and none may wait for git.
 
     Returns:
         by model, for what is made from one alone; under the empty name that of all.
     """
-    known: dict[str, Any] = {"packages": package_versions(), "commit": commit(), "models": {}}
+    known: dict[str, Any] = {"packages": package_versions(), "commit": None, "models": {}}
     with suppress(OSError, ValueError, TypeError):  # a damaged file may not stop the plan that makes it anew
         known |= json.loads(run.read_text())
     versions = ", ".join(f"{name} {number}" for name, number in known["packages"].items())
@@ -54,9 +55,7 @@ def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
 def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
     """A model's weights and candidates; `found`: what its labels say of them."""
     if entry["source"] == "nursery":
-        return (
-            f"Model ``{entry['name']}``: {entry['base']}, drilled with seed {entry['seed']} (``{found.get('model_revision', 'not yet')}``)."
-        )
+        return f"Model ``{entry['name']}``: base and candidates of ``{entry['base']}``, drilled with seed {entry['seed']} (``{found.get('model_revision', 'not yet')}``)."
     revision = found.get("commit") or entry.get("revision")
     weights = (
         f"``{entry['model']}``"
