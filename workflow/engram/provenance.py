@@ -34,8 +34,8 @@ def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
 
     Args:
         config: the completed config.
-        run: `run.json` of the study. Until a run has written it, versions are those of this environment, revisions those of the config, and no
-            commit is named: every job of a run reads the rules, and none may wait for git.
+        run: `run.json` of the study. Until a run has written it, versions are those of this environment, revisions those of the config, and
+            no commit is named: every job of a run reads the rules, and none may wait for git.
 
     Returns:
         by model, for what is made from one alone; under the empty name that of all.
@@ -54,17 +54,17 @@ def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
 
 def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
     """A model's weights and candidates; `found`: what its labels say of them."""
+    name, weights = entry["name"], found.get("model_revision", "not yet read")
     if entry["source"] == "nursery":
-        return f"Model ``{entry['name']}``: base and candidates of ``{entry['base']}``, drilled with seed {entry['seed']} (``{found.get('model_revision', 'not yet')}``)."
+        return f"Model ``{name}``: base and candidates of ``{entry['base']}``, drilled with seed {entry['seed']} (weights ``{weights}``)."
     revision = found.get("commit") or entry.get("revision")
-    weights = (
-        f"``{entry['model']}``"
-        + (f" at ``{revision}``" if revision else "")
-        + f" (weights ``{found.get('model_revision', 'not yet read')}``)"
-    )
+    of_model = f" at ``{revision}``" if revision else ""
     candidates = entry.get("table") or entry.get("documents") or entry.get("dataset")
     of_dataset = f" at ``{entry['dataset_revision']}``" if entry.get("dataset_revision") else ""
-    return f"Model ``{entry['name']}``: {weights}; candidates: {entry['source']}, ``{candidates}``{of_dataset}."
+    return (
+        f"Model ``{name}``: ``{entry['model']}``{of_model} (weights ``{weights}``); "
+        f"candidates: {entry['source']}, ``{candidates}``{of_dataset}."
+    )
 
 
 def commit() -> str | None:
