@@ -248,6 +248,16 @@ def figure(path, caption, category, **labels):
     return [first, *(f"{RESULTS}/figures/{path}.{kind}" for kind in FORMATS[1:])]
 
 
+def figures_of_cnns(name, category, label):
+    """The files of one figure of every taxonomy, by taxonomy and then by format, each under its own labels in the report."""
+    labels = {"figure": label, "model": "{model}", "protocol": "{protocol}"}
+    return [
+        file
+        for taxonomy in TAXONOMIES
+        for file in figure(f"{{model}}/{{protocol}}/{taxonomy}/{name}", name, category, **labels, taxonomy=taxonomy)
+    ]
+
+
 def per_figure(pattern, **wildcards):
     """All files of a figure for all values of its wildcards."""
     return expand(f"{RESULTS}/figures/{pattern}.{{kind}}", kind=FORMATS, **wildcards)

@@ -42,16 +42,6 @@ rule plot_headline:
         "../workflow/scripts/plot_headline.py"
 
 
-def figures_of_cnns(name, category, label):
-    """The files of one figure of every taxonomy, by taxonomy and then by format, each under its own labels in the report."""
-    labels = {"figure": label, "model": "{model}", "protocol": "{protocol}"}
-    return [
-        file
-        for taxonomy in TAXONOMIES
-        for file in figure(f"{{model}}/{{protocol}}/{taxonomy}/{name}", name, category, **labels, taxonomy=taxonomy)
-    ]
-
-
 rule plot_cnns:
     """All taxonomies of a model and protocol: with a job for each, these would be most of the paper's plan, and Python's start most of them."""
     input:
