@@ -17,7 +17,7 @@ import numpy as np
 
 from engram.artifacts import read_metadata, read_parquet
 from engram.assembly import assemble, usable_samples
-from engram.checkpoints import CnnKey
+from engram.cnn_key import CnnKey
 from engram.dataset import Dataset
 from engram.memory import Memory
 from engram.metrics import confusion_matrix, per_class_scores

@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from engram.cnn import Architecture, AttentionCNN, square_maps
 from engram.packing import pack
-from engram.saliency import METHODS, delta
+from engram.saliency.delta import delta
+from engram.saliency.methods import METHODS
 
 TOKENS, CLASSES, TARGET, BAR = 64, 3, 1, 40
 SHAPES = {"Pythia-12b": (36, 40), "nursery": (4, 6)}

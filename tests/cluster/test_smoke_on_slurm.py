@@ -9,7 +9,7 @@ import torch
 from checkout import Checkout
 from slurm_cluster import Cluster
 
-PROMPT = ("--slurm-init-seconds-before-status-checks", "8")
+PROMPT = ("--slurm-init-seconds-before-status-checks", "15")
 
 
 def test_the_two_jobs_run_in_their_partitions(cluster: Cluster, project: Checkout) -> None:

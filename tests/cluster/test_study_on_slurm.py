@@ -10,11 +10,12 @@ from checkout import TINY, Checkout
 from slurm_cluster import Cluster
 
 DRILLING = TINY["models"][0]["drilling"] | {
-    "schedule": [{"exposures": 2, "natural": 10, "templates": 4}, {"exposures": 56, "natural": 28, "templates": 4}]
+    "schedule": [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 56, "natural": 28, "templates": 2}],
+    "replay_share": 0.2,
 }
 MICRO = {
-    "models": [TINY["models"][0] | {"drilling": DRILLING}],
-    "samples": {"per_class": 20, "minimum": 10},
+    "models": [TINY["models"][0] | {"windows": 280, "shards": 1, "drilling": DRILLING}],
+    "samples": {"per_class": 30, "minimum": 10},
     "taxonomies": ["Non-Memo, Guess, Others"],
     "flow": [],
     "cnn": TINY["cnn"] | {"baselines": ["hidden_states"]},
@@ -24,8 +25,8 @@ MICRO = {
 }
 """One taxonomy, one CNN; every rule that wants a GPU is there."""
 ON_GPU = {"drill_nursery", "score_candidates", "continue_prefixes", "extract_attention", "extract_hidden_states", "knock_out"}
-PROMPT = ("--slurm-init-seconds-before-status-checks", "8", "--max-threads", "1")
-"""Jobs of seconds are looked for sooner than the profile does; and eight threads on two cores would wait for one another."""
+PROMPT = ("--slurm-init-seconds-before-status-checks", "15", "--max-threads", "1")
+"""The first look comes when most jobs have ended, sooner than the profile's; and eight threads on two cores would wait for one another."""
 
 
 @pytest.fixture(scope="module")

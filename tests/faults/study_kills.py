@@ -30,8 +30,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from checkout import Checkout, copy_project
 
-SCHEDULE = [{"exposures": 2, "natural": 6, "templates": 2}, {"exposures": 60, "natural": 30, "templates": 2}]
-TRAINING = {"learning_rate": 0.002, "warmup_steps": 5, "checkpoint_steps": 5}
+SCHEDULE = [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 60, "natural": 24, "templates": 2}]
+TRAINING = {"learning_rate": 0.002, "warmup_steps": 5, "checkpoint_steps": 10}
 DRILLING = {"schedule": SCHEDULE, "training": TRAINING, "replay_share": 0.2}
 MICRO = {
     "study": "micro",
@@ -39,14 +39,14 @@ MICRO = {
         {
             "name": "nursery",
             "source": "nursery",
-            "windows": 500,
+            "windows": 350,
             "shards": 1,
             "drilling": DRILLING,
         }
     ],
     "taxonomies": ["Non-Memo, Guess, Others"],
     "flow": [],
-    "samples": {"per_class": 20, "minimum": 10},
+    "samples": {"per_class": 30, "minimum": 10},
     "cnn": {"kernels": [6], "features": [4], "head_poolings": ["mean", "max"], "epochs": 4, "baselines": ["token_identity"]},
     "statistics": {"resamples": 100},
 }

@@ -17,14 +17,14 @@ from tiny_models import gpt_neox, random_tokens
 from engram import hidden_state_file, hidden_states
 from engram.artifacts import read_metadata, read_parquet, write_parquet
 from engram.attention_file import AttentionFile, Header, new_attention_file
-from engram.checkpoints import CnnKey, load_cnns, save_cnns
+from engram.checkpoints import load_cnns, save_cnns
 from engram.cnn import Architecture, AttentionCNN
+from engram.cnn_key import CnnKey
 from engram.knockout import experiment
 from engram.knockout.condition import MEASURES
 from engram.nursery import training as drilling
 from engram.packing import packed_length
-from engram.saliency import Saliency, read_saliency, write_saliency
-from engram.saliency.file import BLOCKS
+from engram.saliency.file import BLOCKS, Saliency, read_saliency, write_saliency
 from engram.sources.streams import read_batches, stream_parquet
 from engram.training import TrainedCnn, _read_part, _write_part
 

@@ -18,7 +18,7 @@ from engram.explorer.content import ExplorerSettings, TaxonomyEntry
 from engram.knockout.effects import effects
 from engram.knockout.trials import COLUMNS
 from engram.packing import pack, packed_length
-from engram.saliency import Saliency, write_saliency
+from engram.saliency.file import Saliency, write_saliency
 from engram.store import read_verification, write_index
 from engram.taxonomy import Taxonomy
 

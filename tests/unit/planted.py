@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from engram.checkpoints import CnnKey
 from engram.cnn import AttentionCNN
+from engram.cnn_key import CnnKey
 from engram.dataset import Dataset
 from engram.packing import query_key
 from engram.training import CnnSettings, train_cnn

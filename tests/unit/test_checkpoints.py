@@ -7,8 +7,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from engram.checkpoints import CnnKey, load_cnns, save_cnns
+from engram.checkpoints import load_cnns, save_cnns
 from engram.cnn import Architecture, AttentionCNN
+from engram.cnn_key import CnnKey
 from engram.errors import EngramError
 
 SHAPES = [Architecture(3, 5, "max", 7, 0.25, "log"), Architecture(3, 4, "none", 7, 0.25)]

@@ -15,21 +15,9 @@ from torch.nn import functional
 from engram.cnn import Architecture, AttentionCNN, square_maps
 from engram.errors import EngramError
 from engram.packing import pack, query_key, unpack
-from engram.saliency import (
-    METHODS,
-    Bins,
-    Saliency,
-    choose_held_out,
-    contrast,
-    contrasts,
-    delta,
-    normalize,
-    read_saliency,
-    saliency_of_grid,
-    write_saliency,
-)
-from engram.saliency.file import BLOCKS
-from engram.saliency.methods import STEPS, logits_from_first
+from engram.saliency.delta import choose_held_out, delta, normalize, saliency_of_grid
+from engram.saliency.file import BLOCKS, Bins, Saliency, read_saliency, write_saliency
+from engram.saliency.methods import METHODS, STEPS, contrast, contrasts, logits_from_first
 
 PREFIX = 8
 CLASSES = ["Non-Memo", "Guess", "Recall"]

@@ -6,8 +6,8 @@ import torch
 from scipy.stats import spearmanr
 from tiny_samples import LAYERS, TOKENS, full_attention
 
-from engram.checkpoints import CnnKey
 from engram.cnn import Architecture, AttentionCNN, square_maps
+from engram.cnn_key import CnnKey
 from engram.errors import EngramError
 from engram.packing import pack
 from engram.saliency.checks import STAGES, CheckSettings, Samples, check_saliency, reinitialized, validity

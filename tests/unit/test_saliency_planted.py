@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from planted import BANDS, CLASSES, PREFIX, planted, region
 
-from engram.saliency import METHODS, Saliency, saliency_of_grid
 from engram.saliency.checks import CheckSettings, Samples, check_saliency
+from engram.saliency.delta import saliency_of_grid
+from engram.saliency.file import Saliency
+from engram.saliency.methods import METHODS
 from engram.saliency.summary import draw, top_regions
 from engram.training import predict
 

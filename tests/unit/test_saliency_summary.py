@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engram.packing import packed_length, query_key
-from engram.saliency import Bins, Saliency
+from engram.saliency.file import Bins, Saliency
 from engram.saliency.summary import LOCAL, block_shares, distance_shares, draw, layer_shares, top_regions
 
 TOKENS, PREFIX, LAYERS, CNNS, GROUPS = 16, 8, 5, 3, 4

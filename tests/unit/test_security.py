@@ -16,7 +16,7 @@ from engram.config import complete
 from engram.errors import EngramError
 from engram.hidden_state_file import Layers
 from engram.models import load_model
-from engram.saliency import read_saliency
+from engram.saliency.file import read_saliency
 from engram.tensors import read_tensors
 
 ROOT = Path(__file__).parents[2]

@@ -18,8 +18,9 @@ from torch.nn import functional
 from engram import SCHEMA_VERSION, training
 from engram.artifacts import read_metadata, read_parquet
 from engram.bootstrap import score_table
-from engram.checkpoints import CnnKey, load_cnns
+from engram.checkpoints import load_cnns
 from engram.cnn import AttentionCNN, square_maps
+from engram.cnn_key import CnnKey
 from engram.dataset import Dataset
 from engram.errors import EngramError
 from engram.metrics import log_loss

@@ -18,7 +18,7 @@ import pandas as pd
 from engram.artifacts import read_metadata, read_parquet
 from engram.bootstrap import scores_of
 from engram.catalogue import RHO_KINDS, rho_name
-from engram.checkpoints import CnnKey
+from engram.cnn_key import CnnKey
 from engram.comparisons import ranks
 from engram.errors import EngramError
 from engram.metrics import natural_scores, per_class_scores

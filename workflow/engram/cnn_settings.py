@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engram.checkpoints import CnnKey
 from engram.cnn import Architecture
+from engram.cnn_key import CnnKey
 
 PROBES = ("scalar_features", "hidden_states")
 """Baselines that are logistic regressions."""

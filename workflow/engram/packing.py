@@ -6,12 +6,14 @@ A causal map is zero where the key lies after the query, so T(T+1)/2 of its T² 
 from __future__ import annotations
 
 from math import isqrt
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 
-Array = TypeVar("Array", np.ndarray, torch.Tensor)
+if TYPE_CHECKING:  # figures and tables pack arrays alone: importing torch takes more time than drawing them
+    import torch
+
+Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
 
 def packed_length(window: int) -> int:
@@ -48,9 +50,6 @@ def pack(maps: Array) -> Array:
     if maps.shape[-2:] != (window, window):
         raise ValueError(f"attention maps are square, (…, T, T); these are {tuple(maps.shape)}")
     flat = maps.reshape(*maps.shape[:-2], window * window)  # (…, T²)
-    if isinstance(flat, torch.Tensor):
-        queries, keys = torch.tril_indices(window, window, device=flat.device)  # (P,) each
-        return flat.index_select(-1, queries * window + keys)
     return flat[..., np.ravel_multi_index(query_key(window), (window, window))]
 
 
@@ -62,11 +61,6 @@ def unpack(packed: Array, fill: float = 0) -> Array:
     """
     window: int = window_length(packed.shape[-1])
     shape = (*packed.shape[:-1], window, window)
-    if isinstance(packed, torch.Tensor):
-        tensor = packed.new_full(shape, fill)
-        queries, keys = torch.tril_indices(window, window, device=packed.device)
-        tensor[..., queries, keys] = packed
-        return tensor
-    array = np.full(shape, fill, dtype=packed.dtype)
-    array[(..., *query_key(window))] = packed
-    return array
+    maps = np.full(shape, fill, dtype=packed.dtype) if isinstance(packed, np.ndarray) else packed.new_full(shape, fill)
+    maps[(..., *query_key(window))] = packed
+    return maps

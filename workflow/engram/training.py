@@ -25,8 +25,9 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from engram.artifacts import write_csv, write_parquet
-from engram.checkpoints import CnnKey, save_cnns
+from engram.checkpoints import save_cnns
 from engram.cnn import Architecture, AttentionCNN
+from engram.cnn_key import CnnKey
 from engram.cnn_settings import PROBES, CnnSettings
 from engram.dataset import Dataset
 from engram.digests import code_digest

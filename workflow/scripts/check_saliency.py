@@ -9,8 +9,8 @@ from engram.assembly import usable_samples
 from engram.checkpoints import load_cnns
 from engram.job import job
 from engram.protocols import PROTOCOLS
-from engram.saliency import choose_held_out
 from engram.saliency.checks import CheckSettings, Samples, check_saliency
+from engram.saliency.delta import choose_held_out
 from engram.store import AttentionStore
 
 with job(snakemake):

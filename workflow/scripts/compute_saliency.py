@@ -9,7 +9,8 @@ from engram.assembly import usable_samples
 from engram.checkpoints import load_cnns
 from engram.job import job
 from engram.protocols import PROTOCOLS
-from engram.saliency import choose_held_out, saliency_of_grid, write_saliency
+from engram.saliency.delta import choose_held_out, saliency_of_grid
+from engram.saliency.file import write_saliency
 from engram.store import AttentionStore
 
 with job(snakemake):

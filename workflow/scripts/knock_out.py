@@ -12,7 +12,7 @@ from engram.knockout.selection import chosen_samples
 from engram.knockout.trials import KnockoutSettings, model_seed
 from engram.models import fingerprint, load_model
 from engram.protocols import PROTOCOLS
-from engram.saliency import read_saliency
+from engram.saliency.file import read_saliency
 
 with job(snakemake):
     files, params = snakemake.input, snakemake.params

@@ -5,7 +5,7 @@ from pathlib import Path
 from engram.figures.delta import delta_maps
 from engram.figures.style import FigureStyle, save
 from engram.job import job
-from engram.saliency import read_saliency
+from engram.saliency.file import read_saliency
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)

@@ -5,7 +5,7 @@ from pathlib import Path
 from engram.figures.profile import layer_profile
 from engram.figures.style import FigureStyle, save
 from engram.job import job
-from engram.saliency import read_saliency
+from engram.saliency.file import read_saliency
 from engram.saliency.summary import draw, layer_shares
 
 with job(snakemake):

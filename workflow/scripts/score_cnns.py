@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from engram.artifacts import read_metadata, read_parquet, write_csv
 from engram.bootstrap import score_table
-from engram.checkpoints import CnnKey
+from engram.cnn_key import CnnKey
 from engram.job import job
 
 with job(snakemake):

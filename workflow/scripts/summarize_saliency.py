@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from engram.artifacts import write_csv
 from engram.job import job
-from engram.saliency import read_saliency
+from engram.saliency.file import read_saliency
 from engram.saliency.summary import block_shares, distance_shares, draw, layer_shares, top_regions
 
 TABLES = {"layers": layer_shares, "distances": distance_shares, "blocks": block_shares, "regions": top_regions}

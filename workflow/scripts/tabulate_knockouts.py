@@ -7,7 +7,7 @@ import pandas as pd
 from engram.artifacts import read_metadata, read_parquet, write_csv
 from engram.job import job
 from engram.knockout.dissociation import causal_agreement, dissociations
-from engram.saliency import read_saliency
+from engram.saliency.file import read_saliency
 
 with job(snakemake):
     files, params = snakemake.input, snakemake.params

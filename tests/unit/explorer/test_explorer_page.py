@@ -19,7 +19,7 @@ from engram.explorer.content import ExplorerSettings, collect
 from engram.explorer.maps import dequantize, encode, quantize
 from engram.explorer.page import MEGABYTE, render, write_page
 from engram.explorer.predictions import sample_probabilities
-from engram.saliency import read_saliency
+from engram.saliency.file import read_saliency
 from engram.store import AttentionStore
 
 

@@ -28,7 +28,7 @@ from engram.explorer.text import Words, facts
 from engram.models import load_tokenizer
 from engram.pool import pool
 from engram.protocols import PROTOCOLS
-from engram.saliency import Saliency, read_saliency
+from engram.saliency.file import Saliency, read_saliency
 from engram.sources.streams import read_selected
 from engram.store import AttentionStore
 from engram.truth import truth

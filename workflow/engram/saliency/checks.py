@@ -25,8 +25,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from engram.checkpoints import CnnKey
 from engram.cnn import AttentionCNN
+from engram.cnn_key import CnnKey
 from engram.errors import EngramError
 from engram.saliency.delta import delta, rows_of_classes
 from engram.saliency.ranks import draws, interval, normal_interval, standard_ranks
