@@ -22,9 +22,10 @@ TINY = {
         {
             "name": "nursery",
             "source": "nursery",
-            "windows": 900,
+            "windows": 700,
             "drilling": {
-                "schedule": [{"exposures": 2, "natural": 10, "templates": 4}, {"exposures": 80, "natural": 45, "templates": 4}],
+                "schedule": [{"exposures": 2, "natural": 10, "templates": 4}, {"exposures": 60, "natural": 40, "templates": 4}],
+                "replay_share": 0.2,
                 "training": {"learning_rate": 0.002, "warmup_steps": 10, "checkpoint_steps": 20},
             },
         }
