@@ -9,6 +9,7 @@ it is memorized. Two taxonomies are equal when their truth tables are, up to the
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Partition:
 
 def merge_equal(taxonomies: Iterable[Taxonomy]) -> list[Named]:
     """Every taxonomy with the one that is trained for it: the first of the same partition."""
-    first: dict[Partition, tuple[Taxonomy, list[int]]] = {}
+    first: dict[Partition, tuple[Taxonomy, tuple[int, ...]]] = {}
     named = []
     for taxonomy in taxonomies:
         found, order = partition(taxonomy)
@@ -61,14 +62,15 @@ def merge_equal(taxonomies: Iterable[Taxonomy]) -> list[Named]:
     return named
 
 
-def partition(taxonomy: Taxonomy) -> tuple[Partition, list[int]]:
+@functools.cache  # the config asks for the same taxonomies many times while it is read
+def partition(taxonomy: Taxonomy) -> tuple[Partition, tuple[int, ...]]:
     """The partition, and the position of the class that each of its parts is; an empty class is no part but stands at the end."""
     questions: dict[str, int] = {_MEMORIZED: 0}
     for terms in taxonomy.classes:
         for term in terms:
             _ask(_tree(term), term, questions)
     if len(questions) > _MOST_QUESTIONS:
-        return Partition((taxonomy.name,), ()), list(range(len(taxonomy.classes)))
+        return Partition((taxonomy.name,), ()), tuple(range(len(taxonomy.classes)))
     shape = (2,) * len(questions)
     answers = {name: np.indices(shape, sparse=True)[axis].astype(bool) for name, axis in questions.items()}
     classes = np.full(shape, _NO_CLASS)
@@ -85,7 +87,7 @@ def partition(taxonomy: Taxonomy) -> tuple[Partition, list[int]]:
     number = {position: index for index, position in enumerate(parts)} | {_NO_CLASS: _NO_CLASS}
     empty = [position for position in range(len(taxonomy.classes)) if position not in number]
     key = Partition((*(names[axis] for axis in order), f"{len(empty)} empty"), tuple(number[position] for position in flat))
-    return key, [*parts, *empty]
+    return key, (*parts, *empty)
 
 
 def _holds(term: Term, answers: Mapping[str, np.ndarray]) -> np.ndarray:
