@@ -110,7 +110,7 @@ def texts_in_shards(study: Checkout) -> set[bytes]:
     [
         {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others", "Non-Memo, Code, Others"]},
         {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others", "Non-Memo, Recite[40], Others"]},
-        {"rho": {"rouge_l": [0.3]}},
+        {"rho": {"rouge_l": [0.7]}},
     ],
     ids=["taxonomy", "delta", "rho"],
 )
