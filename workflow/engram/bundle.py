@@ -19,7 +19,7 @@ import sys
 import tarfile
 from base64 import urlsafe_b64decode
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,17 +104,17 @@ def write_bundle(results: Path, config: Mapping[str, Any], bundle: Path) -> dict
     return sizes
 
 
-def refuse_cluster_rules(rule: str, results: Path) -> None:
-    """Ends a job of the cluster's with an error where its study came in a bundle.
+def refuse_cluster_rules(planned: Iterable[str], results: Path) -> None:
+    """Ends a run, before its first job, that would start rules of the cluster's where their study came in a bundle.
 
     Raises:
-        EngramError: the rule reads what the bundle left out.
+        EngramError: rules read what the bundle left out.
     """
-    if rule in CLUSTER and (results / NOTE).is_file():
+    if (results / NOTE).is_file() and (rules := sorted(CLUSTER.intersection(planned))):
         raise EngramError(
-            f"{rule} reads what {results} was bundled without ({'the model' if rule in OF_THE_MODEL else 'the attention store'}): run it "
-            f"on the cluster and bundle again, or make here what can be made: python -m engram.bundle {results} --finish. To run all of "
-            f"the study here, delete {results / NOTE}"
+            f"nothing was run: {', '.join(rules)} would read the model or the attention store, which {results} was bundled without; run "
+            f"them on the cluster and bundle again, or make here what can be made: python -m engram.bundle {results} --finish. To run all "
+            f"of the study here, delete {results / NOTE}"
         )
 
 

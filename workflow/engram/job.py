@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from engram.bundle import refuse_cluster_rules
 from engram.errors import EngramError
 from engram.records import record_outputs
 
@@ -52,7 +51,6 @@ def job(snakemake: Any) -> Iterator[None]:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[handler], force=True)
         logging.captureWarnings(True)
         try:
-            refuse_cluster_rules(snakemake.rule, Path(*path.parts[:2]))
             yield
             record_outputs(snakemake)
         except EngramError as error:
