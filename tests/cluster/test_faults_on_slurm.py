@@ -221,7 +221,7 @@ def test_a_node_that_is_lost(cluster: Cluster, run: Run, matrix: Matrix) -> None
 
 
 def test_a_node_that_is_drained_and_whose_slurmd_ends(cluster: Cluster, run: Run, matrix: Matrix) -> None:
-    run.plan(p2={"seconds": 75})
+    run.plan(p2={"seconds": 50})
     process = run.start()
     job = at_work(run, cluster, 2)
     node = next(entry["BatchHost"] for entry in cluster.jobs() if entry["JobId"] == job)
@@ -232,7 +232,7 @@ def test_a_node_that_is_drained_and_whose_slurmd_ends(cluster: Cluster, run: Run
 
 
 def test_a_controller_that_restarts(cluster: Cluster, run: Run, matrix: Matrix) -> None:
-    run.plan(p2={"seconds": 75})
+    run.plan(p2={"seconds": 60})
     process = run.start()
     at_work(run, cluster, 2)
     cluster.stop("slurmctld")
@@ -266,7 +266,7 @@ def test_a_main_process_that_is_killed(cluster: Cluster, run: Run, matrix: Matri
 
 
 def test_resume_leaves_a_run_that_is_alive_alone(cluster: Cluster, run: Run) -> None:
-    run.plan(p2={"seconds": 60})
+    run.plan(p2={"seconds": 45})
     process = run.start()
     job = at_work(run, cluster, 2)
     assert "nothing to resume" in resume(run.folder)

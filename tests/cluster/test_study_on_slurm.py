@@ -10,7 +10,7 @@ from checkout import TINY, Checkout
 from slurm_cluster import Cluster
 
 DRILLING = TINY["models"][0]["drilling"] | {
-    "schedule": [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 56, "natural": 28, "templates": 2}],
+    "schedule": [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 44, "natural": 28, "templates": 2}],
     "replay_share": 0.2,
 }
 MICRO = {
