@@ -10,11 +10,11 @@ from checkout import TINY, Checkout
 from slurm_cluster import Cluster
 
 DRILLING = TINY["models"][0]["drilling"] | {
-    "schedule": [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 44, "natural": 28, "templates": 2}],
+    "schedule": [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 36, "natural": 28, "templates": 2}],
     "replay_share": 0.2,
 }
 MICRO = {
-    "models": [TINY["models"][0] | {"windows": 280, "shards": 1, "drilling": DRILLING}],
+    "models": [TINY["models"][0] | {"windows": 250, "shards": 1, "drilling": DRILLING}],
     "samples": {"per_class": 30, "minimum": 10},
     "taxonomies": ["Non-Memo, Guess, Others"],
     "flow": [],
