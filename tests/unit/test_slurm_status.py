@@ -1,0 +1,30 @@
+"""Jobs of which SLURM says nothing go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import pytest
+
+from engram.slurm_status import keeping_unanswered
+
+
+async def look(executor: SimpleNamespace, jobs: list[str]) -> AsyncIterator[str]:
+    """As the plugin's: what ran on is yielded where SLURM answered, and nothing where it did not."""
+    if executor.answers:
+        executor._status_query_calls += 1
+        for job in jobs:
+            if job != "ended":
+                yield job
+
+
+@pytest.mark.parametrize(("answers", "active"), [(True, ["running"]), (False, ["running", "ended"])])
+def test_a_look_without_an_answer_forgets_no_job(answers: bool, active: list[str]) -> None:
+    executor = SimpleNamespace(answers=answers, _status_query_calls=3)
+
+    async def looked() -> list[str]:
+        return [job async for job in keeping_unanswered(look)(executor, ["running", "ended"])]
+
+    assert asyncio.run(looked()) == active
