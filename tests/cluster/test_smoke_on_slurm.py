@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from checkout import Checkout
-from slurm_cluster import Cluster
-
-PROMPT = ("--slurm-init-seconds-before-status-checks", "15")
+from slurm_cluster import PROMPT, Cluster
 
 
 def test_the_two_jobs_run_in_their_partitions(cluster: Cluster, project: Checkout) -> None:

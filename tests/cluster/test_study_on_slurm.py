@@ -7,7 +7,7 @@ import re
 import pandas as pd
 import pytest
 from checkout import TINY, Checkout
-from slurm_cluster import Cluster
+from slurm_cluster import PROMPT, Cluster
 
 DRILLING = TINY["models"][0]["drilling"] | {
     "schedule": [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 36, "natural": 28, "templates": 2}],
@@ -25,15 +25,15 @@ MICRO = {
 }
 """One taxonomy, one CNN; every rule that wants a GPU is there."""
 ON_GPU = {"drill_nursery", "score_candidates", "continue_prefixes", "extract_attention", "extract_hidden_states", "knock_out"}
-PROMPT = ("--slurm-init-seconds-before-status-checks", "15", "--max-threads", "1")
-"""The first look comes when most jobs have ended, sooner than the profile's; and eight threads on two cores would wait for one another."""
+ONE_THREAD = ("--max-threads", "1")
+"""Eight threads on two cores would wait for one another; and other threads, other bytes."""
 
 
 @pytest.fixture(scope="module")
 def finished(cluster: Cluster, project: Checkout) -> tuple[Checkout, str]:
     """The study, run on the cluster; and what Snakemake wrote."""
     project.configure(**MICRO)
-    return project, project.snakemake("--profile", "slurm", *PROMPT).stdout
+    return project, project.snakemake("--profile", "slurm", *PROMPT, *ONE_THREAD).stdout
 
 
 def rules_of(cluster: Cluster) -> dict[str, list[dict[str, str]]]:
@@ -78,5 +78,5 @@ def test_cnns_trained_here_give_the_cluster_s_table(finished: tuple[Checkout, st
     study, _ = finished
     table = "results/tiny/tables/scores.csv"
     there = (study.folder / table).read_bytes()
-    study.snakemake("-R", "train_cnns", "--max-threads", "1", "--", table)
+    study.snakemake("-R", "train_cnns", *ONE_THREAD, "--", table)
     assert (study.folder / table).read_bytes() == there

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 import yte
+from snakemake_executor_plugin_slurm import Executor
 
 from engram.errors import EngramError
 from engram.site import VARIABLE, Site, load_site
@@ -63,6 +64,14 @@ def test_memory_and_time_grow_with_every_attempt() -> None:
             for key in ("mem_mb", "runtime"):
                 first, second = (eval(resources[key], {"attempt": attempt}) for attempt in (1, 2))
                 assert second == 2 * first, f"{rule}: {key}"
+
+
+def test_the_profile_mends_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Executor, "check_active_jobs", Executor.check_active_jobs)  # as it was, afterwards
+    before = Executor.check_active_jobs
+    profile()
+    assert Executor.check_active_jobs is not before
+    assert Executor.check_active_jobs.__module__ == "engram.slurm_status"
 
 
 def test_the_status_checks_are_those_that_the_smoke_test_reckons_with() -> None:

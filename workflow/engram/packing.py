@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-if TYPE_CHECKING:  # figures and tables pack arrays alone: importing torch takes more time than drawing them
+if TYPE_CHECKING:
     import torch
 
 Array = TypeVar("Array", np.ndarray, "torch.Tensor")
@@ -50,7 +50,10 @@ def pack(maps: Array) -> Array:
     if maps.shape[-2:] != (window, window):
         raise ValueError(f"attention maps are square, (…, T, T); these are {tuple(maps.shape)}")
     flat = maps.reshape(*maps.shape[:-2], window * window)  # (…, T²)
-    return flat[..., np.ravel_multi_index(query_key(window), (window, window))]
+    if isinstance(flat, np.ndarray):
+        return flat[..., np.ravel_multi_index(query_key(window), (window, window))]
+    queries, keys = _query_key_on(flat.device, window)
+    return flat.index_select(-1, queries * window + keys)
 
 
 def unpack(packed: Array, fill: float = 0) -> Array:
@@ -61,6 +64,19 @@ def unpack(packed: Array, fill: float = 0) -> Array:
     """
     window: int = window_length(packed.shape[-1])
     shape = (*packed.shape[:-1], window, window)
-    maps = np.full(shape, fill, dtype=packed.dtype) if isinstance(packed, np.ndarray) else packed.new_full(shape, fill)
-    maps[(..., *query_key(window))] = packed
-    return maps
+    if isinstance(packed, np.ndarray):
+        array = np.full(shape, fill, dtype=packed.dtype)
+        array[(..., *query_key(window))] = packed
+        return array
+    tensor = packed.new_full(shape, fill)
+    queries, keys = _query_key_on(packed.device, window)
+    tensor[..., queries, keys] = packed
+    return tensor
+
+
+def _query_key_on(device: torch.device, window: int) -> torch.Tensor:
+    """`query_key` in one tensor (2, P), made on the device: a copy from the host would make a GPU wait in every layer of an extraction."""
+    # Not at the head of the file: figures and tables pack arrays alone, and importing torch takes longer than drawing them.
+    import torch
+
+    return torch.tril_indices(window, window, device=device)

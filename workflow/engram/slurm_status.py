@@ -1,7 +1,8 @@
 """A fault of snakemake-executor-plugin-slurm 2.8, mended: a question to SLURM that fails may not cost the jobs that it asks about.
 
 The plugin forgets every job whose status it could not learn. One look while slurmctld restarts, on a cluster without accounting, and
-Snakemake waits for ever for jobs that have long ended. Here a look without any answer leaves all jobs as they were, for the next look.
+Snakemake waits for ever for jobs that have long ended (snakemake-executor-plugin-slurm, issue 207, is such a hang). Here a look without
+any answer leaves all jobs as they were, for the next look.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ def keeping_unanswered(check: Check) -> Check:
         for job in active if self._status_query_calls > answered else active_jobs:
             yield job
 
-    check_active_jobs.check = check  # type: ignore[attr-defined]
     return check_active_jobs
 
 
 def mend() -> None:
     """Mends the plugin in this process; profiles/slurm calls it."""
-    Executor.check_active_jobs = keeping_unanswered(getattr(Executor.check_active_jobs, "check", Executor.check_active_jobs))
+    Executor.check_active_jobs = keeping_unanswered(Executor.check_active_jobs)
