@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGES = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
-PROMPT = ("--slurm-init-seconds-before-status-checks", "15")
+PROMPT = ("--slurm-init-seconds-before-status-checks", "12")
 """Jobs of seconds: the first look comes when most have ended, sooner than the profile's."""
 NODES = {"cpu1": 0, "cpu2": 0, "gpu1": 2, "gpu2": 1}
 """Nodes with their number of GPUs; each claims four processors and 64 GB, whatever the machine has."""
