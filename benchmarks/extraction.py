@@ -1,12 +1,13 @@
-"""Speed and size of extraction, beside the plain way of doing it, at the shapes of small Pythia models.
+"""Speed and size of extraction, beside the plain way of doing it, at the shapes of small Pythia
+models.
 
     python benchmarks/extraction.py --shapes 70m 160m --samples 96
 
-Weights and tokens are random; speed does not depend on them. Every way runs on the same sequences in turn, `--rounds` times; the
-fastest round counts. Times are CPU time of one thread, so that a busy machine does not distort the ratios. The plain writer runs
-in batches of 96 as the study's code does, and in Engram's batches. The bars: 3 times the rate of the plain writer in its own
-batches at the 70m shape and 2.4 times at the 160m shape, within 1.25 times the bare forward.
-"""
+Weights and tokens are random; speed does not depend on them. Every way runs on the same sequences
+in turn, `--rounds` times; the fastest round counts. Times are CPU time of one thread, so that a
+busy machine does not distort the ratios. The plain writer runs in batches of 96 as the study's code
+does, and in Engram's batches. The bars: 3 times the rate of the plain writer in its own batches at
+the 70m shape and 2.4 times at the 160m shape, within 1.25 times the bare forward."""
 
 from __future__ import annotations
 
@@ -22,9 +23,9 @@ import pandas as pd
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from engram.attention import pooled_attention
-from engram.attention_file import COLUMNS, KEY_BYTES, Header, new_attention_file
-from engram.shards import ExtractionSettings, ModelSource, build_shard
+from engram.lm.attention import pooled_attention
+from engram.store.attention_file import COLUMNS, KEY_BYTES, Header, new_attention_file
+from engram.store.shards import ExtractionSettings, ModelSource, build_shard
 
 PREFIX, WINDOW, VOCABULARY = 32, 64, 50_304
 SHAPES = {"70m": (6, 512, 8), "160m": (12, 768, 12)}
@@ -59,11 +60,15 @@ def bare_forward(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folde
 
 @torch.inference_mode()
 def plain_writer(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder: Path) -> None:
-    """Eager attention of all heads, language-modelling head included, one HDF5 data set (L, H, T, T) float16 per sample."""
+    """Eager attention of all heads, language-modelling head included, one HDF5 data set (L, H, T,
+    T) float16 per sample.
+    """
     model.set_attn_implementation("eager")
     with h5py.File(folder / "plain.h5", "w") as file:
         for start in range(0, len(tokens), rows):
-            attentions = model(torch.from_numpy(tokens[start : start + rows]), output_attentions=True).attentions
+            attentions = model(
+                torch.from_numpy(tokens[start : start + rows]), output_attentions=True
+            ).attentions
             weights = torch.stack(attentions, 1).half().numpy()  # (b, L, H, T, T)
             for row, sample in enumerate(weights):
                 file.create_dataset(str(start + row), data=sample)
@@ -71,9 +76,20 @@ def plain_writer(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folde
 
 
 def pooled_maps(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder: Path) -> None:
-    """Engram's maps, mean and max, written to an attention file; without the language-modelling head."""
+    """Engram's maps, mean and max, written to an attention file; without the language-modelling
+    head.
+    """
     mean, highest = pooled_attention(model, tokens, rows * WINDOW)
-    header = Header("random", "0", "float32", PREFIX, WINDOW - PREFIX, highest.shape[1], model.config.num_attention_heads, "float32")
+    header = Header(
+        "random",
+        "0",
+        "float32",
+        PREFIX,
+        WINDOW - PREFIX,
+        highest.shape[1],
+        model.config.num_attention_heads,
+        "float32",
+    )
     columns = {name: np.zeros(len(tokens), dtype) for name, dtype in COLUMNS.items()} | {
         "key": np.zeros((len(tokens), KEY_BYTES), np.uint8)
     }
@@ -82,14 +98,24 @@ def pooled_maps(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder
 
 
 def shard(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder: Path) -> None:
-    """Engram's whole shard: maps, parts, and the verification, which needs the head at the suffix's positions."""
+    """Engram's whole shard: maps, parts, and the verification, which needs the head at the suffix's
+    positions.
+    """
     sequences = pd.DataFrame({"sequence_id": np.arange(len(tokens)), "tokens": list(tokens)})
     with TemporaryDirectory(dir=folder) as parts:
         settings = ExtractionSettings(PREFIX, batch_tokens=rows * WINDOW)
-        build_shard(ModelSource("random", "0", lambda: model), sequences, Path(parts), folder / "shard.h5", settings)
+        build_shard(
+            ModelSource("random", "0", lambda: model),
+            sequences,
+            Path(parts),
+            folder / "shard.h5",
+            settings,
+        )
 
 
-def plain_writer_of_96(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder: Path) -> None:
+def plain_writer_of_96(
+    model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder: Path
+) -> None:
     """The plain writer in the batches of the study's code."""
     plain_writer(model, tokens, 96, folder)
 
@@ -109,14 +135,25 @@ def measure(shape: str, samples: int, rows: int, rounds: int) -> pd.DataFrame:
     tokens = np.random.default_rng(0).integers(0, VOCABULARY, (samples, WINDOW))
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     with TemporaryDirectory() as folder:
-        bare_forward(model, tokens[:rows], rows, Path(folder))  # the first forward of a process is slow
+        bare_forward(
+            model, tokens[:rows], rows, Path(folder)
+        )  # the first forward of a process is slow
         for _ in range(rounds):
             for name, (way, _) in WAYS.items():
                 began = time.process_time()
                 way(model, tokens, rows, Path(folder))
                 seconds[name].append(time.process_time() - began)
-        sizes = [(Path(folder) / file).stat().st_size / samples if file else 0 for _, file in WAYS.values()]
-    table = pd.DataFrame({"shape": shape, "way": list(WAYS), "ms/sample": [1e3 * min(times) / samples for times in seconds.values()]})
+        sizes = [
+            (Path(folder) / file).stat().st_size / samples if file else 0
+            for _, file in WAYS.values()
+        ]
+    table = pd.DataFrame(
+        {
+            "shape": shape,
+            "way": list(WAYS),
+            "ms/sample": [1e3 * min(times) / samples for times in seconds.values()],
+        }
+    )
     cost = table.set_index("way")["ms/sample"]
     table["rate vs plain writer"] = cost["plain writer"] / table["ms/sample"]
     table["time vs bare forward"] = table["ms/sample"] / cost["bare forward"]
@@ -125,7 +162,9 @@ def measure(shape: str, samples: int, rows: int, rounds: int) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--samples", type=int, default=96)
     parser.add_argument("--rows", type=int, default=16, help="sequences per batch of Engram")
@@ -137,10 +176,23 @@ def main() -> None:
         print(table.to_string(index=False, float_format=lambda value: f"{value:.2f}"))
         pooled = table.set_index("way").loc["pooled maps"]
         for name, value, bar, met in (
-            ("rate vs plain writer", pooled["rate vs plain writer"], f">= {BARS[shape]}", pooled["rate vs plain writer"] >= BARS[shape]),
-            ("time vs bare forward", pooled["time vs bare forward"], f"<= {FORWARD_BAR}", pooled["time vs bare forward"] <= FORWARD_BAR),
+            (
+                "rate vs plain writer",
+                pooled["rate vs plain writer"],
+                f">= {BARS[shape]}",
+                pooled["rate vs plain writer"] >= BARS[shape],
+            ),
+            (
+                "time vs bare forward",
+                pooled["time vs bare forward"],
+                f"<= {FORWARD_BAR}",
+                pooled["time vs bare forward"] <= FORWARD_BAR,
+            ),
         ):
-            print(f"{shape}: pooled maps, {name} {value:.2f} (bar {bar}): {'met' if met else 'NOT MET'}")
+            print(
+                f"{shape}: pooled maps, {name} {value:.2f} (bar {bar}): "
+                f"{'met' if met else 'NOT MET'}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Extraction and continuations of a Pythia of random weights on one GPU, against its matrix multiplication rate.
+"""Extraction and continuations of a Pythia of random weights on one GPU, against its matrix
+multiplication rate.
 
-    python benchmarks/gpu_extraction.py --shape 12b --dtype float16
-    python benchmarks/gpu_extraction.py --shape 70m --dtype float32 --sequences 32 --batch-tokens 1024   # any machine
+    python benchmarks/gpu_extraction.py --shape 12b --dtype float16 python
+    benchmarks/gpu_extraction.py --shape 70m --dtype float32 --sequences 32 --batch-tokens 1024   #
+    any machine
 
-Prints sequences per second of the extraction with verification, the fraction of the measured matrix multiplication rate that its
-operations make, tokens per second of the continuations, peak memory, and the wall time projected for a pool.
-"""
+Prints sequences per second of the extraction with verification, the fraction of the measured matrix
+multiplication rate that its operations make, tokens per second of the continuations, peak memory,
+and the wall time projected for a pool."""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ import numpy as np
 import torch
 from transformers import GPTNeoXForCausalLM
 
-from engram.attention import extract
-from engram.generation import greedy_continuations
-from engram.models import default_device
-from engram.plan import PYTHIA, pythia_config, shape_of
+from engram.lm.attention import extract
+from engram.lm.generation import greedy_continuations
+from engram.lm.models import default_device
+from engram.run.plan import PYTHIA, pythia_config, shape_of
 
 PREFIX, WINDOW = 32, 64
 
@@ -38,19 +40,26 @@ def timed(step: Callable[[], object], device: torch.device) -> float:
 
 def matmul_rate(rows: int, width: int, dtype: torch.dtype, device: torch.device) -> float:
     """Operations per second of the model's widest product, median of five."""
-    left, right = (torch.randn(shape, device=device, dtype=dtype) for shape in ((rows, width), (width, 4 * width)))
+    left, right = (
+        torch.randn(shape, device=device, dtype=dtype)
+        for shape in ((rows, width), (width, 4 * width))
+    )
     times = [timed(lambda: [left @ right for _ in range(20)], device) for _ in range(6)][1:]
     return 20 * 8.0 * rows * width**2 / float(np.median(times))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shape", choices=PYTHIA, default="12b")
     parser.add_argument("--dtype", choices=("float16", "bfloat16", "float32"), default="float16")
     parser.add_argument("--sequences", type=int, default=2048)
     parser.add_argument("--batch-tokens", type=int, default=16_384)
     parser.add_argument("--pool", type=int, default=70_000, help="sequences to project for")
-    parser.add_argument("--continued", type=int, default=6_000, help="of them, continuations to project for")
+    parser.add_argument(
+        "--continued", type=int, default=6_000, help="of them, continuations to project for"
+    )
     options = parser.parse_args()
     device, dtype = default_device(), getattr(torch, options.dtype)
     config = pythia_config(f"EleutherAI/pythia-{options.shape}")
@@ -63,20 +72,35 @@ def main() -> None:
     tokens = np.random.default_rng(0).integers(0, config.vocab_size, (options.sequences, WINDOW))
     warm = tokens[: options.batch_tokens // WINDOW]
     list(extract(model, warm, PREFIX, options.batch_tokens))
-    extraction = timed(lambda: [None for _ in extract(model, tokens, PREFIX, options.batch_tokens)], device) / len(tokens)
-    continuation = timed(lambda: greedy_continuations(model, tokens[:, :PREFIX], WINDOW - PREFIX, options.batch_tokens), device) / len(
-        tokens
-    )
+    extraction = timed(
+        lambda: [None for _ in extract(model, tokens, PREFIX, options.batch_tokens)], device
+    ) / len(tokens)
+    continuation = timed(
+        lambda: greedy_continuations(
+            model, tokens[:, :PREFIX], WINDOW - PREFIX, options.batch_tokens
+        ),
+        device,
+    ) / len(tokens)
     rate = matmul_rate(options.batch_tokens, config.hidden_size, dtype, device)
     reached = shape.forward_flops(WINDOW, WINDOW - PREFIX) / extraction
-    print(f"device: {torch.cuda.get_device_name() if device.type == 'cuda' else 'processor, ' + str(torch.get_num_threads()) + ' threads'}")
-    print(f"pythia-{options.shape}, {options.dtype}, {options.batch_tokens} tokens a batch, {len(tokens)} sequences")
-    print(f"extraction: {1 / extraction:,.1f} sequences/s, {reached:.3g} FLOP/s, {reached / rate:.0%} of its matmul rate (bar: 50 %)")
+    processor = f"processor, {torch.get_num_threads()} threads"
+    print(f"device: {torch.cuda.get_device_name() if device.type == 'cuda' else processor}")
+    print(
+        f"pythia-{options.shape}, {options.dtype}, {options.batch_tokens} tokens a batch, "
+        f"{len(tokens)} sequences"
+    )
+    print(
+        f"extraction: {1 / extraction:,.1f} sequences/s, {reached:.3g} FLOP/s, "
+        f"{reached / rate:.0%} of its matmul rate (bar: 50 %)"
+    )
     print(f"continuations: {(WINDOW - PREFIX) / continuation:,.0f} tokens/s")
     if device.type == "cuda":
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     hours = (options.pool * extraction + options.continued * continuation) / 3600
-    print(f"projected: {hours:.2f} h for {options.pool:,} sequences, {options.continued:,} of them continued first")
+    print(
+        f"projected: {hours:.2f} h for {options.pool:,} sequences, {options.continued:,} of them "
+        f"continued first"
+    )
 
 
 if __name__ == "__main__":

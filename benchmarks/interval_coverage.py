@@ -1,14 +1,17 @@
-"""How often the intervals of the tables hold the truth: simulated studies whose true scores are known.
+"""How often the intervals of the tables hold the truth: simulated studies whose true scores are
+known.
 
     python benchmarks/interval_coverage.py --studies 1000
     python benchmarks/interval_coverage.py --studies 300 --compare
 
-A simulated study draws content groups of one or two samples, and CNNs whose class biases differ; the truth is the score of
-a very large population with very many CNNs. Prints, for every setting and score, the share of intervals that hold it (nominal 95 %).
-`--compare` sets other intervals beside the tables' own (docs/statistics.md):
+A simulated study draws content groups of one or two samples, and CNNs whose class biases differ;
+the truth is the score of a very large population with very many CNNs. Prints, for every setting and
+score, the share of intervals that hold it (nominal 95 %). `--compare` sets other intervals beside
+the tables' own (docs/statistics.md):
 
 - texts alone: the CNNs are not resampled;
-- narrowed: drawing texts and CNNs counts the noise that a CNN has on a text three times; the spread is brought down to once;
+- narrowed: drawing texts and CNNs counts the noise that a CNN has on a text three times; the spread
+  is brought down to once;
 - percentile: of the same resamples, not reflected.
 """
 
@@ -19,7 +22,7 @@ import argparse
 import numpy as np
 from tqdm import tqdm
 
-from engram.bootstrap import intervals, logit_basic, scores_of
+from engram.scores.bootstrap import intervals, logit_basic, scores_of
 
 SETTINGS = {
     "easy, 80 a class": (1.6, 80, 4),
@@ -33,11 +36,17 @@ SCORES = ("min_f1", "mean_f1", "balanced_accuracy")
 
 
 def study(random: np.random.Generator, signal: float, per_class: int, cnns: int) -> np.ndarray:
-    """Confusion matrices per CNN and content group, (C, G, K, K): samples of a group share half of their noise."""
+    """Confusion matrices per CNN and content group, (C, G, K, K): samples of a group share half of
+    their noise.
+    """
     groups = per_class * CLASSES * 2 // 3
     label = np.arange(groups) % CLASSES
-    member = np.concatenate([np.arange(groups), np.arange(groups // 2)])  # half of the groups hold two samples
-    text = random.normal(size=(groups, CLASSES))[member] + random.normal(size=(len(member), CLASSES))
+    member = np.concatenate(
+        [np.arange(groups), np.arange(groups // 2)]
+    )  # half of the groups hold two samples
+    text = random.normal(size=(groups, CLASSES))[member] + random.normal(
+        size=(len(member), CLASSES)
+    )
     counts = np.zeros((cnns, groups, CLASSES, CLASSES), dtype=np.int64)
     for cnn in range(cnns):
         noise = text + random.normal(size=text.shape) + 0.2 * random.normal(size=CLASSES)
@@ -46,19 +55,35 @@ def study(random: np.random.Generator, signal: float, per_class: int, cnns: int)
     return counts
 
 
-def drawn(counts: np.ndarray, random: np.random.Generator, resamples: int, *, texts: bool, networks: bool) -> dict[str, np.ndarray]:
+def drawn(
+    counts: np.ndarray, random: np.random.Generator, resamples: int, *, texts: bool, networks: bool
+) -> dict[str, np.ndarray]:
     """Scores of resamples of content groups, of CNNs, or of both."""
     cnns, groups, classes, _ = counts.shape
-    of_groups = random.multinomial(groups, np.full(groups, 1 / groups), resamples) if texts else np.ones((resamples, groups))
-    of_cnns = random.multinomial(cnns, np.full(cnns, 1 / cnns), resamples) if networks else np.ones((resamples, cnns))
+    of_groups = (
+        random.multinomial(groups, np.full(groups, 1 / groups), resamples)
+        if texts
+        else np.ones((resamples, groups))
+    )
+    of_cnns = (
+        random.multinomial(cnns, np.full(cnns, 1 / cnns), resamples)
+        if networks
+        else np.ones((resamples, cnns))
+    )
     flat = counts.transpose(1, 0, 2, 3).reshape(groups, -1).astype(float)
     per_cnn = (of_groups.astype(float) @ flat).reshape(resamples, cnns, classes, classes)
     return scores_of(np.einsum("rc,rckj->rkj", of_cnns, per_cnn))
 
 
-def alternatives(counts: np.ndarray, resamples: int, seed: int) -> dict[str, dict[str, tuple[float, float]]]:
+def alternatives(
+    counts: np.ndarray, resamples: int, seed: int
+) -> dict[str, dict[str, tuple[float, float]]]:
     """Other intervals by their name and score."""
-    random, value, least = np.random.default_rng(seed), scores_of(counts.sum(axis=(0, 1))), len(counts) / (2 * counts.sum())
+    random, value, least = (
+        np.random.default_rng(seed),
+        scores_of(counts.sum(axis=(0, 1))),
+        len(counts) / (2 * counts.sum()),
+    )
     both = drawn(counts, random, resamples, texts=True, networks=True)
     texts = drawn(counts, random, resamples, texts=True, networks=False)
     networks = drawn(counts, random, resamples, texts=False, networks=True)
@@ -67,13 +92,23 @@ def alternatives(counts: np.ndarray, resamples: int, seed: int) -> dict[str, dic
         inside = np.clip(x, least, 1 - least)
         return np.log(inside / (1 - inside))
 
-    found: dict[str, dict[str, tuple[float, float]]] = {"texts alone": {}, "narrowed": {}, "percentile": {}}
+    found: dict[str, dict[str, tuple[float, float]]] = {
+        "texts alone": {},
+        "narrowed": {},
+        "percentile": {},
+    }
     for score in SCORES:
         own = float(value[score])
         found["percentile"][score] = tuple(np.quantile(both[score], [0.025, 0.975]))
         found["texts alone"][score] = logit_basic(own, texts[score], 0.025, least)[1:]
-        of_both, of_texts, of_cnns = logit(both[score]).var(), logit(texts[score]).var(), logit(networks[score]).var()
-        once = max(0.0, of_both - of_texts - of_cnns)  # texts and CNNs each hold the noise of a CNN on a text once, both together thrice
+        of_both, of_texts, of_cnns = (
+            logit(both[score]).var(),
+            logit(texts[score]).var(),
+            logit(networks[score]).var(),
+        )
+        once = max(
+            0.0, of_both - of_texts - of_cnns
+        )  # texts and CNNs each hold the noise of a CNN on a text once, both together thrice
         wanted = max(of_texts, of_texts + of_cnns * len(counts) / (len(counts) - 1) - once)
         center = logit(both[score]).mean()
         scaled = center + (logit(both[score]) - center) * np.sqrt(wanted / of_both)
@@ -82,10 +117,14 @@ def alternatives(counts: np.ndarray, resamples: int, seed: int) -> dict[str, dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--studies", type=int, default=1000, help="simulated data sets per setting")
     parser.add_argument("--resamples", type=int, default=500, help="of every interval")
-    parser.add_argument("--compare", action="store_true", help="other intervals beside the tables' own")
+    parser.add_argument(
+        "--compare", action="store_true", help="other intervals beside the tables' own"
+    )
     arguments = parser.parse_args()
     print(f"| setting | interval | {' | '.join(SCORES)} |\n|---|---|{'---|' * len(SCORES)}")
     for name, (signal, per_class, cnns) in SETTINGS.items():
@@ -103,7 +142,9 @@ def main() -> None:
                 for score in SCORES:
                     held[score] += ends[score][0] <= truth[score] <= ends[score][1]
         for kind, held in hits.items():
-            shares = " | ".join(f"{100 * held[score] / arguments.studies:.1f} %" for score in SCORES)
+            shares = " | ".join(
+                f"{100 * held[score] / arguments.studies:.1f} %" for score in SCORES
+            )
             print(f"| {name} | {kind} | {shares} |", flush=True)
 
 

@@ -1,14 +1,15 @@
-"""What a forward under a knock-out costs beside a plain batched one, at the shapes of Pythia models.
+"""What a forward under a knock-out costs beside a plain batched one, at the shapes of Pythia
+models.
 
     python benchmarks/knockout.py --shapes 160m --rows 32 --rounds 5
     python benchmarks/knockout.py --shapes 12b --dtype float16 --rounds 3      (needs a GPU)
 
-Weights and tokens are random; speed does not depend on them. All ways run in turn on the same batch, `--rounds` times; the median ratio
-counts. The plain forward applies the head to the suffix and scores it, with `transformers`' own choice of attention. Every row of a
-knocked-out batch is under a condition of its own that touches every layer, which is the dearest case; `from the middle` touches the
-upper half of the layers alone and starts from stored hidden states. On a processor times are CPU time, on a GPU time of its own clock.
-The bar: 1.3 times the plain forward.
-"""
+Weights and tokens are random; speed does not depend on them. All ways run in turn on the same
+batch, `--rounds` times; the median ratio counts. The plain forward applies the head to the suffix
+and scores it, with `transformers`' own choice of attention. Every row of a knocked-out batch is
+under a condition of its own that touches every layer, which is the dearest case; `from the middle`
+touches the upper half of the layers alone and starts from stored hidden states. On a processor
+times are CPU time, on a GPU time of its own clock. The bar: 1.3 times the plain forward."""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ import pandas as pd
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from engram.knockout.condition import Condition
-from engram.knockout.intervention import Means, knock_out
-from engram.models import default_device, suffix_logits, token_scores
-from engram.packing import packed_length
+from engram.io.packing import packed_length
+from engram.lm.conditions import Condition
+from engram.lm.interventions import Means, knock_out
+from engram.lm.models import default_device, suffix_logits, token_scores
 
 PREFIX, WINDOW, VOCABULARY = 32, 64, 50_304
 SHAPES = {"tiny": (2, 32, 4), "70m": (6, 512, 8), "160m": (12, 768, 12), "12b": (36, 5120, 40)}
@@ -62,8 +63,16 @@ def conditions(kind: str, operation: str, rows: int, shape: str, first: int) -> 
     generator = np.random.default_rng(0)
     above = (np.arange(layers) >= first)[:, None]
     if kind == "cells":
-        return [Condition(operation, cells=(generator.random((layers, packed_length(WINDOW))) < 0.1) & above) for _ in range(rows)]
-    return [Condition(operation, heads=(generator.random((layers, heads)) < 0.3) & above) for _ in range(rows)]
+        return [
+            Condition(
+                operation, cells=(generator.random((layers, packed_length(WINDOW))) < 0.1) & above
+            )
+            for _ in range(rows)
+        ]
+    return [
+        Condition(operation, heads=(generator.random((layers, heads)) < 0.3) & above)
+        for _ in range(rows)
+    ]
 
 
 def measure(shape: str, rows: int, rounds: int, dtype: torch.dtype) -> pd.DataFrame:
@@ -78,13 +87,18 @@ def measure(shape: str, rows: int, rounds: int, dtype: torch.dtype) -> pd.DataFr
 
     def knocked(chosen: list[Condition]) -> Callable[[], None]:
         # One sample under as many conditions as the plain batch has rows.
-        return lambda: [None for _ in knock_out(model, tokens[:1], PREFIX, chosen, means, rows * WINDOW)] and None
+        return lambda: (
+            [None for _ in knock_out(model, tokens[:1], PREFIX, chosen, means, rows * WINDOW)]
+            and None
+        )
 
     ways: dict[str, Callable[[], None]] = {"plain": lambda: plain(model, tokens)}
     for kind in ("cells", "heads"):
         for operation in ("remove", "mean"):
             ways[f"{kind}, {operation}"] = knocked(conditions(kind, operation, rows, shape, 0))
-    ways["cells, remove, from the middle"] = knocked(conditions("cells", "remove", rows, shape, layers // 2))
+    ways["cells, remove, from the middle"] = knocked(
+        conditions("cells", "remove", rows, shape, layers // 2)
+    )
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     clock = time.process_time if model.device.type == "cpu" else time.perf_counter
     for round_ in range(rounds + 1):
@@ -93,7 +107,9 @@ def measure(shape: str, rows: int, rounds: int, dtype: torch.dtype) -> pd.DataFr
             way()
             if round_:  # the first round of a process is slow
                 seconds[name].append(clock() - began)
-    ratios = {name: np.median(np.divide(times, seconds["plain"])) for name, times in seconds.items()}
+    ratios = {
+        name: np.median(np.divide(times, seconds["plain"])) for name, times in seconds.items()
+    }
     return pd.DataFrame(
         {
             "shape": shape,
@@ -105,19 +121,27 @@ def measure(shape: str, rows: int, rounds: int, dtype: torch.dtype) -> pd.DataFr
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["160m"])
     parser.add_argument("--rows", type=int, default=32, help="sequences per forward")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16"], default="float32")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{default_device().type}, {options.dtype}, {options.rows} sequences of {WINDOW} tokens per forward")
+    print(
+        f"{default_device().type}, {options.dtype}, {options.rows} sequences of {WINDOW} tokens "
+        f"per forward"
+    )
     for shape in options.shapes:
         table = measure(shape, options.rows, options.rounds, getattr(torch, options.dtype))
         worst = table["of plain"].max()
         print(table.to_string(index=False, float_format="%.2f"))
-        print(f"dearest: {worst:.2f} x the plain forward; bar {BAR}: {'met' if worst <= BAR else 'MISSED'}")
+        print(
+            f"dearest: {worst:.2f} x the plain forward; bar {BAR}: "
+            f"{'met' if worst <= BAR else 'MISSED'}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""From published windows to labels: a synthetic source in the data set's layout, time and memory of every step.
+"""From published windows to labels: a synthetic source in the data set's layout, time and memory of
+every step.
 
     python benchmarks/labels.py [--rows 5000000] [--folder DIR] [--keep]
 
-Writes two splits with all 27 columns of the published data, reads them as the source `hub` does, and labels them. Texts
-are cuts of the standard library's files, counters and repetitions; one suffix in three has an equal one. Each stage runs
-in a process of its own; labels are found in as many more as there are cores. Its peak is the most memory that it held,
-and for every process that it forked the most of any of them, shared pages counted again. The second table is the CPU
-time of each label on one core, over the first rows; is_repeating, is_incrementing and huffman_coding_length come with the
-published data and are found for other sources only. Needs about 1.5 kB of disk a row; without `--keep` all of it is removed.
-"""
+Writes two splits with all 27 columns of the published data, reads them as the source `hub` does,
+and labels them. Texts are cuts of the standard library's files, counters and repetitions; one
+suffix in three has an equal one. Each stage runs in a process of its own; labels are found in as
+many more as there are cores. Its peak is the most memory that it held, and for every process that
+it forked the most of any of them, shared pages counted again. The second table is the CPU time of
+each label on one core, over the first rows; is_repeating, is_incrementing and huffman_coding_length
+come with the published data and are found for other sources only. Needs about 1.5 kB of disk a row;
+without `--keep` all of it is removed."""
 
 from __future__ import annotations
 
@@ -29,13 +31,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engram.code_text import is_code
-from engram.reconstruct import reconstruct_labels
-from engram.rouge import prefix_suffix_rouge
+from engram.io.streams import ROWS, read_batches, stacked_tokens
 from engram.sources.hub import find_splits, write_candidates
-from engram.sources.labelling import write_labels
-from engram.sources.streams import ROWS, read_batches, stacked_tokens
-from engram.text_features import content_groups, huffman_coding_length, token_entropy
+from engram.windows.code_text import is_code
+from engram.windows.labelling import write_labels
+from engram.windows.reconstruct import reconstruct_labels
+from engram.windows.rouge import prefix_suffix_rouge
+from engram.windows.text_features import content_groups, huffman_coding_length, token_entropy
 
 PREFIX, WINDOW = 32, 64
 VOCABULARY = 50_304
@@ -43,7 +45,8 @@ CHARACTERS = 230
 """Of a text, about what 64 tokens are."""
 SPLITS = ("pile_deduped_12b", "memories_deduped_12b")
 MEMORIZED = 0.27
-"""Share of the rows in the second split, as for the largest model; a tenth of them stands in the first one too."""
+"""Share of the rows in the second split, as for the largest model; a tenth of them stands in the
+first one too."""
 GIBIBYTE = 1 << 30
 CORES = len(os.sched_getaffinity(0))
 
@@ -75,7 +78,9 @@ def write_split(path: Path, first_id: int, rows: int, memorized: bool, seed: int
     writer = None
     for start in range(0, rows, ROWS):
         n = min(ROWS, rows - start)
-        tokens = (VOCABULARY * random.random((n, WINDOW)) ** 3).astype(np.int64)  # frequent and rare ids
+        tokens = (VOCABULARY * random.random((n, WINDOW)) ** 3).astype(
+            np.int64
+        )  # frequent and rare ids
         copied = random.random(n) < 0.2
         tokens[copied, PREFIX:] = tokens[copied, :PREFIX]
         tokens[: n // 6, PREFIX:] = tokens[n // 6 : 2 * (n // 6), PREFIX:]
@@ -93,7 +98,13 @@ def write_split(path: Path, first_id: int, rows: int, memorized: bool, seed: int
             "huffman_coding_length": real * 5,
             "memorization_score": np.ones(n) if memorized else np.floor(real * 33) / 32,
         }
-        for name in ("loss", "prompt_perplexity", "generation_perplexity", "sequence_perplexity", "nl_scores"):
+        for name in (
+            "loss",
+            "prompt_perplexity",
+            "generation_perplexity",
+            "sequence_perplexity",
+            "nl_scores",
+        ):
             columns[name] = real.astype(np.float32)
         for name in ("max_frequency", "min_frequency", "p25_frequency", "p75_frequency"):
             columns[name] = whole
@@ -116,7 +127,13 @@ def generate(folder: Path, rows: int) -> None:
     memories = int(rows * MEMORIZED)
     pile = rows - memories
     write_split(folder / "data" / f"{SPLITS[0]}-00000-of-00001.parquet", 0, pile, False, 0)
-    write_split(folder / "data" / f"{SPLITS[1]}-00000-of-00001.parquet", pile - memories // 10, memories, True, 1)
+    write_split(
+        folder / "data" / f"{SPLITS[1]}-00000-of-00001.parquet",
+        pile - memories // 10,
+        memories,
+        True,
+        1,
+    )
 
 
 def read_source(folder: Path) -> None:
@@ -149,7 +166,10 @@ def _child(sender: Any, stage: Callable[..., None], arguments: tuple[Any, ...]) 
     start = time.perf_counter()
     stage(*arguments)
     wall = time.perf_counter() - start
-    own, forked = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    own, forked = (
+        resource.getrusage(resource.RUSAGE_SELF),
+        resource.getrusage(resource.RUSAGE_CHILDREN),
+    )
     cpu = sum(usage.ru_utime + usage.ru_stime for usage in (own, forked))
     peak = own.ru_maxrss + (CORES * forked.ru_maxrss if forked.ru_utime else 0)
     sender.send((wall, cpu, peak * 1024 / GIBIBYTE))
@@ -179,10 +199,16 @@ def label_costs(folder: Path) -> dict[str, float]:
 
 def main() -> None:
     """Runs the stages and prints both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=5_000_000, help="rows of both splits together")
-    parser.add_argument("--folder", type=Path, help="where the files lie; a temporary folder unless given")
-    parser.add_argument("--keep", action="store_true", help="keep the files, and use the source that is there")
+    parser.add_argument(
+        "--folder", type=Path, help="where the files lie; a temporary folder unless given"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep the files, and use the source that is there"
+    )
     arguments = parser.parse_args()
     if arguments.rows < 100:
         parser.error("--rows: take at least 100")
@@ -197,8 +223,14 @@ def main() -> None:
         for stage in (read_source, label_source):
             *seconds, peak = measured(stage, folder)
             total += seconds
-            print(f"{stage.__name__:<32}{seconds[0]:>10.0f}{seconds[1]:>10.0f}{1e6 * seconds[1] / arguments.rows:>12.1f}{peak:>10.2f}")
-        print(f"{'both':<32}{total[0]:>10.0f}{total[1]:>10.0f}{1e6 * total[1] / arguments.rows:>12.1f}")
+            print(
+                f"{stage.__name__:<32}{seconds[0]:>10.0f}{seconds[1]:>10.0f}"
+                f"{1e6 * seconds[1] / arguments.rows:>12.1f}{peak:>10.2f}"
+            )
+        print(
+            f"{'both':<32}{total[0]:>10.0f}{total[1]:>10.0f}"
+            f"{1e6 * total[1] / arguments.rows:>12.1f}"
+        )
         print(f"\n{'label, one core':<32}{'CPU µs/row':>10}")
         for name, cost in label_costs(folder).items():
             print(f"{name:<32}{cost:>10.2f}")

@@ -1,11 +1,12 @@
-"""What planning costs: a dry run of a study beside one of a bare Snakefile of 700 jobs, and the same once all is finished.
+"""What planning costs: a dry run of a study beside one of a bare Snakefile of 700 jobs, and the
+same once all is finished.
 
     python benchmarks/planning.py [--configfile studies/paper.yaml] [--rounds 5]
 
-The bare Snakefile has one rule of 700 jobs, which copy a file, and one that asks for all. Both are planned in turn, each round the
-other first. For the plan with nothing to do all outputs are made empty in a copy of the checkout and noted as finished
-(`snakemake --touch`). CPU seconds, user and system; the median over rounds, and the ratio of medians.
-"""
+The bare Snakefile has one rule of 700 jobs, which copy a file, and one that asks for all. Both are
+planned in turn, each round the other first. For the plan with nothing to do all outputs are made
+empty in a copy of the checkout and noted as finished (`snakemake --touch`). CPU seconds, user and
+system; the median over rounds, and the ratio of medians."""
 
 from __future__ import annotations
 
@@ -41,11 +42,23 @@ def snakemake(folder: Path, *arguments: str) -> tuple[float, str]:
     """CPU seconds of a Snakemake process in a folder, and what it wrote."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "snakemake", *arguments]
-    done = subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": f"{folder}/workflow"}, text=True, capture_output=True)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": f"{folder}/workflow"},
+        text=True,
+        capture_output=True,
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        sys.exit(f"snakemake {' '.join(arguments)} in {folder} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}")
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout + done.stderr
+        sys.exit(
+            f"snakemake {' '.join(arguments)} in {folder} ended with "
+            f"{done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}"
+        )
+    return (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        done.stdout + done.stderr,
+    )
 
 
 def finish(folder: Path, *arguments: str) -> None:
@@ -69,13 +82,21 @@ def compare(what: str, places: dict[str, tuple[Path, tuple[str, ...]]], rounds: 
             spent, _ = snakemake(folder, "--dry-run", "--quiet", *arguments)
             if number:  # the first round fills caches
                 seconds[name].append(spent)
-    (study, own), (bare, plain) = sorted(((name, median(times)) for name, times in seconds.items()), key=lambda item: item[0] == "bare")
-    print(f"{what:<16} {study} {own:.2f} s   {bare} {plain:.2f} s   ratio {own / plain:.2f}", flush=True)
+    (study, own), (bare, plain) = sorted(
+        ((name, median(times)) for name, times in seconds.items()),
+        key=lambda item: item[0] == "bare",
+    )
+    print(
+        f"{what:<16} {study} {own:.2f} s   {bare} {plain:.2f} s   ratio {own / plain:.2f}",
+        flush=True,
+    )
 
 
 def main() -> None:
     """The benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--configfile", default="studies/paper.yaml")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
@@ -86,9 +107,17 @@ def main() -> None:
         (bare / "Snakefile").write_text(BARE)
         for number in range(JOBS):
             (bare / f"given/{number}.txt").touch()
-        places: dict[str, tuple[Path, tuple[str, ...]]] = {"study": (checkout, ("--configfile", options.configfile)), "bare": (bare, ())}
-        _, screen = snakemake(checkout, "--dry-run", "--quiet", "rules", "--configfile", options.configfile)
-        print(f"jobs: {' '.join(re.findall(r'^total +([0-9]+)$', screen, flags=re.MULTILINE))} and {JOBS + 1}")
+        places: dict[str, tuple[Path, tuple[str, ...]]] = {
+            "study": (checkout, ("--configfile", options.configfile)),
+            "bare": (bare, ()),
+        }
+        _, screen = snakemake(
+            checkout, "--dry-run", "--quiet", "rules", "--configfile", options.configfile
+        )
+        print(
+            f"jobs: {' '.join(re.findall(r'^total +([0-9]+)$', screen, flags=re.MULTILINE))} and "
+            f"{JOBS + 1}"
+        )
         compare("a first plan", places, options.rounds)
         for folder, arguments in places.values():
             finish(folder, *arguments)

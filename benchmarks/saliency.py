@@ -1,14 +1,16 @@
-"""Cost of Δ by guided backpropagation: engram.saliency beside the way of the definition, in one run on one core.
+"""Cost of Δ by guided backpropagation: engram.saliency beside the way of the definition, in one run
+on one core.
 
     python benchmarks/saliency.py [--samples 32] [--rounds 3]
 
-The definition's way takes the attention of all heads, pools inside the network, and for every sample goes back to all heads once per
-class; D · A is taken for all heads before their maximum. Engram goes back to head-pooled packed maps. Random CNNs of the paper's four
-architectures with mean pooling, random causal attention of a model's shape in memory, three classes; Δ of one class. Prints CPU
-milliseconds per sample and CNN (the fastest round of each way), the ratio, and the greatest difference of the two Δ. The limit is what the
-first convolution alone takes at the rate measured here, once forth and once back; nothing that runs a CNN exactly can be faster by much.
-The bar is 40 times.
-"""
+The definition's way takes the attention of all heads, pools inside the network, and for every
+sample goes back to all heads once per class; D · A is taken for all heads before their maximum.
+Engram goes back to head-pooled packed maps. Random CNNs of the paper's four architectures with mean
+pooling, random causal attention of a model's shape in memory, three classes; Δ of one class. Prints
+CPU milliseconds per sample and CNN (the fastest round of each way), the ratio, and the greatest
+difference of the two Δ. The limit is what the first convolution alone takes at the rate measured
+here, once forth and once back; nothing that runs a CNN exactly can be faster by much. The bar is 40
+times."""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from engram.cnn import Architecture, AttentionCNN, square_maps
-from engram.packing import pack
+from engram.cnn.network import Architecture, AttentionCNN, square_maps
+from engram.io.packing import pack
 from engram.saliency.delta import delta
 from engram.saliency.methods import METHODS
 
@@ -66,7 +68,10 @@ def by_definition(cnn: AttentionCNN, attention: list[torch.Tensor]) -> np.ndarra
         x = functional.max_pool2d(relu(cnn.conv1(full.mean(dim=2))), 2)
         x = functional.max_pool2d(relu(cnn.conv2(x)), 2)
         logits = cnn.fc2(relu(cnn.fc1(x.flatten(1))))[0]
-        traced = [torch.autograd.grad(logits[t], full, retain_graph=t + 1 < CLASSES)[0][0] for t in range(CLASSES)]  # (L, H, T, T) each
+        traced = [
+            torch.autograd.grad(logits[t], full, retain_graph=t + 1 < CLASSES)[0][0]
+            for t in range(CLASSES)
+        ]  # (L, H, T, T) each
         others = [back for t, back in enumerate(traced) if t != TARGET]
         evidence = (traced[TARGET] - sum(others) / len(others)) * causal
         shares = (evidence / evidence.max()).clamp(min=0)
@@ -95,13 +100,20 @@ def milliseconds(ways: dict[str, Callable[[], object]], rounds: int, per: int) -
 
 def main() -> None:
     """Runs the comparison and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--samples", type=int, default=32, help="of the 12b shape, 24 MB of memory each")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--samples", type=int, default=32, help="of the 12b shape, 24 MB of memory each"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"CPU ms per sample and CNN, one thread, {arguments.samples} samples; bar: {BAR} times")
-    print(f"{'shape':<12}{'CNN':<10}{'definition':>12}{'engram':>9}{'ratio':>8}{'limit':>8}{'all methods':>13}{'greatest difference':>21}")
+    print(
+        f"{'shape':<12}{'CNN':<10}{'definition':>12}{'engram':>9}{'ratio':>8}{'limit':>8}"
+        f"{'all methods':>13}{'greatest difference':>21}"
+    )
     for name, (layers, heads) in SHAPES.items():
         attention = attention_of_all_heads(arguments.samples, layers, heads)
         mean = pack(torch.stack([sample.mean(dim=1) for sample in attention])).numpy()
@@ -119,14 +131,25 @@ def main() -> None:
             }
             ways["engram"](), ways["limit"]()  # warm up
             took = milliseconds(ways, arguments.rounds, arguments.samples)
-            expected, found = by_definition(cnn, attention), delta(cnn, mean, maximum, TARGET, ["guided"])["guided"].map
+            expected, found = (
+                by_definition(cnn, attention),
+                delta(cnn, mean, maximum, TARGET, ["guided"])["guided"].map,
+            )
             error = np.abs(found - expected).max() / expected.max()
             sums += list(took.values())
-            line = "".join(f"{took[key]:>{width}.2f}" for key, width in (("definition", 12), ("engram", 9)))
+            line = "".join(
+                f"{took[key]:>{width}.2f}" for key, width in (("definition", 12), ("engram", 9))
+            )
             ratio = f"{took['definition'] / took['engram']:>7.1f}×"
-            print(f"{name:<12}{shape.name.removesuffix('-mean'):<10}{line}{ratio}{took['limit']:>8.2f}{took['all']:>13.2f}{error:>20.1e}")
+            print(
+                f"{name:<12}{shape.name.removesuffix('-mean'):<10}{line}{ratio}"
+                f"{took['limit']:>8.2f}{took['all']:>13.2f}{error:>20.1e}"
+            )
         definition, ours, limit, every = sums / len(GRID)
-        print(f"{name:<12}{'mean':<10}{definition:>12.2f}{ours:>9.2f}{definition / ours:>7.1f}×{limit:>8.2f}{every:>13.2f}")
+        print(
+            f"{name:<12}{'mean':<10}{definition:>12.2f}{ours:>9.2f}{definition / ours:>7.1f}"
+            f"×{limit:>8.2f}{every:>13.2f}"
+        )
 
 
 if __name__ == "__main__":

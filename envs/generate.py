@@ -1,4 +1,5 @@
-"""Writes envs/constraints.txt (pip) and envs/engram.yaml (conda) from pyproject.toml and the installed environment."""
+"""Writes envs/constraints.txt (pip) and envs/engram.yaml (conda) from pyproject.toml and the
+installed environment."""
 
 import tomllib
 from importlib.metadata import distribution
@@ -25,7 +26,9 @@ def closure(names: list[str]) -> dict[str, str]:
         versions[key] = found.version.split("+")[0]
         for text in found.requires or []:
             need = Requirement(text)
-            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            if need.marker is None or any(
+                need.marker.evaluate({"extra": extra}) for extra in (*extras, "")
+            ):
                 waiting.append((need.name, need.extras))
     return versions
 

@@ -16,14 +16,23 @@ class FreshEdges:
         self.depending = depending
 
     def __getitem__(self, job):
-        return {user: files for user, files in self.depending[job].items() if not all(file.is_ancient for file in files)}
+        return {
+            user: files
+            for user, files in self.depending[job].items()
+            if not all(file.is_ancient for file in files)
+        }
 
 
 def walk_fresh_edges(walk):
     """Snakemake's walk over a plan; downstream it takes fresh edges only."""
 
     def bfs(self, direction, *jobs, **options):
-        return walk(self, FreshEdges(direction) if direction is self.depending else direction, *jobs, **options)
+        return walk(
+            self,
+            FreshEdges(direction) if direction is self.depending else direction,
+            *jobs,
+            **options,
+        )
 
     bfs.walk = walk
     return bfs

@@ -8,7 +8,15 @@ LATEX = ["benchmark", "rho", "attention_adds", "protocols"]
 TABLES += [
     *expand(
         f"{RESULTS}/tables/{{table}}.csv",
-        table=["benchmark", "classes", "rho", "comparisons", "attention_adds", "protocols", "calibration"],
+        table=[
+            "benchmark",
+            "classes",
+            "rho",
+            "comparisons",
+            "attention_adds",
+            "protocols",
+            "calibration",
+        ],
     ),
     *expand(f"{RESULTS}/tables/{{table}}.tex", table=LATEX),
 ]
@@ -27,7 +35,9 @@ FIGURES += per_figure("{plot}", plot=PLOTS)
 rule table_benchmark:
     input:
         predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
-        samples=expand(f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS),
+        samples=expand(
+            f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS
+        ),
         labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
         counts=f"{RESULTS}/tables/counts.csv",
         published="resources/published/taxonomy_scores.csv",

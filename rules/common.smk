@@ -7,9 +7,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from engram import config as study_config
-from engram import digests, provenance
-from engram.errors import EngramError
+from engram.run import config as study_config
+from engram.run import digests
+from engram.run import provenance
+from engram.io.errors import EngramError
+from engram.io.hashing import value_digest
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 
@@ -27,7 +29,9 @@ RESULTS = f"results/{STUDY['study']}"
 PARTS = "results/.parts"
 # Captions of the report see the config and nothing else of the study; see workflow/report/.
 config["origin"] = provenance.origins(STUDY, Path(RESULTS, "run.json"))
-CODE = digests.code_digests(Path(workflow.basedir) / "workflow" / "scripts", Path(".snakemake/engram_code.json"))
+CODE = digests.code_digests(
+    Path(workflow.basedir) / "workflow" / "scripts", Path(".snakemake/engram_code.json")
+)
 MODELS = {model["name"]: model for model in STUDY["models"]}
 NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery"]
 BROUGHT = [name for name in MODELS if name not in NURSERY]
@@ -43,9 +47,13 @@ FORMATS = STUDY["figures"]["formats"]
 CNN = {key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"}
 CATEGORIES = study_config.used_categories(STUDY)
 BASELINES = STUDY["cnn"]["baselines"]
-BASELINE_SCRIPTS = {"random_weights": ["permute_weights"], "hidden_states": ["extract_hidden_states"]}
+BASELINE_SCRIPTS = {
+    "random_weights": ["permute_weights"],
+    "hidden_states": ["extract_hidden_states"],
+}
 CODE_CLASSIFIER_STATE = state.file_state(
-    STUDY["code_classifier"]["model"], Path(STUDY["code_classifier"]["model"], STUDY["code_classifier"]["file"])
+    STUDY["code_classifier"]["model"],
+    Path(STUDY["code_classifier"]["model"], STUDY["code_classifier"]["file"]),
 )
 
 
@@ -63,18 +71,38 @@ def code(script):
 
 def model_entry(wildcards):
     """The model's config without what only says how its work is divided, or what is asked of it later."""
-    return {key: value for key, value in MODELS[wildcards.model].items() if key not in ("shards", "twin", "twin_revision")}
+    return {
+        key: value
+        for key, value in MODELS[wildcards.model].items()
+        if key not in ("shards", "twin", "twin_revision")
+    }
 
 
 def labels_lineage(wildcards):
     """Everything that decides a model's labels: config, shipped files or the user's, code."""
     entry = model_entry(wildcards)
     if entry["source"] == "nursery":
-        scripts, shipped = ("drill_nursery", "score_candidates", "label_candidates"), digests.file_digest(entry["base"])
+        scripts, shipped = (
+            "drill_nursery",
+            "score_candidates",
+            "label_candidates",
+        ), digests.file_digest(entry["base"])
     else:
-        scripts, shipped = ("fetch_model", "fetch_dataset", "read_source", "score_windows", "label_candidates"), source_state(wildcards)
-    decided = (STUDY["seed"], STUDY["prefix"], STUDY["suffix"], STUDY["code_classifier"], CODE_CLASSIFIER_STATE)
-    return digests.value_digest(entry, *decided, shipped, *map(code, scripts))
+        scripts, shipped = (
+            "fetch_model",
+            "fetch_dataset",
+            "read_source",
+            "score_windows",
+            "label_candidates",
+        ), source_state(wildcards)
+    decided = (
+        STUDY["seed"],
+        STUDY["prefix"],
+        STUDY["suffix"],
+        STUDY["code_classifier"],
+        CODE_CLASSIFIER_STATE,
+    )
+    return value_digest(entry, *decided, shipped, *map(code, scripts))
 
 
 def drilling_state(wildcards):
@@ -88,7 +116,7 @@ def drilling_state(wildcards):
         STUDY["suffix"],
         code("drill_nursery"),
     )
-    return f"{PARTS}/drilling-{digests.value_digest(*decided)}"
+    return f"{PARTS}/drilling-{value_digest(*decided)}"
 
 
 def samples_lineage(wildcards):
@@ -100,7 +128,9 @@ def samples_lineage(wildcards):
     scripts = ("draw_samples", "continue_prefixes", "extract_attention", "index_attention")
     stored = [STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")]
     drawn = {key: value for key, value in STUDY["samples"].items() if key != "minimum"}
-    return digests.value_digest(labels_lineage(wildcards), drawn, own_categories(wildcards), *stored, *map(code, scripts))
+    return value_digest(
+        labels_lineage(wildcards), drawn, own_categories(wildcards), *stored, *map(code, scripts)
+    )
 
 
 def tuning(value):
@@ -124,8 +154,17 @@ def local_model(wildcards):
 
 def existing_models():
     """Folders of the study's models that lie outside the results: the nodes of a cluster must see them."""
-    named = {name: entry.get(key) for name, entry in MODELS.items() for key in ("model", "base") if entry.get(key)}
-    return {f"model {name}": str(Path(path).resolve()) for name, path in named.items() if Path(path).is_dir()}
+    named = {
+        name: entry.get(key)
+        for name, entry in MODELS.items()
+        for key in ("model", "base")
+        if entry.get(key)
+    }
+    return {
+        f"model {name}": str(Path(path).resolve())
+        for name, path in named.items()
+        if Path(path).is_dir()
+    }
 
 
 def configuration(name):
@@ -146,7 +185,11 @@ def configuration_of_model(wildcards):
 def source_files(wildcards):
     """What a source is read from. The user's files must be there; that they change, `source_state` tells."""
     entry = MODELS[wildcards.model]
-    return f"{RESULTS}/{wildcards.model}/dataset.json" if entry["source"] == "hub" else ancient(entry["table"] or entry["documents"])
+    return (
+        f"{RESULTS}/{wildcards.model}/dataset.json"
+        if entry["source"] == "hub"
+        else ancient(entry["table"] or entry["documents"])
+    )
 
 
 def source_state(wildcards):
@@ -167,7 +210,11 @@ def model_state(wildcards):
 
 def twin_scores(wildcards):
     """What the twin says of a model's pool; nothing where the nursery's labels say it already, or there is no twin."""
-    return [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"] if wildcards.model in TWINNED else []
+    return (
+        [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"]
+        if wildcards.model in TWINNED
+        else []
+    )
 
 
 def of_model(key):
@@ -192,7 +239,9 @@ def taxonomy_name(wildcards):
 
 def own_categories(wildcards):
     """The config's own categories that the taxonomy is made of."""
-    names = {term.category.name for terms in TAXONOMIES[wildcards.taxonomy].classes for term in terms}
+    names = {
+        term.category.name for terms in TAXONOMIES[wildcards.taxonomy].classes for term in terms
+    }
     return [category for category in STUDY["categories"] if category["name"] in names]
 
 
@@ -224,12 +273,20 @@ def settled_shards(wildcards):
 def random_attention(wildcards):
     """Index and shards of the attention of permuted weights, for what depends on one taxonomy alone; nothing where no baseline is."""
     index = f"{RESULTS}/{wildcards.model}/random/attention/index.parquet"
-    return [ancient(path) for path in (index, *random_shards(wildcards))] if "random_weights" in BASELINES else []
+    return (
+        [ancient(path) for path in (index, *random_shards(wildcards))]
+        if "random_weights" in BASELINES
+        else []
+    )
 
 
 def hidden_states(wildcards):
     """The hidden states likewise."""
-    return [ancient(f"{RESULTS}/{wildcards.model}/hidden_states.h5")] if "hidden_states" in BASELINES else []
+    return (
+        [ancient(f"{RESULTS}/{wildcards.model}/hidden_states.h5")]
+        if "hidden_states" in BASELINES
+        else []
+    )
 
 
 def baselines_lineage(wildcards):
@@ -244,7 +301,12 @@ def per_cnns(pattern, taxonomies, models=MODELS):
 
 def figure(path, caption, category, **labels):
     """The files of one figure; the report shows the first format."""
-    first = report(f"{RESULTS}/figures/{path}.{FORMATS[0]}", caption=f"../workflow/report/{caption}.rst", category=category, labels=labels)
+    first = report(
+        f"{RESULTS}/figures/{path}.{FORMATS[0]}",
+        caption=f"../workflow/report/{caption}.rst",
+        category=category,
+        labels=labels,
+    )
     return [first, *(f"{RESULTS}/figures/{path}.{kind}" for kind in FORMATS[1:])]
 
 
@@ -254,7 +316,9 @@ def figures_of_cnns(name, category, label):
     return [
         file
         for taxonomy in TAXONOMIES
-        for file in figure(f"{{model}}/{{protocol}}/{taxonomy}/{name}", name, category, **labels, taxonomy=taxonomy)
+        for file in figure(
+            f"{{model}}/{{protocol}}/{taxonomy}/{name}", name, category, **labels, taxonomy=taxonomy
+        )
     ]
 
 

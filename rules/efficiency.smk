@@ -7,7 +7,9 @@ Outputs: tables/efficiency.csv.
 
 rule table_efficiency:
     input:
-        tables=[path for path in [*TABLES, *KNOCKOUT_TABLES, *LOCALIZATION] if path.endswith(".csv")],
+        tables=[
+            path for path in [*TABLES, *KNOCKOUT_TABLES, *LOCALIZATION] if path.endswith(".csv")
+        ],
         explorer=f"{RESULTS}/explorer.html",
     output:
         efficiency=report(

@@ -39,7 +39,13 @@ rule plot_attention_heads:
     input:
         examples=f"{RESULTS}/{{model}}/attention_examples.h5",
     output:
-        figure=figure("{model}/attention_heads-{example}", "attention_heads", "3 Localization", figure="single heads", model="{model}"),
+        figure=figure(
+            "{model}/attention_heads-{example}",
+            "attention_heads",
+            "3 Localization",
+            figure="single heads",
+            model="{model}",
+        ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/attention_heads-{{example}}.log",
     wildcard_constraints:

@@ -7,11 +7,21 @@ Outputs: explorer.html.
 
 rule build_explorer:
     input:
-        candidates=expand(f"{RESULTS}/{{model}}/{{file}}.parquet", model=MODELS, file=["candidates", "labels", "continuations"]),
-        samples=expand(f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS),
+        candidates=expand(
+            f"{RESULTS}/{{model}}/{{file}}.parquet",
+            model=MODELS,
+            file=["candidates", "labels", "continuations"],
+        ),
+        samples=expand(
+            f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS
+        ),
         tokenizer=expand(f"{RESULTS}/{{model}}/model/config.json", model=MODELS),
         shards=[path for model in MODELS for path in shard_files(model, "attention")],
-        attention=expand(f"{RESULTS}/{{model}}/attention/{{file}}.parquet", model=MODELS, file=["index", "verification"]),
+        attention=expand(
+            f"{RESULTS}/{{model}}/attention/{{file}}.parquet",
+            model=MODELS,
+            file=["index", "verification"],
+        ),
         predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
         saliency=per_cnns("{model}/{protocol}/saliency/{taxonomy}.h5", LOCALIZED),
         knockout=[
@@ -20,7 +30,10 @@ rule build_explorer:
         ],
     output:
         page=report(
-            f"{RESULTS}/explorer.html", caption="../workflow/report/explorer.rst", category="3 Localization", labels={"figure": "explorer"}
+            f"{RESULTS}/explorer.html",
+            caption="../workflow/report/explorer.rst",
+            category="3 Localization",
+            labels={"figure": "explorer"},
         ),
     log:
         f"{RESULTS}/logs/build_explorer.log",
@@ -33,7 +46,9 @@ rule build_explorer:
         prefix=STUDY["prefix"],
         shards={name: model["shards"] for name, model in MODELS.items()},
         protocols=PROTOCOLS,
-        taxonomies={slug: (taxonomy.name, taxonomy.class_names) for slug, taxonomy in TAXONOMIES.items()},
+        taxonomies={
+            slug: (taxonomy.name, taxonomy.class_names) for slug, taxonomy in TAXONOMIES.items()
+        },
         localized=LOCALIZED,
         methods=STUDY["saliency"]["methods"],
         knocked_out=KNOCKED_OUT,

@@ -45,8 +45,14 @@ rule plot_headline:
 rule plot_cnns:
     """All taxonomies of a model and protocol: with a job for each, these would be most of the paper's plan, and Python's start most of them."""
     input:
-        predictions=[f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/predictions.parquet" for taxonomy in TAXONOMIES],
-        histories=[f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/history.csv" for taxonomy in TAXONOMIES],
+        predictions=[
+            f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/predictions.parquet"
+            for taxonomy in TAXONOMIES
+        ],
+        histories=[
+            f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/history.csv"
+            for taxonomy in TAXONOMIES
+        ],
     output:
         confusions=figures_of_cnns("confusion", "2 Scores", "confusion"),
         curves=figures_of_cnns("training_curves", "5 Training", "CNN training"),
@@ -194,7 +200,13 @@ rule plot_nursery_training:
         base=base_file("training.csv"),
         drilling=f"{RESULTS}/{{model}}/model/training.csv",
     output:
-        figure=figure("{model}/nursery_training", "nursery_training", "4 Nursery", figure="training of the nursery", model="{model}"),
+        figure=figure(
+            "{model}/nursery_training",
+            "nursery_training",
+            "4 Nursery",
+            figure="training of the nursery",
+            model="{model}",
+        ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/nursery_training.log",
     conda:
@@ -210,7 +222,13 @@ rule plot_taxonomy_flow:
     input:
         labels=f"{RESULTS}/{{model}}/labels.parquet",
     output:
-        figure=figure("{model}/taxonomy_flow", "taxonomy_flow", "2 Scores", figure="old and new classes", model="{model}"),
+        figure=figure(
+            "{model}/taxonomy_flow",
+            "taxonomy_flow",
+            "2 Scores",
+            figure="old and new classes",
+            model="{model}",
+        ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/taxonomy_flow.log",
     conda:

@@ -7,10 +7,18 @@ that a killed job computes none again.
 """
 
 KNOCKED_OUT = study_config.knocked_out(STUDY)
-KNOCKOUT_TABLES = expand(f"{RESULTS}/tables/{{table}}.csv", table=["double_dissociation", "causal_agreement"]) if KNOCKED_OUT else []
+KNOCKOUT_TABLES = (
+    expand(f"{RESULTS}/tables/{{table}}.csv", table=["double_dissociation", "causal_agreement"])
+    if KNOCKED_OUT
+    else []
+)
 KNOCKOUT_PLOTS = ["knockout_layers", "knockout_heads", "knockout_regions", "knockout_curves"]
 KNOCKOUT_FIGURES = per_figure(
-    "{model}/{protocol}/{taxonomy}/{plot}", model=MODELS, protocol=PROTOCOLS, taxonomy=KNOCKED_OUT, plot=KNOCKOUT_PLOTS
+    "{model}/{protocol}/{taxonomy}/{plot}",
+    model=MODELS,
+    protocol=PROTOCOLS,
+    taxonomy=KNOCKED_OUT,
+    plot=KNOCKOUT_PLOTS,
 )
 
 
@@ -38,7 +46,11 @@ rule knock_out:
     params:
         taxonomy=taxonomy_name,
         classes=class_names,
-        knockout={key: value for key, value in STUDY["knockout"].items() if key not in ("enabled", "taxonomies")},
+        knockout={
+            key: value
+            for key, value in STUDY["knockout"].items()
+            if key not in ("enabled", "taxonomies")
+        },
         method=STUDY["saliency"]["methods"][0],
         statistics=STUDY["statistics"],
         seed=STUDY["seed"],
@@ -74,7 +86,9 @@ rule tabulate_knockouts:
     conda:
         "../envs/engram.yaml"
     params:
-        runs=expand("{model}/{protocol}/{taxonomy}", model=MODELS, protocol=PROTOCOLS, taxonomy=KNOCKED_OUT),
+        runs=expand(
+            "{model}/{protocol}/{taxonomy}", model=MODELS, protocol=PROTOCOLS, taxonomy=KNOCKED_OUT
+        ),
         method=STUDY["saliency"]["methods"][0],
         statistics=STUDY["statistics"],
         seed=STUDY["seed"],

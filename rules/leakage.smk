@@ -7,11 +7,16 @@ Outputs: tables/leakage.csv.
 
 rule measure_leakage:
     input:
-        samples=expand(f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS),
+        samples=expand(
+            f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS
+        ),
         labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
     output:
         leakage=report(
-            f"{RESULTS}/tables/leakage.csv", caption="../workflow/report/leakage.rst", category="1 Tables", labels={"table": "leakage"}
+            f"{RESULTS}/tables/leakage.csv",
+            caption="../workflow/report/leakage.rst",
+            category="1 Tables",
+            labels={"table": "leakage"},
         ),
     log:
         f"{RESULTS}/logs/measure_leakage.log",

@@ -11,7 +11,12 @@ CHECKED = LOCALIZED if STUDY["saliency"]["checks"] else []
 LOCALIZATION = [
     *expand(f"{RESULTS}/tables/delta_{{table}}.csv", table=DELTA_TABLES if LOCALIZED else []),
     *([f"{RESULTS}/tables/saliency_checks.csv"] if CHECKED else []),
-    *per_figure("{model}/{protocol}/{taxonomy}/saliency_checks", model=MODELS, protocol=PROTOCOLS, taxonomy=CHECKED),
+    *per_figure(
+        "{model}/{protocol}/{taxonomy}/saliency_checks",
+        model=MODELS,
+        protocol=PROTOCOLS,
+        taxonomy=CHECKED,
+    ),
     *per_figure(
         "{model}/{protocol}/{taxonomy}/delta_maps_{method}",
         model=MODELS,
@@ -57,7 +62,10 @@ rule check_saliency:
         index=ancient(f"{RESULTS}/{{model}}/attention/index.parquet"),
         verification=ancient(f"{RESULTS}/{{model}}/attention/verification.parquet"),
     output:
-        tables=expand(f"{RESULTS}/{{{{model}}}}/{{{{protocol}}}}/saliency_checks/{{{{taxonomy}}}}/{{table}}.csv", table=CHECKS),
+        tables=expand(
+            f"{RESULTS}/{{{{model}}}}/{{{{protocol}}}}/saliency_checks/{{{{taxonomy}}}}/{{table}}.csv",
+            table=CHECKS,
+        ),
     log:
         f"{RESULTS}/logs/{{model}}/{{protocol}}/check_saliency/{{taxonomy}}.log",
     benchmark:
@@ -98,7 +106,10 @@ rule collect_checks:
 
 rule plot_saliency_checks:
     input:
-        tables=expand(f"{RESULTS}/{{{{model}}}}/{{{{protocol}}}}/saliency_checks/{{{{taxonomy}}}}/{{table}}.csv", table=CHECKS),
+        tables=expand(
+            f"{RESULTS}/{{{{model}}}}/{{{{protocol}}}}/saliency_checks/{{{{taxonomy}}}}/{{table}}.csv",
+            table=CHECKS,
+        ),
     output:
         figure=figure(
             "{model}/{protocol}/{taxonomy}/saliency_checks",

@@ -7,7 +7,9 @@ Outputs: tables/plan.csv, tables/plan_jobs.csv. No part of a default run.
 
 rule plan_study:
     input:
-        samples=expand(f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS),
+        samples=expand(
+            f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS
+        ),
         labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
         configurations=[path for name in MODELS for path in configuration(name)],
     output:

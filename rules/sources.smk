@@ -23,7 +23,9 @@ rule fetch_model:
         "../envs/engram.yaml"
     params:
         model=lambda wildcards: MODELS[wildcards.model][wildcards.role],
-        revision=lambda wildcards: MODELS[wildcards.model][{"model": "revision", "twin": "twin_revision"}[wildcards.role]],
+        revision=lambda wildcards: MODELS[wildcards.model][
+            {"model": "revision", "twin": "twin_revision"}[wildcards.role]
+        ],
         state=model_state,
         code=code("fetch_model"),
     script:

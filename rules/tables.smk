@@ -6,7 +6,9 @@ Outputs: tables/*.csv, run.json.
 
 WITH_TRUTH = NURSERY + TWINNED
 TABLES = [
-    *expand(f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "leakage", "verification"]),
+    *expand(
+        f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "leakage", "verification"]
+    ),
     *([f"{RESULTS}/tables/truth.csv"] if WITH_TRUTH else []),
     *([f"{RESULTS}/tables/recall_by_kind.csv"] if NURSERY else []),
 ]
@@ -17,7 +19,10 @@ rule score_cnns:
         predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
     output:
         scores=report(
-            f"{RESULTS}/tables/scores.csv", caption="../workflow/report/scores.rst", category="1 Tables", labels={"table": "scores"}
+            f"{RESULTS}/tables/scores.csv",
+            caption="../workflow/report/scores.rst",
+            category="1 Tables",
+            labels={"table": "scores"},
         ),
     log:
         f"{RESULTS}/logs/score_cnns.log",
@@ -35,10 +40,15 @@ rule score_cnns:
 
 rule count_samples:
     input:
-        counts=expand(f"{RESULTS}/{{model}}/{{protocol}}/counts.csv", model=MODELS, protocol=PROTOCOLS),
+        counts=expand(
+            f"{RESULTS}/{{model}}/{{protocol}}/counts.csv", model=MODELS, protocol=PROTOCOLS
+        ),
     output:
         counts=report(
-            f"{RESULTS}/tables/counts.csv", caption="../workflow/report/counts.rst", category="1 Tables", labels={"table": "counts"}
+            f"{RESULTS}/tables/counts.csv",
+            caption="../workflow/report/counts.rst",
+            category="1 Tables",
+            labels={"table": "counts"},
         ),
     log:
         f"{RESULTS}/logs/count_samples.log",
@@ -56,7 +66,10 @@ rule compare_with_truth:
         verification=expand(f"{RESULTS}/{{model}}/attention/verification.parquet", model=TWINNED),
     output:
         truth=report(
-            f"{RESULTS}/tables/truth.csv", caption="../workflow/report/truth.rst", category="1 Tables", labels={"table": "rule and truth"}
+            f"{RESULTS}/tables/truth.csv",
+            caption="../workflow/report/truth.rst",
+            category="1 Tables",
+            labels={"table": "rule and truth"},
         ),
     log:
         f"{RESULTS}/logs/compare_with_truth.log",
@@ -97,7 +110,9 @@ rule check_verification:
 
 rule score_kinds:
     input:
-        predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES, NURSERY),
+        predictions=per_cnns(
+            "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES, NURSERY
+        ),
         labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=NURSERY),
     output:
         recall=report(

@@ -26,7 +26,9 @@ def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
     executable = next((found for name in names if (found := shutil.which(name))), None)
     if executable is None:
-        pytest.fail("the tests of the explorer need Chromium; `make browser` says how to install it")
+        pytest.fail(
+            "the tests of the explorer need Chromium; `make browser` says how to install it"
+        )
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield chromium
@@ -38,7 +40,11 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two models, two protocols and two saliency methods."""
     folder = tmp_path_factory.mktemp("explorer")
     settings = write_study(
-        folder / "study", models=("nursery", "other"), protocols=("engram", "paper"), methods=("guided", "gradient"), samples=24
+        folder / "study",
+        models=("nursery", "other"),
+        protocols=("engram", "paper"),
+        methods=("guided", "gradient"),
+        samples=24,
     )
     write_page(render(*collect(settings)), folder / "explorer.html", settings.megabytes)
     return folder / "explorer.html"
@@ -49,13 +55,22 @@ def watch(page: Page) -> list[str]:
     found: list[str] = []
     page.on("console", lambda message: found.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: found.append(f"error: {error}"))
-    page.on("request", lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else found.append(request.url))
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(("file:", "data:", "blob:"))
+            else found.append(request.url)
+        ),
+    )
     return found
 
 
 def show(browser: Browser, path: Path, scheme: str, width: int = 1400) -> tuple[Page, list[str]]:
     """Opens a page from its file and waits for its maps."""
-    page = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}).new_page()
+    page = browser.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 900}
+    ).new_page()
     said = watch(page)
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready]")

@@ -15,7 +15,9 @@ def settled(page: Page, action: object) -> None:
     """Runs an action and waits until the page has drawn what it asked for."""
     before = page.evaluate("document.documentElement.dataset.ready")
     action()  # type: ignore[operator]
-    page.wait_for_function("before => document.documentElement.dataset.ready !== before", arg=before)
+    page.wait_for_function(
+        "before => document.documentElement.dataset.ready !== before", arg=before
+    )
 
 
 def pixels(page: Page, name: str) -> str:
@@ -25,9 +27,22 @@ def pixels(page: Page, name: str) -> str:
 
 def seen(page: Page) -> dict[str, str]:
     """What a person reads and sees, by part of the page."""
-    texts = ("tokens", "badges", "probabilities", "facts", "layer-number", "attention-note", "delta-note", "knockout")
+    texts = (
+        "tokens",
+        "badges",
+        "probabilities",
+        "facts",
+        "layer-number",
+        "attention-note",
+        "delta-note",
+        "knockout",
+    )
     maps = {name: pixels(page, name) for name in MAPS}
-    return {name: page.locator(f"#{name}").inner_text() for name in texts} | maps | {"profile": page.locator("#profile").inner_html()}
+    return (
+        {name: page.locator(f"#{name}").inner_text() for name in texts}
+        | maps
+        | {"profile": page.locator("#profile").inner_html()}
+    )
 
 
 def changed(page: Page, action: object) -> set[str]:
@@ -42,13 +57,18 @@ def test_the_first_view_is_complete(page: Page) -> None:
     assert page.locator("#strip button").count() == 4
     assert page.locator("#probabilities tr.one").count() == 3
     assert page.locator("#probabilities .true", has_text="true class").count() == 1
-    blank = page.evaluate("() => { const c = document.createElement('canvas'); c.width = c.height = 64; return c.toDataURL(); }")
+    blank = page.evaluate(
+        "() => { const c = document.createElement('canvas'); c.width = c.height = 64; return "
+        "c.toDataURL(); }"
+    )
     assert all(pixels(page, name) != blank for name in MAPS)
 
 
 def test_the_first_pixel_rows_are_those_of_the_data(page: Page) -> None:
     """The first query can only attend to itself: darkest at the diagonal, transparent beside it."""
-    first = page.locator("#attention-map canvas").evaluate("c => [...c.getContext('2d').getImageData(0, 0, 2, 1).data]")
+    first = page.locator("#attention-map canvas").evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, 2, 1).data]"
+    )
     assert first == [27, 27, 69, 255, 0, 0, 0, 0]
 
 
@@ -58,7 +78,19 @@ def test_the_first_pixel_rows_are_those_of_the_data(page: Page) -> None:
         ("model", 1, {"tokens", "facts", "probabilities", "attention-map", "delta-map"}),
         ("protocol", 1, {"probabilities", "delta-map", "profile"}),
         ("taxonomy", 1, {"probabilities", "delta-map", "profile"}),
-        ("class", 1, {"tokens", "badges", "facts", "probabilities", "attention-map", "delta-map", "delta-note"}),
+        (
+            "class",
+            1,
+            {
+                "tokens",
+                "badges",
+                "facts",
+                "probabilities",
+                "attention-map",
+                "delta-map",
+                "delta-note",
+            },
+        ),
         ("sample", 1, {"tokens", "badges", "facts", "probabilities", "attention-map"}),
         ("pooling", 1, {"attention-map", "attention-note"}),
         ("delta-class", 1, {"delta-map", "delta-note"}),
@@ -66,18 +98,26 @@ def test_the_first_pixel_rows_are_those_of_the_data(page: Page) -> None:
         ("scale", 1, {"attention-map", "delta-map"}),
     ],
 )
-def test_every_choice_changes_what_it_should(page: Page, select: str, index: int, parts: set[str]) -> None:
+def test_every_choice_changes_what_it_should(
+    page: Page, select: str, index: int, parts: set[str]
+) -> None:
     assert parts <= changed(page, lambda: page.locator(f"#{select}").select_option(index=index))
 
 
-def test_delta_does_not_depend_on_the_sample_nor_attention_on_the_class_of_delta(page: Page) -> None:
+def test_delta_does_not_depend_on_the_sample_nor_attention_on_the_class_of_delta(
+    page: Page,
+) -> None:
     assert "delta-map" not in changed(page, lambda: page.locator("#sample").select_option(index=1))
-    assert "attention-map" not in changed(page, lambda: page.locator("#delta-class").select_option(index=2))
+    assert "attention-map" not in changed(
+        page, lambda: page.locator("#delta-class").select_option(index=2)
+    )
 
 
 def test_the_layer_slider_moves_by_arrow_keys(page: Page) -> None:
     page.locator("#layer").focus()
-    assert {"attention-map", "delta-map", "layer-number"} <= changed(page, lambda: page.keyboard.press("ArrowRight"))
+    assert {"attention-map", "delta-map", "layer-number"} <= changed(
+        page, lambda: page.keyboard.press("ArrowRight")
+    )
     assert page.locator("#layer-number").inner_text() == "2 of 4"
     assert page.locator("#strip button[aria-pressed=true]").inner_text() == "2"
 
@@ -105,7 +145,10 @@ def test_arrow_keys_choose_sample_and_layer(page: Page) -> None:
     assert page.locator("#layer-number").inner_text() == "2 of 4"
     settled(page, lambda: page.keyboard.press("ArrowUp"))
     settled(page, lambda: page.keyboard.press("ArrowLeft"))
-    assert (page.locator("#layer-number").inner_text(), page.locator("#sample").input_value()) == ("1 of 4", "0")
+    assert (page.locator("#layer-number").inner_text(), page.locator("#sample").input_value()) == (
+        "1 of 4",
+        "0",
+    )
 
 
 def test_a_hovered_token_shows_where_it_attends(page: Page) -> None:
@@ -125,7 +168,9 @@ def test_a_hovered_token_shows_where_it_attends(page: Page) -> None:
 def test_tokens_are_walked_by_keyboard(page: Page) -> None:
     page.locator("#next").focus()
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("token 1, prefix")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith(
+        "token 1, prefix"
+    )
     for _ in range(34):
         page.keyboard.press("ArrowRight")
     assert page.locator("#readout").inner_text().startswith("Token 35")
@@ -150,7 +195,10 @@ def test_cells_are_walked_by_keyboard(page: Page) -> None:
     page.locator("#attention-map canvas").focus()
     for key in ("ArrowUp", "ArrowLeft", "ArrowLeft"):
         page.keyboard.press(key)
-    assert "Query 63" in page.locator("#cell").inner_text() and "key 61" in page.locator("#cell").inner_text()
+    assert (
+        "Query 63" in page.locator("#cell").inner_text()
+        and "key 61" in page.locator("#cell").inner_text()
+    )
     assert page.locator("#layer-number").inner_text() == "1 of 4"
 
 
@@ -158,27 +206,47 @@ def test_cells_are_whole_pixels(page: Page) -> None:
     for name in MAPS:
         box = page.locator(f"#{name} canvas").bounding_box()
         assert box is not None and box["width"] == box["height"] and box["width"] % 64 == 0
-        assert page.locator(f"#{name} canvas").evaluate("canvas => getComputedStyle(canvas).imageRendering") == "pixelated"
+        assert (
+            page.locator(f"#{name} canvas").evaluate(
+                "canvas => getComputedStyle(canvas).imageRendering"
+            )
+            == "pixelated"
+        )
 
 
 def test_every_control_is_reached_by_tab_and_has_a_name(page: Page) -> None:
-    usable = "button:visible:not(:disabled):not([tabindex='-1']), select:visible:not(:disabled), input:visible, canvas[tabindex]"
+    usable = (
+        "button:visible:not(:disabled):not([tabindex='-1']), select:visible:not(:disabled), "
+        "input:visible, canvas[tabindex]"
+    )
     controls = page.locator(usable)
-    wanted = {controls.nth(i).evaluate("e => e.id || e.getAttribute('aria-label')") for i in range(controls.count())}
+    wanted = {
+        controls.nth(i).evaluate("e => e.id || e.getAttribute('aria-label')")
+        for i in range(controls.count())
+    }
     reached: set[str] = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.id || document.activeElement.getAttribute('aria-label') || ''"))
+        reached.add(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.getAttribute('aria-label') || "
+                "''"
+            )
+        )
     assert wanted <= reached
     names = page.locator("button, select, input, canvas[tabindex]").evaluate_all(
-        "all => all.filter(e => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim())).map(e => e.id)"
+        "all => all.filter(e => !(e.labels?.length || e.getAttribute('aria-label') || "
+        "e.textContent.trim())).map(e => e.id)"
     )
     assert names == []
 
 
 def test_the_theme_follows_the_system_and_the_button(browser: Browser, explorer: Path) -> None:
     page, said = show(browser, explorer, "dark")
-    dark, ground = pixels(page, "attention-map"), page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor")
+    dark, ground = (
+        pixels(page, "attention-map"),
+        page.evaluate("getComputedStyle(document.body.parentElement).backgroundColor"),
+    )
     settled(page, lambda: page.locator("#theme").click())
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
     assert pixels(page, "attention-map") != dark
@@ -216,8 +284,12 @@ def test_a_class_without_samples_says_so(page: Page) -> None:
     )
     html = page.content()
     study = page.evaluate("window.name")
-    start = html.index('<script type="application/json" id="study">') + len('<script type="application/json" id="study">')
-    page.set_content(html[:start] + study.replace("<", "\\u003c") + html[html.index("</script>", start) :])
+    start = html.index('<script type="application/json" id="study">') + len(
+        '<script type="application/json" id="study">'
+    )
+    page.set_content(
+        html[:start] + study.replace("<", "\\u003c") + html[html.index("</script>", start) :]
+    )
     page.wait_for_selector("html[data-ready]")
     settled(page, lambda: page.locator("#class").select_option(index=2))
     assert "raise explorer.samples" in page.locator("#tokens").inner_text()

@@ -15,7 +15,9 @@ from slurm_cluster import Cluster, ClusterError, why_not
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A running cluster, which SLURM_CONF names; skipped where SLURM cannot run, but never in continuous integration."""
+    """A running cluster, which SLURM_CONF names; skipped where SLURM cannot run, but never in
+    continuous integration.
+    """
     if (reason := why_not()) and not os.environ.get("CI"):
         pytest.skip(reason)
     # Unix sockets want a short path.

@@ -1,8 +1,9 @@
-"""The fault matrix, `make test-faults`: what a cluster or a machine does to a run of days, done to one of seconds.
+"""The fault matrix, `make test-faults`: what a cluster or a machine does to a run of days, done to
+one of seconds.
 
-Four pieces of work run under the project's own profile. A fault hits one of them, or all; afterwards every output must have the right
-bytes, and nothing that was finished may have run again. The table that this prints stands in docs/cluster.md.
-"""
+Four pieces of work run under the project's own profile. A fault hits one of them, or all;
+afterwards every output must have the right bytes, and nothing that was finished may have run again.
+The table that this prints stands in docs/cluster.md."""
 
 from __future__ import annotations
 
@@ -24,9 +25,28 @@ from slurm_cluster import Cluster
 HERE = Path(__file__).parent / "faults"
 BIN = Path(sys.executable).parent
 PIECES = range(4)
-SLURM = ("--profile", str(ROOT / "profiles/slurm"), "--slurm-init-seconds-before-status-checks", "5", "--latency-wait", "30")
-LOCAL = ("--workflow-profile", str(ROOT / "profiles/default"), "--cores", "2", "--latency-wait", "30")
-RESOURCES = {"slurm_partition": "cpu", "mem_mb": "700 * attempt", "runtime": "5 * attempt", "tasks_per_gpu": "0"}
+SLURM = (
+    "--profile",
+    str(ROOT / "profiles/slurm"),
+    "--slurm-init-seconds-before-status-checks",
+    "5",
+    "--latency-wait",
+    "30",
+)
+LOCAL = (
+    "--workflow-profile",
+    str(ROOT / "profiles/default"),
+    "--cores",
+    "2",
+    "--latency-wait",
+    "30",
+)
+RESOURCES = {
+    "slurm_partition": "cpu",
+    "mem_mb": "700 * attempt",
+    "runtime": "5 * attempt",
+    "tasks_per_gpu": "0",
+}
 """As the profile's, for pieces so small."""
 
 
@@ -39,15 +59,31 @@ class Run:
     resources: dict[str, str] = field(default_factory=lambda: dict(RESOURCES))
 
     def plan(self, **pieces: dict[str, object]) -> None:
-        """What befalls which piece, as `work.py` reads it; `p2` is piece 2, and `all` stands for every piece."""
+        """What befalls which piece, as `work.py` reads it;
+
+        `p2` is piece 2, and `all` stands for every piece.
+        """
         everyone = pieces.pop("all", {})
-        (self.folder / "plan.json").write_text(json.dumps({str(i): everyone | pieces.get(f"p{i}", {}) for i in PIECES}))
+        (self.folder / "plan.json").write_text(
+            json.dumps({str(i): everyone | pieces.get(f"p{i}", {}) for i in PIECES})
+        )
 
     def start(self) -> subprocess.Popen[str]:
         """Starts Snakemake."""
-        defaults = [f"{key}={value}" for key, value in self.resources.items()] if "--profile" in self.options else []
-        command = [str(BIN / "snakemake"), *self.options, *(["--default-resources", *defaults] if defaults else [])]
-        settings = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "PATH": f"{BIN}:{os.environ['PATH']}"}
+        defaults = (
+            [f"{key}={value}" for key, value in self.resources.items()]
+            if "--profile" in self.options
+            else []
+        )
+        command = [
+            str(BIN / "snakemake"),
+            *self.options,
+            *(["--default-resources", *defaults] if defaults else []),
+        ]
+        settings = os.environ | {
+            "PYTHONPATH": str(ROOT / "workflow"),
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        }
         with (self.folder / "screen.txt").open("a") as screen:
             return subprocess.Popen(
                 [*command, "--config", f"python={sys.executable}", f"work={HERE / 'work.py'}"],
@@ -95,7 +131,9 @@ class Matrix:
 
     rows: list[str] = field(default_factory=list)
 
-    def survived(self, fault: str, run: Run, finished: list[int], user: str, lines: int = 1000) -> None:
+    def survived(
+        self, fault: str, run: Run, finished: list[int], user: str, lines: int = 1000
+    ) -> None:
         """Checks the end of a run and notes it.
 
         Args:
@@ -104,7 +142,12 @@ class Matrix:
             user: what the user sees and does.
             lines: lines of a right output.
         """
-        wrong = [i for i in PIECES if not run.output(i).exists() or run.output(i).read_text() != f"piece {i} of the work\n" * lines]
+        wrong = [
+            i
+            for i in PIECES
+            if not run.output(i).exists()
+            or run.output(i).read_text() != f"piece {i} of the work\n" * lines
+        ]
         lost = [i for i in finished if run.starts(i) != 1]
         where = "SLURM" if "--profile" in run.options else "local"
         again = sum(run.starts(i) - 1 for i in PIECES)
@@ -119,7 +162,8 @@ def matrix() -> Iterator[Matrix]:
     matrix = Matrix()
     yield matrix
     lines = [
-        "| fault | where | begun again | finished work lost | wrong | what the user sees and does |",
+        "| fault | where | begun again | finished work lost | wrong | what the user sees and does "
+        "|",
         "|---|---|---|---|---|---|",
         *matrix.rows,
     ]
@@ -137,7 +181,9 @@ def run(cluster: Cluster, tmp_path: Path) -> Iterator[Run]:
             cluster.start_node(node)
         if state.startswith(("drain", "down")):
             cluster.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
-    cluster.wait(lambda: all(state == "idle" for state in cluster.node_states().values()), "idle nodes", 90)
+    cluster.wait(
+        lambda: all(state == "idle" for state in cluster.node_states().values()), "idle nodes", 90
+    )
 
 
 @pytest.fixture
@@ -161,10 +207,18 @@ def running(cluster: Cluster, piece: int) -> str | None:
 
 
 def at_work(run: Run, cluster: Cluster, piece: int) -> str:
-    """Waits until a piece is at work and the others are finished, also for Snakemake; gives its SLURM job."""
-    run.until(lambda: run.starts(piece) > 0 and running(cluster, piece) is not None, f"piece {piece} to start")
+    """Waits until a piece is at work and the others are finished, also for Snakemake; gives its
+    SLURM job.
+    """
+    run.until(
+        lambda: run.starts(piece) > 0 and running(cluster, piece) is not None,
+        f"piece {piece} to start",
+    )
     run.until(lambda: all(run.output(i).exists() for i in PIECES if i != piece), "the other pieces")
-    run.until(lambda: run.screen().count("Finished jobid") >= len(PIECES) - 1, "Snakemake to see what has finished")
+    run.until(
+        lambda: run.screen().count("Finished jobid") >= len(PIECES) - 1,
+        "Snakemake to see what has finished",
+    )
     job = running(cluster, piece)
     assert job, "the piece ended before the fault"
     return job
@@ -172,7 +226,11 @@ def at_work(run: Run, cluster: Cluster, piece: int) -> str:
 
 def asked(cluster: Cluster, run: Run, what: str) -> list[str]:
     """What piece 2 asked for, attempt after attempt."""
-    mine = [job for job in cluster.jobs() if (job["Comment"], job["WorkDir"]) == ("rule_piece_wildcards_2", str(run.folder))]
+    mine = [
+        job
+        for job in cluster.jobs()
+        if (job["Comment"], job["WorkDir"]) == ("rule_piece_wildcards_2", str(run.folder))
+    ]
     return [job[what] for job in sorted(mine, key=lambda job: int(job["JobId"]))]
 
 
@@ -185,7 +243,12 @@ def test_scancel(cluster: Cluster, run: Run, matrix: Matrix) -> None:
     cluster.run("scancel", at_work(run, cluster, 2))
     assert run.finish(process) == 0
     assert "SLURM status is: 'CANCELLED'" in run.screen()
-    matrix.survived("`scancel` of a running job", run, OTHERS, "“failed, SLURM status is: 'CANCELLED'”; submitted anew by itself")
+    matrix.survived(
+        "`scancel` of a running job",
+        run,
+        OTHERS,
+        "“failed, SLURM status is: 'CANCELLED'”; submitted anew by itself",
+    )
 
 
 def test_time_limit(cluster: Cluster, run: Run, matrix: Matrix) -> None:
@@ -194,7 +257,9 @@ def test_time_limit(cluster: Cluster, run: Run, matrix: Matrix) -> None:
     assert run.finish() == 0
     assert "SLURM status is: 'TIMEOUT'" in run.screen()
     limits = sorted(
-        job["TimeLimit"] for job in cluster.jobs() if job["Comment"] == "rule_piece_wildcards_2" and str(run.folder) == job["WorkDir"]
+        job["TimeLimit"]
+        for job in cluster.jobs()
+        if job["Comment"] == "rule_piece_wildcards_2" and str(run.folder) == job["WorkDir"]
     )
     assert limits == ["00:01:00", "00:02:00"]
     matrix.survived("time limit", run, OTHERS, "“'TIMEOUT'”; submitted anew with twice the time")
@@ -204,10 +269,17 @@ def test_out_of_memory(cluster: Cluster, run: Run, matrix: Matrix) -> None:
     run.plan(p2={"megabytes": 700, "seconds": 12, "always": True})
     assert run.finish() == 0
     asked = sorted(
-        job["MinMemoryNode"] for job in cluster.jobs() if job["Comment"] == "rule_piece_wildcards_2" and str(run.folder) == job["WorkDir"]
+        job["MinMemoryNode"]
+        for job in cluster.jobs()
+        if job["Comment"] == "rule_piece_wildcards_2" and str(run.folder) == job["WorkDir"]
     )
     assert asked == sorted(["700M", "1400M"])
-    matrix.survived("more memory than asked for", run, OTHERS, "“'OUT_OF_MEMORY'” or “'CANCELLED'”; submitted anew with twice the memory")
+    matrix.survived(
+        "more memory than asked for",
+        run,
+        OTHERS,
+        "“'OUT_OF_MEMORY'” or “'CANCELLED'”; submitted anew with twice the memory",
+    )
 
 
 def test_a_node_that_is_lost(cluster: Cluster, run: Run, matrix: Matrix) -> None:
@@ -217,10 +289,17 @@ def test_a_node_that_is_lost(cluster: Cluster, run: Run, matrix: Matrix) -> None
     node = next(entry["BatchHost"] for entry in cluster.jobs() if entry["JobId"] == job)
     cluster.lose_node(node)
     assert run.finish(process) == 0
-    matrix.survived("node loses power", run, OTHERS, "nothing, or “'NODE_FAIL'”; SLURM or Snakemake starts the job again elsewhere")
+    matrix.survived(
+        "node loses power",
+        run,
+        OTHERS,
+        "nothing, or “'NODE_FAIL'”; SLURM or Snakemake starts the job again elsewhere",
+    )
 
 
-def test_a_node_that_is_drained_and_whose_slurmd_ends(cluster: Cluster, run: Run, matrix: Matrix) -> None:
+def test_a_node_that_is_drained_and_whose_slurmd_ends(
+    cluster: Cluster, run: Run, matrix: Matrix
+) -> None:
     run.plan(p2={"seconds": 50})
     process = run.start()
     job = at_work(run, cluster, 2)
@@ -228,7 +307,12 @@ def test_a_node_that_is_drained_and_whose_slurmd_ends(cluster: Cluster, run: Run
     cluster.run("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
     cluster.stop(node)
     assert run.finish(process) == 0
-    matrix.survived("node drained, its slurmd ended", run, OTHERS, "nothing; the job ends there, or is started again elsewhere")
+    matrix.survived(
+        "node drained, its slurmd ended",
+        run,
+        OTHERS,
+        "nothing; the job ends there, or is started again elsewhere",
+    )
 
 
 def test_a_controller_that_restarts(cluster: Cluster, run: Run, matrix: Matrix) -> None:
@@ -239,7 +323,12 @@ def test_a_controller_that_restarts(cluster: Cluster, run: Run, matrix: Matrix) 
     time.sleep(25)
     cluster.start_controller()
     assert run.finish(process) == 0
-    matrix.survived("slurmctld away for 25 s", run, OTHERS, "nothing; what cannot be submitted meanwhile is submitted again")
+    matrix.survived(
+        "slurmctld away for 25 s",
+        run,
+        OTHERS,
+        "nothing; what cannot be submitted meanwhile is submitted again",
+    )
 
 
 def test_a_main_process_that_is_killed(cluster: Cluster, run: Run, matrix: Matrix) -> None:
@@ -261,7 +350,8 @@ def test_a_main_process_that_is_killed(cluster: Cluster, run: Run, matrix: Matri
         "`kill -9` of the main process",
         run,
         OTHERS,
-        "“Directory cannot be locked”; `python -m engram.resume --clean`, then the same command",
+        "“Directory cannot be locked”; `python -m engram.run.resume --clean`, then the same "
+        "command",
     )
 
 
@@ -278,7 +368,13 @@ def test_resume_leaves_a_run_that_is_alive_alone(cluster: Cluster, run: Run) -> 
 def resume(folder: Path, *options: str) -> str:
     """What the helper says in a folder."""
     settings = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
-    done = subprocess.run([sys.executable, "-m", "engram.resume", *options], cwd=folder, env=settings, text=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "engram.run.resume", *options],
+        cwd=folder,
+        env=settings,
+        text=True,
+        capture_output=True,
+    )
     return done.stdout + done.stderr
 
 
@@ -299,14 +395,21 @@ def test_a_job_that_always_fails(either: Run, matrix: Matrix) -> None:
     assert either.starts(2) == (3 if either.options is SLURM else 1)
     either.plan()
     assert either.finish() == 0
-    matrix.survived("a job that always fails", either, OTHERS, "the others finish; the error shows the job's log; mend, run again")
+    matrix.survived(
+        "a job that always fails",
+        either,
+        OTHERS,
+        "the others finish; the error shows the job's log; mend, run again",
+    )
 
 
 def test_a_full_disk(either: Run, matrix: Matrix) -> None:
     out = either.folder / "out"
     out.mkdir()
     either.plan(all={"lines": 40000})  # 800 kB each
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2500k", "tmpfs", str(out)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2500k", "tmpfs", str(out)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("mounting a small disk needs root")
     try:
@@ -316,7 +419,13 @@ def test_a_full_disk(either: Run, matrix: Matrix) -> None:
         assert "No space left on device" in either.screen()
         subprocess.run(["mount", "-o", "remount,size=20m", str(out)], check=True)
         assert either.finish() == 0
-        matrix.survived("full disk", either, finished, "“No space left on device” from the log; make room, run again", lines=40000)
+        matrix.survived(
+            "full disk",
+            either,
+            finished,
+            "“No space left on device” from the log; make room, run again",
+            lines=40000,
+        )
     finally:
         subprocess.run(["umount", str(out)], check=True)
 
@@ -324,33 +433,53 @@ def test_a_full_disk(either: Run, matrix: Matrix) -> None:
 def test_outputs_that_appear_late(either: Run, matrix: Matrix) -> None:
     either.plan(p2={"late": 12})
     assert either.finish() == 0
-    matrix.survived("output appears 12 s after its job", either, [*PIECES], "nothing: `latency-wait`")
+    matrix.survived(
+        "output appears 12 s after its job", either, [*PIECES], "nothing: `latency-wait`"
+    )
 
 
 def test_a_job_that_is_killed_on_this_machine(local: Run, matrix: Matrix) -> None:
     local.plan(p2={"seconds": 40})
     process = local.start()
-    local.until(lambda: all(local.output(i).exists() for i in OTHERS) and local.starts(2) > 0, "the other pieces")
+    local.until(
+        lambda: all(local.output(i).exists() for i in OTHERS) and local.starts(2) > 0,
+        "the other pieces",
+    )
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            words, inside = (folder / "cmdline").read_bytes().split(b"\0"), (folder / "cwd").resolve() == local.folder.resolve()
+            words, inside = (
+                (folder / "cmdline").read_bytes().split(b"\0"),
+                (folder / "cwd").resolve() == local.folder.resolve(),
+            )
         except OSError:
             continue
         if inside and words[1:3] == [str(HERE / "work.py").encode(), b"2"]:
             os.kill(int(folder.name), signal.SIGKILL)
     assert local.finish(process) != 0
     assert local.finish() == 0
-    matrix.survived("a job killed, as for want of memory", local, OTHERS, "“Error in rule”; run again")
+    matrix.survived(
+        "a job killed, as for want of memory", local, OTHERS, "“Error in rule”; run again"
+    )
 
 
 def test_a_process_tree_that_is_killed_on_this_machine(local: Run, matrix: Matrix) -> None:
     local.plan(p2={"seconds": 40})
     process = local.start()
-    local.until(lambda: all(local.output(i).exists() for i in OTHERS) and local.starts(2) > 0, "the other pieces")
-    local.until(lambda: local.screen().count("Finished jobid") >= 3, "Snakemake to see what has finished")
+    local.until(
+        lambda: all(local.output(i).exists() for i in OTHERS) and local.starts(2) > 0,
+        "the other pieces",
+    )
+    local.until(
+        lambda: local.screen().count("Finished jobid") >= 3, "Snakemake to see what has finished"
+    )
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert "Lock: stale" in resume(local.folder)
     assert "removed the lock" in resume(local.folder, "--clean")
     assert local.finish() == 0
-    matrix.survived("`kill -9` of everything", local, OTHERS, "“Directory cannot be locked”; `python -m engram.resume --clean`, run again")
+    matrix.survived(
+        "`kill -9` of everything",
+        local,
+        OTHERS,
+        "“Directory cannot be locked”; `python -m engram.run.resume --clean`, run again",
+    )

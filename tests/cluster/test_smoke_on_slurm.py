@@ -1,4 +1,5 @@
-"""`snakemake smoke` on a real cluster whose GPUs are stand-ins: what is right passes, what is wrong is named before anything is paid."""
+"""`snakemake smoke` on a real cluster whose GPUs are stand-ins: what is right passes, what is wrong
+is named before anything is paid."""
 
 from __future__ import annotations
 
@@ -28,7 +29,10 @@ def test_the_two_jobs_run_in_their_partitions(cluster: Cluster, project: Checkou
     ("site", "said"),
     [
         ("cpu_partition: nosuch", "set cpu_partition in {file}; the cluster has cpu, gpu"),
-        ("gpu_partition: cpu", "set gpu_partition or gpu_model in {file}: no node of cpu has what --gpus=1 asks for"),
+        (
+            "gpu_partition: cpu",
+            "set gpu_partition or gpu_model in {file}: no node of cpu has what --gpus=1 asks for",
+        ),
         ("gpu_model: h100", "no node of gpu has what --gpus=h100:1 asks for"),
     ],
 )
@@ -38,7 +42,9 @@ def test_a_site_that_slurm_refuses_is_told_before_a_job_is_submitted(
     file = tmp_path / "site.yaml"
     file.write_text(site)
     before = len(cluster.jobs())
-    done = project.snakemake("smoke", "--profile", "slurm", PROMPT[0], "1", check=False, ENGRAM_SITE=str(file))
+    done = project.snakemake(
+        "smoke", "--profile", "slurm", PROMPT[0], "1", check=False, ENGRAM_SITE=str(file)
+    )
     assert done.returncode
     assert said.format(file=file) in done.stdout
     assert len(cluster.jobs()) == before

@@ -10,7 +10,10 @@ from checkout import TINY, Checkout
 from slurm_cluster import PROMPT, Cluster
 
 DRILLING = TINY["models"][0]["drilling"] | {
-    "schedule": [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 36, "natural": 28, "templates": 2}],
+    "schedule": [
+        {"exposures": 2, "natural": 4, "templates": 2},
+        {"exposures": 36, "natural": 28, "templates": 2},
+    ],
     "replay_share": 0.2,
 }
 MICRO = {
@@ -24,7 +27,14 @@ MICRO = {
     "figures": {"formats": ["svg"]},
 }
 """One taxonomy, one CNN; every rule that wants a GPU is there."""
-ON_GPU = {"drill_nursery", "score_candidates", "continue_prefixes", "extract_attention", "extract_hidden_states", "knock_out"}
+ON_GPU = {
+    "drill_nursery",
+    "score_candidates",
+    "continue_prefixes",
+    "extract_attention",
+    "extract_hidden_states",
+    "knock_out",
+}
 ONE_THREAD = ("--max-threads", "1")
 """Eight threads on two cores would wait for one another; and other threads, other bytes."""
 
@@ -44,7 +54,9 @@ def rules_of(cluster: Cluster) -> dict[str, list[dict[str, str]]]:
     return rules
 
 
-def test_rules_with_a_gpu_ran_on_the_gpu_partition_and_saw_one(cluster: Cluster, finished: tuple[Checkout, str]) -> None:
+def test_rules_with_a_gpu_ran_on_the_gpu_partition_and_saw_one(
+    cluster: Cluster, finished: tuple[Checkout, str]
+) -> None:
     seen = {job: (node, devices) for job, node, devices in cluster.tasks()}
     rules = rules_of(cluster)
     assert rules.keys() >= ON_GPU
@@ -64,7 +76,9 @@ def test_small_work_is_not_submitted(cluster: Cluster, finished: tuple[Checkout,
     assert "train_cnns" in rules
 
 
-def test_everything_is_there_and_a_machine_without_slurm_has_nothing_to_do(finished: tuple[Checkout, str]) -> None:
+def test_everything_is_there_and_a_machine_without_slurm_has_nothing_to_do(
+    finished: tuple[Checkout, str],
+) -> None:
     study, _ = finished
     assert study.planned() == {}
     tables = sorted((study.folder / "results/tiny/tables").glob("*.csv"))

@@ -1,4 +1,5 @@
-"""Puts the tiny models of the unit tests, and this folder for the processes that are started, on the path."""
+"""Puts the tiny models of the unit tests, and this folder for the processes that are started, on
+the path."""
 
 import os
 import sys

@@ -1,10 +1,11 @@
-"""Extraction in processes that are killed: what is left behind, and whether a rerun ends with the right shard.
+"""Extraction in processes that are killed: what is left behind, and whether a rerun ends with the
+right shard.
 
     PYTHONPATH=workflow:tests/unit python tests/faults/extraction.py --kills 50
 
-Every run builds a shard of `ROWS` sequences from nothing in a process of its own, which gets SIGKILL after a random part of the
-time that a whole run takes. Whatever the process left is checked row by row against the model; then the run is repeated.
-"""
+Every run builds a shard of `ROWS` sequences from nothing in a process of its own, which gets
+SIGKILL after a random part of the time that a whole run takes. Whatever the process left is checked
+row by row against the model; then the run is repeated."""
 
 from __future__ import annotations
 
@@ -23,18 +24,20 @@ import pandas as pd
 import torch
 from tiny_models import gpt_neox, random_tokens
 
-from engram import shards
-from engram.attention import extract
-from engram.attention_file import POOLINGS, AttentionFile
-from engram.shards import ExtractionSettings, ModelSource, ShardReport, build_shard
+from engram.lm.attention import extract
+from engram.store import shards
+from engram.store.attention_file import POOLINGS, AttentionFile
+from engram.store.shards import ExtractionSettings, ModelSource, ShardReport, build_shard
 
 WINDOW, PREFIX, ROWS, PART_ROWS = 12, 6, 360, 24
 SETTINGS = ExtractionSettings(prefix=PREFIX, batch_tokens=8 * WINDOW)
-SEQUENCES = pd.DataFrame({"sequence_id": np.arange(ROWS), "tokens": list(random_tokens(ROWS, WINDOW).astype(np.int32))})
+SEQUENCES = pd.DataFrame(
+    {"sequence_id": np.arange(ROWS), "tokens": list(random_tokens(ROWS, WINDOW).astype(np.int32))}
+)
 
 
 def processes() -> ForkServerContext:
-    """Processes that start at once, since their parent has imported everything and touched nothing."""
+    """Return processes that start at once: their parent has imported everything."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["extraction"])
     return context
@@ -44,7 +47,13 @@ def build(folder: Path) -> ShardReport:
     """The shard under test, in parts of a few rows."""
     torch.set_num_threads(1)
     shards.PART_ROWS = PART_ROWS
-    return build_shard(ModelSource("tiny", "f00d", gpt_neox), SEQUENCES, folder / ".parts", folder / "shard-0.h5", SETTINGS)
+    return build_shard(
+        ModelSource("tiny", "f00d", gpt_neox),
+        SEQUENCES,
+        folder / ".parts",
+        folder / "shard-0.h5",
+        SETTINGS,
+    )
 
 
 def start(context: ForkServerContext, folder: Path) -> BaseProcess:
@@ -57,17 +66,28 @@ def start(context: ForkServerContext, folder: Path) -> BaseProcess:
 def reference() -> dict[str, np.ndarray]:
     """Maps of all sequences, straight from the model."""
     torch.set_num_threads(1)
-    batches = list(extract(gpt_neox(), np.stack(SEQUENCES["tokens"]), PREFIX, SETTINGS.batch_tokens))
-    return {pooling: np.concatenate([getattr(batch, pooling) for batch in batches]) for pooling in POOLINGS}
+    batches = list(
+        extract(gpt_neox(), np.stack(SEQUENCES["tokens"]), PREFIX, SETTINGS.batch_tokens)
+    )
+    return {
+        pooling: np.concatenate([getattr(batch, pooling) for batch in batches])
+        for pooling in POOLINGS
+    }
 
 
 def check_file(path: Path, keys: dict[bytes, int], expected: dict[str, np.ndarray]) -> int:
-    """Every row of a file that can be opened is the model's attention of its sequence; returns the number of rows."""
+    """Every row of a file that can be opened is the model's attention of its sequence; returns the
+    number of rows.
+    """
     file = AttentionFile(path)
     rows = [keys[key] for key in file.keys]
     for pooling in POOLINGS:
         # Up to rounding: what is missing may be batched otherwise than the first time.
-        np.testing.assert_allclose(file.read(range(len(file)), pooling), expected[pooling][rows], atol=1e-3 if pooling == "max" else 1e-6)
+        np.testing.assert_allclose(
+            file.read(range(len(file)), pooling),
+            expected[pooling][rows],
+            atol=1e-3 if pooling == "max" else 1e-6,
+        )
     return len(file)
 
 
@@ -75,18 +95,30 @@ def check_whole(folder: Path, keys: dict[bytes, int], expected: dict[str, np.nda
     """The shard has every sequence, in order, with the model's attention."""
     shard = folder / "shard-0.h5"
     assert check_file(shard, keys, expected) == ROWS
-    np.testing.assert_array_equal(AttentionFile(shard).columns["sequence_id"], SEQUENCES["sequence_id"])
+    np.testing.assert_array_equal(
+        AttentionFile(shard).columns["sequence_id"], SEQUENCES["sequence_id"]
+    )
 
 
 def kill_and_resume(
-    context: ForkServerContext, folder: Path, seconds: float, keys: dict[bytes, int], expected: dict[str, np.ndarray]
+    context: ForkServerContext,
+    folder: Path,
+    seconds: float,
+    keys: dict[bytes, int],
+    expected: dict[str, np.ndarray],
 ) -> tuple[str, int]:
-    """One run that is killed after some seconds, checked, and repeated: where the kill hit it, and the rows that were kept."""
+    """One run that is killed after some seconds, checked, and repeated: where the kill hit it, and
+    the rows that were kept.
+    """
     process = start(context, folder)
     time.sleep(seconds)
     process.kill()  # where the run has ended meanwhile, the kill came after the end
     process.join()
-    kept = sum(check_file(path, keys, expected) for path in (folder / ".parts").glob("f00d/*.h5") if not path.name.startswith("."))
+    kept = sum(
+        check_file(path, keys, expected)
+        for path in (folder / ".parts").glob("f00d/*.h5")
+        if not path.name.startswith(".")
+    )
     finished = (folder / "shard-0.h5").exists()
     if finished:
         check_whole(folder, keys, expected)
@@ -94,18 +126,27 @@ def kill_and_resume(
     check_whole(folder, keys, expected)
     if finished:
         assert report.forwards == 0
-    elif kept <= ROWS:  # a kept row may stand in a part and in the shard that was put together from it
+    elif kept <= ROWS:
+        # A kept row may be in a part and in the shard that was put together from it.
         assert report.forwards == ROWS - kept
     left = [path.name for path in (folder / ".parts/f00d").glob("*.h5")]
     assert len(left) == 1, left
-    return ("after the end" if finished else "at work" if kept else "before the first part"), min(kept, ROWS)
+    return ("after the end" if finished else "at work" if kept else "before the first part"), min(
+        kept, ROWS
+    )
 
 
 def run(kills: int, seed: int) -> Counter[str]:
     """Kills and resumes as often as asked; where the kills hit."""
     context, odds = processes(), random.Random(seed)
     expected = reference()
-    keys = dict(zip(shards.row_keys(np.stack(SEQUENCES["tokens"]), PREFIX, SETTINGS.mean_dtype), range(ROWS), strict=True))
+    keys = dict(
+        zip(
+            shards.row_keys(np.stack(SEQUENCES["tokens"]), PREFIX, SETTINGS.mean_dtype),
+            range(ROWS),
+            strict=True,
+        )
+    )
     hits: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temporary:
         durations = []
@@ -117,19 +158,26 @@ def run(kills: int, seed: int) -> Counter[str]:
             durations.append(time.monotonic() - began)
         for number in range(kills):
             folder = Path(temporary) / f"run-{number}"
-            where, kept = kill_and_resume(context, folder, odds.uniform(0, min(durations)), keys, expected)
+            where, kept = kill_and_resume(
+                context, folder, odds.uniform(0, min(durations)), keys, expected
+            )
             print(f"kill {number + 1} of {kills}: {where}, {kept} of {ROWS} rows kept", flush=True)
             hits[where] += 1
     return hits
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     hits = run(options.kills, options.seed)
-    print(f"{options.kills} kills, no wrong or half shard: " + ", ".join(f"{count} {where}" for where, count in hits.items()))
+    print(
+        f"{options.kills} kills, no wrong or half shard: "
+        + ", ".join(f"{count} {where}" for where, count in hits.items())
+    )
 
 
 if __name__ == "__main__":

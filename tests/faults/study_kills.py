@@ -2,11 +2,11 @@
 
     python tests/faults/study_kills.py --kills 40
 
-A study of seconds runs to its tables through the real Snakemake. At a random moment of the time that an undisturbed run takes, all its
-processes get SIGKILL: Snakemake, its jobs, theirs. Then come `python -m engram.resume --clean` and the same command, killed in turn or not.
-Once a run has ended, every table must have the bytes of the undisturbed run's, and no job that a killed run had finished may have been
-started again. The next study begins with nothing.
-"""
+A study of seconds runs to its tables through the real Snakemake. At a random moment of the time
+that an undisturbed run takes, all its processes get SIGKILL: Snakemake, its jobs, theirs. Then come
+`python -m engram.run.resume --clean` and the same command, killed in turn or not. Once a run has
+ended, every table must have the bytes of the undisturbed run's, and no job that a killed run had
+finished may have been started again. The next study begins with nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from checkout import Checkout, copy_project
 
-SCHEDULE = [{"exposures": 2, "natural": 4, "templates": 2}, {"exposures": 60, "natural": 24, "templates": 2}]
+SCHEDULE = [
+    {"exposures": 2, "natural": 4, "templates": 2},
+    {"exposures": 60, "natural": 24, "templates": 2},
+]
 TRAINING = {"learning_rate": 0.002, "warmup_steps": 5, "checkpoint_steps": 10}
 DRILLING = {"schedule": SCHEDULE, "training": TRAINING, "replay_share": 0.2}
 MICRO = {
@@ -47,12 +50,22 @@ MICRO = {
     "taxonomies": ["Non-Memo, Guess, Others"],
     "flow": [],
     "samples": {"per_class": 30, "minimum": 10},
-    "cnn": {"kernels": [6], "features": [4], "head_poolings": ["mean", "max"], "epochs": 4, "baselines": ["token_identity"]},
+    "cnn": {
+        "kernels": [6],
+        "features": [4],
+        "head_poolings": ["mean", "max"],
+        "epochs": 4,
+        "baselines": ["token_identity"],
+    },
     "statistics": {"resamples": 100},
 }
-"""Every stage from drilling to the scores, with state that is kept inside two of its jobs, drilling and extraction, and CNN parts."""
+"""Every stage from drilling to the scores, with state that is kept inside two of its jobs, drilling
+and extraction, and CNN parts."""
 
-TABLES = [f"results/micro/tables/{name}.csv" for name in ("scores", "counts", "verification", "truth", "recall_by_kind")]
+TABLES = [
+    f"results/micro/tables/{name}.csv"
+    for name in ("scores", "counts", "verification", "truth", "recall_by_kind")
+]
 PATIENCE = 600.0
 """Seconds after which a run hangs."""
 
@@ -68,7 +81,10 @@ class Jobs:
     def of(cls, screen: str) -> Jobs:
         """Read from what it printed."""
         started = set(re.findall(r"^(?:local)?rule (\w+):$", screen, flags=re.MULTILINE))
-        return cls(started, set(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", screen, flags=re.MULTILINE)))
+        return cls(
+            started,
+            set(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", screen, flags=re.MULTILINE)),
+        )
 
 
 def session(leader: int) -> Iterator[int]:
@@ -83,7 +99,9 @@ def session(leader: int) -> Iterator[int]:
 
 def kill_all(leader: subprocess.Popen[bytes]) -> None:
     """SIGKILL to a process and all its descendants, until none is left."""
-    while left := [pid for pid in session(leader.pid) if pid != leader.pid or leader.poll() is None]:
+    while left := [
+        pid for pid in session(leader.pid) if pid != leader.pid or leader.poll() is None
+    ]:
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -93,7 +111,8 @@ def kill_all(leader: subprocess.Popen[bytes]) -> None:
 
 
 def run(study: Checkout, seconds: float) -> tuple[bool, Jobs]:
-    """Runs the study to its tables, and kills it after some seconds: whether it ended before, and what it did.
+    """Runs the study to its tables, and kills it after some seconds: whether it ended before, and
+    what it did.
 
     Raises:
         RuntimeError: it failed by itself.
@@ -102,7 +121,14 @@ def run(study: Checkout, seconds: float) -> tuple[bool, Jobs]:
     settings = os.environ | {"PYTHONPATH": str(study.folder / "workflow"), "PYTHONUNBUFFERED": "1"}
     screen = study.folder / "screen.txt"
     with screen.open("wb") as file:
-        process = subprocess.Popen(command, cwd=study.folder, env=settings, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            cwd=study.folder,
+            env=settings,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -116,7 +142,13 @@ def run(study: Checkout, seconds: float) -> tuple[bool, Jobs]:
 def resume(study: Checkout) -> None:
     """What README.md says to do after a kill."""
     settings = os.environ | {"PYTHONPATH": str(study.folder / "workflow")}
-    subprocess.run([sys.executable, "-m", "engram.resume", "--clean"], cwd=study.folder, env=settings, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "engram.run.resume", "--clean"],
+        cwd=study.folder,
+        env=settings,
+        check=True,
+        capture_output=True,
+    )
 
 
 def tables(study: Checkout) -> dict[str, bytes]:
@@ -130,9 +162,11 @@ def clear(study: Checkout) -> None:
         shutil.rmtree(study.folder / name, ignore_errors=True)
 
 
-def killed_study(study: Checkout, odds: random.Random, duration: float, most: int) -> tuple[Counter[str], int, float]:
-    """One study from nothing to its tables, killed at most so often: which rules the kills hit, how many kills there were,
-    and the seconds of the last run.
+def killed_study(
+    study: Checkout, odds: random.Random, duration: float, most: int
+) -> tuple[Counter[str], int, float]:
+    """One study from nothing to its tables, killed at most so often: which rules the kills hit, how
+    many kills there were, and the seconds of the last run.
 
     Raises:
         RuntimeError: a job that was finished ran again.
@@ -145,7 +179,9 @@ def killed_study(study: Checkout, odds: random.Random, duration: float, most: in
         began = time.monotonic()
         ended, jobs = run(study, odds.uniform(0, duration) if kills < most else PATIENCE)
         if again := finished & jobs.started:
-            raise RuntimeError(f"finished before a kill and started again after it: {', '.join(sorted(again))}")
+            raise RuntimeError(
+                f"finished before a kill and started again after it: {', '.join(sorted(again))}"
+            )
         finished |= jobs.finished
         if ended:
             return hits, kills, time.monotonic() - began
@@ -157,7 +193,9 @@ def killed_study(study: Checkout, odds: random.Random, duration: float, most: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -167,7 +205,10 @@ def main() -> None:
         (study.folder / "config.yaml").write_text(yaml.safe_dump(MICRO, sort_keys=False))
         began = time.monotonic()
         if not run(study, 3 * PATIENCE)[0]:
-            sys.exit(f"error: the undisturbed run does not end in {3 * PATIENCE:.0f} s; is the machine busy?")
+            sys.exit(
+                f"error: the undisturbed run does not end in {3 * PATIENCE:.0f} s; is the machine "
+                f"busy?"
+            )
         duration = time.monotonic() - began
         expected = tables(study)
         print(f"undisturbed: {duration:.0f} s, {len(TABLES)} tables", flush=True)
@@ -179,13 +220,23 @@ def main() -> None:
             if not count:  # the machine has become faster than it was
                 duration = min(duration, last)
             hits += hit
-            if wrong := [name for name, content in tables(study).items() if content != expected[name]]:
-                sys.exit(f"error: study {studies}, killed {count} times: {', '.join(wrong)} differ from the undisturbed run's")
+            if wrong := [
+                name for name, content in tables(study).items() if content != expected[name]
+            ]:
+                sys.exit(
+                    f"error: study {studies}, killed {count} times: {', '.join(wrong)} differ from "
+                    f"the undisturbed run's"
+                )
             print(
-                f"study {studies}: {count} kills ({', '.join(sorted(hit)) or 'none'}), tables equal; {kills} of {options.kills}", flush=True
+                f"study {studies}: {count} kills ({', '.join(sorted(hit)) or 'none'}), tables "
+                f"equal; {kills} of {options.kills}",
+                flush=True,
             )
         seconds = time.monotonic() - began
-    print(f"{kills} kills of {studies} studies in {seconds / 60:.0f} min: every table byte-equal, no finished job started again.")
+    print(
+        f"{kills} kills of {studies} studies in {seconds / 60:.0f} min: every table byte-equal, no "
+        f"finished job started again."
+    )
     print("Hit: " + ", ".join(f"{rule} {count}" for rule, count in hits.most_common()))
 
 

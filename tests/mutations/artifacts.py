@@ -14,19 +14,21 @@ import pyarrow as pa
 import torch
 from tiny_models import gpt_neox, random_tokens
 
-from engram import hidden_state_file, hidden_states
-from engram.artifacts import read_metadata, read_parquet, write_parquet
-from engram.attention_file import AttentionFile, Header, new_attention_file
-from engram.checkpoints import load_cnns, save_cnns
-from engram.cnn import Architecture, AttentionCNN
-from engram.cnn_key import CnnKey
+from engram.cnn.checkpoints import load_cnns, save_cnns
+from engram.cnn.finished import read_part, write_part
+from engram.cnn.key import CnnKey
+from engram.cnn.network import Architecture, AttentionCNN
+from engram.cnn.training import TrainedCnn
+from engram.io.artifacts import read_metadata, read_parquet, write_parquet
+from engram.io.packing import packed_length
+from engram.io.streams import read_batches, stream_parquet
 from engram.knockout import experiment
-from engram.knockout.condition import MEASURES
+from engram.lm import hidden_states
+from engram.lm.conditions import MEASURES
 from engram.nursery import training as drilling
-from engram.packing import packed_length
 from engram.saliency.file import BLOCKS, Saliency, read_saliency, write_saliency
-from engram.sources.streams import read_batches, stream_parquet
-from engram.training import TrainedCnn, _read_part, _write_part
+from engram.store import hidden_states as hidden_state_file
+from engram.store.attention_file import AttentionFile, Header, new_attention_file
 
 TOKENS, LAYERS, ROWS = 12, 2, 20
 CLASSES = ["Non-Memo", "Guess"]
@@ -41,7 +43,8 @@ class Artifact:
     """Its file name."""
     write: Callable[[Path], object]
     read: Callable[[Path], Any]
-    """Everything a stage reads of it; raises EngramError, or returns None for a part that is made anew."""
+    """Everything a stage reads of it; raises EngramError, or returns None for a part that is made
+    anew."""
     versioned: bool = True
     """Whether it carries the schema version; parts are named by all that decides them instead."""
 
@@ -55,7 +58,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         value = value.detach().numpy()
     if isinstance(value, np.ndarray):
-        return [plain(list(value))] if value.dtype == object else (str(value.dtype), value.shape, value.tobytes())
+        return (
+            [plain(list(value))]
+            if value.dtype == object
+            else (str(value.dtype), value.shape, value.tobytes())
+        )
     if isinstance(value, pd.DataFrame):
         return {column: plain(value[column].to_numpy()) for column in value}
     return repr(value)
@@ -67,8 +74,19 @@ def random() -> np.random.Generator:
 
 def _labels() -> pd.DataFrame:
     ids = np.arange(ROWS, dtype=np.int64)
-    columns = {"sequence_id": ids, "content_group": ids // 2, "rouge_l": random().random(ROWS), "is_code": ids % 3 == 0}
-    return pd.DataFrame(columns | {"text": [f"text {i}" for i in ids], "tokens": list(random_tokens(ROWS, TOKENS).astype(np.int32))})
+    columns = {
+        "sequence_id": ids,
+        "content_group": ids // 2,
+        "rouge_l": random().random(ROWS),
+        "is_code": ids % 3 == 0,
+    }
+    return pd.DataFrame(
+        columns
+        | {
+            "text": [f"text {i}" for i in ids],
+            "tokens": list(random_tokens(ROWS, TOKENS).astype(np.int32)),
+        }
+    )
 
 
 def _read_table(path: Path) -> Any:
@@ -82,15 +100,29 @@ def _write_stream(path: Path) -> None:
 
 
 def _write_shard(path: Path) -> None:
-    with new_attention_file(path, ROWS, Header("tiny", "f00d", "float32", 6, 6, LAYERS, 2, "float32")) as file:
+    with new_attention_file(
+        path, ROWS, Header("tiny", "f00d", "float32", 6, 6, LAYERS, 2, "float32")
+    ) as file:
         maps = {pooling: random().random((ROWS, LAYERS, P)) for pooling in ("max", "mean")}
-        columns = {"key": random().integers(0, 255, (ROWS, 16), np.uint8), "sequence_id": np.arange(ROWS), "extracted": np.ones(ROWS, bool)}
-        file.append(maps, columns | {"matched_fraction": np.ones(ROWS), "suffix_log_prob": -random().random(ROWS)})
+        columns = {
+            "key": random().integers(0, 255, (ROWS, 16), np.uint8),
+            "sequence_id": np.arange(ROWS),
+            "extracted": np.ones(ROWS, bool),
+        }
+        file.append(
+            maps,
+            columns
+            | {"matched_fraction": np.ones(ROWS), "suffix_log_prob": -random().random(ROWS)},
+        )
 
 
 def _read_shard(path: Path) -> Any:
     file = AttentionFile(path)
-    return vars(file.header), file.columns, [file.read(range(len(file)), pooling) for pooling in ("max", "mean")]
+    return (
+        vars(file.header),
+        file.columns,
+        [file.read(range(len(file)), pooling) for pooling in ("max", "mean")],
+    )
 
 
 def _write_saliency(path: Path) -> None:
@@ -114,7 +146,9 @@ def _write_saliency(path: Path) -> None:
 
 
 def _write_states(path: Path) -> None:
-    sequences = pd.DataFrame({"sequence_id": np.arange(ROWS), "tokens": list(random_tokens(ROWS, TOKENS))})
+    sequences = pd.DataFrame(
+        {"sequence_id": np.arange(ROWS), "tokens": list(random_tokens(ROWS, TOKENS))}
+    )
     hidden_states.write_hidden_states(gpt_neox(), sequences, path, 1000)
 
 
@@ -133,7 +167,14 @@ SHAPE = Architecture(3, 4, "mean", hidden=8)
 
 
 def _write_cnns(path: Path) -> None:
-    save_cnns(path, {CnnKey("attention", "real", SHAPE.name, 0): _cnn().state_dict()}, [SHAPE], CLASSES, LAYERS, TOKENS)
+    save_cnns(
+        path,
+        {CnnKey("attention", "real", SHAPE.name, 0): _cnn().state_dict()},
+        [SHAPE],
+        CLASSES,
+        LAYERS,
+        TOKENS,
+    )
 
 
 def _read_cnns(path: Path) -> Any:
@@ -143,11 +184,16 @@ def _read_cnns(path: Path) -> Any:
 def _write_cnn_part(path: Path) -> None:
     history = [{"epoch": 1, "split": "train", "loss": 0.5, "accuracy": 0.75, "selected": True}]
     logits = random().random((ROWS, len(CLASSES)), np.float32)
-    _write_part(path, TrainedCnn(dict(_cnn().state_dict()), history, np.arange(ROWS), np.ones(ROWS, np.int64), logits))
+    write_part(
+        path,
+        TrainedCnn(
+            dict(_cnn().state_dict()), history, np.arange(ROWS), np.ones(ROWS, np.int64), logits
+        ),
+    )
 
 
 def _read_cnn_part(path: Path) -> Any:
-    return None if (part := _read_part(path)) is None else vars(part)
+    return None if (part := read_part(path)) is None else vars(part)
 
 
 def _drilled() -> tuple[Any, torch.optim.Optimizer]:
@@ -160,27 +206,51 @@ def _drilled() -> tuple[Any, torch.optim.Optimizer]:
 
 
 def _write_state(path: Path) -> None:
-    drilling._save(*_drilled(), path.parent, {"step": 5, "curve": [{"step": 5, "loss": 1.5}], "total": 0.25, "count": 3}, "the run")
+    drilling._save(
+        *_drilled(),
+        path.parent,
+        {"step": 5, "curve": [{"step": 5, "loss": 1.5}], "total": 0.25, "count": 3},
+        "the run",
+    )
 
 
 def _read_state(path: Path) -> Any:
     model, optimizer = _drilled()
     step, *rest = drilling._restore(model, optimizer, path.parent, "the run")
-    return None if not step else (step, rest, dict(model.state_dict()), [optimizer.state[parameter] for parameter in model.parameters()])
+    return (
+        None
+        if not step
+        else (
+            step,
+            rest,
+            dict(model.state_dict()),
+            [optimizer.state[parameter] for parameter in model.parameters()],
+        )
+    )
 
 
 def _write_conditions(path: Path) -> None:
-    experiment._write_part(path.parent, {f"{i:032x}": random().random((ROWS, len(MEASURES))) for i in range(3)})
+    experiment.write_part(
+        path.parent, {f"{i:032x}": random().random((ROWS, len(MEASURES))) for i in range(3)}
+    )
     next(path.parent.glob("*.npz")).rename(path)
 
 
 def _read_conditions(path: Path) -> Any:
-    return experiment._read_parts(path.parent, ROWS) or None
+    return experiment.read_parts(path.parent, ROWS) or None
 
 
 ARTIFACTS = [
-    Artifact("labels.parquet", lambda path: write_parquet(_labels(), path, {"model": "tiny", "prefix": 6}), _read_table),
-    Artifact("candidates.parquet", _write_stream, lambda path: [table.to_pandas() for table in read_batches(path)]),
+    Artifact(
+        "labels.parquet",
+        lambda path: write_parquet(_labels(), path, {"model": "tiny", "prefix": 6}),
+        _read_table,
+    ),
+    Artifact(
+        "candidates.parquet",
+        _write_stream,
+        lambda path: [table.to_pandas() for table in read_batches(path)],
+    ),
     Artifact("shard-0.h5", _write_shard, _read_shard),
     Artifact("saliency.h5", _write_saliency, lambda path: vars(read_saliency(path, "guided"))),
     Artifact("hidden_states.h5", _write_states, _read_states),

@@ -1,7 +1,8 @@
-"""A damaged artifact is a one-line error that names it, or is made anew, or is read as it was written: never another number.
+"""A damaged artifact is a one-line error that names it, or is made anew, or is read as it was
+written: never another number.
 
-`make test` tries a few mutations of every kind of file; `ENGRAM_MUTATIONS=2000 pytest -s tests/mutations` tries more.
-"""
+`make test` tries a few mutations of every kind of file; `ENGRAM_MUTATIONS=2000 pytest -s
+tests/mutations` tries more."""
 
 from __future__ import annotations
 
@@ -16,12 +17,24 @@ import pytest
 from artifacts import ARTIFACTS, Artifact, plain
 from mutations import DAMAGES
 
-from engram import SCHEMA_VERSION, artifacts, attention_file, checkpoints, hidden_state_file, hidden_states
-from engram.errors import EngramError
+from engram.cnn import checkpoints
+from engram.io import artifacts
+from engram.io.errors import EngramError
+from engram.io.schema import SCHEMA_VERSION
+from engram.lm import hidden_states
 from engram.saliency import file as saliency_file
+from engram.store import attention_file
+from engram.store import hidden_states as hidden_state_file
 
 MUTATIONS = int(os.environ.get("ENGRAM_MUTATIONS", "200"))
-VERSIONED = (artifacts, attention_file, checkpoints, hidden_states, hidden_state_file, saliency_file)
+VERSIONED = (
+    artifacts,
+    attention_file,
+    checkpoints,
+    hidden_states,
+    hidden_state_file,
+    saliency_file,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +59,12 @@ def outcome(artifact: Artifact, path: Path, whole: Any) -> str:
     return "read as they were written"
 
 
-@pytest.mark.parametrize("number", range(len(ARTIFACTS)), ids=[artifact.name for artifact in ARTIFACTS])
-def test_damage_is_never_read_as_a_number(number: int, tmp_path: Path, outcomes: Counter[str]) -> None:
+@pytest.mark.parametrize(
+    "number", range(len(ARTIFACTS)), ids=[artifact.name for artifact in ARTIFACTS]
+)
+def test_damage_is_never_read_as_a_number(
+    number: int, tmp_path: Path, outcomes: Counter[str]
+) -> None:
     artifact, r = ARTIFACTS[number], random.Random(number)
     path = tmp_path / artifact.name
     artifact.write(path)
@@ -65,7 +82,11 @@ def test_damage_is_never_read_as_a_number(number: int, tmp_path: Path, outcomes:
         outcomes[outcome(artifact, path, whole)] += 1
 
 
-@pytest.mark.parametrize("artifact", [artifact for artifact in ARTIFACTS if artifact.versioned], ids=lambda artifact: artifact.name)
+@pytest.mark.parametrize(
+    "artifact",
+    [artifact for artifact in ARTIFACTS if artifact.versioned],
+    ids=lambda artifact: artifact.name,
+)
 def test_another_schema_version_is_an_error(
     artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: Counter[str]
 ) -> None:

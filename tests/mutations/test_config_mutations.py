@@ -1,7 +1,8 @@
-"""Mutated configs through the real command: a mistake is said in one line and nothing runs, anything else is a plan.
+"""Mutated configs through the real command: a mistake is said in one line and nothing runs,
+anything else is a plan.
 
-In process tests/unit/test_config.py tries 600; `make test-mutations` sends 20 to Snakemake, `make test` three.
-"""
+In process tests/unit/test_config.py tries 600; `make test-mutations` sends 20 to Snakemake, `make
+test` three."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def test_a_mutated_config_is_a_clear_error_or_a_plan(checkout: Checkout, seed: i
     assert "Traceback" not in result.stdout
     if result.returncode:
         mistakes = MISTAKES.search(result.stdout)
-        assert mistakes and all(line.isprintable() for line in mistakes[1].splitlines()), result.stdout[-3000:]
+        assert mistakes and all(line.isprintable() for line in mistakes[1].splitlines()), (
+            result.stdout[-3000:]
+        )
     else:
         assert "total" in result.stdout
     assert not (checkout.folder / "results").exists()

@@ -1,4 +1,5 @@
-"""A copy of the checkout in which tests run the real Snakemake on a tiny study, and may change anything."""
+"""A copy of the checkout in which tests run the real Snakemake on a tiny study, and may change
+anything."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ TINY = {
             "source": "nursery",
             "windows": 700,
             "drilling": {
-                "schedule": [{"exposures": 2, "natural": 10, "templates": 4}, {"exposures": 60, "natural": 40, "templates": 4}],
+                "schedule": [
+                    {"exposures": 2, "natural": 10, "templates": 4},
+                    {"exposures": 60, "natural": 40, "templates": 4},
+                ],
                 "replay_share": 0.2,
                 "training": {"learning_rate": 0.002, "warmup_steps": 10, "checkpoint_steps": 20},
             },
@@ -33,7 +37,13 @@ TINY = {
     "taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others"],
     "flow": ["Non-Memo, Reconstruct, Others", "Non-Memo, Guess, Others"],
     "samples": {"per_class": 30, "minimum": 10},
-    "cnn": {"kernels": [6], "features": [4], "head_poolings": ["mean"], "epochs": 2, "baselines": BASELINES},
+    "cnn": {
+        "kernels": [6],
+        "features": [4],
+        "head_poolings": ["mean"],
+        "epochs": 2,
+        "baselines": BASELINES,
+    },
     "saliency": {"methods": ["guided", "gradcam"], "samples_per_class": 5, "check_samples": 5},
     "knockout": {
         "taxonomies": ["Non-Memo, Guess, Others"],
@@ -55,12 +65,17 @@ class Checkout:
     folder: Path
 
     def command(self, *arguments: str) -> list[str]:
-        """Snakemake's command line. Workers of pytest-xdist share the cores; other threads, other bytes of a drilling."""
+        """Snakemake's command line.
+
+        Workers of pytest-xdist share the cores; other threads, other bytes of a drilling.
+        """
         workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
         cores = ("--cores", str(max(1, (os.cpu_count() or 1) // workers))) if workers > 1 else ()
         return [str(Path(sys.executable).with_name("snakemake")), *cores, *arguments]
 
-    def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Runs Snakemake as a user would; stdout and stderr come back together."""
         settings = os.environ | {"PYTHONPATH": str(self.folder / "workflow")} | environment
         result = subprocess.run(
@@ -73,7 +88,9 @@ class Checkout:
             check=False,
         )
         if check and result.returncode:
-            pytest.fail(f"{' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-6000:]}")
+            pytest.fail(
+                f"{' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-6000:]}"
+            )
         return result
 
     def configure(self, **changes: object) -> None:
@@ -97,7 +114,11 @@ class Checkout:
 def copy_project(target: Path) -> Checkout:
     """The files that git knows or would add, copied."""
     names = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True, capture_output=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
     ).stdout.splitlines()
     for name in names:
         if (ROOT / name).is_file():

@@ -11,19 +11,45 @@ from typing import Any
 VALUES: list[Callable[[random.Random], Any]] = [
     lambda r: r.choice([None, True, False]),
     lambda r: r.choice([0, 1, -1, 7, 10**6, 2**63, 2**64, -(10**40), 1 << 20_000]),
-    lambda r: r.choice([0.0, -0.0, 0.5, -1.5, 1e-320, 1e300, float("inf"), float("-inf"), float("nan")]),
-    lambda r: r.choice(["", "x", "../x", "a\0b", "a\nb", "\ud800", "é∂ß" * 100, "x" * 10_000, "{model}", "Non-Memo, Guess, Others", "1e5"]),
+    lambda r: r.choice(
+        [0.0, -0.0, 0.5, -1.5, 1e-320, 1e300, float("inf"), float("-inf"), float("nan")]
+    ),
+    lambda r: r.choice(
+        [
+            "",
+            "x",
+            "../x",
+            "a\0b",
+            "a\nb",
+            "\ud800",
+            "é∂ß" * 100,
+            "x" * 10_000,
+            "{model}",
+            "Non-Memo, Guess, Others",
+            "1e5",
+        ]
+    ),
     lambda r: [],
     lambda r: {},
     lambda r: [r.choice(VALUES)(r) for _ in range(r.randint(1, 3))],
-    lambda r: {r.choice(["x", "name", "seed", "a\nb", "\0", None, 1, 2.5, True, (1, 2)]): r.choice(VALUES[:6])(r)},
+    lambda r: {
+        r.choice(["x", "name", "seed", "a\nb", "\0", None, 1, 2.5, True, (1, 2)]): r.choice(
+            VALUES[:6]
+        )(r)
+    },
     lambda r: r.choice([b"x", {1, 2}, (1,), datetime.date(2025, 8, 4), object]),
 ]
 
 
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:
     """Paths of every value in a config."""
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    for key, inner in (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    ):
         yield (*path, key)
         yield from places(inner, (*path, key))
 
@@ -41,11 +67,15 @@ def mutated_config(r: random.Random, config: dict) -> dict:
         case "replace":
             place[path[-1]] = r.choice(VALUES)(r)
         case "add" if isinstance(place, dict):
-            place[r.choice(["x", "name", "seed", "", "\0", "a\nb", None, 3, "windows"])] = r.choice(VALUES)(r)
+            place[r.choice(["x", "name", "seed", "", "\0", "a\nb", None, 3, "windows"])] = r.choice(
+                VALUES
+            )(r)
         case "add":
             place.append(r.choice(VALUES)(r))
         case "wrap":
-            place[path[-1]] = r.choice([[place[path[-1]]], {"x": place[path[-1]]}, [place[path[-1]]] * 2])
+            place[path[-1]] = r.choice(
+                [[place[path[-1]]], {"x": place[path[-1]]}, [place[path[-1]]] * 2]
+            )
     return config
 
 
@@ -77,8 +107,24 @@ def lengthened(r: random.Random, content: bytes) -> bytes:
 
 def foreign(r: random.Random, content: bytes) -> bytes:
     """A file of another kind under the name."""
-    return r.choice([b"", b"a,b\n1,2\n", PNG, r.randbytes(2000), b'{"a": 1}\n', b"version https://git-lfs.github.com/spec/v1\n"])
+    return r.choice(
+        [
+            b"",
+            b"a,b\n1,2\n",
+            PNG,
+            r.randbytes(2000),
+            b'{"a": 1}\n',
+            b"version https://git-lfs.github.com/spec/v1\n",
+        ]
+    )
 
 
-DAMAGES: list[Callable[[random.Random, bytes], bytes]] = [truncated, flipped, flipped, zeroed, lengthened, foreign]
+DAMAGES: list[Callable[[random.Random, bytes], bytes]] = [
+    truncated,
+    flipped,
+    flipped,
+    zeroed,
+    lengthened,
+    foreign,
+]
 """Flipped bits twice as often: they are the hardest to notice."""

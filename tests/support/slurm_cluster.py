@@ -1,11 +1,12 @@
-"""A real SLURM cluster on one Debian machine, for tests: controller, nodes with stand-in GPUs, no database.
+"""A real SLURM cluster on one Debian machine, for tests: controller, nodes with stand-in GPUs, no
+database.
 
-    python tests/support/slurm_cluster.py up FOLDER      installs what is missing (as root), prints the SLURM_CONF to export
-    python tests/support/slurm_cluster.py down FOLDER    ends what `up` started there, by the process ids it noted
+    python tests/support/slurm_cluster.py up FOLDER      installs what is missing (as root), prints
+    the SLURM_CONF to export python tests/support/slurm_cluster.py down FOLDER    ends what `up`
+    started there, by the process ids it noted
 
-Everything lies in FOLDER but the packages and one link: job steps lose SLURM_CONF, so /etc/slurm/slurm.conf must lead here. A machine
-that has a slurm.conf of its own is left alone.
-"""
+Everything lies in FOLDER but the packages and one link: job steps lose SLURM_CONF, so
+/etc/slurm/slurm.conf must lead here. A machine that has a slurm.conf of its own is left alone."""
 
 from __future__ import annotations
 
@@ -22,11 +23,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
+PACKAGES = {
+    "munged": "munge",
+    "slurmctld": "slurmctld",
+    "slurmd": "slurmd",
+    "sbatch": "slurm-client",
+}
 PROMPT = ("--slurm-init-seconds-before-status-checks", "12")
 """Jobs of seconds: the first look comes when most have ended, sooner than the profile's."""
 NODES = {"cpu1": 0, "cpu2": 0, "gpu1": 2, "gpu2": 1}
-"""Nodes with their number of GPUs; each claims four processors and 64 GB, whatever the machine has."""
+"""Nodes with their number of GPUs; each claims four processors and 64 GB, whatever the machine has.
+"""
 SYSTEM_CONF = Path("/etc/slurm/slurm.conf")
 
 CONF = """\
@@ -88,7 +95,10 @@ def why_not() -> str | None:
         return "starting SLURM's daemons needs root"
     if SYSTEM_CONF.exists() and not SYSTEM_CONF.is_symlink():
         return f"{SYSTEM_CONF} exists: this machine has a SLURM of its own"
-    if any(shutil.which(program) is None for program in PACKAGES) and shutil.which("apt-get") is None:
+    if (
+        any(shutil.which(program) is None for program in PACKAGES)
+        and shutil.which("apt-get") is None
+    ):
         return f"no SLURM, and no apt-get to install {', '.join(PACKAGES.values())}"
     return None
 
@@ -105,10 +115,21 @@ def install() -> None:
         policy.chmod(0o755)
     try:
         settings = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
-            done = subprocess.run(["apt-get", *command], env=settings, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for command in (
+            ["update", "-qq"],
+            ["install", "-y", "-qq", "--no-install-recommends", *missing],
+        ):
+            done = subprocess.run(
+                ["apt-get", *command],
+                env=settings,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
         if done.returncode:
-            raise ClusterError(f"apt-get cannot install {' '.join(missing)}:\n{done.stdout[-2000:]}")
+            raise ClusterError(
+                f"apt-get cannot install {' '.join(missing)}:\n{done.stdout[-2000:]}"
+            )
     finally:
         if own_policy:
             policy.unlink()
@@ -133,15 +154,23 @@ class Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o755)
         self._configure()
-        self._start("munged", "--force", *(f"--{name}={self.folder}/{file}" for name, file in MUNGE_FILES.items()))
+        self._start(
+            "munged",
+            "--force",
+            *(f"--{name}={self.folder}/{file}" for name, file in MUNGE_FILES.items()),
+        )
         self.start_controller()
         for node in NODES:
             self.start_node(node)
-        self.wait(lambda: all(state == "idle" for state in self.node_states().values()), "idle nodes")
+        self.wait(
+            lambda: all(state == "idle" for state in self.node_states().values()), "idle nodes"
+        )
 
     def down(self) -> None:
         """Cancels all jobs and ends the daemons that this folder's process ids name."""
-        if self.pid("slurmctld") and (jobs := self.run("squeue", "-h", "-o", "%A", check=False).split()):
+        if self.pid("slurmctld") and (
+            jobs := self.run("squeue", "-h", "-o", "%A", check=False).split()
+        ):
             self.run("scancel", *jobs, check=False)
             self.wait(lambda: not self.run("squeue", "-h"), "cancelled jobs to end")
         for node in NODES:
@@ -161,7 +190,10 @@ class Cluster:
         self._start("slurmd", "-f", str(self.conf), "-N", node)
 
     def stop(self, daemon: str, kill: bool = False) -> None:
-        """Ends a daemon by its noted process id: `slurmctld`, `munged` or a node. `kill` is SIGKILL, as a lost machine."""
+        """Ends a daemon by its noted process id:
+
+        `slurmctld`, `munged` or a node. `kill` is SIGKILL, as a lost machine.
+        """
         pid = self.pid(daemon)
         if pid is None:
             return
@@ -171,7 +203,11 @@ class Cluster:
     def lose_node(self, node: str) -> None:
         """A node's power fails: its slurmd and everything it runs are gone at once."""
         running = self.run("squeue", "-h", "-w", node, "-o", "%A").split()
-        steps = [pid for pid in _processes("slurmstepd") if any(f"[{job}." in _command(pid) for job in running)]
+        steps = [
+            pid
+            for pid in _processes("slurmstepd")
+            if any(f"[{job}." in _command(pid) for job in running)
+        ]
         self.stop(node, kill=True)
         for pid in steps:
             for process in [pid, *_descendants(pid)]:
@@ -186,24 +222,38 @@ class Cluster:
 
     def run(self, *command: str, check: bool = True) -> str:
         """Output of a SLURM command on this cluster."""
-        done = subprocess.run(command, env=os.environ | {"SLURM_CONF": str(self.conf)}, text=True, capture_output=True, timeout=30)
+        done = subprocess.run(
+            command,
+            env=os.environ | {"SLURM_CONF": str(self.conf)},
+            text=True,
+            capture_output=True,
+            timeout=30,
+        )
         if check and done.returncode:
             raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()}")
         return done.stdout.strip()
 
     def node_states(self) -> dict[str, str]:
         """State of every node, as sinfo writes it."""
-        return dict(line.split() for line in self.run("sinfo", "-h", "-N", "-o", "%N %T").splitlines())
+        return dict(
+            line.split() for line in self.run("sinfo", "-h", "-N", "-o", "%N %T").splitlines()
+        )
 
     def jobs(self) -> list[dict[str, str]]:
         """All jobs of this cluster's life, as `scontrol show job` tells of them."""
         lines = self.run("scontrol", "-o", "show", "job", check=False).splitlines()
-        return [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines if line.startswith("JobId=")]
+        return [
+            dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines if line.startswith("JobId=")
+        ]
 
     def tasks(self) -> list[tuple[str, str, str]]:
         """Job, node and CUDA_VISIBLE_DEVICES of every task that was started."""
         notes = self.folder / "log/tasks.txt"
-        return [tuple(line.split()) for line in notes.read_text().splitlines()] if notes.exists() else []  # type: ignore[misc]
+        return (
+            [tuple(line.split()) for line in notes.read_text().splitlines()]
+            if notes.exists()
+            else []
+        )  # type: ignore[misc]
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
         """Waits until a condition holds; raises with the daemons' last words where it does not."""
@@ -221,7 +271,10 @@ class Cluster:
     def last_words(self) -> str:
         """The end of every daemon's log."""
         logs = sorted((self.folder / "log").glob("*.log"))
-        return "\n".join(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-8:]) for log in logs)
+        return "\n".join(
+            f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+            for log in logs
+        )
 
     def _configure(self) -> None:
         for name in ("run", "log", "state", "spool", "dev", *(f"spool/{node}" for node in NODES)):
@@ -233,7 +286,10 @@ class Cluster:
         host, port = socket.gethostname().split(".")[0], _free_ports(len(NODES) + 1)
         nodes, gres, device = [], [], 0
         for number, (node, gpus) in enumerate(NODES.items(), start=1):
-            line = f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port + number} CPUs=4 RealMemory=64000"
+            line = (
+                f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port + number} "
+                f"CPUs=4 RealMemory=64000"
+            )
             nodes.append(line + (f" Gres=gpu:{gpus}" if gpus else ""))
             for _ in range(gpus):
                 # A clone of /dev/null: SLURM sets CUDA_VISIBLE_DEVICES for device nodes only.
@@ -242,7 +298,9 @@ class Cluster:
                     os.mknod(stand_in, 0o20666, os.makedev(1, 3))
                 gres.append(f"NodeName={node} Name=gpu File={stand_in}")
                 device += 1
-        self.conf.write_text(CONF.format(host=host, port=port, folder=self.folder, nodes="\n".join(nodes)))
+        self.conf.write_text(
+            CONF.format(host=host, port=port, folder=self.folder, nodes="\n".join(nodes))
+        )
         (self.folder / "gres.conf").write_text("\n".join(gres) + "\n")
         note = self.folder / "note_task.sh"
         note.write_text(NOTE_TASK.format(folder=self.folder))
@@ -252,7 +310,13 @@ class Cluster:
         SYSTEM_CONF.symlink_to(self.conf)
 
     def _start(self, *command: str) -> None:
-        done = subprocess.run(command, env=os.environ | {"SLURM_CONF": str(self.conf)}, text=True, capture_output=True, cwd=self.folder)
+        done = subprocess.run(
+            command,
+            env=os.environ | {"SLURM_CONF": str(self.conf)},
+            text=True,
+            capture_output=True,
+            cwd=self.folder,
+        )
         if done.returncode:
             raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()}\n{self.last_words()}")
 
@@ -289,7 +353,11 @@ def _name(pid: int) -> str | None:
 
 
 def _processes(name: str) -> list[int]:
-    return [int(folder.name) for folder in Path("/proc").glob("[0-9]*") if _name(int(folder.name)) == name]
+    return [
+        int(folder.name)
+        for folder in Path("/proc").glob("[0-9]*")
+        if _name(int(folder.name)) == name
+    ]
 
 
 def _command(pid: int) -> str:
@@ -302,7 +370,11 @@ def _command(pid: int) -> str:
 def _descendants(pid: int) -> list[int]:
     """Children, their children and so on."""
     try:
-        children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+        children = [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
     except OSError:
         return []
     return [found for child in children for found in [*_descendants(child), child]]

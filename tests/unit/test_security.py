@@ -1,4 +1,5 @@
-"""Nothing of a stranger's is run: no pickle is loaded, no code of a checkpoint, no shell, and names stay within the results folder."""
+"""Nothing of a stranger's is run: no pickle is loaded, no code of a checkpoint, no shell, and names
+stay within the results folder."""
 
 from __future__ import annotations
 
@@ -9,27 +10,41 @@ from pathlib import Path
 
 import pytest
 
-from engram.artifacts import read_parquet
-from engram.attention_file import AttentionFile
-from engram.checkpoints import load_cnns
-from engram.config import complete
-from engram.errors import EngramError
-from engram.hidden_state_file import Layers
-from engram.models import load_model
+from engram.cnn.checkpoints import load_cnns
+from engram.io.artifacts import read_parquet
+from engram.io.errors import EngramError
+from engram.io.tensors import read_tensors
+from engram.lm.models import load_model
+from engram.run.config import complete
 from engram.saliency.file import read_saliency
-from engram.tensors import read_tensors
+from engram.store.attention_file import AttentionFile
+from engram.store.hidden_states import Layers
 
 ROOT = Path(__file__).parents[2]
 CODE = sorted([*ROOT.glob("workflow/**/*.py"), *ROOT.glob("benchmarks/*.py")])
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-CALLS = {"eval", "exec", "__import__", "torch.load", "pd.read_pickle", "pandas.read_pickle", "os.system", "os.popen", "yaml.unsafe_load"}
+CALLS = {
+    "eval",
+    "exec",
+    "__import__",
+    "torch.load",
+    "pd.read_pickle",
+    "pandas.read_pickle",
+    "os.system",
+    "os.popen",
+    "yaml.unsafe_load",
+}
 
 
 def faults(tree: ast.AST) -> Iterator[str]:
     """What a module may not do."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+            )
             yield from (f"imports {name}" for name in names if name.split(".")[0] in MODULES)
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
@@ -40,7 +55,9 @@ def faults(tree: ast.AST) -> Iterator[str]:
                 yield "calls yaml.load without a loader"
             for keyword in ("allow_pickle", "trust_remote_code", "shell", "weights_only"):
                 value = keywords.get(keyword)
-                if value is not None and not (isinstance(value, ast.Constant) and value.value is (keyword == "weights_only")):
+                if value is not None and not (
+                    isinstance(value, ast.Constant) and value.value is (keyword == "weights_only")
+                ):
                     yield f"passes {keyword}={ast.unparse(value)}"
 
 
@@ -88,7 +105,9 @@ class Payload:
     ],
     ids=["table", "state of the drilling", "CNNs", "attention shard", "saliency", "hidden states"],
 )
-def test_a_pickle_in_the_place_of_an_artifact_is_refused_unread(read: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_pickle_in_the_place_of_an_artifact_is_refused_unread(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
     mark, file = tmp_path / "ran", tmp_path / "artifact"
     file.write_bytes(pickle.dumps(Payload(mark)))
     with pytest.raises(EngramError) as error:
@@ -112,9 +131,14 @@ MODEL = {"name": "nursery", "source": "nursery"}
 STUDY = {"study": "demo", "models": [MODEL], "taxonomies": ["Non-Memo, Guess, Others"]}
 
 
-@pytest.mark.parametrize("name", ["../../etc", "/etc", "a/b", "", ".hidden", "a b", "a\n", "ü", "a" * 80, "$(id)", "a;b"])
+@pytest.mark.parametrize(
+    "name", ["../../etc", "/etc", "a/b", "", ".hidden", "a b", "a\n", "ü", "a" * 80, "$(id)", "a;b"]
+)
 def test_names_cannot_leave_the_results_folder(name: str) -> None:
     complete(STUDY)
-    for config, key in ((STUDY | {"study": name}, "study"), (STUDY | {"models": [MODEL | {"name": name}]}, "models")):
+    for config, key in (
+        (STUDY | {"study": name}, "study"),
+        (STUDY | {"models": [MODEL | {"name": name}]}, "models"),
+    ):
         with pytest.raises(EngramError, match=key):
             complete(config)

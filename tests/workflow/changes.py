@@ -1,4 +1,5 @@
-"""Changes to a finished tiny study, each of which has a row in docs/recompute.md: what the plan must be after it."""
+"""Changes to a finished tiny study, each of which has a row in docs/recompute.md: what the plan
+must be after it."""
 
 from __future__ import annotations
 
@@ -37,17 +38,30 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "models[].shards": _model(shards=3),
     "models[].dtype": _model(dtype="bfloat16"),
     "models[].drilling": _model(drilling=copy.deepcopy(MODEL["drilling"]) | {"replay_share": 0.3}),
-    "models[]: a second one": _config(models=[copy.deepcopy(MODEL), copy.deepcopy(MODEL) | {"name": "second", "seed": 7}]),
-    "code_classifier": _config(code_classifier={"model": "kenhktsui/code-natural-language-fasttext-classifier", "revision": "main"}),
+    "models[]: a second one": _config(
+        models=[copy.deepcopy(MODEL), copy.deepcopy(MODEL) | {"name": "second", "seed": 7}]
+    ),
+    "code_classifier": _config(
+        code_classifier={
+            "model": "kenhktsui/code-natural-language-fasttext-classifier",
+            "revision": "main",
+        }
+    ),
     "categories: one that nothing names": _config(categories=[LOW]),
     "taxonomies: a new one": _config(taxonomies=[*TAXONOMIES, "Non-Memo, Code, Others"]),
-    "taxonomies: a new one, of a category of one's own": _config(categories=[LOW], taxonomies=[*TAXONOMIES, "Non-Memo, Low, Others"]),
-    "taxonomies: one removed": _config(taxonomies=TAXONOMIES[1:], flow=[], knockout=TINY["knockout"] | {"taxonomies": []}),
+    "taxonomies: a new one, of a category of one's own": _config(
+        categories=[LOW], taxonomies=[*TAXONOMIES, "Non-Memo, Low, Others"]
+    ),
+    "taxonomies: one removed": _config(
+        taxonomies=TAXONOMIES[1:], flow=[], knockout=TINY["knockout"] | {"taxonomies": []}
+    ),
     "taxonomies: another order": _config(taxonomies=TAXONOMIES[::-1]),
     "taxonomies: a new one, and the epochs of all": _config(
         taxonomies=[*TAXONOMIES, "Non-Memo, Code, Others"], cnn=TINY["cnn"] | {"epochs": 3}
     ),
-    "taxonomies: a new one, and the figures' font": _config(taxonomies=[*TAXONOMIES, "Non-Memo, Code, Others"], figures={"font_size": 11}),
+    "taxonomies: a new one, and the figures' font": _config(
+        taxonomies=[*TAXONOMIES, "Non-Memo, Code, Others"], figures={"font_size": 11}
+    ),
     "deltas": _config(deltas=[7]),
     "rho": _config(rho={"rouge_l": [0.3]}),
     "search": _in("search", categories=["Guess", "Code"]),
@@ -62,7 +76,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "plan": _in("plan", forward=1.5),
     "cnn.epochs": _in("cnn", epochs=3),
     "cnn.memory_mb": _in("cnn", memory_mb=500),
-    "cnn.baselines: hidden_states left out": _in("cnn", baselines=["token_identity", "random_weights", "scalar_features"]),
+    "cnn.baselines: hidden_states left out": _in(
+        "cnn", baselines=["token_identity", "random_weights", "scalar_features"]
+    ),
     "saliency.methods": _in("saliency", methods=["guided"]),
     "saliency.samples_per_class": _in("saliency", samples_per_class=4),
     "saliency.checks": _in("saliency", checks=False),
@@ -110,16 +126,31 @@ def changes(folder: Path) -> dict[str, Edits]:
     """Every change by its name in the table; names of changed code are file names."""
     found = {name: config_edits(config) for name, config in CONFIGS.items()}
     scripts = sorted(path.stem for path in (folder / "workflow/scripts").glob("*.py"))
-    found |= {f"scripts/{script}.py": code_edit(folder, f"workflow/scripts/{script}.py") for script in scripts}
-    code = [file.relative_to(folder).as_posix() for file in sorted((folder / "workflow").rglob("*.py"))]
-    files = [file.relative_to(folder).as_posix() for part in ("workflow", "rules", "resources") for file in (folder / part).rglob("*")]
-    found["a comment in every file of code"] = [edit for file in code for edit in _appended(folder, file, "\n# A remark.\n")]
+    found |= {
+        f"scripts/{script}.py": code_edit(folder, f"workflow/scripts/{script}.py")
+        for script in scripts
+    }
+    code = [
+        file.relative_to(folder).as_posix() for file in sorted((folder / "workflow").rglob("*.py"))
+    ]
+    files = [
+        file.relative_to(folder).as_posix()
+        for part in ("workflow", "rules", "resources")
+        for file in (folder / part).rglob("*")
+    ]
+    found["a comment in every file of code"] = [
+        edit for file in code for edit in _appended(folder, file, "\n# A remark.\n")
+    ]
     found["every file of the checkout touched"] = [
         (file, None) for file in [*files, "Snakefile", "config.yaml"] if (folder / file).is_file()
     ]
     captions = sorted((folder / "workflow/report").glob("*.rst"))
     found["captions of the report"] = [
-        edit for file in captions for edit in _appended(folder, file.relative_to(folder).as_posix(), "\nMore.\n")
+        edit
+        for file in captions
+        for edit in _appended(folder, file.relative_to(folder).as_posix(), "\nMore.\n")
     ]
-    found["the explorer's page"] = _appended(folder, "workflow/explorer/explorer.css", "\nh1 { color: red; }\n")
+    found["the explorer's page"] = _appended(
+        folder, "workflow/explorer/explorer.css", "\nh1 { color: red; }\n"
+    )
     return found

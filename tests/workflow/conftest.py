@@ -19,8 +19,8 @@ TOKEN = "hf_" + "PlantedByTheTests" * 2
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The tiny study, run once for all tests; tests leave it as they find it (see `study`).
 
-    Of several workers one runs it, and each has a copy: a folder in which Snakemake is at work is locked for others.
-    """
+    Of several workers one runs it, and each has a copy: a folder in which Snakemake is at work is
+    locked for others."""
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return run_tiny_study(base / "finished")
@@ -38,7 +38,9 @@ def run_tiny_study(folder: Path) -> Checkout:
     """The tiny study in a fresh copy of the project."""
     folder.mkdir()
     checkout = copy_project(folder)
-    (folder / "copied.txt").write_text("\n".join(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+    (folder / "copied.txt").write_text(
+        "\n".join(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    )
     checkout.snakemake(HF_TOKEN=TOKEN, HUGGING_FACE_HUB_TOKEN=TOKEN)
     return checkout
 
@@ -51,5 +53,7 @@ def study(finished: Checkout, tmp_path: Path) -> Checkout:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs no finished study comes first: a worker has it to do while another one runs the study."""
+    """What needs no finished study comes first: a worker has it to do while another one runs the
+    study.
+    """
     items.sort(key=lambda item: "test_sources" not in item.nodeid)

@@ -1,9 +1,10 @@
-"""Plans of many changed studies in one process: what `snakemake -n --quiet rules` prints after each change.
+"""Plans of many changed studies in one process: what `snakemake -n --quiet rules` prints after each
+change.
 
-A dry run spends most of its time on imports. This script imports once and forks for every change, so that a hundred real dry
-runs take less than a minute: `python planner.py FOLDER [ARGUMENT …] < changes.json > plans.json`. A change is a list of
-edits, each a file under FOLDER and what to write to it (null: touch it); files and their times are put back after its plan.
-"""
+A dry run spends most of its time on imports. This script imports once and forks for every change,
+so that a hundred real dry runs take less than a minute: `python planner.py FOLDER [ARGUMENT …] <
+changes.json > plans.json`. A change is a list of edits, each a file under FOLDER and what to write
+to it (null: touch it); files and their times are put back after its plan."""
 
 from __future__ import annotations
 
@@ -39,7 +40,9 @@ def apply(folder: Path, edits: Edits) -> list[tuple[Path, bytes, os.stat_result]
 
 
 def planned(arguments: list[str]) -> dict[str, int]:
-    """Jobs by rule of one dry run in the working folder, `all` left out; it runs in a child and leaves nothing in this process."""
+    """Jobs by rule of one dry run in the working folder, `all` left out; it runs in a child and
+    leaves nothing in this process.
+    """
     with tempfile.TemporaryFile("w+") as printed:
         child = os.fork()
         if not child:
@@ -56,7 +59,9 @@ def planned(arguments: list[str]) -> dict[str, int]:
     return {rule: int(count) for rule, count in jobs if rule not in ("all", "total")}
 
 
-def plans(folder: Path, changes: dict[str, Edits], arguments: list[str]) -> dict[str, dict[str, int]]:
+def plans(
+    folder: Path, changes: dict[str, Edits], arguments: list[str]
+) -> dict[str, dict[str, int]]:
     """The plan after each change alone."""
     os.chdir(folder)
     found = {}
@@ -71,7 +76,9 @@ def plans(folder: Path, changes: dict[str, Edits], arguments: list[str]) -> dict
     return found
 
 
-def plans_beside(folder: Path, changes: dict[str, Edits], workers: int) -> dict[str, dict[str, int]]:
+def plans_beside(
+    folder: Path, changes: dict[str, Edits], workers: int
+) -> dict[str, dict[str, int]]:
     """The same, shared out over processes of their own, each with a copy of the folder."""
     names = list(changes)
     running = []
@@ -81,12 +88,18 @@ def plans_beside(folder: Path, changes: dict[str, Edits], workers: int) -> dict[
             shutil.copytree(folder, copy, symlinks=True)
             settings = os.environ | {"PYTHONPATH": str(copy / "workflow")}
             process = subprocess.Popen(
-                [sys.executable, __file__, str(copy)], env=settings, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, __file__, str(copy)],
+                env=settings,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
             )
             running.append((process, {name: changes[name] for name in names[worker::workers]}))
         found: dict[str, dict[str, int]] = {}
         with ThreadPoolExecutor(workers) as pool:
-            printed = list(pool.map(lambda pair: pair[0].communicate(json.dumps(pair[1]))[0], running))
+            printed = list(
+                pool.map(lambda pair: pair[0].communicate(json.dumps(pair[1]))[0], running)
+            )
         if any(process.returncode for process, _ in running):
             raise RuntimeError("a plan failed; its error stands above")
         for output in printed:

@@ -1,4 +1,5 @@
-"""`snakemake bundle`: the tiny study is packed, unpacked in another checkout, and finished there without model and attention."""
+"""`snakemake bundle`: the tiny study is packed, unpacked in another checkout, and finished there
+without model and attention."""
 
 from __future__ import annotations
 
@@ -37,21 +38,34 @@ def configure(laptop: Checkout, **changes: object) -> None:
 
 
 def plan(laptop: Checkout, *arguments: str) -> str:
-    command = [sys.executable, "-m", "engram.bundle", "results/tiny", *arguments]
+    command = [sys.executable, "-m", "engram.run.bundle", "results/tiny", *arguments]
     environment = os.environ | {"PYTHONPATH": str(laptop.folder / "workflow")}
-    return subprocess.run(command, cwd=laptop.folder, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout
+    return subprocess.run(
+        command, cwd=laptop.folder, env=environment, text=True, stdout=subprocess.PIPE, check=True
+    ).stdout
 
 
-def test_all_but_attention_and_weights_is_packed(bundle: tuple[Path, str], finished: Checkout) -> None:
+def test_all_but_attention_and_weights_is_packed(
+    bundle: tuple[Path, str], finished: Checkout
+) -> None:
     with tarfile.open(bundle[0]) as tar:
         packed = {name for name in tar.getnames() if name.startswith("results/")}
-    made = {str(path.relative_to(finished.folder)) for path in (finished.folder / "results/tiny").rglob("*") if path.is_file()}
+    made = {
+        str(path.relative_to(finished.folder))
+        for path in (finished.folder / "results/tiny").rglob("*")
+        if path.is_file()
+    }
     left_out = made - packed
     assert {Path(name).suffix for name in left_out} <= {".h5", ".safetensors", ".log", ".json"}
     assert {name for name in left_out if name.endswith(".h5")} == {
-        name for name in made if name.endswith(".h5") and ("attention/shard-" in name or name.endswith("hidden_states.h5"))
+        name
+        for name in made
+        if name.endswith(".h5")
+        and ("attention/shard-" in name or name.endswith("hidden_states.h5"))
     }
-    assert all(name.endswith("model.safetensors") for name in left_out if name.endswith(".safetensors"))
+    assert all(
+        name.endswith("model.safetensors") for name in left_out if name.endswith(".safetensors")
+    )
     assert "left out" in bundle[1]
 
 
@@ -62,7 +76,10 @@ def test_unpacked_nothing_is_to_be_done(laptop: Checkout) -> None:
 
 def test_what_needs_no_attention_is_made_here_and_the_rest_stays(laptop: Checkout) -> None:
     configure(laptop, explorer={"megabytes": 2}, statistics=TINY["statistics"] | {"resamples": 200})
-    scores, effects = (laptop.folder / "results/tiny" / name for name in ("tables/scores.csv", "tables/double_dissociation.csv"))
+    scores, effects = (
+        laptop.folder / "results/tiny" / name
+        for name in ("tables/scores.csv", "tables/double_dissociation.csv")
+    )
     before = scores.read_text(), effects.read_text()
     here, _, cluster = plan(laptop, "--finish").partition("On the cluster:")
     waiting = cluster.partition("Files that wait")[2]
@@ -80,9 +97,14 @@ def test_what_needs_no_attention_is_made_here_and_the_rest_stays(laptop: Checkou
 def test_a_stage_of_the_cluster_is_refused_here_and_its_outputs_stay(laptop: Checkout) -> None:
     target = laptop.folder / "results/tiny/nursery/continuations.parquet"
     before = target.read_bytes()
-    result = laptop.snakemake("--configfile", CONFIG, "--forcerun", "continue_prefixes", check=False)
+    result = laptop.snakemake(
+        "--configfile", CONFIG, "--forcerun", "continue_prefixes", check=False
+    )
     assert result.returncode
     assert "nothing was run: " in result.stdout
-    assert "continue_prefixes" in result.stdout.partition("nothing was run: ")[2].partition("would read")[0]
+    assert (
+        "continue_prefixes"
+        in result.stdout.partition("nothing was run: ")[2].partition("would read")[0]
+    )
     assert "Traceback" not in result.stdout
     assert target.read_bytes() == before

@@ -13,11 +13,22 @@ from playwright.sync_api import Browser, Frame, Page, sync_playwright
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    executable = next(
+        (
+            found
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (found := shutil.which(name))
+        ),
+        None,
+    )
     if executable is None:
-        pytest.fail("the tests of the explorer need Chromium; `make chromium` says how to install it")
+        pytest.fail(
+            "the tests of the explorer need Chromium; `make chromium` says how to install it"
+        )
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=executable, args=["--headless=new", "--no-sandbox", "--disable-gpu"])
+        chromium = playwright.chromium.launch(
+            executable_path=executable, args=["--headless=new", "--no-sandbox", "--disable-gpu"]
+        )
         yield chromium
         chromium.close()
 
@@ -39,11 +50,17 @@ def test_the_explorer_opens_from_its_file(finished: Checkout, browser: Browser) 
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto((finished.folder / "results/tiny/explorer.html").as_uri())
     is_complete(page)
-    assert page.locator("#truth").inner_text() in ("guessed in truth", "recalled in truth", "not memorized in truth")
+    assert page.locator("#truth").inner_text() in (
+        "guessed in truth",
+        "recalled in truth",
+        "not memorized in truth",
+    )
     assert said == []
 
 
-def test_the_explorer_opens_in_the_report(finished: Checkout, browser: Browser, tmp_path: Path) -> None:
+def test_the_explorer_opens_in_the_report(
+    finished: Checkout, browser: Browser, tmp_path: Path
+) -> None:
     finished.snakemake("--report", str(tmp_path / "report.html"))
     page = browser.new_page()
     errors: list[str] = []
@@ -58,5 +75,7 @@ def test_the_explorer_opens_in_the_report(finished: Checkout, browser: Browser, 
     is_complete(frame)
     before = frame.locator("#layer-number").inner_text()
     frame.locator("#layer").press("ArrowRight")
-    frame.wait_for_function("before => document.getElementById('layer-number').textContent !== before", arg=before)
+    frame.wait_for_function(
+        "before => document.getElementById('layer-number').textContent !== before", arg=before
+    )
     assert errors == []

@@ -1,4 +1,5 @@
-"""Two models of different seeds in one study: a finished drilling is shared, knock-outs are pooled, each searches its taxonomies."""
+"""Two models of different seeds in one study: a finished drilling is shared, knock-outs are pooled,
+each searches its taxonomies."""
 
 from __future__ import annotations
 
@@ -8,14 +9,16 @@ import pytest
 import yaml
 from conftest import ROOT, TINY, Checkout, copy_project
 
-from engram.records import checksum
+from engram.run.records import checksum
 
 SLUG = "non-memo_guess_others"
 
 
 @pytest.fixture(scope="module")
 def seeds(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """studies/localization.yaml with two of its models, on the tiny scale, in a checkout that holds the tiny study's parts."""
+    """studies/localization.yaml with two of its models, on the tiny scale, in a checkout that holds
+    the tiny study's parts.
+    """
     checkout = copy_project(tmp_path_factory.mktemp("seeds"))
     (checkout.folder / "results").mkdir()
     (checkout.folder / "results/.parts").symlink_to(finished.folder / "results/.parts")
@@ -26,7 +29,10 @@ def seeds(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Check
     small_grid = {"kernels": [6], "features": [4], "head_poolings": ["mean"]}
     study["search"] = {"categories": ["Guess", "Reconstruct"], "finalists": 1, **small_grid}
     (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(study))
-    targets = [f"results/localization/tables/{table}.csv" for table in ("double_dissociation", "causal_agreement", "search")]
+    targets = [
+        f"results/localization/tables/{table}.csv"
+        for table in ("double_dissociation", "causal_agreement", "search")
+    ]
     targets += [f"results/localization/figures/nursery-seed-1/engram/{SLUG}/knockout_regions.svg"]
     checkout.snakemake(*targets, "--configfile", "tiny.yaml")
     return checkout
@@ -49,7 +55,9 @@ def test_dissociation_is_told_per_model_and_for_all(seeds: Checkout) -> None:
 
 
 def test_removing_everything_destroys_extraction(seeds: Checkout) -> None:
-    results = pq.read_table(seeds.folder / f"results/localization/nursery-seed-1/engram/knockout/{SLUG}.parquet").to_pandas()
+    results = pq.read_table(
+        seeds.folder / f"results/localization/nursery-seed-1/engram/knockout/{SLUG}.parquet"
+    ).to_pandas()
     extracted = results.groupby("kind", observed=True)["extracted"].mean()
     assert extracted["intact"] > 0.9
     assert extracted["everything"] < 0.1

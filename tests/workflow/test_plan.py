@@ -1,4 +1,5 @@
-"""`snakemake plan` on a small population in the published schema: real sample lists, no model, no default study."""
+"""`snakemake plan` on a small population in the published schema: real sample lists, no model, no
+default study."""
 
 from __future__ import annotations
 
@@ -20,22 +21,41 @@ MODEL = "pythia-2.8b-deduped-v0"
 def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str]:
     """The paper's study with fewer taxonomies and samples, planned; and what was printed."""
     checkout = copy_project(tmp_path_factory.mktemp("engram"))
-    script = [sys.executable, "benchmarks/population.py", "population", "--rows", "20000", "--models", MODEL]
+    script = [
+        sys.executable,
+        "benchmarks/population.py",
+        "population",
+        "--rows",
+        "20000",
+        "--models",
+        MODEL,
+    ]
     subprocess.run(script, cwd=checkout.folder, check=True, capture_output=True)
     path = checkout.folder / "population/study.yaml"
     study = yaml.safe_load(path.read_text())
     study["samples"] |= {"per_class": 200, "minimum": 50}
     study["rho"] = {"rouge_l": [0.3]}
-    path.write_text(yaml.safe_dump(study | {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Recite[5], Others"]}))
+    path.write_text(
+        yaml.safe_dump(
+            study | {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Recite[5], Others"]}
+        )
+    )
     return checkout, checkout.snakemake("plan", "--configfile", str(path)).stdout
 
 
 def test_the_plan_counts_the_sample_lists(planned: tuple[Checkout, str]) -> None:
     results = planned[0].folder / "results/paper"
-    lists = pd.concat([pd.read_parquet(results / MODEL / protocol / "samples.parquet") for protocol in ("engram", "paper")])
+    lists = pd.concat(
+        [
+            pd.read_parquet(results / MODEL / protocol / "samples.parquet")
+            for protocol in ("engram", "paper")
+        ]
+    )
     plan = pd.read_csv(results / "tables/plan.csv").set_index("model").loc[MODEL]
     assert (plan["drawn"], plan["sequences"]) == (len(lists), lists["sequence_id"].nunique())
-    assert plan["gb_on_disk"] == pytest.approx(plan["sequences"] * plan["kb_per_sequence"] / 1e6, rel=1e-4)
+    assert plan["gb_on_disk"] == pytest.approx(
+        plan["sequences"] * plan["kb_per_sequence"] / 1e6, rel=1e-4
+    )
 
 
 def test_no_model_is_fetched_for_it(planned: tuple[Checkout, str]) -> None:
@@ -43,7 +63,9 @@ def test_no_model_is_fetched_for_it(planned: tuple[Checkout, str]) -> None:
 
 
 def test_a_study_of_its_own_has_nothing_of_the_default_one(planned: tuple[Checkout, str]) -> None:
-    jobs = pd.read_csv(planned[0].folder / "results/paper/tables/plan_jobs.csv").set_index("rule")["jobs"]
+    jobs = pd.read_csv(planned[0].folder / "results/paper/tables/plan_jobs.csv").set_index("rule")[
+        "jobs"
+    ]
     assert "drill_nursery" not in jobs
     assert jobs["train_cnns"] == 3 * 2  # taxonomies and protocols
     assert jobs["extract_attention"] == 16
@@ -59,16 +81,28 @@ def test_the_plan_is_printed_whenever_it_is_asked_for(planned: tuple[Checkout, s
 
 
 def local_rules() -> set[str]:
-    """Rules that run where Snakemake runs: those of rules/local.smk, and those that say so themselves."""
+    """Rules that run where Snakemake runs: those of rules/local.smk, and those that say so
+    themselves.
+    """
     listed = re.findall(r"^    (\w+),$", (ROOT / "rules/local.smk").read_text(), flags=re.MULTILINE)
     written = "\n".join(path.read_text() for path in sorted((ROOT / "rules").glob("*.smk")))
     parts = re.split(r"^(?:use rule \w+ as|rule) (\w+)", written, flags=re.MULTILINE)
-    return {*listed, "all", *(name for name, body in zip(parts[1::2], parts[2::2], strict=True) if "localrule: True" in body)}
+    return {
+        *listed,
+        "all",
+        *(
+            name
+            for name, body in zip(parts[1::2], parts[2::2], strict=True)
+            if "localrule: True" in body
+        ),
+    }
 
 
 def test_the_paper_is_at_most_700_submissions(tmp_path: Path) -> None:
     checkout = copy_project(tmp_path)
-    screen = checkout.snakemake("-n", "--quiet", "rules", "--configfile", "studies/paper.yaml").stdout
+    screen = checkout.snakemake(
+        "-n", "--quiet", "rules", "--configfile", "studies/paper.yaml"
+    ).stdout
     table = re.findall(r"^(\w+)\s+(\d+)$", screen.partition("\ntotal ")[0], flags=re.MULTILINE)
     jobs = Counter({rule: int(count) for rule, count in table})
     submitted = sum(count for rule, count in jobs.items() if rule not in local_rules())

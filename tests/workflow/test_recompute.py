@@ -16,14 +16,26 @@ from planner import plans_beside
 from recompute_table import TABLE, Plan, module_plans, scripts_of
 
 EXPECTED: dict[str, Plan] = json.loads(TABLE.read_text())
-MODULES = ["artifacts", "rouge", "packing", "nursery/training", "sources/streams", "figures/style", "metrics", "summary"]
-"""Modules whose plans are made as well; those of the others follow from the plans of the scripts (tests/unit/test_recompute_table.py)."""
+MODULES = [
+    "io/artifacts",
+    "windows/rouge",
+    "io/packing",
+    "nursery/training",
+    "io/streams",
+    "figures/style",
+    "scores/metrics",
+    "run/summary",
+]
+"""Modules whose plans are made as well; those of the others follow from the plans of the scripts
+(tests/unit/test_recompute_table.py)."""
 
 
 @pytest.fixture(scope="module")
 def plans(finished: Checkout) -> dict[str, Plan]:
     """What Snakemake plans after each change alone."""
-    wanted = changes(finished.folder) | {module: code_edit(finished.folder, f"workflow/engram/{module}.py") for module in MODULES}
+    wanted = changes(finished.folder) | {
+        module: code_edit(finished.folder, f"workflow/engram/{module}.py") for module in MODULES
+    }
     return plans_beside(finished.folder, wanted, 2)
 
 
@@ -37,23 +49,41 @@ def test_the_plan_after_a_change_is_that_of_the_table(plans: dict[str, Plan], ch
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_reruns_what_the_scripts_do_that_need_it(plans: dict[str, Plan], finished: Checkout, module: str) -> None:
+def test_a_module_reruns_what_the_scripts_do_that_need_it(
+    plans: dict[str, Plan], finished: Checkout, module: str
+) -> None:
     scripts = Path(__file__).parents[2] / "workflow/scripts"
     assert plans[module] == module_plans(scripts_of(EXPECTED), scripts)[f"{module}.py"]
 
 
 def branch_and_back(study: Checkout) -> None:
-    """Checks out a branch on which every file of code and of the base is another, and then the first one again."""
+    """Checks out a branch on which every file of code and of the base is another, and then the
+    first one again.
+    """
 
     def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *identity, *arguments], cwd=study.folder, check=True, capture_output=True)
+        identity = [
+            "-c",
+            "user.name=test",
+            "-c",
+            "user.email=test@localhost",
+            "-c",
+            "commit.gpgsign=false",
+        ]
+        subprocess.run(
+            ["git", *identity, *arguments], cwd=study.folder, check=True, capture_output=True
+        )
 
     git("init", "-b", "first")
     git("add", "Snakefile", "rules", "workflow", "resources", "config.yaml")
     git("commit", "-m", "first")
     git("checkout", "-b", "second")
-    for file in [path for part in ("rules", "workflow", "resources") for path in (study.folder / part).rglob("*") if path.is_file()]:
+    for file in [
+        path
+        for part in ("rules", "workflow", "resources")
+        for path in (study.folder / part).rglob("*")
+        if path.is_file()
+    ]:
         with file.open("ab") as content:
             content.write(b"\n# another branch\n")
     git("commit", "-a", "-m", "second")
@@ -81,8 +111,15 @@ def test_nothing_reruns_after(study: Checkout, change: Callable[[Checkout], None
 
 
 def test_a_changed_study_is_finished_after_one_run(study: Checkout) -> None:
-    """Other samples, one taxonomy removed and one new; Snakemake alone would leave the first taxonomy's CNNs to a second run."""
-    study.configure(taxonomies=["Non-Memo, Guess, Others", "Non-Memo, Code, Others"], flow=[], samples={"per_class": 25, "minimum": 10})
+    """Other samples, one taxonomy removed and one new;
+
+    Snakemake alone would leave the first taxonomy's CNNs to a second run.
+    """
+    study.configure(
+        taxonomies=["Non-Memo, Guess, Others", "Non-Memo, Code, Others"],
+        flow=[],
+        samples={"per_class": 25, "minimum": 10},
+    )
     study.snakemake()
     assert study.planned() == {}
 
@@ -93,11 +130,13 @@ INDEX = "results/tiny/nursery/attention/index.parquet"
 def sent_through_the_model(study: Checkout) -> int:
     """Sequences that the last extraction of every shard sent through the model, by its logs."""
     logs = sorted((study.folder / "results/tiny/logs/nursery").glob("extract_attention-*.log"))
-    return sum(int(re.search(r"(\d+) of them sent through the model", log.read_text())[1]) for log in logs)
+    return sum(
+        int(re.search(r"(\d+) of them sent through the model", log.read_text())[1]) for log in logs
+    )
 
 
 def texts_in_shards(study: Checkout) -> set[bytes]:
-    """What stands for each different text whose attention is stored: its key, a hash of the tokens."""
+    """The key of every text whose attention is stored, a hash of its tokens."""
     keys = set()
     for shard in sorted((study.folder / "results/tiny/nursery/attention").glob("shard-*.h5")):
         with h5py.File(shard) as file:
@@ -108,8 +147,20 @@ def texts_in_shards(study: Checkout) -> set[bytes]:
 @pytest.mark.parametrize(
     "grown",
     [
-        {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others", "Non-Memo, Code, Others"]},
-        {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Reconstruct, Others", "Non-Memo, Recite[40], Others"]},
+        {
+            "taxonomies": [
+                "Non-Memo, Guess, Others",
+                "Non-Memo, Reconstruct, Others",
+                "Non-Memo, Code, Others",
+            ]
+        },
+        {
+            "taxonomies": [
+                "Non-Memo, Guess, Others",
+                "Non-Memo, Reconstruct, Others",
+                "Non-Memo, Recite[40], Others",
+            ]
+        },
         {"rho": {"rouge_l": [0.7]}},
     ],
     ids=["taxonomy", "delta", "rho"],
@@ -123,7 +174,9 @@ def test_a_grown_study_sends_only_new_texts_through_the_model(study: Checkout, g
     assert sent_through_the_model(study) == len(new) < len(before)
 
 
-def test_a_second_study_on_the_same_sequences_sends_nothing_through_the_model(study: Checkout) -> None:
+def test_a_second_study_on_the_same_sequences_sends_nothing_through_the_model(
+    study: Checkout,
+) -> None:
     before = texts_in_shards(study)
     (study.folder / "results/tiny/nursery/attention/shard-0.h5").unlink()
     study.configure(taxonomies=["Non-Memo, Guess, Others"], flow=[])

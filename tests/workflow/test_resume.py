@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conftest import Checkout, copy_project
 
-from engram.records import checksum
+from engram.run.records import checksum
 
 DRILLED = "results/tiny/nursery/model/model.safetensors"
 
@@ -19,11 +19,23 @@ def test_a_killed_drilling_resumes_to_the_same_bytes(finished: Checkout, tmp_pat
     study = copy_project(tmp_path / "engram")
     parts = study.folder / "results/.parts"
     settings = os.environ | {"PYTHONPATH": str(study.folder / "workflow")}
-    with subprocess.Popen(study.command(DRILLED), cwd=study.folder, env=settings, start_new_session=True, stderr=subprocess.DEVNULL) as run:
+    with subprocess.Popen(
+        study.command(DRILLED),
+        cwd=study.folder,
+        env=settings,
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    ) as run:
         deadline = time.monotonic() + 180
-        while not any(parts.glob("drilling-*/state.safetensors")) and run.poll() is None and time.monotonic() < deadline:
+        while (
+            not any(parts.glob("drilling-*/state.safetensors"))
+            and run.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.02)
-        assert run.poll() is None, "the drilling ended before it could be killed; make checkpoint_steps smaller"
+        assert run.poll() is None, (
+            "the drilling ended before it could be killed; make checkpoint_steps smaller"
+        )
         os.killpg(run.pid, signal.SIGKILL)
     assert not (study.folder / DRILLED).exists()
     study.snakemake("--unlock")

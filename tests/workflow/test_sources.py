@@ -22,7 +22,7 @@ from conftest import TINY, Checkout, copy_project
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from engram.generation import greedy_continuations
+from engram.lm.generation import greedy_continuations
 
 PREFIX = SUFFIX = 8
 WORDS = 200
@@ -33,12 +33,20 @@ def own_model(architecture: str, seed: int) -> PreTrainedModel:
     """A random-weight model."""
     torch.manual_seed(seed)
     special = {"vocab_size": WORDS, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": None}
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "max_position_embeddings": 32}
+    shape = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 32,
+    }
     if architecture == "gpt2":
         shape = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}
     elif architecture != "gpt_neox":
         shape |= {"num_key_value_heads": 2, "head_dim": 8}
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **shape, **special))
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(architecture, **shape, **special)
+    )
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
@@ -47,8 +55,10 @@ def own_model(architecture: str, seed: int) -> PreTrainedModel:
 
 
 def save(model: PreTrainedModel, folder: Path) -> Path:
-    """The model with a tokenizer for which every word is a token, so that text and tokens are one."""
-    words = Tokenizer(models.WordLevel({f"w{number}": number for number in range(WORDS)}, unk_token="w0"))
+    """The model with a tokenizer that makes every word a token."""
+    words = Tokenizer(
+        models.WordLevel({f"w{number}": number for number in range(WORDS)}, unk_token="w0")
+    )
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w0").save_pretrained(folder)
@@ -65,19 +75,33 @@ def windows(model: PreTrainedModel) -> np.ndarray:
 def table(folder: Path, architecture: str) -> dict:
     """A JSONL table of windows; two in three are common text."""
     model = own_model(architecture, seed=1)
-    rows = [{"ids": row.tolist(), "copies": 1 + number % 3} for number, row in enumerate(windows(model))]
+    rows = [
+        {"ids": row.tolist(), "copies": 1 + number % 3} for number, row in enumerate(windows(model))
+    ]
     (folder / "table.jsonl").write_text("\n".join(map(json.dumps, rows)))
     columns = {"tokens": "ids", "sequence_duplicates": "copies"}
-    return {"source": "table", "model": str(save(model, folder / "model")), "table": str(folder / "table.jsonl"), "columns": columns}
+    return {
+        "source": "table",
+        "model": str(save(model, folder / "model")),
+        "table": str(folder / "table.jsonl"),
+        "columns": columns,
+    }
 
 
 def scored_table(folder: Path, architecture: str) -> dict:
     """A parquet table of windows that says itself which of them the model writes."""
     model = own_model(architecture, seed=4)
     ids = windows(model)
-    pq.write_table(pa.table({"ids": ids.tolist(), "score": [1.0] * 60 + [0.25] * 40}), folder / "table.parquet")
+    pq.write_table(
+        pa.table({"ids": ids.tolist(), "score": [1.0] * 60 + [0.25] * 40}), folder / "table.parquet"
+    )
     columns = {"tokens": "ids", "memorization_score": "score"}
-    return {"source": "table", "model": str(save(model, folder / "model")), "table": str(folder / "table.parquet"), "columns": columns}
+    return {
+        "source": "table",
+        "model": str(save(model, folder / "model")),
+        "table": str(folder / "table.parquet"),
+        "columns": columns,
+    }
 
 
 def corpus(folder: Path, architecture: str) -> dict:
@@ -86,9 +110,16 @@ def corpus(folder: Path, architecture: str) -> dict:
     (folder / "documents").mkdir()
     for number, row in enumerate(windows(model)):
         for copy in range(1 + number % 2):
-            (folder / "documents" / f"{number}-{copy}.txt").write_text(" ".join(f"w{token}" for token in row))
+            (folder / "documents" / f"{number}-{copy}.txt").write_text(
+                " ".join(f"w{token}" for token in row)
+            )
     twin = str(save(own_model(architecture, seed=3), folder / "twin"))
-    return {"source": "corpus", "model": str(save(model, folder / "model")), "documents": str(folder / "documents"), "twin": twin}
+    return {
+        "source": "corpus",
+        "model": str(save(model, folder / "model")),
+        "documents": str(folder / "documents"),
+        "twin": twin,
+    }
 
 
 SETTINGS = {
@@ -97,7 +128,13 @@ SETTINGS = {
     "flow": [],
     "knockout": {"enabled": False},
     "samples": {"per_class": 20, "minimum": 10},
-    "cnn": {"kernels": [4], "features": [4], "head_poolings": ["mean"], "epochs": 1, "baselines": []},
+    "cnn": {
+        "kernels": [4],
+        "features": [4],
+        "head_poolings": ["mean"],
+        "epochs": 1,
+        "baselines": [],
+    },
 }
 MORE = ("gpt_neox", "qwen3", "olmo2", "starcoder2")
 
@@ -106,7 +143,9 @@ def code_model(path: Path) -> Path:
     """A fastText model for which w1 to w9 are code."""
     rows = [f"__label__{'Code' if number < 10 else 'NL'} w{number}" for number in range(1, WORDS)]
     path.with_suffix(".txt").write_text("\n".join(rows * 5))
-    fasttext.train_supervised(str(path.with_suffix(".txt")), dim=4, bucket=100, thread=1, verbose=0).save_model(str(path))
+    fasttext.train_supervised(
+        str(path.with_suffix(".txt")), dim=4, bucket=100, thread=1, verbose=0
+    ).save_model(str(path))
     return path
 
 
@@ -124,7 +163,13 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
             )
     checkout = copy_project(tmp_path_factory.mktemp("engram"))
     classifier = {"model": str(code_model(folder / "code.bin"))}
-    checkout.configure(study="own", models=entries, taxonomies=["Non-Memo, Recite[1], Others"], code_classifier=classifier, **SETTINGS)
+    checkout.configure(
+        study="own",
+        models=entries,
+        taxonomies=["Non-Memo, Recite[1], Others"],
+        code_classifier=classifier,
+        **SETTINGS,
+    )
     checkout.snakemake(f"{TABLES}/scores.csv", f"{TABLES}/truth.csv", f"{TABLES}/verification.csv")
     return checkout
 
@@ -137,19 +182,33 @@ def more(own: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = tmp_path_factory.mktemp(architecture)
         entries.append({"name": architecture, "shards": 1} | scored_table(folder, architecture))
     (own.folder / "more.yaml").write_text(
-        yaml.safe_dump(TINY | {"study": "more", "models": entries, "taxonomies": ["Non-Memo, Others"]} | SETTINGS)
+        yaml.safe_dump(
+            TINY
+            | {"study": "more", "models": entries, "taxonomies": ["Non-Memo, Others"]}
+            | SETTINGS
+        )
     )
-    own.snakemake("--configfile", "more.yaml", "--", *(f"results/more/{name}/attention/verification.parquet" for name in MORE))
+    own.snakemake(
+        "--configfile",
+        "more.yaml",
+        "--",
+        *(f"results/more/{name}/attention/verification.parquet" for name in MORE),
+    )
     return own.folder / "results" / "more"
 
 
 @pytest.mark.parametrize("architecture", MORE)
 def test_further_architectures_reach_attention(architecture: str, more: Path) -> None:
-    verification = pq.read_table(more / architecture / "attention" / "verification.parquet").to_pandas()
+    verification = pq.read_table(
+        more / architecture / "attention" / "verification.parquet"
+    ).to_pandas()
     assert len(verification) == 40
     # What the model writes itself, memorized or continued, it writes again.
     assert verification["extracted"].all()
-    assert json.loads((more / architecture / "model" / "config.json").read_text())["model_type"] == architecture
+    assert (
+        json.loads((more / architecture / "model" / "config.json").read_text())["model_type"]
+        == architecture
+    )
     with h5py.File(more / architecture / "attention" / "shard-0.h5") as shard:
         assert shard["mean"].shape == (40, 2, (PREFIX + SUFFIX) * (PREFIX + SUFFIX + 1) // 2)
 
@@ -160,7 +219,12 @@ def test_every_model_has_scores(own: Checkout) -> None:
 
 
 def test_what_the_model_writes_itself_is_memorized(own: Checkout) -> None:
-    for name, expected in (("table-llama", 60), ("table-gpt2", 60), ("corpus-llama", 90), ("corpus-gpt2", 90)):
+    for name, expected in (
+        ("table-llama", 60),
+        ("table-gpt2", 60),
+        ("corpus-llama", 90),
+        ("corpus-gpt2", 90),
+    ):
         labels = pq.read_table(own.folder / "results/own" / name / "labels.parquet").to_pandas()
         assert (labels["memorization_score"] == 1).sum() == expected, name
 
@@ -184,11 +248,16 @@ def test_a_twin_gives_the_truth(own: Checkout) -> None:
 
 
 def test_a_finished_study_has_nothing_to_do(own: Checkout) -> None:
-    assert "Nothing to be done" in own.snakemake("-n", f"{TABLES}/scores.csv", f"{TABLES}/truth.csv").stdout
+    assert (
+        "Nothing to be done"
+        in own.snakemake("-n", f"{TABLES}/scores.csv", f"{TABLES}/truth.csv").stdout
+    )
 
 
 def test_the_origin_is_recorded(own: Checkout) -> None:
-    metadata = json.loads(pq.read_schema(own.folder / "results/own/table-gpt2/labels.parquet").metadata[b"engram"])
+    metadata = json.loads(
+        pq.read_schema(own.folder / "results/own/table-gpt2/labels.parquet").metadata[b"engram"]
+    )
     assert metadata["commit"] == "local"
     assert metadata["model"].endswith("table-gpt2/model")
     assert len(metadata["model_revision"]) == 24
@@ -196,9 +265,13 @@ def test_the_origin_is_recorded(own: Checkout) -> None:
 
 def test_an_edit_inside_a_document_is_seen(own: Checkout) -> None:
     document = next(
-        Path(json.loads(pq.read_schema(own.folder / "results/own/corpus-gpt2/labels.parquet").metadata[b"engram"])["model"]).parent.glob(
-            "documents/*.txt"
-        )
+        Path(
+            json.loads(
+                pq.read_schema(own.folder / "results/own/corpus-gpt2/labels.parquet").metadata[
+                    b"engram"
+                ]
+            )["model"]
+        ).parent.glob("documents/*.txt")
     )
     text, state = document.read_text(), document.stat()
     document.write_text(text.replace("w", "w1", 1))
@@ -218,6 +291,12 @@ def test_code_is_found_by_the_classifier_that_the_config_names(own: Checkout) ->
     assert method.startswith("fastText code.bin, sha256 ")
     assert json.loads(schema.metadata[b"engram"])["is_code"] == method
     assert schema.field("is_code").metadata[b"found_by"].decode() == method
-    texts = pq.read_table(own.folder / "results/own/table-llama/candidates.parquet")["text"].to_pylist()
-    answers = fasttext.load_model(json.loads((own.folder / "results/own/code_classifier.json").read_text())["file"])
-    assert pq.read_table(labels)["is_code"].to_pylist() == [answers.predict(text)[0][0] == "__label__Code" for text in texts]
+    texts = pq.read_table(own.folder / "results/own/table-llama/candidates.parquet")[
+        "text"
+    ].to_pylist()
+    answers = fasttext.load_model(
+        json.loads((own.folder / "results/own/code_classifier.json").read_text())["file"]
+    )
+    assert pq.read_table(labels)["is_code"].to_pylist() == [
+        answers.predict(text)[0][0] == "__label__Code" for text in texts
+    ]

@@ -58,7 +58,9 @@ def test_all_heads_of_examples_average_to_the_attention_that_is_stored(finished:
     for shard in sorted((folder / "nursery/attention").glob("shard-*.h5")):
         with h5py.File(shard) as file:
             stored |= dict(zip(file["sequence_id"][:], file["mean"][:], strict=True))
-    np.testing.assert_allclose(heads.mean(axis=2), [stored[sequence] for sequence in ids], atol=1e-6)
+    np.testing.assert_allclose(
+        heads.mean(axis=2), [stored[sequence] for sequence in ids], atol=1e-6
+    )
     assert len(list((folder / "figures/nursery").glob("attention_heads-*.svg"))) == len(ids)
 
 
@@ -71,35 +73,56 @@ def test_the_model_reproduces_every_text_whose_attention_is_stored(finished: Che
 def test_no_content_group_is_in_two_splits(finished: Checkout) -> None:
     samples = pq.read_table(finished.folder / MODEL / "engram" / "samples.parquet").to_pandas()
     labels = pq.read_table(finished.folder / MODEL / "labels.parquet").to_pandas()
-    splits = samples.merge(labels[["sequence_id", "content_group"]]).groupby("content_group")["split"].nunique()
+    splits = (
+        samples.merge(labels[["sequence_id", "content_group"]])
+        .groupby("content_group")["split"]
+        .nunique()
+    )
     assert splits.max() == 1
 
 
 def test_every_run_is_predicted_on_every_split(finished: Checkout) -> None:
     predictions = pq.read_table(finished.folder / CNNS / "predictions.parquet").to_pandas()
     runs = predictions.groupby(["input", "labels"])["split"].unique().map(set)
-    assert set(runs.index) == {("attention", "real"), ("attention", "shuffled"), *((baseline, "real") for baseline in BASELINES)}
+    assert set(runs.index) == {
+        ("attention", "real"),
+        ("attention", "shuffled"),
+        *((baseline, "real") for baseline in BASELINES),
+    }
     assert all(splits == {"train", "validation", "test"} for splits in runs)
 
 
 def test_every_result_is_recorded_as_it_was_written(finished: Checkout) -> None:
-    command = [sys.executable, "-m", "engram.verify", "results/tiny"]
+    command = [sys.executable, "-m", "engram.run.verify", "results/tiny"]
     settings = os.environ | {"PYTHONPATH": str(finished.folder / "workflow")}
-    done = subprocess.run(command, cwd=finished.folder, env=settings, text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        command, cwd=finished.folder, env=settings, text=True, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "All are as they were written" in done.stdout
 
 
 def test_a_token_of_the_environment_stands_nowhere(finished: Checkout) -> None:
-    files = [path for path in finished.folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    files = [
+        path for path in finished.folder.rglob("*") if path.is_file() and not path.is_symlink()
+    ]
     assert len(files) > 300
     assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
 
 def test_nothing_is_written_outside_the_results(finished: Checkout) -> None:
-    found = {path.relative_to(finished.folder) for path in finished.folder.rglob("*") if path.is_file()}
-    copied = {Path(line) for line in (finished.folder / "copied.txt").read_text().splitlines()} | {Path("copied.txt"), Path("report.html")}
-    own = {path for path in found if path.parts[0] in ("results", ".snakemake") or "__pycache__" in path.parts}
+    found = {
+        path.relative_to(finished.folder) for path in finished.folder.rglob("*") if path.is_file()
+    }
+    copied = {Path(line) for line in (finished.folder / "copied.txt").read_text().splitlines()} | {
+        Path("copied.txt"),
+        Path("report.html"),
+    }
+    own = {
+        path
+        for path in found
+        if path.parts[0] in ("results", ".snakemake") or "__pycache__" in path.parts
+    }
     assert found - copied - own == set()
 
 
@@ -115,7 +138,10 @@ def test_too_few_candidates_are_named_with_their_class(study: Checkout) -> None:
     study.configure(samples={"per_class": 5000, "minimum": 5000})
     result = study.snakemake(check=False)
     assert result.returncode
-    assert re.search(r"error: taxonomy `Non-Memo, Guess, Others`: .*\(Non-Memo \d+, Guess \d+, Others \d+\)", result.stdout)
+    assert re.search(
+        r"error: taxonomy `Non-Memo, Guess, Others`: .*\(Non-Memo \d+, Guess \d+, Others \d+\)",
+        result.stdout,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +168,15 @@ def test_the_report_has(report: str, name: str) -> None:
     assert name in report
 
 
-def test_the_report_says_under_a_figure_where_it_comes_from(finished: Checkout, report: str) -> None:
+def test_the_report_says_under_a_figure_where_it_comes_from(
+    finished: Checkout, report: str
+) -> None:
     run = json.loads((finished.folder / "results/tiny/run.json").read_text())
-    for text in (run["models"]["nursery"]["model_revision"], run["code"]["plot_headline"], f"torch {run['packages']['torch']}"):
+    for text in (
+        run["models"]["nursery"]["model_revision"],
+        run["code"]["plot_headline"],
+        f"torch {run['packages']['torch']}",
+    ):
         assert text in report
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from engram.explorer.content import ExplorerSettings, TaxonomyEntry, collect
 from engram.explorer.page import render, write_page
 from engram.figures.style import FigureStyle, class_colors
-from engram.job import job
+from engram.run.job import job
 
 with job(snakemake):
     params, page = snakemake.params, Path(snakemake.output.page)
@@ -17,7 +17,8 @@ with job(snakemake):
         shards=params.shards,
         protocols=params.protocols,
         taxonomies={
-            slug: TaxonomyEntry(name, classes, class_colors(classes, style)) for slug, (name, classes) in params.taxonomies.items()
+            slug: TaxonomyEntry(name, classes, class_colors(classes, style))
+            for slug, (name, classes) in params.taxonomies.items()
         },
         localized=params.localized,
         methods=params.methods,

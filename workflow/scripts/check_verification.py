@@ -2,17 +2,31 @@
 
 import pandas as pd
 
-from engram.artifacts import read_parquet, write_csv
-from engram.job import job
-from engram.pool import agreement, measured_scores
-from engram.sources.streams import read_selected
+from engram.io.artifacts import read_parquet, write_csv
+from engram.io.streams import read_selected
+from engram.run.job import job
+from engram.taxonomy.pool import agreement, measured_scores
 
 with job(snakemake):
     params, files, tables = snakemake.params, snakemake.input, []
-    for model, *paths in zip(params.models, files.verification, files.labels, files.continuations, files.candidates, strict=True):
-        verification, continuations = read_parquet(paths[0]), read_parquet(paths[2], ["sequence_id", "tokens"])
-        labels = read_selected(paths[1], verification["sequence_id"], ["sequence_id", "memorization_score"])
-        candidates = read_selected(paths[3], continuations["sequence_id"], ["sequence_id", "tokens"])
+    for model, *paths in zip(
+        params.models,
+        files.verification,
+        files.labels,
+        files.continuations,
+        files.candidates,
+        strict=True,
+    ):
+        verification, continuations = (
+            read_parquet(paths[0]),
+            read_parquet(paths[2], ["sequence_id", "tokens"]),
+        )
+        labels = read_selected(
+            paths[1], verification["sequence_id"], ["sequence_id", "memorization_score"]
+        )
+        candidates = read_selected(
+            paths[3], continuations["sequence_id"], ["sequence_id", "tokens"]
+        )
         measured = measured_scores(continuations, candidates, params.prefix)
         tables.append(agreement(verification, labels, measured).assign(model=model))
     write_csv(pd.concat(tables, ignore_index=True), snakemake.output.verification)

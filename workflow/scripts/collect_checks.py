@@ -1,11 +1,11 @@
-"""Gathers what the saliency checks say about every method, over models, protocols and taxonomies."""
+"""Gather the saliency checks of all models, protocols and taxonomies."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from engram.artifacts import write_csv
-from engram.job import job
+from engram.io.artifacts import write_csv
+from engram.run.job import job
 
 with job(snakemake):
     tables = []

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from engram.artifacts import read_parquet, write_csv
-from engram.job import job
-from engram.truth import truth_table
+from engram.io.artifacts import read_parquet, write_csv
+from engram.run.job import job
+from engram.taxonomy.truth import truth_table
 
 with job(snakemake):
     params = snakemake.params
@@ -13,6 +13,9 @@ with job(snakemake):
     for model, path in zip(params.models, snakemake.input.labels, strict=True):
         labels = read_parquet(path)
         if model in verification:  # the twin was asked for the pool alone
-            labels = labels.merge(read_parquet(verification[model], ["sequence_id", "twin_extracted"]), on="sequence_id")
+            labels = labels.merge(
+                read_parquet(verification[model], ["sequence_id", "twin_extracted"]),
+                on="sequence_id",
+            )
         tables.append(truth_table(labels, model))
     write_csv(pd.concat(tables), snakemake.output.truth)

@@ -3,12 +3,12 @@
 import pandas as pd
 from tqdm import tqdm
 
-from engram.artifacts import read_metadata, read_parquet, write_csv, write_parquet
-from engram.job import job
-from engram.protocols import PROTOCOLS
-from engram.sampling import count_samples, draw_samples
-from engram.search import atoms, draw_atoms
-from engram.taxonomy import Taxonomy, categories_from_config
+from engram.io.artifacts import read_metadata, read_parquet, write_csv, write_parquet
+from engram.run.job import job
+from engram.taxonomy.protocols import PROTOCOLS
+from engram.taxonomy.sampling import count_samples, draw_samples
+from engram.taxonomy.search import atoms, draw_atoms
+from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
 with job(snakemake):
     params = snakemake.params
@@ -22,7 +22,12 @@ with job(snakemake):
         drawn.append(samples)
         counts.append(count_samples(labels, samples, taxonomy))
     if params.search and snakemake.wildcards.protocol == "engram":
-        drawn.append(draw_atoms(labels, atoms(labels, params.search, categories), settings, params.seed))
-    metadata = read_metadata(snakemake.input.labels) | {"seed": params.seed, "protocol": snakemake.wildcards.protocol}
+        drawn.append(
+            draw_atoms(labels, atoms(labels, params.search, categories), settings, params.seed)
+        )
+    metadata = read_metadata(snakemake.input.labels) | {
+        "seed": params.seed,
+        "protocol": snakemake.wildcards.protocol,
+    }
     write_parquet(pd.concat(drawn, ignore_index=True), snakemake.output.samples, metadata)
     write_csv(pd.concat(counts, ignore_index=True), snakemake.output.counts)

@@ -1,7 +1,8 @@
-"""Finds the fastText model that tells code from natural language, tries it, and writes where it lies."""
+"""Finds the fastText model that tells code from natural language, tries it, and writes where it
+lies."""
 
-from engram.artifacts import write_json
-from engram.job import job
+from engram.io.artifacts import write_json
+from engram.run.job import job
 from engram.sources.snapshots import find_code_classifier
 
 with job(snakemake):

@@ -1,8 +1,9 @@
-"""Makes the folder of a model that was not trained here: configuration, tokenizer, links to the weights."""
+"""Makes the folder of a model that was not trained here: configuration, tokenizer, links to the
+weights."""
 
 from pathlib import Path
 
-from engram.job import job
+from engram.run.job import job
 from engram.sources.snapshots import fetch_model
 
 with job(snakemake):

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from engram.code_classifier import OFFLINE, CodeClassifier
-from engram.job import job
-from engram.sources.labelling import write_labels
+from engram.run.job import job
+from engram.windows.code_classifier import OFFLINE, CodeClassifier
+from engram.windows.labelling import write_labels
 
 with job(snakemake):
     found = list(snakemake.input.classifier)

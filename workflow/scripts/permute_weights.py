@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from engram.job import job
-from engram.random_weights import write_random_twin
+from engram.lm.random_weights import write_random_twin
+from engram.run.job import job
 
 with job(snakemake):
     folder, output = Path(snakemake.input.model).parent, Path(snakemake.output.config).parent

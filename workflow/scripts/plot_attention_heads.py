@@ -4,13 +4,15 @@ from pathlib import Path
 
 from engram.figures.attention import attention_heads
 from engram.figures.style import FigureStyle, save
-from engram.job import job
-from engram.seals import open_sealed
+from engram.io.checksums import open_sealed
+from engram.run.job import job
 
 with job(snakemake):
     style, row = FigureStyle.from_config(snakemake.params.style), int(snakemake.wildcards.example)
     with open_sealed(Path(snakemake.input.examples)) as file:
         name = file["class"].asstr()[row]
         title = f"sequence {file['sequence_id'][row]}" + (f", {name}" if name else "")
-        figure = attention_heads(file["attention"][row], title, int(file.attrs["prefix"]), style=style)
+        figure = attention_heads(
+            file["attention"][row], title, int(file.attrs["prefix"]), style=style
+        )
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
-from engram.artifacts import read_parquet
 from engram.figures.exposures import memorization_vs_exposures
 from engram.figures.style import FigureStyle, save
-from engram.job import job
+from engram.io.artifacts import read_parquet
+from engram.run.job import job
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)
-    labels = read_parquet(snakemake.input.labels, ["exposures", "kind", "memorization_score", "twin_extracted"])
+    labels = read_parquet(
+        snakemake.input.labels, ["exposures", "kind", "memorization_score", "twin_extracted"]
+    )
     windows = labels.assign(extracted=labels["memorization_score"] == 1)
-    save(memorization_vs_exposures(windows, style=style), Path(snakemake.output[0]).with_suffix(""), style)
+    save(
+        memorization_vs_exposures(windows, style=style),
+        Path(snakemake.output[0]).with_suffix(""),
+        style,
+    )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from engram.figures.headline import headline
 from engram.figures.style import FigureStyle, save
-from engram.job import job
+from engram.run.job import job
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)

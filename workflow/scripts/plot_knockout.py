@@ -6,10 +6,15 @@ import pandas as pd
 
 from engram.figures.knockout import PLOTS
 from engram.figures.style import FigureStyle, save
-from engram.job import job
+from engram.run.job import job
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)
-    effects = pd.read_csv(snakemake.input.effects, dtype={"region": str}, keep_default_na=False, na_values={"mass": [""]})
+    effects = pd.read_csv(
+        snakemake.input.effects,
+        dtype={"region": str},
+        keep_default_na=False,
+        na_values={"mass": [""]},
+    )
     figure = PLOTS[snakemake.params.plot](effects, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

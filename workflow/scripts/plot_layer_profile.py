@@ -4,7 +4,7 @@ from pathlib import Path
 
 from engram.figures.profile import layer_profile
 from engram.figures.style import FigureStyle, save
-from engram.job import job
+from engram.run.job import job
 from engram.saliency.file import read_saliency
 from engram.saliency.summary import draw, layer_shares
 
@@ -13,4 +13,8 @@ with job(snakemake):
     style = FigureStyle.from_config(params.style)
     saliency = read_saliency(snakemake.input.saliency, params.method)
     shares = layer_shares(saliency, draw(saliency, seed=params.seed, **params.statistics))
-    save(layer_profile(shares, saliency.classes, style=style), Path(snakemake.output[0]).with_suffix(""), style)
+    save(
+        layer_profile(shares, saliency.classes, style=style),
+        Path(snakemake.output[0]).with_suffix(""),
+        style,
+    )

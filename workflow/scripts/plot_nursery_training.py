@@ -6,9 +6,12 @@ import pandas as pd
 
 from engram.figures.style import FigureStyle, save
 from engram.figures.training import nursery_training
-from engram.job import job
+from engram.run.job import job
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)
-    curves = {"base": pd.read_csv(snakemake.input.base), "drilling": pd.read_csv(snakemake.input.drilling)}
+    curves = {
+        "base": pd.read_csv(snakemake.input.base),
+        "drilling": pd.read_csv(snakemake.input.drilling),
+    }
     save(nursery_training(curves, style=style), Path(snakemake.output[0]).with_suffix(""), style)

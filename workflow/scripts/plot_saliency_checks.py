@@ -6,10 +6,19 @@ import pandas as pd
 
 from engram.figures.checks import saliency_checks
 from engram.figures.style import FigureStyle, save
-from engram.job import job
+from engram.run.job import job
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)
-    tables = {Path(path).stem: pd.read_csv(path, dtype={"class": str, "layer": str}) for path in snakemake.input.tables}
-    figure = saliency_checks(tables["randomization"], tables["agreement"], tables["deletion"], snakemake.params.methods, style=style)
+    tables = {
+        Path(path).stem: pd.read_csv(path, dtype={"class": str, "layer": str})
+        for path in snakemake.input.tables
+    }
+    figure = saliency_checks(
+        tables["randomization"],
+        tables["agreement"],
+        tables["deletion"],
+        snakemake.params.methods,
+        style=style,
+    )
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from engram.figures import contrasts, ranking
 from engram.figures.style import FigureStyle, save
-from engram.job import job
+from engram.run.job import job
 
 FIGURES = {
     "ranking": ranking.ranking,

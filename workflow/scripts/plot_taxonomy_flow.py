@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from engram.artifacts import read_parquet
 from engram.figures.flow import taxonomy_flow
 from engram.figures.style import FigureStyle, save
-from engram.job import job
-from engram.taxonomy import NON_MEMO, Taxonomy, categories_from_config
+from engram.io.artifacts import read_parquet
+from engram.run.job import job
+from engram.taxonomy.taxonomy import NON_MEMO, Taxonomy, categories_from_config
 
 with job(snakemake):
     style = FigureStyle.from_config(snakemake.params.style)
@@ -17,6 +17,8 @@ with job(snakemake):
     categories = categories_from_config(snakemake.params.categories)
     old, new = (Taxonomy.parse(name, categories) for name in snakemake.params.flow)
     samples = pd.DataFrame({"old": old.assign(labels), "new": new.assign(labels)})
-    classes = [[name for name in taxonomy.class_names if name != NON_MEMO] for taxonomy in (old, new)]
+    classes = [
+        [name for name in taxonomy.class_names if name != NON_MEMO] for taxonomy in (old, new)
+    ]
     figure = taxonomy_flow(samples, *classes, titles=(old.name, new.name), style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engram.artifacts import read_parquet, write_parquet
-from engram.generation import memorization_scores, teacher_forced_scores
-from engram.job import job
-from engram.models import default_device, fingerprint, load_model, load_tokenizer
+from engram.io.artifacts import read_parquet, write_parquet
+from engram.lm.generation import memorization_scores, teacher_forced_scores
+from engram.lm.models import default_device, fingerprint, load_model, load_tokenizer
+from engram.run.job import job
 
 with job(snakemake):
     params = snakemake.params
@@ -18,10 +18,18 @@ with job(snakemake):
     candidates["tokens"] = list(tokens.astype(np.int32))
     candidates["text"] = tokenizer.batch_decode(tokens.tolist())
     candidates["prompt"] = tokenizer.batch_decode(tokens[:, : params.prefix].tolist())
-    scores = memorization_scores(load_model(folder, dtype=params.dtype, device=default_device()), tokens, params.prefix)
+    scores = memorization_scores(
+        load_model(folder, dtype=params.dtype, device=default_device()), tokens, params.prefix
+    )
     for column in scores.columns.difference(["sequence_id"]):
         candidates[column] = scores[column].to_numpy()
-    twin_scores = teacher_forced_scores(load_model(twin, dtype=params.dtype, device=default_device()), tokens, params.prefix)
+    twin_scores = teacher_forced_scores(
+        load_model(twin, dtype=params.dtype, device=default_device()), tokens, params.prefix
+    )
     candidates["twin_extracted"] = twin_scores["extracted"].to_numpy()
     revision = fingerprint(folder, None, params.dtype)
-    write_parquet(candidates, snakemake.output.candidates, {"model_revision": revision, "prefix": params.prefix, "source": "nursery"})
+    write_parquet(
+        candidates,
+        snakemake.output.candidates,
+        {"model_revision": revision, "prefix": params.prefix, "source": "nursery"},
+    )

@@ -2,10 +2,13 @@
 
 import pandas as pd
 
-from engram.job import job
-from engram.plan import TOTAL, Rates, plan_text
+from engram.run.job import job
+from engram.run.plan import TOTAL, Rates, plan_text
 
 with job(snakemake):
     plan, jobs = pd.read_csv(snakemake.input.plan), pd.read_csv(snakemake.input.jobs)
     text = plan_text(plan, jobs, Rates(**snakemake.params.rates))
-    print(f"\n{text}\n\n{TOTAL}: {plan['gb_on_disk'].iloc[-1]:,.1f} GB on disk. Tables: {snakemake.input.plan}, {snakemake.input.jobs}")
+    print(
+        f"\n{text}\n\n{TOTAL}: {plan['gb_on_disk'].iloc[-1]:,.1f} GB on disk. Tables: "
+        f"{snakemake.input.plan}, {snakemake.input.jobs}"
+    )

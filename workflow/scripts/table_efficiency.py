@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from engram.artifacts import write_csv
-from engram.efficiency import efficiency, read_benchmarks
-from engram.job import job
+from engram.io.artifacts import write_csv
+from engram.run.efficiency import efficiency, read_benchmarks
+from engram.run.job import job
 
 with job(snakemake):
-    write_csv(efficiency(read_benchmarks(Path(snakemake.output.efficiency).parents[1])), snakemake.output.efficiency)
+    write_csv(
+        efficiency(read_benchmarks(Path(snakemake.output.efficiency).parents[1])),
+        snakemake.output.efficiency,
+    )

@@ -2,20 +2,27 @@
 
 from pathlib import Path
 
-from engram.artifacts import read_parquet
-from engram.assembly import assemble, usable_samples, with_baselines
-from engram.job import job
-from engram.memory import Memory
-from engram.protocols import PROTOCOLS
-from engram.store import AttentionStore
-from engram.training import CnnSettings, train_grid, write_results
+from engram.cnn import grid
+from engram.cnn.assembly import assemble, usable_samples, with_baselines
+from engram.cnn.results import write_results
+from engram.cnn.settings import CnnSettings
+from engram.io.artifacts import read_parquet
+from engram.run.digests import code_digest
+from engram.run.job import job
+from engram.store.index import AttentionStore
+from engram.store.memory import Memory
+from engram.taxonomy.protocols import PROTOCOLS
 
 with job(snakemake):
     files, params = snakemake.input, snakemake.params
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
-    samples, verification, labels = (read_parquet(path) for path in (files.samples, files.verification, files.labels))
+    samples, verification, labels = (
+        read_parquet(path) for path in (files.samples, files.verification, files.labels)
+    )
     settings = CnnSettings(**protocol.cnn_section(params.cnn), memory_mb=params.memory_mb)
-    chosen = usable_samples(samples, snakemake.wildcards.taxonomy, verification, protocol.drop_unverified)
+    chosen = usable_samples(
+        samples, snakemake.wildcards.taxonomy, verification, protocol.drop_unverified
+    )
     memory = Memory(settings.memory_mb, Path(params.parts))
     dataset = assemble(
         chosen,
@@ -36,6 +43,15 @@ with job(snakemake):
         hidden[0] if hidden else None,
         memory,
     )
-    result = train_grid(dataset, settings, protocol.selection, Path(params.parts))
-    outputs = [Path(path) for path in (snakemake.output.checkpoints, snakemake.output.history, snakemake.output.predictions)]
+    result = grid.train_grid(
+        dataset, settings, protocol.selection, Path(params.parts), code_digest(Path(grid.__file__))
+    )
+    outputs = [
+        Path(path)
+        for path in (
+            snakemake.output.checkpoints,
+            snakemake.output.history,
+            snakemake.output.predictions,
+        )
+    ]
     write_results(result, *outputs, taxonomy=params.taxonomy)

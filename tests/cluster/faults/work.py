@@ -1,4 +1,5 @@
-"""One piece of work: `work.py NUMBER OUTPUT`. It notes every start, does what plan.json says of it, and writes its output whole."""
+"""One piece of work: `work.py NUMBER OUTPUT`. It notes every start, does what plan.json says of it,
+and writes its output whole."""
 
 import json
 import subprocess
@@ -6,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from engram.artifacts import whole
+from engram.io.artifacts import whole
 
 number, output = sys.argv[1], Path(sys.argv[2])
 notes = Path(f"starts/piece-{number}")
@@ -26,9 +27,18 @@ if start == 1 or plan.get("always"):
 line = f"piece {number} of the work\n"
 if late := plan.get("late"):
     # What a slow file system does: the job has ended, its file is not there yet.
-    write = "import sys, time, pathlib; time.sleep(float(sys.argv[1])); pathlib.Path(sys.argv[2]).write_text(sys.argv[3])"
+    write = (
+        "import sys, time, pathlib; time.sleep(float(sys.argv[1])); "
+        "pathlib.Path(sys.argv[2]).write_text(sys.argv[3])"
+    )
     command = [sys.executable, "-c", write, str(late), str(output), line * plan.get("lines", 1000)]
-    subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.Popen(
+        command,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 else:
     with whole(output) as temporary, temporary.open("w") as file:
         for _ in range(plan.get("lines", 1000)):

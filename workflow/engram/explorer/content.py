@@ -1,7 +1,8 @@
-"""What the explorer's page says: samples with their texts, maps and predictions, and Δ of every taxonomy.
+"""What the explorer's page says: samples with their texts, maps and predictions, and Δ of every
+taxonomy.
 
-All values come from the study's files; nothing is computed anew but quantised maps, class probabilities and shares of Δ.
-"""
+All values come from the study's files; nothing is computed anew but quantised maps, class
+probabilities and shares of Δ."""
 
 from __future__ import annotations
 
@@ -15,23 +16,23 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from engram.artifacts import read_parquet
-from engram.assembly import usable_samples
-from engram.attention_file import POOLINGS
-from engram.errors import EngramError
+from engram.cnn.assembly import usable_samples
 from engram.explorer.knockout import read_knockout
 from engram.explorer.maps import encode, quantize
 from engram.explorer.page import MEGABYTE
 from engram.explorer.predictions import sample_probabilities
 from engram.explorer.selection import choose_samples, share
 from engram.explorer.text import Words, facts
-from engram.models import load_tokenizer
-from engram.pool import pool
-from engram.protocols import PROTOCOLS
+from engram.io.artifacts import read_parquet
+from engram.io.errors import EngramError
+from engram.io.streams import read_selected
+from engram.lm.models import load_tokenizer
 from engram.saliency.file import Saliency, read_saliency
-from engram.sources.streams import read_selected
-from engram.store import AttentionStore
-from engram.truth import truth
+from engram.store.attention_file import POOLINGS
+from engram.store.index import AttentionStore
+from engram.taxonomy.pool import pool
+from engram.taxonomy.protocols import PROTOCOLS
+from engram.taxonomy.truth import truth
 
 log = logging.getLogger(__name__)
 
@@ -97,48 +98,75 @@ class _Blocks:
 def collect(settings: ExplorerSettings) -> tuple[dict[str, Any], dict[str, str]]:
     """The study as the page wants it, and its blocks of maps.
 
-    Samples come first; Δ of the taxonomies follows in their order as long as the page stays within its size, and the page says of
-    those that are left out that they are.
+    Samples come first; Δ of the taxonomies follows in their order as long as the page stays within
+    its size, and the page says of those that are left out that they are.
 
-    Raises:
-        EngramError: a file is missing or does not fit the others, or the samples alone are too large.
+    Raises: EngramError: a file is missing or does not fit the others, or the samples alone are too
+        large.
     """
     blocks = _Blocks(_PAGE_SHARE * settings.megabytes * MEGABYTE)
     shares = share(settings.samples, list(settings.shards))
-    models = [_model(settings, name, shares[name], f"m{i}", blocks) for i, name in enumerate(settings.shards)]
+    models = [
+        _model(settings, name, shares[name], f"m{i}", blocks)
+        for i, name in enumerate(settings.shards)
+    ]
     for model in models:
         for view in model["views"]:
             _add_delta(settings, model["name"], view, blocks)
-    return {"study": settings.study, "prefix": settings.prefix, "methods": list(settings.methods), "models": models}, blocks.texts
+    return {
+        "study": settings.study,
+        "prefix": settings.prefix,
+        "methods": list(settings.methods),
+        "models": models,
+    }, blocks.texts
 
 
-def _model(settings: ExplorerSettings, name: str, number: int, prefix: str, blocks: _Blocks) -> dict[str, Any]:
+def _model(
+    settings: ExplorerSettings, name: str, number: int, prefix: str, blocks: _Blocks
+) -> dict[str, Any]:
     """One model: its views (protocol × taxonomy) and its samples; their maps go into the blocks."""
     folder = settings.root / name
     verification = read_parquet(folder / "attention" / "verification.parquet")
     held_out = _held_out(settings, folder, verification)
     chosen = choose_samples(held_out, number)
     if not len(chosen):
-        raise EngramError(f"explorer: model {name} has no sample in a test split; take more samples per class")
+        raise EngramError(
+            f"explorer: model {name} has no sample in a test split; take more samples per class"
+        )
     shown = held_out[held_out["sequence_id"].isin(chosen)]
     store = AttentionStore(
-        folder / "attention" / "index.parquet", [folder / "attention" / f"shard-{i}.h5" for i in range(settings.shards[name])]
+        folder / "attention" / "index.parquet",
+        [folder / "attention" / f"shard-{i}.h5" for i in range(settings.shards[name])],
     )
     candidates, continuations = (
-        read_selected(folder / f"{file}.parquet", chosen, ["sequence_id", "tokens"]) for file in ("candidates", "continuations")
+        read_selected(folder / f"{file}.parquet", chosen, ["sequence_id", "tokens"])
+        for file in ("candidates", "continuations")
     )
     texts = pool(shown, candidates, continuations).set_index("sequence_id")
     corpus = candidates.set_index("sequence_id")["tokens"]
     labels = read_parquet(folder / "labels.parquet")
     if "twin_extracted" not in labels and "twin_extracted" in verification:
         labels = labels.merge(verification[["sequence_id", "twin_extracted"]])
-    known = labels[labels["sequence_id"].isin(chosen)].assign(truth=lambda rows: truth(rows) if "twin_extracted" in rows else None)
-    # Labels may hold the same measures of the corpus's text; the page shows those of the text whose attention it shows.
+    known = labels[labels["sequence_id"].isin(chosen)].assign(
+        truth=lambda rows: truth(rows) if "twin_extracted" in rows else None
+    )
+    # Labels may hold the same measures of the corpus's text; the page shows those of the text whose
+    # attention it shows.
     measured = verification.drop(columns="twin_extracted", errors="ignore").set_index("sequence_id")
-    rows = known.set_index("sequence_id").drop(columns=measured.columns, errors="ignore").join(measured, how="inner")
+    rows = (
+        known.set_index("sequence_id")
+        .drop(columns=measured.columns, errors="ignore")
+        .join(measured, how="inner")
+    )
     words = Words(load_tokenizer(folder / "model"))
     views = [
-        {"protocol": protocol, "taxonomy": slug, "name": entry.name, "classes": list(entry.classes), "colors": list(entry.colors)}
+        {
+            "protocol": protocol,
+            "taxonomy": slug,
+            "name": entry.name,
+            "classes": list(entry.classes),
+            "colors": list(entry.colors),
+        }
         for protocol in settings.protocols
         for slug, entry in settings.taxonomies.items()
     ]
@@ -146,7 +174,9 @@ def _model(settings: ExplorerSettings, name: str, number: int, prefix: str, bloc
     for number, view in enumerate(views):
         _add_knockout(settings, folder, number, view, store.header.layers, places)
     samples = []
-    for position, sequence in enumerate(tqdm(chosen.tolist(), desc=f"samples of {name}", unit="sample", mininterval=2)):
+    for position, sequence in enumerate(
+        tqdm(chosen.tolist(), desc=f"samples of {name}", unit="sample", mininterval=2)
+    ):
         block, maxima = f"{prefix}-s{position}", {}
         levels = []
         for pooling in POOLINGS:
@@ -154,16 +184,25 @@ def _model(settings: ExplorerSettings, name: str, number: int, prefix: str, bloc
             levels.append(bytes_)
             maxima[pooling] = found.tolist()
         if not blocks.add(block, encode(np.stack(levels))):
-            done = f"{position} of {len(chosen)} samples of {name} fill its {settings.megabytes:g} MB"
-            raise EngramError(f"explorer: {done}; lower explorer.samples or raise explorer.megabytes")
+            done = (
+                f"{position} of {len(chosen)} samples of {name} fill its {settings.megabytes:g} MB"
+            )
+            raise EngramError(
+                f"explorer: {done}; lower explorer.samples or raise explorer.megabytes"
+            )
         tokens, own = texts.loc[sequence, "tokens"], corpus.loc[sequence]
         row = rows.loc[sequence]
         samples.append(
             {
                 "id": sequence,
                 "tokens": words.of(tokens),
-                "corpus": words.of(own[settings.prefix :]) if texts.loc[sequence, "continued"] else None,
-                "matched": [int(a == b) for a, b in zip(tokens[settings.prefix :], own[settings.prefix :], strict=True)],
+                "corpus": words.of(own[settings.prefix :])
+                if texts.loc[sequence, "continued"]
+                else None,
+                "matched": [
+                    int(a == b)
+                    for a, b in zip(tokens[settings.prefix :], own[settings.prefix :], strict=True)
+                ],
                 "truth": row["truth"],
                 "facts": facts(row),
                 "block": block,
@@ -172,34 +211,62 @@ def _model(settings: ExplorerSettings, name: str, number: int, prefix: str, bloc
             }
         )
     header = store.header
-    return {"name": name, "layers": header.layers, "poolings": list(POOLINGS), "views": views, "samples": samples}
+    return {
+        "name": name,
+        "layers": header.layers,
+        "poolings": list(POOLINGS),
+        "views": views,
+        "samples": samples,
+    }
 
 
 def _held_out(settings: ExplorerSettings, folder: Path, verification: pd.DataFrame) -> pd.DataFrame:
-    """Test samples of all taxonomies and protocols that the CNNs were scored on: protocol, taxonomy, sequence_id, class, priority."""
+    """Test samples of all taxonomies and protocols that the CNNs were scored on: protocol,
+    taxonomy, sequence_id, class, priority.
+    """
     frames = []
     for protocol in settings.protocols:
         samples = read_parquet(folder / protocol / "samples.parquet")
         for slug in settings.taxonomies:
-            usable = usable_samples(samples, slug, verification, PROTOCOLS[protocol].drop_unverified)
-            frames.append(usable[usable["split"] == "test"].assign(protocol=protocol, taxonomy=slug))
+            usable = usable_samples(
+                samples, slug, verification, PROTOCOLS[protocol].drop_unverified
+            )
+            frames.append(
+                usable[usable["split"] == "test"].assign(protocol=protocol, taxonomy=slug)
+            )
     return pd.concat(frames, ignore_index=True)
 
 
-def _places(folder: Path, views: Sequence[Mapping[str, Any]], shown: pd.DataFrame) -> dict[int, dict[str, Any]]:
+def _places(
+    folder: Path, views: Sequence[Mapping[str, Any]], shown: pd.DataFrame
+) -> dict[int, dict[str, Any]]:
     """For each sample, view number → the class it has there and what the CNNs say of it."""
-    places: dict[int, dict[str, Any]] = {int(sequence): {} for sequence in shown["sequence_id"].unique()}
+    places: dict[int, dict[str, Any]] = {
+        int(sequence): {} for sequence in shown["sequence_id"].unique()
+    }
     for number, view in enumerate(views):
-        mine = shown[(shown["protocol"] == view["protocol"]) & (shown["taxonomy"] == view["taxonomy"])]
-        predictions = read_parquet(folder / view["protocol"] / "cnns" / view["taxonomy"] / "predictions.parquet")
+        mine = shown[
+            (shown["protocol"] == view["protocol"]) & (shown["taxonomy"] == view["taxonomy"])
+        ]
+        predictions = read_parquet(
+            folder / view["protocol"] / "cnns" / view["taxonomy"] / "predictions.parquet"
+        )
         said = sample_probabilities(predictions, mine["sequence_id"].to_numpy())
         for sequence, name in zip(mine["sequence_id"].tolist(), mine["class"], strict=True):
-            places[sequence][str(number)] = {"class": view["classes"].index(name), "runs": said.get(sequence, [])}
+            places[sequence][str(number)] = {
+                "class": view["classes"].index(name),
+                "runs": said.get(sequence, []),
+            }
     return places
 
 
 def _add_knockout(
-    settings: ExplorerSettings, folder: Path, number: int, view: dict[str, Any], layers: int, places: dict[int, dict[str, Any]]
+    settings: ExplorerSettings,
+    folder: Path,
+    number: int,
+    view: dict[str, Any],
+    layers: int,
+    places: dict[int, dict[str, Any]],
 ) -> None:
     """Gives a view its knock-out, and its samples theirs; nothing where none was made."""
     view["knockout"] = None
@@ -212,7 +279,9 @@ def _add_knockout(
             places[sequence][str(number)]["knockout"] = loss
 
 
-def _add_delta(settings: ExplorerSettings, model: str, view: dict[str, Any], blocks: _Blocks) -> None:
+def _add_delta(
+    settings: ExplorerSettings, model: str, view: dict[str, Any], blocks: _Blocks
+) -> None:
     """Gives a view Δ by every method, or says why it has none."""
     view["delta"], view["without_delta"] = [], ""
     if view["taxonomy"] not in settings.localized:
@@ -224,18 +293,44 @@ def _add_delta(settings: ExplorerSettings, model: str, view: dict[str, Any], blo
         levels, maxima = quantize(found.delta)  # (K, L, P), (K, L)
         block = f"d-{model}-{view['protocol']}-{view['taxonomy']}-{method}"
         if not blocks.add(block, encode(levels)):
-            log.warning("%s: Δ (%s) does not fit into %g MB and is left out of the page", path, method, settings.megabytes)
-            view["without_delta"] = f"Δ ({method}) did not fit into this page; lower explorer.samples or raise explorer.megabytes."
+            log.warning(
+                "%s: Δ (%s) does not fit into %g MB and is left out of the page",
+                path,
+                method,
+                settings.megabytes,
+            )
+            view["without_delta"] = (
+                f"Δ ({method}) did not fit into this page; lower explorer.samples or raise "
+                f"explorer.megabytes."
+            )
             continue
-        entry = {"method": method, "block": block, "maxima": maxima.tolist(), "n": found.n, "cnns": len(found.cnns), **_profile(found)}
+        entry = {
+            "method": method,
+            "block": block,
+            "maxima": maxima.tolist(),
+            "n": found.n,
+            "cnns": len(found.cnns),
+            **_profile(found),
+        }
         view["delta"].append(entry)
 
 
 def _profile(found: Saliency) -> dict[str, list[list[float]]]:
-    """Share of each layer in Δ, (K, L) lists: mean, least and largest over the CNNs that have a Δ of the class; 0 where none has."""
+    """Share of each layer in Δ, (K, L) lists: mean, least and largest over the CNNs that have a Δ
+    of the class; 0 where none has.
+    """
     totals = found.profile.sum(axis=-1, keepdims=True)  # (C, K, 1)
     alive = totals > 0
-    shares = np.divide(found.profile, totals, where=alive, out=np.full(found.profile.shape, np.nan, np.float32))
+    shares = np.divide(
+        found.profile, totals, where=alive, out=np.full(found.profile.shape, np.nan, np.float32)
+    )
     shares[:, ~alive.any(axis=0)[:, 0]] = 0
-    bounds = {"share": np.nanmean(shares, axis=0), "low": np.nanmin(shares, axis=0), "high": np.nanmax(shares, axis=0)}
-    return {name: [[round(float(value), 5) for value in row] for row in values] for name, values in bounds.items()}
+    bounds = {
+        "share": np.nanmean(shares, axis=0),
+        "low": np.nanmin(shares, axis=0),
+        "high": np.nanmax(shares, axis=0),
+    }
+    return {
+        name: [[round(float(value), 5) for value in row] for row in values]
+        for name, values in bounds.items()
+    }

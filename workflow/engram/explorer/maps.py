@@ -14,9 +14,10 @@ LEVELS = 255
 def quantize(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Non-negative maps as bytes on a square-root scale, each with its own maximum.
 
-    Attention spans orders of magnitude and every map's maximum is 1 (the first token attends to itself), so that equal steps would
-    leave nothing of most cells. On the square root a step at the value x of a map with the maximum m is 2 √(x m) / 255: the error is at
-    most √(x m) / 255 and a little more at 0, below m / 65,025 for x = 0.
+    Attention spans orders of magnitude and every map's maximum is 1 (the first token attends to
+    itself), so that equal steps would leave nothing of most cells. On the square root a step at the
+    value x of a map with the maximum m is 2 √(x m) / 255: the error is at most √(x m) / 255 and a
+    little more at 0, below m / 65,025 for x = 0.
 
     Args:
         maps: (…, P), finite and not negative.
@@ -32,13 +33,17 @@ def quantize(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("maps to be quantised are finite and not negative")
     maxima = values.max(axis=-1)  # (…,)
     # A digit more than the steps need keeps the page's numbers short.
-    maxima = np.array([float(f"{value:.6g}") for value in maxima.ravel()], np.float32).reshape(maxima.shape)
+    maxima = np.array([float(f"{value:.6g}") for value in maxima.ravel()], np.float32).reshape(
+        maxima.shape
+    )
     relative = values / np.where(maxima > 0, maxima, 1)[..., None]
     return np.rint(LEVELS * np.sqrt(relative.clip(0, 1))).astype(np.uint8), maxima
 
 
 def dequantize(levels: np.ndarray, maxima: np.ndarray) -> np.ndarray:
-    """What the page shows for `quantize`'s bytes, float32 (…, P); the page's own code does the same."""
+    """What the page shows for `quantize`'s bytes, float32 (…, P); the page's own code does the
+    same.
+    """
     return maxima[..., None] * np.square(levels.astype(np.float32) / LEVELS)
 
 

@@ -1,4 +1,4 @@
-"""The page itself: template, style, scripts and data in one HTML file that asks for nothing else."""
+"""The page: template, style, scripts and data in one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engram.artifacts import whole
-from engram.errors import EngramError
+from engram.io.artifacts import whole
+from engram.io.errors import EngramError
 
 SOURCES = Path(__file__).parents[2] / "explorer"
 SCRIPTS = ("blocks", "colors", "maps", "text", "charts", "panels", "knockout", "main")
@@ -33,32 +33,41 @@ def render(study: Mapping[str, Any], blocks: Mapping[str, str], sources: Path = 
     try:
         data = json.dumps(study, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
-        raise EngramError(f"explorer: a number of the study cannot be shown ({error}); look for NaN in its tables") from None
+        raise EngramError(
+            f"explorer: a number of the study cannot be shown ({error}); look for NaN in its tables"
+        ) from None
     parts = {
         "title": f"{study['study']} – Engram explorer",
         "style": (sources / "explorer.css").read_text(encoding="utf-8"),
         "scripts": f'(function () {{\n"use strict";\n{scripts}\n}})();',
         # No text of a sample may end the element that it stands in, or open a comment.
         "study": data.replace("<", "\\u003c"),
-        "blocks": "\n".join(f'<script type="application/octet-stream" id="{name}">{text}</script>' for name, text in blocks.items()),
+        "blocks": "\n".join(
+            f'<script type="application/octet-stream" id="{name}">{text}</script>'
+            for name, text in blocks.items()
+        ),
     }
     found = re.findall(r"\{\{(\w+)\}\}", template)
     if sorted(found) != sorted(parts):
-        raise EngramError(f"{sources / 'explorer.html'}: it has the places {', '.join(found)}, the page needs {', '.join(parts)}")
+        raise EngramError(
+            f"{sources / 'explorer.html'}: it has the places {', '.join(found)}, the page needs "
+            f"{', '.join(parts)}"
+        )
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
 
 
 def write_page(page: str, path: Path, megabytes: float) -> None:
     """Writes the page.
 
-    Raises:
-        EngramError: it is larger than `megabytes` (10⁶ bytes); a browser would open it slowly and a report carries it along.
+    Raises: EngramError: it is larger than `megabytes` (10⁶ bytes); a browser would open it slowly
+        and a report carries it along.
     """
     data = page.encode("utf-8")
     if len(data) > megabytes * MEGABYTE:
         size = len(data) / MEGABYTE
         raise EngramError(
-            f"{path}: {size:.1f} MB are more than explorer.megabytes, {megabytes:g}; lower explorer.samples or raise the limit"
+            f"{path}: {size:.1f} MB are more than explorer.megabytes, {megabytes:g}; lower "
+            f"explorer.samples or raise the limit"
         )
     with whole(path) as temporary:
         temporary.write_bytes(data)

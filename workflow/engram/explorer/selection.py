@@ -11,16 +11,18 @@ _LIST = ["protocol", "taxonomy", "class"]
 
 
 def share(samples: int, models: Sequence[str]) -> dict[str, int]:
-    """Samples of each model: equal shares, what is left over to the first models, and one at least."""
+    """Share samples out to the models equally, at least one each; the first get the remainder."""
     each, rest = divmod(samples, len(models))
     return {name: max(1, each + (position < rest)) for position, name in enumerate(models)}
 
 
 def choose_samples(held_out: pd.DataFrame, number: int) -> np.ndarray:
-    """The samples of one model: every class of every taxonomy and protocol gets the same number, those of the lowest priority.
+    """The samples of one model: every class of every taxonomy and protocol gets the same number,
+    those of the lowest priority.
 
-    Taxonomies share sequences, so that one sequence counts for every class that it stands in: round after round, each class that has
-    fewer samples than rounds takes its next one. A class that runs out leaves its turn to the others.
+    Taxonomies share sequences, so that one sequence counts for every class that it stands in: round
+    after round, each class that has fewer samples than rounds takes its next one. A class that runs
+    out leaves its turn to the others.
 
     Args:
         held_out: samples of the test splits: protocol, taxonomy, class, sequence_id, priority.
@@ -41,7 +43,9 @@ def choose_samples(held_out: pd.DataFrame, number: int) -> np.ndarray:
                 continue
             if len(chosen) == number:
                 return np.fromiter(chosen, np.int64)
-            following = next((int(sequence) for sequence in ids if int(sequence) not in chosen), None)
+            following = next(
+                (int(sequence) for sequence in ids if int(sequence) not in chosen), None
+            )
             if following is not None:
                 chosen[following] = None
     return np.fromiter(chosen, np.int64, len(chosen))

@@ -35,7 +35,9 @@ class Words:
         self._known: dict[int, str] = {}
 
     def of(self, tokens: Iterable[int]) -> list[str]:
-        """The text of each token alone; a token that is a part of a character shows as its name in the vocabulary."""
+        """The text of each token alone; a token that is a part of a character shows as its name in
+        the vocabulary.
+        """
         return [self._word(int(token)) for token in tokens]
 
     def _word(self, token: int) -> str:
@@ -49,6 +51,10 @@ class Words:
 
 def facts(row: pd.Series) -> list[list[str]]:
     """Pairs of name and value of what the labels and the verification know of a sample."""
-    known = [[name, form.format(row[column])] for column, name, form in _FACTS if column in row and pd.notna(row[column])]
+    known = [
+        [name, form.format(row[column])]
+        for column, name, form in _FACTS
+        if column in row and pd.notna(row[column])
+    ]
     flags = [name for column, name in _FLAGS if column in row and bool(row[column])]
     return [*known, ["Templates and code", ", ".join(flags) or "none found"]]

@@ -1,1 +1,2 @@
-"""Figures: each function takes tables or arrays and returns a matplotlib Figure; `style.save` writes it."""
+"""Figures: each function takes tables or arrays and returns a matplotlib Figure; `style.save`
+writes it."""

@@ -9,15 +9,17 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from engram.errors import EngramError
 from engram.figures.maps import Mosaic, check_maps, color_bar
 from engram.figures.style import INK, FigureStyle, class_colors, styled, text_width, wrap_class
-from engram.packing import unpack
+from engram.io.errors import EngramError
+from engram.io.packing import unpack
 
 _LAYERS = 6
-"""Most layers that are drawn; of more, these many are chosen at even distances, the first and the last among them."""
+"""Most layers that are drawn; of more, these many are chosen at even distances, the first and the
+last among them."""
 _FLOOR = 2e-3
-"""Least attention that has a colour of its own: an eighth of what each of 64 tokens gets from an indifferent head."""
+"""Least attention that has a colour of its own: an eighth of what each of 64 tokens gets from an
+indifferent head."""
 _LINES = 9
 """Most lines of text under a column."""
 _FONT = "DejaVu Sans Mono"
@@ -25,10 +27,19 @@ _MARKS = {"\n": "↵", "\t": "⇥"}
 
 
 @styled
-def attention_examples(attention: np.ndarray, classes: Sequence[str], texts: Sequence[str], prefix: int, *, style: FigureStyle) -> Figure:
-    """Attention, mean over heads, of one sample per class (columns) in up to six layers (rows); one logarithmic colour scale.
+def attention_examples(
+    attention: np.ndarray,
+    classes: Sequence[str],
+    texts: Sequence[str],
+    prefix: int,
+    *,
+    style: FigureStyle,
+) -> Figure:
+    """Attention, mean over heads, of one sample per class (columns) in up to six layers (rows); one
+    logarithmic colour scale.
 
-    The scale is the same for all maps: the first token attends only to itself, so every map's maximum is 1.
+    The scale is the same for all maps: the first token attends only to itself, so every map's
+    maximum is 1.
 
     Args:
         attention: (K, L, P), packed lower triangles, one sample per class.
@@ -41,16 +52,22 @@ def attention_examples(attention: np.ndarray, classes: Sequence[str], texts: Seq
     """
     tokens = check_maps(attention.shape, classes, prefix, "attention_examples")
     if len(texts) != len(classes):
-        raise EngramError(f"figure attention_examples: {len(texts)} texts for {len(classes)} classes")
+        raise EngramError(
+            f"figure attention_examples: {len(texts)} texts for {len(classes)} classes"
+        )
     layers = spread_layers(attention.shape[1])
     maps = unpack(attention[:, layers].clip(_FLOOR, 1), fill=np.nan)  # (K, chosen, T, T)
-    side = max(1.6, text_width([wrap_class(name) for name in classes], style.font_size, "bold") / 1.1)
+    side = max(
+        1.6, text_width([wrap_class(name) for name in classes], style.font_size, "bold") / 1.1
+    )
     mosaic = Mosaic(len(layers), len(classes), 1, tokens, side, label=0.8)
     size = style.small - 0.5
     # DejaVu Sans Mono is 0.602 of its size wide; lines stand 1.2 apart.
     lines = [shorten(text, int(1.02 * side / (0.602 * size / 72))) for text in texts]
     room = 1.2 * size / 72 * max(map(len, lines))  # inches
-    figure, axes, drawn = mosaic.draw(maps.swapaxes(0, 1), prefix, LogNorm(_FLOOR, 1), style, above=0.6, below=room + 1.0)
+    figure, axes, drawn = mosaic.draw(
+        maps.swapaxes(0, 1), prefix, LogNorm(_FLOOR, 1), style, above=0.6, below=room + 1.0
+    )
     mosaic.head(axes, classes, class_colors(classes, style), [""] * len(classes), style)
     for row, layer in enumerate(layers):
         mosaic.number(axes, row, f"layer {layer + 1}", f"of {attention.shape[1]}", style)
@@ -58,16 +75,34 @@ def attention_examples(attention: np.ndarray, classes: Sequence[str], texts: Seq
     for column, text in enumerate(lines):
         x, y = mosaic.origin(len(layers) - 1, column)
         axes.annotate(
-            "\n".join(text), (x, y + tokens), (0, -15), textcoords="offset points", va="top", family=_FONT, fontsize=size,
-            annotation_clip=False, parse_math=False, linespacing=1.2,
-        )  # fmt: skip
-    color_bar(figure, axes, drawn, mosaic, "attention, mean over heads (log scale)", (0.002, 0.01, 0.05, 0.2, 1))
+            "\n".join(text),
+            (x, y + tokens),
+            (0, -15),
+            textcoords="offset points",
+            va="top",
+            family=_FONT,
+            fontsize=size,
+            annotation_clip=False,
+            parse_math=False,
+            linespacing=1.2,
+        )
+    color_bar(
+        figure,
+        axes,
+        drawn,
+        mosaic,
+        "attention, mean over heads (log scale)",
+        (0.002, 0.01, 0.05, 0.2, 1),
+    )
     return figure
 
 
 @styled
-def attention_heads(attention: np.ndarray, title: str, prefix: int, *, style: FigureStyle) -> Figure:
-    """Attention of single heads (columns, up to six) in up to six layers (rows) of one sequence; one logarithmic colour scale.
+def attention_heads(
+    attention: np.ndarray, title: str, prefix: int, *, style: FigureStyle
+) -> Figure:
+    """Attention of single heads (columns, up to six) in up to six layers (rows) of one sequence;
+    one logarithmic colour scale.
 
     Args:
         attention: (L, H, P), packed lower triangles.
@@ -79,25 +114,41 @@ def attention_heads(attention: np.ndarray, title: str, prefix: int, *, style: Fi
     chosen = attention[np.ix_(layers, heads)].clip(_FLOOR, 1)  # (rows, columns, P)
     tokens = check_maps(chosen.swapaxes(0, 1).shape, names, prefix, "attention_heads")
     mosaic = Mosaic(len(layers), len(heads), 1, tokens, 1.3, label=0.8)
-    figure, axes, drawn = mosaic.draw(unpack(chosen, fill=np.nan), prefix, LogNorm(_FLOOR, 1), style, above=0.8, below=1.0)
+    figure, axes, drawn = mosaic.draw(
+        unpack(chosen, fill=np.nan), prefix, LogNorm(_FLOOR, 1), style, above=0.8, below=1.0
+    )
     mosaic.head(axes, names, [INK] * len(names), [""] * len(names), style)
     for row, layer in enumerate(layers):
         mosaic.number(axes, row, f"layer {layer + 1}", f"of {attention.shape[0]}", style)
     mosaic.ruler(axes, prefix, style)
     figure.suptitle(title, fontsize=style.font_size)
-    color_bar(figure, axes, drawn, mosaic, "attention of one head (log scale)", (0.002, 0.01, 0.05, 0.2, 1))
+    color_bar(
+        figure,
+        axes,
+        drawn,
+        mosaic,
+        "attention of one head (log scale)",
+        (0.002, 0.01, 0.05, 0.2, 1),
+    )
     return figure
 
 
 def spread_layers(layers: int) -> list[int]:
     """At most six layers, 0-based, at even distances, the first and the last among them."""
-    return sorted({round(position) for position in np.linspace(0, layers - 1, min(layers, _LAYERS))})
+    return sorted(
+        {round(position) for position in np.linspace(0, layers - 1, min(layers, _LAYERS))}
+    )
 
 
 def shorten(text: str, width: int) -> list[str]:
-    """A text in lines of `width` characters that can be drawn: line breaks and tabs as marks, what the font lacks as escapes."""
+    """A text in lines of `width` characters that can be drawn: line breaks and tabs as marks, what
+    the font lacks as escapes.
+    """
     font = get_font(findfont(FontProperties(family=_FONT)))
-    shown = "".join(_MARKS.get(c) or (c if c.isprintable() and font.get_char_index(ord(c)) else ascii(c)[1:-1]) for c in text)
+    shown = "".join(
+        _MARKS.get(c) or (c if c.isprintable() and font.get_char_index(ord(c)) else ascii(c)[1:-1])
+        for c in text
+    )
     if len(shown) > width * _LINES:
         shown = shown[: width * _LINES - 1] + "…"
     return [shown[start : start + width] for start in range(0, len(shown), width)]

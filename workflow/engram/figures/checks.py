@@ -22,10 +22,15 @@ _CONTROLS = {
 
 @styled
 def saliency_checks(
-    randomization: pd.DataFrame, agreement: pd.DataFrame, deletion: pd.DataFrame, methods: Sequence[str], *, style: FigureStyle
+    randomization: pd.DataFrame,
+    agreement: pd.DataFrame,
+    deletion: pd.DataFrame,
+    methods: Sequence[str],
+    *,
+    style: FigureStyle,
 ) -> Figure:
-    """Rank correlations of the evidence (means over classes and layers) with randomised CNNs and between CNNs, and probability of the
-    true class when cells are removed or kept alone.
+    """Rank correlations of the evidence (means over classes and layers) with randomised CNNs and
+    between CNNs, and probability of the true class when cells are removed or kept alone.
 
     Args:
         randomization, agreement, deletion: as `engram.saliency.checks.check_saliency` returns them.
@@ -35,7 +40,11 @@ def saliency_checks(
         EngramError: a table without its columns or rows.
     """
     require(randomization, _RHO, "saliency_checks")
-    require(deletion, ["cells", "mode", "share", "class", "probability", "low", "high"], "saliency_checks")
+    require(
+        deletion,
+        ["cells", "mode", "share", "class", "probability", "low", "high"],
+        "saliency_checks",
+    )
     figure = Figure(figsize=(7.2, 5.6), layout="constrained")
     (left, right), (removed, kept) = figure.subplots(2, 2)
     colors = dict(zip(methods, _COLORS, strict=False))
@@ -43,18 +52,38 @@ def saliency_checks(
     _correlations(left, randomization, [*against, "attention"], colors, "trained CNN beside …")
     names = [name for name in dict.fromkeys(agreement["against"]) if name not in methods]
     _correlations(right, agreement, names, colors, "two CNNs that differ in …")
-    for axes, mode, title in ((removed, "deletion", "cells removed"), (kept, "insertion", "cells kept alone")):
+    for axes, mode, title in (
+        (removed, "deletion", "cells removed"),
+        (kept, "insertion", "cells kept alone"),
+    ):
         light_grid(axes, "y")
         mine = deletion[(deletion["mode"] == mode) & (deletion["class"] == "all")]
-        looks = {name: (name.replace("_", " "), color, "-") for name, color in colors.items()} | _CONTROLS
+        looks = {
+            name: (name.replace("_", " "), color, "-") for name, color in colors.items()
+        } | _CONTROLS
         for name, (label, color, line) in looks.items():
             rows = mine[mine["cells"] == name].sort_values("share")
             if len(rows):
-                axes.fill_between(100 * rows["share"], rows["low"], rows["high"], color=color, alpha=0.1, linewidth=0)
-                axes.plot(100 * rows["share"], rows["probability"], color=color, linestyle=line, label=label)
+                axes.fill_between(
+                    100 * rows["share"],
+                    rows["low"],
+                    rows["high"],
+                    color=color,
+                    alpha=0.1,
+                    linewidth=0,
+                )
+                axes.plot(
+                    100 * rows["share"],
+                    rows["probability"],
+                    color=color,
+                    linestyle=line,
+                    label=label,
+                )
         axes.set_xscale("log")
         ticks = sorted(100 * mine["share"].unique())
-        axes.set_xticks([tick for tick in ticks if tick > 0], labels=[f"{tick:g}" for tick in ticks if tick > 0])
+        axes.set_xticks(
+            [tick for tick in ticks if tick > 0], labels=[f"{tick:g}" for tick in ticks if tick > 0]
+        )
         axes.minorticks_off()
         axes.set_ylim(0, 1)
         axes.set_title(title, fontweight="bold")
@@ -68,9 +97,13 @@ def saliency_checks(
     return figure
 
 
-def _correlations(axes: Axes, table: pd.DataFrame, names: Sequence[str], colors: dict[str, str], title: str) -> None:
+def _correlations(
+    axes: Axes, table: pd.DataFrame, names: Sequence[str], colors: dict[str, str], title: str
+) -> None:
     """One row of points per comparison, methods beneath each other."""
-    mine = table[(table["map"] == "evidence") & (table["class"] == "all") & (table["layer"] == "all")]
+    mine = table[
+        (table["map"] == "evidence") & (table["class"] == "all") & (table["layer"] == "all")
+    ]
     light_grid(axes, "x")
     for row, name in enumerate(names):
         for place, (method, color) in enumerate(colors.items()):
@@ -79,7 +112,13 @@ def _correlations(axes: Axes, table: pd.DataFrame, names: Sequence[str], colors:
                 axes.plot([found["low"], found["high"]], [y, y], color=color, linewidth=1.1)
                 axes.plot([found["rho"]], [y], marker="o", markersize=3.2, color=color)
     if not names:
-        axes.annotate("one CNN: nothing to compare", (0.5, 0.5), xycoords="axes fraction", ha="center", color=SOFT)
+        axes.annotate(
+            "one CNN: nothing to compare",
+            (0.5, 0.5),
+            xycoords="axes fraction",
+            ha="center",
+            color=SOFT,
+        )
     axes.axvline(0, color=SOFT, linewidth=0.7)
     axes.set_yticks(range(len(names)), labels=[_wrap(name) for name in names])
     axes.set_ylim(max(len(names), 1) - 0.5, -0.5)

@@ -9,19 +9,30 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from engram.errors import EngramError
-from engram.figures.style import FAINT, INK, FigureStyle, styled, text_width, title_with_note, wrap_class
+from engram.figures.style import (
+    FAINT,
+    INK,
+    FigureStyle,
+    styled,
+    text_width,
+    title_with_note,
+    wrap_class,
+)
+from engram.io.errors import EngramError
 
 _TOP = 125.0
 """Percent at which the colours end: the darkest fifth is left out, so that text can stand on it."""
 
 
 @styled
-def confusion_matrices(panels: Mapping[str, Mapping[str, np.ndarray]], classes: Sequence[str], *, style: FigureStyle) -> Figure:
-    """One matrix per model (rows of panels) and kind of run (columns), each row of a matrix in percent of its true class.
+def confusion_matrices(
+    panels: Mapping[str, Mapping[str, np.ndarray]], classes: Sequence[str], *, style: FigureStyle
+) -> Figure:
+    """One matrix per model (rows of panels) and kind of run (columns), each row of a matrix in
+    percent of its true class.
 
-    Args:
-        panels: model → title of the run (e.g. `attention`, `shuffled labels`) → counts (K, K), rows the true classes,
+    Args: panels: model → title of the run (e.g. `attention`, `shuffled labels`) → counts (K, K),
+        rows the true classes,
             columns the predicted ones; every model has the same runs.
         classes: the K class names, in the order of the counts.
 
@@ -42,7 +53,9 @@ def confusion_matrices(panels: Mapping[str, Mapping[str, np.ndarray]], classes: 
     for row, (model, matrices) in zip(grid, panels.items(), strict=True):
         for axes, run in zip(row, runs, strict=True):
             _draw_matrix(axes, matrices[run], style)
-            title_with_note(axes, f"{model}\n{run}", f"{int(matrices[run].sum()):,} predictions", style)
+            title_with_note(
+                axes, f"{model}\n{run}", f"{int(matrices[run].sum()):,} predictions", style
+            )
         row[0].set_yticks(range(len(classes)), names)
         row[0].set_ylabel("true class")
     for axes in grid[-1]:
@@ -57,10 +70,16 @@ def _check(panels: Mapping[str, Mapping[str, np.ndarray]], classes: Sequence[str
     first = list(next(iter(panels.values())))
     for model, matrices in panels.items():
         if set(matrices) != set(first):
-            raise EngramError(f"figure confusion: {model} has the runs {', '.join(matrices)}, the first model {', '.join(first)}")
+            raise EngramError(
+                f"figure confusion: {model} has the runs {', '.join(matrices)}, the first model "
+                f"{', '.join(first)}"
+            )
         for run, counts in matrices.items():
             if counts.shape != (len(classes), len(classes)):
-                raise EngramError(f"figure confusion: {model}, {run}: counts of shape {counts.shape} for {len(classes)} classes")
+                raise EngramError(
+                    f"figure confusion: {model}, {run}: counts of shape {counts.shape} for "
+                    f"{len(classes)} classes"
+                )
 
 
 def _draw_matrix(axes: Axes, counts: np.ndarray, style: FigureStyle) -> None:
@@ -71,9 +90,20 @@ def _draw_matrix(axes: Axes, counts: np.ndarray, style: FigureStyle) -> None:
         red, green, blue, _ = style.cmap(float(value) / _TOP)
         ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else INK
         weight = "bold" if row == column else "normal"
-        center: dict[str, Any] = {"xy": (column, row), "textcoords": "offset points", "ha": "center", "color": ink}
+        center: dict[str, Any] = {
+            "xy": (column, row),
+            "textcoords": "offset points",
+            "ha": "center",
+            "color": ink,
+        }
         axes.annotate(f"{value:.1f} %", xytext=(0, 0.5), va="bottom", fontweight=weight, **center)
-        axes.annotate(f"{int(counts[row, column]):,}", xytext=(0, -3.5), va="top", fontsize=style.small, **center)
+        axes.annotate(
+            f"{int(counts[row, column]):,}",
+            xytext=(0, -3.5),
+            va="top",
+            fontsize=style.small,
+            **center,
+        )
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(FAINT)
     axes.tick_params(length=0)

@@ -10,18 +10,26 @@ from matplotlib.figure import Figure
 
 from engram.figures.maps import Mosaic, check_maps, color_bar
 from engram.figures.style import FigureStyle, class_colors, styled, text_width, wrap_class
-from engram.packing import unpack
+from engram.io.packing import unpack
 
 _PAGE = 1.45
 """Height over width that many layers are laid out towards, near a printed page's."""
 
 
 @styled
-def delta_maps(delta: np.ndarray, classes: Sequence[str], samples: Sequence[int], prefix: int, *, style: FigureStyle) -> Figure:
-    """Δ of every layer (rows) and class (columns), each layer divided by its greatest value over all classes.
+def delta_maps(
+    delta: np.ndarray,
+    classes: Sequence[str],
+    samples: Sequence[int],
+    prefix: int,
+    *,
+    style: FigureStyle,
+) -> Figure:
+    """Δ of every layer (rows) and class (columns), each layer divided by its greatest value over
+    all classes.
 
-    The colour scale is that of the square root: Δ is steep, and most of its structure lies below a quarter of the maximum.
-    More than 12 layers continue in further blocks of rows at the right.
+    The colour scale is that of the square root: Δ is steep, and most of its structure lies below a
+    quarter of the maximum. More than 12 layers continue in further blocks of rows at the right.
 
     Args:
         delta: (K, L, P), packed lower triangles.
@@ -34,11 +42,19 @@ def delta_maps(delta: np.ndarray, classes: Sequence[str], samples: Sequence[int]
     """
     tokens = check_maps(delta.shape, classes, prefix, "delta_maps")
     greatest = delta.max(axis=(0, 2))  # (L,)
-    maps = unpack(delta / np.where(greatest > 0, greatest, 1)[None, :, None], fill=np.nan)  # (K, L, T, T)
-    side = max(1.2, text_width([wrap_class(name) for name in classes], style.font_size, "bold") / 1.1)
+    maps = unpack(
+        delta / np.where(greatest > 0, greatest, 1)[None, :, None], fill=np.nan
+    )  # (K, L, T, T)
+    side = max(
+        1.2, text_width([wrap_class(name) for name in classes], style.font_size, "bold") / 1.1
+    )
     layers = delta.shape[1]
-    mosaic = Mosaic(layers, len(classes), best_blocks(layers, len(classes)), tokens, side, label=0.85)
-    figure, axes, drawn = mosaic.draw(maps.swapaxes(0, 1), prefix, PowerNorm(0.5, 0, 1), style, above=0.6, below=0.75)
+    mosaic = Mosaic(
+        layers, len(classes), best_blocks(layers, len(classes)), tokens, side, label=0.85
+    )
+    figure, axes, drawn = mosaic.draw(
+        maps.swapaxes(0, 1), prefix, PowerNorm(0.5, 0, 1), style, above=0.6, below=0.75
+    )
     mosaic.head(axes, classes, class_colors(classes, style), [f"n = {n:,}" for n in samples], style)
     for layer in range(layers):
         mosaic.number(axes, layer, f"layer {layer + 1}", f"max {greatest[layer]:.2g}", style)
@@ -48,7 +64,12 @@ def delta_maps(delta: np.ndarray, classes: Sequence[str], samples: Sequence[int]
 
 
 def best_blocks(layers: int, classes: int) -> int:
-    """In how many blocks side by side the layers are set: one up to 12 layers, then whatever comes nearest to a page."""
+    """In how many blocks side by side the layers are set: one up to 12 layers, then whatever comes
+    nearest to a page.
+    """
     if layers <= 12:
         return 1
-    return min(range(1, 7), key=lambda blocks: abs(np.log(-(-layers // blocks) / (blocks * (classes + 0.8)) / _PAGE)))
+    return min(
+        range(1, 7),
+        key=lambda blocks: abs(np.log(-(-layers // blocks) / (blocks * (classes + 0.8)) / _PAGE)),
+    )

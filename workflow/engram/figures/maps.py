@@ -1,7 +1,7 @@
 """Square maps over (query, key) in rows and columns: what the figures of attention and of Δ share.
 
-All maps of a figure are one image in one axes, in units of tokens: a hundred panels cost no more than one.
-"""
+All maps of a figure are one image in one axes, in units of tokens: a hundred panels cost no more
+than one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from engram.errors import EngramError
 from engram.figures.style import INK, SOFT, FigureStyle, wrap_class
-from engram.packing import window_length
+from engram.io.errors import EngramError
+from engram.io.packing import window_length
 
 _GAP = 0.12
 """White between two maps, in widths of a map."""
@@ -59,7 +59,13 @@ class Mosaic:
         return left + self.tokens, self.origin(self.lines - 1, 0)[1] + self.tokens
 
     def draw(
-        self, maps: np.ndarray, prefix: int, norm: Normalize, style: FigureStyle, above: float, below: float
+        self,
+        maps: np.ndarray,
+        prefix: int,
+        norm: Normalize,
+        style: FigureStyle,
+        above: float,
+        below: float,
     ) -> tuple[Figure, Axes, AxesImage]:
         """A figure with all maps, their outlines, and the border between prefix and suffix.
 
@@ -78,21 +84,43 @@ class Mosaic:
             image[y : y + self.tokens, x : x + self.tokens] = maps[row, column]
             lines.append([(x, y), (x, y + self.tokens), (x + self.tokens, y + self.tokens), (x, y)])
             # Suffix queries stand below the level line; suffix keys right of the upright one.
-            borders.append([(x, y + prefix), (x + prefix, y + prefix), (x + prefix, y + self.tokens)])
+            borders.append(
+                [(x, y + prefix), (x + prefix, y + prefix), (x + prefix, y + self.tokens)]
+            )
         inch = self.tokens / self.side
         total = height / inch + above + below
         figure = Figure(figsize=(width / inch + 0.1, total))
-        axes = figure.add_axes((0, below / total, width / inch / (width / inch + 0.1), height / inch / total))
-        drawn = axes.imshow(image, cmap=style.cmap, norm=norm, extent=(0, width, height, 0), interpolation="none", aspect="auto")
+        axes = figure.add_axes(
+            (0, below / total, width / inch / (width / inch + 0.1), height / inch / total)
+        )
+        drawn = axes.imshow(
+            image,
+            cmap=style.cmap,
+            norm=norm,
+            extent=(0, width, height, 0),
+            interpolation="none",
+            aspect="auto",
+        )
         axes.add_collection(LineCollection(lines, colors=SOFT, linewidths=0.5, joinstyle="miter"))
-        axes.add_collection(LineCollection(borders, colors=INK, linewidths=0.5, linestyles=[(0, (3, 2))]))
+        axes.add_collection(
+            LineCollection(borders, colors=INK, linewidths=0.5, linestyles=[(0, (3, 2))])
+        )
         axes.set_xlim(-0.5, width + 0.5)
         axes.set_ylim(height + 0.5, -0.5)
         axes.set_axis_off()
         return figure, axes, drawn
 
-    def head(self, axes: Axes, classes: Sequence[str], colors: Sequence[str], notes: Sequence[str], style: FigureStyle) -> None:
-        """Class names over every block, underlined in the class's colour, with a note (or none) beneath each name."""
+    def head(
+        self,
+        axes: Axes,
+        classes: Sequence[str],
+        colors: Sequence[str],
+        notes: Sequence[str],
+        style: FigureStyle,
+    ) -> None:
+        """Class names over every block, underlined in the class's colour, with a note (or none)
+        beneath each name.
+        """
         for block in range(self.blocks):
             for column, (name, color, note) in enumerate(zip(classes, colors, notes, strict=True)):
                 x, y = self.origin(block * self.lines, column)
@@ -106,29 +134,83 @@ class Mosaic:
                     annotation_clip=False,
                 )
                 axes.annotate(
-                    note, (x, y), (0, 7), textcoords="offset points", va="bottom", color=SOFT, fontsize=style.small, annotation_clip=False
+                    note,
+                    (x, y),
+                    (0, 7),
+                    textcoords="offset points",
+                    va="bottom",
+                    color=SOFT,
+                    fontsize=style.small,
+                    annotation_clip=False,
                 )
                 axes.plot(
-                    [x, x + self.tokens], [y - 0.05 * self.tokens] * 2, color=color, linewidth=2.2, clip_on=False, solid_capstyle="butt"
+                    [x, x + self.tokens],
+                    [y - 0.05 * self.tokens] * 2,
+                    color=color,
+                    linewidth=2.2,
+                    clip_on=False,
+                    solid_capstyle="butt",
                 )
 
     def number(self, axes: Axes, row: int, title: str, note: str, style: FigureStyle) -> None:
         """A row's title and note at its left."""
         x, y = self.origin(row, 0)
         middle = y + self.tokens / 2
-        axes.annotate(title, (x, middle), (-14, 1), textcoords="offset points", ha="right", va="bottom", fontweight="bold")
-        axes.annotate(note, (x, middle), (-14, -1), textcoords="offset points", ha="right", va="top", color=SOFT, fontsize=style.small)
+        axes.annotate(
+            title,
+            (x, middle),
+            (-14, 1),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontweight="bold",
+        )
+        axes.annotate(
+            note,
+            (x, middle),
+            (-14, -1),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            color=SOFT,
+            fontsize=style.small,
+        )
 
     def ruler(self, axes: Axes, prefix: int, style: FigureStyle) -> None:
-        """Token numbers: of the queries beside the first map, of the keys below the last map of the first column."""
-        kwargs: dict[str, Any] = {"textcoords": "offset points", "color": SOFT, "fontsize": style.small - 1, "annotation_clip": False}
+        """Token numbers: of the queries beside the first map, of the keys below the last map of the
+        first column.
+        """
+        kwargs: dict[str, Any] = {
+            "textcoords": "offset points",
+            "color": SOFT,
+            "fontsize": style.small - 1,
+            "annotation_clip": False,
+        }
         x, y = self.origin(0, 0)
         below = self.origin(self.lines - 1, 0)[1] + self.tokens
         for token in (1, prefix, self.tokens):
-            axes.annotate(f"{token}", (x, y + token - 0.5), (-2, 0), ha="right", va="center", **kwargs)
-            axes.annotate(f"{token}", (x + token - 0.5, below), (0, -2), ha="center", va="top", **kwargs)
-        axes.annotate("key", (x + self.tokens / 2 + prefix / 2, below), (0, -2), ha="center", va="top", **kwargs)
-        axes.annotate("query", (x, y + self.tokens / 2 + prefix / 2), (-2, 0), ha="right", va="center", **kwargs)
+            axes.annotate(
+                f"{token}", (x, y + token - 0.5), (-2, 0), ha="right", va="center", **kwargs
+            )
+            axes.annotate(
+                f"{token}", (x + token - 0.5, below), (0, -2), ha="center", va="top", **kwargs
+            )
+        axes.annotate(
+            "key",
+            (x + self.tokens / 2 + prefix / 2, below),
+            (0, -2),
+            ha="center",
+            va="top",
+            **kwargs,
+        )
+        axes.annotate(
+            "query",
+            (x, y + self.tokens / 2 + prefix / 2),
+            (-2, 0),
+            ha="right",
+            va="center",
+            **kwargs,
+        )
 
 
 def check_maps(shape: tuple[int, ...], classes: Sequence[str], prefix: int, figure: str) -> int:
@@ -138,21 +220,32 @@ def check_maps(shape: tuple[int, ...], classes: Sequence[str], prefix: int, figu
         EngramError: the shape is another; names the figure.
     """
     if len(shape) != 3 or 0 in shape or shape[0] != len(classes):
-        raise EngramError(f"figure {figure}: maps of shape {shape} for {len(classes)} classes; expected (classes, layers, packed values)")
+        raise EngramError(
+            f"figure {figure}: maps of shape {shape} for {len(classes)} classes; expected "
+            f"(classes, layers, packed values)"
+        )
     try:
         tokens = window_length(shape[2])
     except ValueError as error:
         raise EngramError(f"figure {figure}: {error}") from None
     if not 0 < prefix < tokens:
-        raise EngramError(f"figure {figure}: a prefix of {prefix} of {tokens} tokens; it must leave a suffix")
+        raise EngramError(
+            f"figure {figure}: a prefix of {prefix} of {tokens} tokens; it must leave a suffix"
+        )
     return tokens
 
 
-def color_bar(figure: Figure, axes: Axes, drawn: AxesImage, mosaic: Mosaic, label: str, ticks: Sequence[float]) -> None:
+def color_bar(
+    figure: Figure, axes: Axes, drawn: AxesImage, mosaic: Mosaic, label: str, ticks: Sequence[float]
+) -> None:
     """A level bar at the lower right, below the maps."""
     box, height = axes.get_position(), figure.get_figheight()
     width = min(2.2, 0.9 * mosaic.columns * mosaic.side) / figure.get_figwidth()
-    bar = figure.colorbar(drawn, cax=figure.add_axes((box.x1 - width, 0.42 / height, width, 0.09 / height)), orientation="horizontal")
+    bar = figure.colorbar(
+        drawn,
+        cax=figure.add_axes((box.x1 - width, 0.42 / height, width, 0.09 / height)),
+        orientation="horizontal",
+    )
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)
     bar.ax.minorticks_off()

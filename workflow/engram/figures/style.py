@@ -1,4 +1,5 @@
-"""How every figure looks, which colour a class has, and how a figure reaches the disk: whole, and the same bytes each time.
+"""How every figure looks, which colour a class has, and how a figure reaches the disk: whole, and
+the same bytes each time.
 
 Figures are built on `matplotlib.figure.Figure` itself: no window system, no global state of pyplot.
 """
@@ -21,8 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from engram.artifacts import whole
-from engram.errors import EngramError
+from engram.io.artifacts import whole
+from engram.io.errors import EngramError
 
 INK = "#222222"
 """Text, axes, and the series a figure is about."""
@@ -43,12 +44,23 @@ CLASS_COLORS: Mapping[str, str] = {
     "Code": "#009e73",
     "Others": "#332288",
 }
-"""Colour of each category: the Okabe-Ito set, dark grey for what is not memorized and indigo for the rest."""
+"""Colour of each category: the Okabe-Ito set, dark grey for what is not memorized and indigo for
+the rest."""
 _SPARE = ("#117733", "#999933", "#44aa99", "#aa4499", "#661100", "#ddcc77", "#6699cc")
 """Colours for categories that a user adds."""
 
-# From white, so that zero is paper; lightness falls evenly and the darkest value still prints apart from black text.
-_ENGRAM_MAP = ("#ffffff", "#e3ecf4", "#b5d0e6", "#7eb0d5", "#4a87ba", "#355f98", "#2b3a73", "#1b1b45")
+# From white, so that zero is paper; lightness falls evenly and the darkest value still prints apart
+# from black text.
+_ENGRAM_MAP = (
+    "#ffffff",
+    "#e3ecf4",
+    "#b5d0e6",
+    "#7eb0d5",
+    "#4a87ba",
+    "#355f98",
+    "#2b3a73",
+    "#1b1b45",
+)
 _FAMILY = "DejaVu Sans"
 """Comes with matplotlib, so that every machine has it."""
 _METADATA: Mapping[str, dict[str, None]] = {
@@ -70,22 +82,32 @@ class FigureStyle:
     font_size: float = 8.5
     """Size of ordinary text in points."""
     colormap: str = "engram"
-    """Colours of maps and matrices from zero to the maximum: `engram` (white to dark blue) or any name matplotlib knows."""
+    """Colours of maps and matrices from zero to the maximum: `engram` (white to dark blue) or any
+    name matplotlib knows."""
     palette: Mapping[str, str] = field(default_factory=dict)
-    """Colours of categories that differ from `CLASS_COLORS` or are missing there, e.g. `{"Guess": "#e69f00"}`."""
+    """Colours of categories that differ from `CLASS_COLORS` or are missing there, e.g. `{"Guess":
+    "#e69f00"}`."""
 
     def __post_init__(self) -> None:
         if not self.formats or (wrong := sorted(set(self.formats) - set(_METADATA))):
-            raise EngramError(f"figures.formats: {', '.join(wrong) if self.formats else 'empty'}; give some of {', '.join(_METADATA)}")
+            raise EngramError(
+                f"figures.formats: {', '.join(wrong) if self.formats else 'empty'}; give some of "
+                f"{', '.join(_METADATA)}"
+            )
         if self.colormap != "engram" and self.colormap not in matplotlib.colormaps:
             raise EngramError(
-                f"figures.colormap: matplotlib has no `{self.colormap}`; `engram`, `viridis` and `magma_r` are some that exist"
+                f"figures.colormap: matplotlib has no `{self.colormap}`; `engram`, `viridis` and "
+                f"`magma_r` are some that exist"
             )
         if self.dpi <= 0 or self.font_size <= 0:
-            raise EngramError(f"figures: dpi {self.dpi} and font_size {self.font_size} must be above 0")
+            raise EngramError(
+                f"figures: dpi {self.dpi} and font_size {self.font_size} must be above 0"
+            )
         for name, color in self.palette.items():
             if not is_color_like(color):
-                raise EngramError(f"figures.palette.{name}: `{color}` is no colour; write it as #rrggbb")
+                raise EngramError(
+                    f"figures.palette.{name}: `{color}` is no colour; write it as #rrggbb"
+                )
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> FigureStyle:
@@ -112,7 +134,9 @@ class FigureStyle:
 
 @contextmanager
 def use(style: FigureStyle) -> Iterator[None]:
-    """Sets matplotlib's parameters for the block: from its defaults, so that a user's matplotlibrc changes no figure."""
+    """Sets matplotlib's parameters for the block: from its defaults, so that a user's matplotlibrc
+    changes no figure.
+    """
     size = style.font_size
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -143,7 +167,8 @@ def use(style: FigureStyle) -> Iterator[None]:
                 "lines.solid_capstyle": "round",
                 "grid.color": FAINT,
                 "grid.linewidth": 0.5,
-                # Element ids of an SVG come from this salt instead of a random one; letters as outlines look alike everywhere.
+                # Element ids of an SVG come from this salt instead of a random one; letters as
+                # outlines look alike everywhere.
                 "svg.hashsalt": "engram",
                 "svg.fonttype": "path",
             }
@@ -163,7 +188,8 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
 
 
 def save(figure: Figure, stem: str | Path, style: FigureStyle) -> list[Path]:
-    """Writes `<stem>.<format>` for every format of the style: all of them or none, and equal bytes for an equal figure.
+    """Writes `<stem>.<format>` for every format of the style: all of them or none, and equal bytes
+    for an equal figure.
 
     Returns:
         the files, in the order of `style.formats`.
@@ -174,23 +200,30 @@ def save(figure: Figure, stem: str | Path, style: FigureStyle) -> list[Path]:
     with use(style), ExitStack() as files:
         for path, kind in zip(paths, style.formats, strict=True):
             temporary = files.enter_context(whole(path))
-            figure.savefig(temporary, format=kind, dpi=style.dpi, bbox_inches="tight", pad_inches=0.08, metadata=_METADATA[kind])
+            figure.savefig(
+                temporary,
+                format=kind,
+                dpi=style.dpi,
+                bbox_inches="tight",
+                pad_inches=0.08,
+                metadata=_METADATA[kind],
+            )
     return paths
 
 
 def class_color(name: str, style: FigureStyle) -> str:
     """Colour of a class, `#rrggbb`, the same in every figure.
 
-    The numbers of a class do not count (`Recite[5]` and `Recite[50]` are alike), a merged class (`Recite[5]-or-Guess`)
-    takes the colour of its first member, and a category without a colour of its own gets one by its name.
-    """
+    The numbers of a class do not count (`Recite[5]` and `Recite[50]` are alike), a merged class
+    (`Recite[5]-or-Guess`) takes the colour of its first member, and a category without a colour of
+    its own gets one by its name."""
     category = name.split("-or-")[0].split("[")[0]
     color = {**CLASS_COLORS, **style.palette}.get(category)
     return to_hex(color or _SPARE[zlib.crc32(category.encode()) % len(_SPARE)])
 
 
 def class_colors(names: Sequence[str], style: FigureStyle) -> list[str]:
-    """Colours of the classes of one taxonomy; where two share a colour, the later one is lightened."""
+    """Return the colours of a taxonomy's classes; of two that share one, the later is lightened."""
     colors: list[str] = []
     for name in names:
         color = class_color(name, style)
@@ -210,7 +243,13 @@ def text_width(texts: Iterable[str], size: float, weight: str = "normal") -> flo
     """How many inches the longest line of some texts takes at a font size in points."""
     font = FontProperties(family=_FAMILY, size=size, weight=weight)
     lines = (line for text in texts for line in text.split("\n"))
-    return max((text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines), default=0.0) / 72
+    return (
+        max(
+            (text_to_path.get_text_width_height_descent(line, font, False)[0] for line in lines),
+            default=0.0,
+        )
+        / 72
+    )
 
 
 def require(frame: pd.DataFrame, columns: Sequence[str], figure: str) -> None:
@@ -221,10 +260,14 @@ def require(frame: pd.DataFrame, columns: Sequence[str], figure: str) -> None:
     """
     if missing := [name for name in columns if name not in frame.columns]:
         raise EngramError(
-            f"figure {figure}: column {', '.join(missing)} is missing; the table has {', '.join(map(str, frame.columns)) or 'none'}"
+            f"figure {figure}: column {', '.join(missing)} is missing; the table has "
+            f"{', '.join(map(str, frame.columns)) or 'none'}"
         )
     if frame.empty:
-        raise EngramError(f"figure {figure}: the table has no rows, so there is nothing to draw; check the rule that writes it")
+        raise EngramError(
+            f"figure {figure}: the table has no rows, so there is nothing to draw; check the rule "
+            f"that writes it"
+        )
 
 
 def light_grid(axes: Axes, axis: str) -> None:

@@ -8,35 +8,54 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from engram.errors import EngramError
-from engram.evaluation import RUNS
-from engram.figures.style import ACCENT, INK, SOFT, FigureStyle, light_grid, require, styled, title_with_note
+from engram.figures.style import (
+    ACCENT,
+    INK,
+    SOFT,
+    FigureStyle,
+    light_grid,
+    require,
+    styled,
+    title_with_note,
+)
+from engram.io.errors import EngramError
+from engram.scores.confusions import RUNS
 
 
 @styled
 def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Loss (above) and accuracy (below) per epoch: a thin line per CNN, their mean bold, one column per kind of training.
+    """Loss (above) and accuracy (below) per epoch: a thin line per CNN, their mean bold, one column
+    per kind of training.
 
-    Beside the training split stands the validation split, or the test split where nothing is chosen (the paper's
-    protocol). A dot on its line marks the epoch whose predictions are reported.
+    Beside the training split stands the validation split, or the test split where nothing is chosen
+    (the paper's protocol). A dot on its line marks the epoch whose predictions are reported.
 
-    Args:
-        history: input, labels, cnn, seed, epoch, split (train, validation, test), loss in nats per sample, accuracy as a
+    Args: history: input, labels, cnn, seed, epoch, split (train, validation, test), loss in nats
+        per sample, accuracy as a
             fraction, selected bool.
 
     Raises:
         EngramError: no rows, a missing column, or no known kind of training.
     """
-    require(history, ["input", "labels", "cnn", "seed", "epoch", "split", "loss", "accuracy", "selected"], "training_curves")
+    require(
+        history,
+        ["input", "labels", "cnn", "seed", "epoch", "split", "loss", "accuracy", "selected"],
+        "training_curves",
+    )
     history = history[history["epoch"] > 0]  # probes have no epochs
     history = history.assign(accuracy=100 * history["accuracy"])
     held_out = "validation" if (history["split"] == "validation").any() else "test"
     splits = (("train", SOFT, (0, (4, 1.5))), (held_out, INK, "solid"))
     runs = {
-        title: rows for key, title in RUNS.items() if len(rows := history[(history["input"] == key[0]) & (history["labels"] == key[1])])
+        title: rows
+        for key, title in RUNS.items()
+        if len(rows := history[(history["input"] == key[0]) & (history["labels"] == key[1])])
     }
     if not runs:
-        raise EngramError(f"figure training_curves: input {history['input'].iloc[0]} with labels {history['labels'].iloc[0]} is not known")
+        raise EngramError(
+            f"figure training_curves: input {history['input'].iloc[0]} with labels "
+            f"{history['labels'].iloc[0]} is not known"
+        )
     figure = Figure(figsize=(0.6 + 2.25 * len(runs), 3.9), layout="constrained")
     grid = figure.subplots(2, len(runs), squeeze=False, sharex=True, sharey="row")
     for column, (title, rows) in enumerate(runs.items()):
@@ -46,12 +65,29 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
                 part = rows[rows["split"] == split]
                 for _, line in part.groupby(["cnn", "seed"]):
                     line = line.sort_values("epoch")
-                    axes.plot(line["epoch"], line[value], color=color, linewidth=0.5, alpha=0.45, linestyle=dashes)
+                    axes.plot(
+                        line["epoch"],
+                        line[value],
+                        color=color,
+                        linewidth=0.5,
+                        alpha=0.45,
+                        linestyle=dashes,
+                    )
                     if split == held_out:
                         chosen = line[line["selected"]]
-                        axes.plot(chosen["epoch"], chosen[value], "o", color=ACCENT, markersize=3, markeredgewidth=0, zorder=3)
+                        axes.plot(
+                            chosen["epoch"],
+                            chosen[value],
+                            "o",
+                            color=ACCENT,
+                            markersize=3,
+                            markeredgewidth=0,
+                            zorder=3,
+                        )
                 mean = part.groupby("epoch")[value].mean()
-                axes.plot(mean.index, mean, color=color, linewidth=1.8, linestyle=dashes, label=split)
+                axes.plot(
+                    mean.index, mean, color=color, linewidth=1.8, linestyle=dashes, label=split
+                )
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         count = rows.groupby(["cnn", "seed"]).ngroups
         title_with_note(grid[0, column], title, f"{count} CNN{'s' if count > 1 else ''}", style)
@@ -69,8 +105,8 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
 def nursery_training(curves: Mapping[str, pd.DataFrame], *, style: FigureStyle) -> Figure:
     """Training loss against tokens seen, one panel per stage.
 
-    Args:
-        curves: title of the stage (base, drilling) → its curve: tokens (seen), loss in nats per token.
+    Args: curves: title of the stage (base, drilling) → its curve: tokens (seen), loss in nats per
+        token.
 
     Raises:
         EngramError: no stage, a stage without rows, or a missing column.
@@ -80,7 +116,9 @@ def nursery_training(curves: Mapping[str, pd.DataFrame], *, style: FigureStyle) 
     for curve in curves.values():
         require(curve, ["tokens", "loss"], "nursery_training")
     figure = Figure(figsize=(0.7 + 2.9 * len(curves), 2.6), layout="constrained")
-    for axes, (title, curve) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+    for axes, (title, curve) in zip(
+        figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True
+    ):
         light_grid(axes, "y")
         axes.plot(curve["tokens"] / 1e6, curve["loss"], color=INK, linewidth=1)
         last = curve.iloc[-1]

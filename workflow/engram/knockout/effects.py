@@ -1,7 +1,8 @@
-"""What the knock-outs cost: paired against the intact model, with intervals by a bootstrap over content groups.
+"""What the knock-outs cost: paired against the intact model, with intervals by a bootstrap over
+content groups.
 
-Samples of one content group hold the same text, so whole groups are drawn. Percentile intervals of means of paired differences.
-"""
+Samples of one content group hold the same text, so whole groups are drawn. Percentile intervals of
+means of paired differences."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from engram.knockout.condition import MEASURES
 from engram.knockout.trials import COLUMNS
+from engram.lm.conditions import MEASURES
 
 _CHUNK = 256
 """Conditions at a time."""
@@ -37,7 +38,13 @@ def measure_array(results: pd.DataFrame) -> np.ndarray:
 
 
 def effects(
-    conditions: pd.DataFrame, results: pd.DataFrame, classes: Sequence[str], *, resamples: int, confidence: float, seed: int
+    conditions: pd.DataFrame,
+    results: pd.DataFrame,
+    classes: Sequence[str],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
 ) -> pd.DataFrame:
     """Measures of every condition and class, and their differences from the intact model.
 
@@ -46,9 +53,9 @@ def effects(
         classes: the K class names.
         resamples, confidence, seed: of the bootstrap.
 
-    Returns:
-        the columns of `conditions`, `class`, `n`, `groups`, then for every measure its mean over the samples, `<measure>_difference`
-        (knocked out minus intact, so a loss is negative) and the interval of the difference, `<measure>_low` and `<measure>_high`.
+    Returns: the columns of `conditions`, `class`, `n`, `groups`, then for every measure its mean
+        over the samples, `<measure>_difference` (knocked out minus intact, so a loss is negative)
+        and the interval of the difference, `<measure>_low` and `<measure>_high`.
     """
     measures = measure_array(results)  # (C, n, 3)
     first = results.iloc[: measures.shape[1]]
@@ -62,7 +69,10 @@ def effects(
         table = conditions[["condition", *COLUMNS, "cells", "mass"]].copy()
         table["class"], table["n"], table["groups"] = name, int(mine.sum()), weights.shape[1]
         ends = np.concatenate(
-            [_ends(differences[s : s + _CHUNK, mine], group, weights, confidence) for s in range(0, len(measures), _CHUNK)]
+            [
+                _ends(differences[s : s + _CHUNK, mine], group, weights, confidence)
+                for s in range(0, len(measures), _CHUNK)
+            ]
         )
         for position, measure in enumerate(MEASURES):
             table[measure] = measures[:, mine, position].mean(axis=1)
@@ -72,7 +82,9 @@ def effects(
     return pd.concat(tables, ignore_index=True)
 
 
-def _ends(differences: np.ndarray, group: np.ndarray, weights: np.ndarray, confidence: float) -> np.ndarray:
+def _ends(
+    differences: np.ndarray, group: np.ndarray, weights: np.ndarray, confidence: float
+) -> np.ndarray:
     """Interval ends of mean differences (C, n, 3) -> (C, 3, 2)."""
     count, n, measures = differences.shape
     sums, sizes = group_sums(differences.transpose(1, 0, 2).reshape(n, -1), group)

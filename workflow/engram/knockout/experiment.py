@@ -1,4 +1,5 @@
-"""Runs the knock-outs of a model and taxonomy, and keeps finished conditions so that a killed job goes on where it stopped."""
+"""Runs the knock-outs of a model and taxonomy, and keeps finished conditions so that a killed job
+goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -15,10 +16,10 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel
 
-from engram.artifacts import whole
-from engram.errors import EngramError, reason
-from engram.knockout.condition import MEASURES, Condition
-from engram.knockout.intervention import Means, average, knock_out
+from engram.io.artifacts import whole
+from engram.io.checksums import BROKEN
+from engram.io.errors import EngramError, reason
+from engram.io.packing import pack
 from engram.knockout.trials import (
     COLUMNS,
     KnockoutSettings,
@@ -29,8 +30,8 @@ from engram.knockout.trials import (
     single_trials,
     units,
 )
-from engram.packing import pack
-from engram.seals import BROKEN
+from engram.lm.conditions import MEASURES, Condition
+from engram.lm.interventions import Means, average, knock_out
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +67,20 @@ class Runner:
     code: str
     """Digest of the code that makes them."""
 
-    def measure(self, tokens: np.ndarray, conditions: Sequence[Condition], means: Means) -> np.ndarray:
-        """Measures of every condition and sample, float32 (C, n, 3); what an earlier job has finished is read."""
-        setting = hashlib.sha256(f"{self.fingerprint} {self.code} {self.prefix} {tokens.shape}".encode())
-        for array in (tokens.astype("<i4"), means.weights.cpu().numpy(), means.outputs.cpu().numpy()):
+    def measure(
+        self, tokens: np.ndarray, conditions: Sequence[Condition], means: Means
+    ) -> np.ndarray:
+        """Measures of every condition and sample, float32 (C, n, 3); what an earlier job has
+        finished is read.
+        """
+        setting = hashlib.sha256(
+            f"{self.fingerprint} {self.code} {self.prefix} {tokens.shape}".encode()
+        )
+        for array in (
+            tokens.astype("<i4"),
+            means.weights.cpu().numpy(),
+            means.outputs.cpu().numpy(),
+        ):
             setting.update(np.ascontiguousarray(array).tobytes())
         folder = self.parts / setting.hexdigest()[:24]
         keys = [_key(condition) for condition in conditions]
@@ -80,7 +91,9 @@ class Runner:
         fresh: dict[str, np.ndarray] = {}
         since = time.monotonic()
         todo = [conditions[position] for position in missing]
-        for position, measures in knock_out(self.model, tokens, self.prefix, todo, means, self.batch_tokens):
+        for position, measures in knock_out(
+            self.model, tokens, self.prefix, todo, means, self.batch_tokens
+        ):
             fresh[keys[missing[position]]] = measures
             if time.monotonic() - since > PART_SECONDS:
                 _write_part(folder, fresh)
@@ -90,32 +103,42 @@ class Runner:
         return np.stack([done[key] for key in keys])
 
 
-def choose(split: np.ndarray, label: np.ndarray, priority: np.ndarray, which: str, per_class: int) -> np.ndarray:
-    """Positions of a split's samples: per class those of the lowest priority, at most `per_class`; sorted."""
+def choose(
+    split: np.ndarray, label: np.ndarray, priority: np.ndarray, which: str, per_class: int
+) -> np.ndarray:
+    """Positions of a split's samples: per class those of the lowest priority, at most `per_class`;
+    sorted.
+    """
     rows = np.flatnonzero(split == which)
-    chosen = [mine[np.argsort(priority[mine], kind="stable")][:per_class] for k in np.unique(label) if len(mine := rows[label[rows] == k])]
+    chosen = [
+        mine[np.argsort(priority[mine], kind="stable")][:per_class]
+        for k in np.unique(label)
+        if len(mine := rows[label[rows] == k])
+    ]
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
 def run(
-    runner: Runner, test: Samples, ranking: Samples, delta: np.ndarray, classes: Sequence[str], settings: KnockoutSettings, seed: int
+    runner: Runner,
+    test: Samples,
+    ranking: Samples,
+    delta: np.ndarray,
+    classes: Sequence[str],
+    settings: KnockoutSettings,
+    seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All knock-outs.
 
-    Args:
-        runner: the model.
-        test: the samples that effects are reported on.
-        ranking: other samples: units are ranked on them, and they give the means of mean-ablation and the controls' attention.
-        delta: Δ (K, L, P).
-        classes: the K class names.
-        settings: of the config.
-        seed: of the random regions.
+    Args: runner: the model. test: the samples that effects are reported on. ranking: other samples:
+        units are ranked on them, and they give the means of mean-ablation and the controls'
+        attention. delta: Δ (K, L, P). classes: the K class names. settings: of the config. seed: of
+        the random regions.
 
-    Returns:
-        conditions: `condition` (its number), the columns that name it (`engram.knockout.trials.Trial`), `cells` (cells or, for
-        layers and heads, heads that are removed) and `mass` (mean attention that the cells have on the ranking samples, summed; NaN
-        for heads); and results: condition and the columns that name it, sequence_id, content_group, class, and `MEASURES`, a row per
-        condition and test sample.
+    Returns: conditions: `condition` (its number), the columns that name it
+        (`engram.knockout.trials.Trial`), `cells` (cells or, for layers and heads, heads that are
+        removed) and `mass` (mean attention that the cells have on the ranking samples, summed; NaN
+        for heads); and results: condition and the columns that name it, sequence_id, content_group,
+        class, and `MEASURES`, a row per condition and test sample.
 
     Raises:
         EngramError: a class without samples, Δ of another model.
@@ -123,24 +146,36 @@ def run(
     for name, samples in (("test", test), ("ranking", ranking)):
         counts = np.bincount(samples.label, minlength=len(classes))
         if not counts.all():
-            raise EngramError(f"knock-out: class {classes[int(counts.argmin())]} has no {name} sample; take more samples per class")
+            raise EngramError(
+                f"knock-out: class {classes[int(counts.argmin())]} has no {name} sample; take more "
+                f"samples per class"
+            )
     means = average(runner.model, ranking.tokens, runner.batch_tokens)
     layers, heads, window, _ = means.weights.shape
     mass = pack(means.weights.mean(1)).cpu().numpy()  # (L, P)
     if delta.shape != (len(classes), *mass.shape):
-        raise EngramError(f"knock-out: Δ has shape {delta.shape}, the model's is {(len(classes), *mass.shape)}; delete the saliency file")
+        raise EngramError(
+            f"knock-out: Δ has shape {delta.shape}, the model's is {(len(classes), *mass.shape)}; "
+            f"delete the saliency file"
+        )
     found = units(layers, heads, window, settings.bands)
     singles = single_trials(found, settings.operations)
     # Units are ranked first: the cumulative curves depend on it.
-    on_ranking = runner.measure(ranking.tokens, [trial.condition for trial in singles], means)[..., MEASURES.index("suffix_log_prob")]
+    on_ranking = runner.measure(ranking.tokens, [trial.condition for trial in singles], means)[
+        ..., MEASURES.index("suffix_log_prob")
+    ]
     falls = on_ranking[0] - on_ranking  # (trials, n); the first trial is the intact model
-    cost = np.stack([falls[:, ranking.label == k].mean(axis=1) for k in range(len(classes))], axis=1)  # (trials, K)
+    cost = np.stack(
+        [falls[:, ranking.label == k].mean(axis=1) for k in range(len(classes))], axis=1
+    )  # (trials, K)
     trials = [
         *singles,
         *region_trials(delta, classes, mass, runner.prefix, settings, seed),
         *cumulative_trials(found, rank_units(singles, cost, classes), settings.curve_points),
     ]
-    measures = runner.measure(test.tokens, [trial.condition for trial in trials], means)  # (C, n, 3)
+    measures = runner.measure(
+        test.tokens, [trial.condition for trial in trials], means
+    )  # (C, n, 3)
     conditions = _conditions(trials, mass)
     return conditions, _results(conditions, measures, test, classes)
 
@@ -149,22 +184,35 @@ def _conditions(trials: Sequence[Trial], mass: np.ndarray) -> pd.DataFrame:
     rows = []
     for number, trial in enumerate(trials):
         cells, heads = trial.condition.cells, trial.condition.heads
-        removed = 0 if cells is None and heads is None else int((cells if cells is not None else heads).sum())  # type: ignore[union-attr]
-        summed = float(mass[cells].sum()) if cells is not None else 0.0 if heads is None else float("nan")
+        mask = cells if cells is not None else heads
+        removed = 0 if mask is None else int(mask.sum())
+        summed = (
+            float(mass[cells].sum())
+            if cells is not None
+            else 0.0
+            if heads is None
+            else float("nan")
+        )
         rows.append({"condition": number, **trial.name, "cells": removed, "mass": summed})
     return pd.DataFrame(rows, columns=["condition", *COLUMNS, "cells", "mass"])
 
 
-def _results(conditions: pd.DataFrame, measures: np.ndarray, test: Samples, classes: Sequence[str]) -> pd.DataFrame:
+def _results(
+    conditions: pd.DataFrame, measures: np.ndarray, test: Samples, classes: Sequence[str]
+) -> pd.DataFrame:
     count, n, _ = measures.shape
-    names = conditions[list(COLUMNS)].astype(dict.fromkeys(("kind", "region", "operation"), "category"))
+    names = conditions[list(COLUMNS)].astype(
+        dict.fromkeys(("kind", "region", "operation"), "category")
+    )
     frame = pd.DataFrame(
         {
             "condition": np.repeat(np.arange(count, dtype=np.int32), n),
             **{column: names[column].repeat(n).array for column in COLUMNS},
             "sequence_id": np.tile(test.sequence_id, count),
             "content_group": np.tile(test.content_group, count),
-            "class": pd.Categorical(np.array(classes, object)[np.tile(test.label, count)], categories=list(classes)),
+            "class": pd.Categorical(
+                np.array(classes, object)[np.tile(test.label, count)], categories=list(classes)
+            ),
         }
     )
     for position, name in enumerate(MEASURES):
@@ -183,7 +231,9 @@ def _key(condition: Condition) -> str:
 
 
 def _read_parts(folder: Path, n: int) -> dict[str, np.ndarray]:
-    """Finished conditions by key; a file that is broken or of other samples is passed over with a warning."""
+    """Finished conditions by key; a file that is broken or of other samples is passed over with a
+    warning.
+    """
     found: dict[str, np.ndarray] = {}
     for path in sorted(folder.glob("*.npz")):
         try:
@@ -200,4 +250,6 @@ def _write_part(folder: Path, finished: dict[str, np.ndarray]) -> None:
     if finished:
         name = hashlib.sha256("".join(finished).encode()).hexdigest()[:24]
         with whole(folder / f"{name}.npz") as path, path.open("wb") as file:
-            np.savez(file, keys=np.array(list(finished)), measures=np.stack(list(finished.values())))
+            np.savez(
+                file, keys=np.array(list(finished)), measures=np.stack(list(finished.values()))
+            )

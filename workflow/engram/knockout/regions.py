@@ -1,4 +1,5 @@
-"""Regions of attention: cells (query, key) in layers, and random regions to compare them with. All are bool (L, P), packed."""
+"""Regions of attention: cells (query, key) in layers, and random regions to compare them with. All
+are bool (L, P), packed."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engram.packing import query_key, window_length
+from engram.io.packing import query_key, window_length
 
 
 def top_cells(delta: np.ndarray, share: float) -> np.ndarray:
@@ -24,29 +25,38 @@ def top_cells(delta: np.ndarray, share: float) -> np.ndarray:
 
 
 def distance_band(low: int, high: int, layers: int, window: int) -> np.ndarray:
-    """The cells of all layers whose query lies `low` … `high` tokens after the key; 0 is a token's attention to itself."""
+    """The cells of all layers whose query lies `low` … `high` tokens after the key;
+
+    0 is a token's attention to itself.
+    """
     queries, keys = query_key(window)
     band = (queries - keys >= low) & (queries - keys <= high)
     return np.repeat(band[None], layers, axis=0)
 
 
 def blocks(window: int, prefix: int) -> np.ndarray:
-    """Which part of the text a cell links, (P,): 0 within the prefix, 1 from the suffix to the prefix, 2 within the suffix."""
+    """Which part of the text a cell links, (P,):
+
+    0 within the prefix, 1 from the suffix to the prefix, 2 within the suffix.
+    """
     queries, keys = query_key(window)
     return (queries >= prefix).astype(int) + (keys >= prefix).astype(int)
 
 
-def random_region(region: np.ndarray, prefix: int, generator: np.random.Generator, mass: np.ndarray | None = None) -> np.ndarray:
-    """Random cells with the layers and the causal structure of a region: matched layer by layer and block by block (see `blocks`).
+def random_region(
+    region: np.ndarray, prefix: int, generator: np.random.Generator, mass: np.ndarray | None = None
+) -> np.ndarray:
+    """Random cells with the layers and the causal structure of a region: matched layer by layer and
+    block by block (see `blocks`).
 
-    Cells are drawn from outside the region; only where a block has too few of them, from within it too.
+    Cells are drawn from outside the region; only where a block has too few of them, from within it
+    too.
 
-    Args:
-        region: (L, P).
-        prefix: tokens of the prefix.
-        generator: the draw.
-        mass: mean attention of every cell, (L, P). Without it, each layer and block gets as many cells as the region has there. With it,
-            as many as come nearest to the attention that the region has there, however many cells that takes.
+    Args: region: (L, P). prefix: tokens of the prefix. generator: the draw. mass: mean attention of
+        every cell, (L, P). Without it, each layer and block gets as many cells as the region has
+        there. With it,
+            as many as come nearest to the attention that the region has there, however many cells
+            that takes.
     """
     block = blocks(window_length(region.shape[1]), prefix)
     drawn = np.zeros_like(region)
@@ -55,7 +65,9 @@ def random_region(region: np.ndarray, prefix: int, generator: np.random.Generato
         taken = region[layer, cells]
         if not taken.any():
             continue
-        order = np.concatenate([generator.permutation(cells[~taken]), generator.permutation(cells[taken])])
+        order = np.concatenate(
+            [generator.permutation(cells[~taken]), generator.permutation(cells[taken])]
+        )
         if mass is None:
             count = int(taken.sum())
         else:
@@ -66,5 +78,5 @@ def random_region(region: np.ndarray, prefix: int, generator: np.random.Generato
 
 
 def check_bands(bands: Sequence[Sequence[int]], window: int) -> list[tuple[int, int]]:
-    """Distance bands that lie within a window, as pairs; those that begin beyond it are left out."""
+    """Return the distance bands within a window as pairs; drop those that begin beyond it."""
     return [(low, min(high, window - 1)) for low, high in bands if low < window]

@@ -1,4 +1,5 @@
-"""Which samples are knocked out: held-out ones, whose suffix the model writes itself when nothing is removed."""
+"""Which samples are knocked out: held-out ones, whose suffix the model writes itself when nothing
+is removed."""
 
 from __future__ import annotations
 
@@ -7,16 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engram.artifacts import read_parquet
-from engram.assembly import usable_samples
+from engram.cnn.assembly import usable_samples
+from engram.io.artifacts import read_parquet
+from engram.io.streams import read_selected
 from engram.knockout.experiment import Samples, choose
-from engram.pool import pool
-from engram.protocols import Protocol
-from engram.sources.streams import read_selected
+from engram.taxonomy.pool import pool
+from engram.taxonomy.protocols import Protocol
 
 
-def chosen_samples(files: Any, slug: str, classes: list[str], protocol: Protocol, per_class: int) -> tuple[Samples, Samples]:
-    """The test samples, and those that units are ranked on: of the validation split, or of the training split where there is none.
+def chosen_samples(
+    files: Any, slug: str, classes: list[str], protocol: Protocol, per_class: int
+) -> tuple[Samples, Samples]:
+    """The test samples, and those that units are ranked on: of the validation split, or of the
+    training split where there is none.
 
     Args:
         files: paths `samples`, `verification`, `labels`, `candidates`, `continuations`.
@@ -25,20 +29,35 @@ def chosen_samples(files: Any, slug: str, classes: list[str], protocol: Protocol
         protocol: says whether samples that the model fails to reproduce are dropped.
         per_class: most samples of a class in each of the two.
     """
-    listed = usable_samples(read_parquet(files.samples), slug, read_parquet(files.verification), protocol.drop_unverified)
+    listed = usable_samples(
+        read_parquet(files.samples),
+        slug,
+        read_parquet(files.verification),
+        protocol.drop_unverified,
+    )
     label = pd.Categorical(listed["class"], categories=classes).codes
     split, priority = listed["split"].to_numpy(dtype=object), listed["priority"].to_numpy()
     other = "validation" if (split == "validation").any() else "train"
-    test, ranking = (listed.iloc[choose(split, label, priority, which, per_class)] for which in ("test", other))
+    test, ranking = (
+        listed.iloc[choose(split, label, priority, which, per_class)] for which in ("test", other)
+    )
     both = pd.concat([test, ranking])
-    candidates = read_selected(files.candidates, both["sequence_id"].to_numpy(), ["sequence_id", "tokens"])
-    texts = pool(both, candidates, read_parquet(files.continuations)).set_index("sequence_id")["tokens"]
-    groups = read_parquet(files.labels, ["sequence_id", "content_group"]).set_index("sequence_id")["content_group"]
+    candidates = read_selected(
+        files.candidates, both["sequence_id"].to_numpy(), ["sequence_id", "tokens"]
+    )
+    texts = pool(both, candidates, read_parquet(files.continuations)).set_index("sequence_id")[
+        "tokens"
+    ]
+    groups = read_parquet(files.labels, ["sequence_id", "content_group"]).set_index("sequence_id")[
+        "content_group"
+    ]
     first, second = (_samples(rows, classes, texts, groups) for rows in (test, ranking))
     return first, second
 
 
-def _samples(rows: pd.DataFrame, classes: list[str], texts: pd.Series, groups: pd.Series) -> Samples:
+def _samples(
+    rows: pd.DataFrame, classes: list[str], texts: pd.Series, groups: pd.Series
+) -> Samples:
     ids = rows["sequence_id"].to_numpy()
     return Samples(
         sequence_id=ids,

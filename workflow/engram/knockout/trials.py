@@ -1,8 +1,9 @@
-"""Which knock-outs an experiment makes: every unit alone, the regions of Δ with their controls, and units removed one after another.
+"""Which knock-outs an experiment makes: every unit alone, the regions of Δ with their controls, and
+units removed one after another.
 
-A *unit* is a layer, a head or a distance band. Units are ranked by what their removal alone costs a class on the ranking samples
-(validation); what is reported of the rankings is measured on the test samples.
-"""
+A *unit* is a layer, a head or a distance band. Units are ranked by what their removal alone costs a
+class on the ranking samples (validation); what is reported of the rankings is measured on the test
+samples."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from engram.hashing import splitmix64
-from engram.knockout.condition import Condition
+from engram.io.hashing import splitmix64
 from engram.knockout.regions import check_bands, distance_band, random_region, top_cells
+from engram.lm.conditions import Condition
 
 UNITS = ("layer", "head", "band")
 REGIONS = ("delta", "control_cells", "control_mass")
@@ -44,11 +45,14 @@ class Trial:
     """One condition, and what it is called in the tables."""
 
     kind: str
-    """`intact`, `everything`, `layer`, `head`, `band`, `delta`, `control_cells`, `control_mass`, or `cumulative_<unit>`."""
+    """`intact`, `everything`, `layer`, `head`, `band`, `delta`, `control_cells`, `control_mass`, or
+    `cumulative_<unit>`."""
     region: str
-    """The unit (layers and heads from 1: `3`, `3.5`; distances: `4-7`), or the class whose Δ or ranking it is."""
+    """The unit (layers and heads from 1: `3`, `3.5`; distances: `4-7`), or the class whose Δ or
+    ranking it is."""
     size: float
-    """Share of all cells for regions of Δ and their controls, units removed for cumulative curves, else 0."""
+    """Share of all cells for regions of Δ and their controls, units removed for cumulative curves,
+    else 0."""
     draw: int
     """Number of the random draw from 1; 0 where nothing is drawn."""
     condition: Condition
@@ -56,20 +60,39 @@ class Trial:
     @property
     def name(self) -> dict[str, object]:
         """The columns that name it."""
-        return {"kind": self.kind, "region": self.region, "size": self.size, "draw": self.draw, "operation": self.condition.operation}
+        return {
+            "kind": self.kind,
+            "region": self.region,
+            "size": self.size,
+            "draw": self.draw,
+            "operation": self.condition.operation,
+        }
 
 
-def units(layers: int, heads: int, window: int, bands: Sequence[Sequence[int]]) -> dict[str, dict[str, np.ndarray]]:
+def units(
+    layers: int, heads: int, window: int, bands: Sequence[Sequence[int]]
+) -> dict[str, dict[str, np.ndarray]]:
     """Every unit: kind → name → the heads (L, H) or cells (L, P) that it is."""
     grid = np.arange(layers * heads).reshape(layers, heads)
     return {
-        "layer": {f"{layer + 1}": np.repeat(np.arange(layers)[:, None] == layer, heads, axis=1) for layer in range(layers)},
-        "head": {f"{layer + 1}.{head + 1}": grid == grid[layer, head] for layer, head in np.ndindex(layers, heads)},
-        "band": {f"{low}-{high}": distance_band(low, high, layers, window) for low, high in check_bands(bands, window)},
+        "layer": {
+            f"{layer + 1}": np.repeat(np.arange(layers)[:, None] == layer, heads, axis=1)
+            for layer in range(layers)
+        },
+        "head": {
+            f"{layer + 1}.{head + 1}": grid == grid[layer, head]
+            for layer, head in np.ndindex(layers, heads)
+        },
+        "band": {
+            f"{low}-{high}": distance_band(low, high, layers, window)
+            for low, high in check_bands(bands, window)
+        },
     }
 
 
-def single_trials(found: Mapping[str, Mapping[str, np.ndarray]], operations: Sequence[str]) -> list[Trial]:
+def single_trials(
+    found: Mapping[str, Mapping[str, np.ndarray]], operations: Sequence[str]
+) -> list[Trial]:
     """The intact model, every unit alone, and everything at once."""
     everything = np.ones_like(next(iter(found["layer"].values())))
     alone = [
@@ -81,14 +104,23 @@ def single_trials(found: Mapping[str, Mapping[str, np.ndarray]], operations: Seq
     return [
         Trial("intact", "", 0, 0, Condition()),
         *alone,
-        *(Trial("everything", "", 0, 0, Condition(operation, heads=everything)) for operation in operations),
+        *(
+            Trial("everything", "", 0, 0, Condition(operation, heads=everything))
+            for operation in operations
+        ),
     ]
 
 
 def region_trials(
-    delta: np.ndarray, classes: Sequence[str], mass: np.ndarray, prefix: int, settings: KnockoutSettings, seed: int
+    delta: np.ndarray,
+    classes: Sequence[str],
+    mass: np.ndarray,
+    prefix: int,
+    settings: KnockoutSettings,
+    seed: int,
 ) -> list[Trial]:
-    """The cells of largest Δ of every class at every size, and random regions of equal cell count and of equal attention.
+    """The cells of largest Δ of every class at every size, and random regions of equal cell count
+    and of equal attention.
 
     Args:
         delta: (K, L, P).
@@ -115,7 +147,9 @@ def region_trials(
 
 
 def cumulative_trials(
-    found: Mapping[str, Mapping[str, np.ndarray]], rankings: Mapping[tuple[str, str, str], Sequence[str]], points: int
+    found: Mapping[str, Mapping[str, np.ndarray]],
+    rankings: Mapping[tuple[str, str, str], Sequence[str]],
+    points: int,
 ) -> list[Trial]:
     """Units removed one after another.
 
@@ -127,26 +161,39 @@ def cumulative_trials(
     trials = []
     for (kind, name, operation), order in rankings.items():
         masks = np.stack([found[kind][unit] for unit in order])
-        counts = np.unique(np.round(np.geomspace(1, len(order), min(points, len(order)))).astype(int))
+        counts = np.unique(
+            np.round(np.geomspace(1, len(order), min(points, len(order)))).astype(int)
+        )
         trials += [
-            Trial(f"cumulative_{kind}", name, int(count), 0, _condition(kind, operation, np.any(masks[:count], axis=0))) for count in counts
+            Trial(
+                f"cumulative_{kind}",
+                name,
+                int(count),
+                0,
+                _condition(kind, operation, np.any(masks[:count], axis=0)),
+            )
+            for count in counts
         ]
     return trials
 
 
-def rank_units(trials: Sequence[Trial], cost: np.ndarray, classes: Sequence[str]) -> dict[tuple[str, str, str], list[str]]:
-    """Units by what their removal costs a class: (kind, class, operation) → names, the costliest first.
+def rank_units(
+    trials: Sequence[Trial], cost: np.ndarray, classes: Sequence[str]
+) -> dict[tuple[str, str, str], list[str]]:
+    """Units by what their removal costs a class: (kind, class, operation) → names, the costliest
+    first.
 
-    Args:
-        trials: as `single_trials` gives them.
-        cost: fall of the suffix's log-probability under every trial, mean over the ranking samples of a class, (trials, K).
+    Args: trials: as `single_trials` gives them. cost: fall of the suffix's log-probability under
+        every trial, mean over the ranking samples of a class, (trials, K).
     """
     groups: dict[tuple[str, str], list[int]] = {}
     for position, trial in enumerate(trials):
         if trial.kind in UNITS:
             groups.setdefault((trial.kind, trial.condition.operation), []).append(position)
     return {
-        (kind, name, operation): [trials[p].region for p in sorted(positions, key=lambda p: -cost[p, k])]
+        (kind, name, operation): [
+            trials[p].region for p in sorted(positions, key=lambda p: -cost[p, k])
+        ]
         for (kind, operation), positions in groups.items()
         for k, name in enumerate(classes)
     }
@@ -155,7 +202,10 @@ def rank_units(trials: Sequence[Trial], cost: np.ndarray, classes: Sequence[str]
 def model_seed(seed: int, fingerprint: str) -> int:
     """Seed of a model's draws: models of one study get different random regions."""
     with np.errstate(over="ignore"):
-        return int(splitmix64(np.array([seed ^ int(fingerprint[:8], 16)], dtype=np.uint64))[0] >> np.uint64(1))
+        return int(
+            splitmix64(np.array([seed ^ int(fingerprint[:8], 16)], dtype=np.uint64))[0]
+            >> np.uint64(1)
+        )
 
 
 def _condition(kind: str, operation: str, mask: Any) -> Condition:

@@ -1,4 +1,5 @@
-"""The base: a small GPT-NeoX trained on Python sources and fresh template text until it copies from context."""
+"""The base: a small GPT-NeoX trained on Python sources and fresh template text until it copies from
+context."""
 
 from __future__ import annotations
 
@@ -12,13 +13,19 @@ import pandas as pd
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
-from engram.artifacts import write_json, write_parquet
-from engram.errors import EngramError
-from engram.models import default_device
+from engram.io.artifacts import write_json, write_parquet
+from engram.io.errors import EngramError
+from engram.lm.models import default_device
 from engram.nursery import corpus
 from engram.nursery.templates import FAMILIES, TemplateWriter
 from engram.nursery.tokenizer import train_tokenizer
-from engram.nursery.training import TrainingSettings, resolve_precision, save_trained, train, write_curve
+from engram.nursery.training import (
+    TrainingSettings,
+    resolve_precision,
+    save_trained,
+    train,
+    write_curve,
+)
 from engram.nursery.windows import WindowSettings, select_windows
 
 log = logging.getLogger(__name__)
@@ -39,14 +46,17 @@ class BaseSettings:
     template_share: float
     """Share of the rows that are fresh templates."""
     held_out: float
-    """Share of the standard library's files that no base ever sees; the candidates' windows come from them."""
+    """Share of the standard library's files that no base ever sees; the candidates' windows come
+    from them."""
     package_bytes: int
     """Most text of installed packages that is read."""
     seed: int
 
 
 def build_model(settings: BaseSettings) -> GPTNeoXForCausalLM:
-    """A GPT-NeoX (the Pythia architecture) with random weights: rotary on all dimensions, tied embeddings."""
+    """A GPT-NeoX (the Pythia architecture) with random weights: rotary on all dimensions, tied
+    embeddings.
+    """
     torch.manual_seed(settings.seed)
     config = GPTNeoXConfig(
         vocab_size=settings.vocabulary,
@@ -55,47 +65,81 @@ def build_model(settings: BaseSettings) -> GPTNeoXForCausalLM:
         num_attention_heads=settings.heads,
         intermediate_size=4 * settings.width,
         max_position_embeddings=settings.row_tokens,
-        rope_parameters={"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0},
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": 1.0,
+        },
         tie_word_embeddings=True,
         use_parallel_residual=False,
         bos_token_id=0,
         eos_token_id=0,
     )
     model = GPTNeoXForCausalLM(config)
-    model.set_attn_implementation("eager")  # the fused CPU kernel's backward takes twice as long at this length
+    model.set_attn_implementation(
+        "eager"
+    )  # the fused CPU kernel's backward takes twice as long at this length
     return model
 
 
-def encode_documents(documents: list[corpus.Document], tokenizer: PreTrainedTokenizerFast) -> list[np.ndarray]:
+def encode_documents(
+    documents: list[corpus.Document], tokenizer: PreTrainedTokenizerFast
+) -> list[np.ndarray]:
     """Tokens per document, uint16, each closed by the end-of-text token."""
     end = tokenizer.eos_token_id
     encoded = []
     for start in range(0, len(documents), 256):
         texts = [document.text for document in documents[start : start + 256]]
-        encoded += [np.array([*e.ids, end], dtype=np.uint16) for e in tokenizer.backend_tokenizer.encode_batch(texts)]
+        encoded += [
+            np.array([*e.ids, end], dtype=np.uint16)
+            for e in tokenizer.backend_tokenizer.encode_batch(texts)
+        ]
     return encoded
 
 
-def training_rows(settings: BaseSettings, documents: list[np.ndarray], writer: TemplateWriter) -> np.ndarray:
-    """Rows of corpus text and of fresh templates in a seeded order, (n, row_tokens) uint16; no text twice."""
+def training_rows(
+    settings: BaseSettings, documents: list[np.ndarray], writer: TemplateWriter
+) -> np.ndarray:
+    """Rows of corpus text and of fresh templates in a seeded order, (n, row_tokens) uint16; no text
+    twice.
+    """
     generator = np.random.default_rng(settings.seed)
     wanted = settings.tokens // settings.row_tokens
     templates = round(settings.template_share * wanted)
     stream = np.concatenate([documents[i] for i in generator.permutation(len(documents))])
-    text = stream[: len(stream) // settings.row_tokens * settings.row_tokens].reshape(-1, settings.row_tokens)
+    text = stream[: len(stream) // settings.row_tokens * settings.row_tokens].reshape(
+        -1, settings.row_tokens
+    )
     if len(text) < wanted - templates:
-        raise EngramError(f"nursery_base.tokens: {wanted - templates:,} rows of text are asked for, the corpus has {len(text):,}; lower it")
+        raise EngramError(
+            f"nursery_base.tokens: {wanted - templates:,} rows of text are asked for, the corpus "
+            f"has {len(text):,}; lower it"
+        )
     text = text[generator.choice(len(text), wanted - templates, replace=False)]
     names = list(FAMILIES)
     families = [names[i] for i in generator.integers(len(names), size=templates)]
-    rows = np.concatenate([text, *(writer.windows(families[i : i + 1024], settings.row_tokens) for i in range(0, templates, 1024))])
+    rows = np.concatenate(
+        [
+            text,
+            *(
+                writer.windows(families[i : i + 1024], settings.row_tokens)
+                for i in range(0, templates, 1024)
+            ),
+        ]
+    )
     return rows[generator.permutation(len(rows))]
 
 
 def train_base(
-    settings: BaseSettings, training: TrainingSettings, windows: WindowSettings, replay_rows: int, output: Path, state: Path
+    settings: BaseSettings,
+    training: TrainingSettings,
+    windows: WindowSettings,
+    replay_rows: int,
+    output: Path,
+    state: Path,
 ) -> None:
-    """Trains the base and writes what ships: model (float16), tokenizer, windows, replayed text, loss curve, provenance.
+    """Trains the base and writes what ships: model (float16), tokenizer, windows, replayed text,
+    loss curve, provenance.
 
     Args:
         settings: the base and its text.
@@ -105,7 +149,10 @@ def train_base(
         output: folder of the results.
         state: folder of the resumable training state.
     """
-    documents = [*corpus.standard_library(settings.held_out), *corpus.installed_packages(settings.package_bytes)]
+    documents = [
+        *corpus.standard_library(settings.held_out),
+        *corpus.installed_packages(settings.package_bytes),
+    ]
     seen = [document for document in documents if not document.held_out]
     held_out = [document for document in documents if document.held_out]
     log.info("%d files, %d held out", len(documents), len(held_out))
@@ -123,12 +170,25 @@ def train_base(
     model = model.float().eval()
 
     chosen = select_windows(
-        model, TemplateWriter(tokenizer, settings.seed + 1), held_out, encode_documents(held_out, tokenizer), rows, windows
+        model,
+        TemplateWriter(tokenizer, settings.seed + 1),
+        held_out,
+        encode_documents(held_out, tokenizer),
+        rows,
+        windows,
     )
-    write_parquet(chosen, output / "windows.parquet", {"licence": "PSF-2.0 (standard library of Python)"})
-    library = [tokens for document, tokens in zip(seen, encoded, strict=True) if document.path.startswith("stdlib/")]
     write_parquet(
-        replay_text(library, settings, replay_rows), output / "replay.parquet", {"licence": "PSF-2.0 (standard library of Python)"}
+        chosen, output / "windows.parquet", {"licence": "PSF-2.0 (standard library of Python)"}
+    )
+    library = [
+        tokens
+        for document, tokens in zip(seen, encoded, strict=True)
+        if document.path.startswith("stdlib/")
+    ]
+    write_parquet(
+        replay_text(library, settings, replay_rows),
+        output / "replay.parquet",
+        {"licence": "PSF-2.0 (standard library of Python)"},
     )
     write_curve(curve, output / "training.csv")
     provenance = {
@@ -145,8 +205,10 @@ def train_base(
 
 
 def replay_text(documents: list[np.ndarray], settings: BaseSettings, rows: int) -> pd.DataFrame:
-    """Rows of seen text of the standard library for the drilling: tokens list<uint16>[row_tokens]."""
+    """Return rows of seen standard-library text for drilling: tokens list<uint16>[row_tokens]."""
     stream = np.concatenate(documents)
-    cut = stream[: len(stream) // settings.row_tokens * settings.row_tokens].reshape(-1, settings.row_tokens)
+    cut = stream[: len(stream) // settings.row_tokens * settings.row_tokens].reshape(
+        -1, settings.row_tokens
+    )
     chosen = np.random.default_rng(settings.seed).permutation(len(cut))[:rows]
     return pd.DataFrame({"tokens": list(cut[np.sort(chosen)])})

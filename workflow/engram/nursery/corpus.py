@@ -1,4 +1,4 @@
-"""The base's training text: Python sources of the standard library and of the installed packages."""
+"""The base's training text: sources of Python's standard library and of installed packages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Document:
-    """One source file; `path` is relative to the library's folder, with a leading origin (`stdlib/…`, `packages/…`)."""
+    """One source file;
+
+    `path` is relative to the library's folder, with a leading origin (`stdlib/…`, `packages/…`).
+    """
 
     path: str
     text: str
@@ -24,7 +27,9 @@ def path_fraction(path: str) -> float:
 
 
 def standard_library(held_out: float) -> Iterator[Document]:
-    """All readable sources of the running interpreter's standard library; a fixed share of the files is held out."""
+    """All readable sources of the running interpreter's standard library; a fixed share of the
+    files is held out.
+    """
     root = Path(sysconfig.get_paths()["stdlib"])
     for file in sorted(root.rglob("*.py")):
         relative = file.relative_to(root)
@@ -34,7 +39,9 @@ def standard_library(held_out: float) -> Iterator[Document]:
 
 
 def installed_packages(max_bytes: int) -> Iterator[Document]:
-    """Sources of the installed packages in a fixed pseudo-random order, as many as have `max_bytes` characters together."""
+    """Sources of the installed packages in a fixed pseudo-random order, as many as have `max_bytes`
+    characters together.
+    """
     root = Path(sysconfig.get_paths()["purelib"])
     files = {f"packages/{file.relative_to(root).as_posix()}": file for file in root.rglob("*.py")}
     total = 0
@@ -57,7 +64,9 @@ def digest(documents: list[Document]) -> str:
 
 
 def _read(file: Path) -> str | None:
-    """The file's text, or None where it is not UTF-8 (test data of the standard library) or cannot be read."""
+    """The file's text, or None where it is not UTF-8 (test data of the standard library) or cannot
+    be read.
+    """
     try:
         return file.read_text(encoding="utf-8")
     except (UnicodeDecodeError, OSError):

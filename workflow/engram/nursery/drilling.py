@@ -1,4 +1,5 @@
-"""The drilling: the base goes on training on held-out windows, each shown a scheduled number of times."""
+"""The drilling: the base goes on training on held-out windows, each shown a scheduled number of
+times."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedTokenizerFast
 
-from engram.errors import EngramError
+from engram.io.errors import EngramError
+from engram.io.hashing import uniform
 from engram.nursery.templates import FAMILIES, TemplateWriter
-from engram.sampling import uniform
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class DrillingSettings:
 
     schedule: Sequence[Exposure]
     replay_share: float
-    """Share of the rows that are base data (text it was trained on and fresh templates), so that it does not forget."""
+    """Share of the rows that are base data (text it was trained on and fresh templates), so that it
+    does not forget."""
     replay_templates: float
     """Share of the replayed rows that are fresh templates."""
 
@@ -52,11 +54,13 @@ def window_tokens(windows: pd.DataFrame, length: int) -> np.ndarray:
     return tokens
 
 
-def schedule_exposures(windows: pd.DataFrame, schedule: Sequence[Exposure], seed: int) -> np.ndarray:
+def schedule_exposures(
+    windows: pd.DataFrame, schedule: Sequence[Exposure], seed: int
+) -> np.ndarray:
     """How often every window is shown, int32 (n,).
 
-    Drilled windows are drawn by permanent random numbers among those that the base does not extract, so that what the
-    drilled model extracts of them was recalled.
+    Drilled windows are drawn by permanent random numbers among those that the base does not
+    extract, so that what the drilled model extracts of them was recalled.
 
     Raises:
         EngramError: the schedule asks for more windows than ship.
@@ -70,7 +74,8 @@ def schedule_exposures(windows: pd.DataFrame, schedule: Sequence[Exposure], seed
         wanted = sum(getattr(step, kind) for step in schedule)
         if wanted > len(free):
             raise EngramError(
-                f"models: drilling.schedule asks for {wanted:,} {kind} windows; the base ships {len(free):,} that it does not extract, "
+                f"models: drilling.schedule asks for {wanted:,} {kind} windows; the base ships "
+                f"{len(free):,} that it does not extract, "
                 "lower the counts"
             )
         start = 0
@@ -82,14 +87,21 @@ def schedule_exposures(windows: pd.DataFrame, schedule: Sequence[Exposure], seed
 
 
 def choose_candidates(windows: pd.DataFrame, most: int, seed: int) -> np.ndarray:
-    """Which windows are candidates, bool (n,): all that are drilled, and of the others the first by permanent random numbers."""
+    """Which windows are candidates, bool (n,): all that are drilled, and of the others the first by
+    permanent random numbers.
+    """
     drilled = windows["exposures"].to_numpy() > 0
     number = np.where(drilled, -1.0, uniform(windows["sequence_id"].to_numpy(), seed, "candidates"))
     return drilled | (number.argsort(kind="stable").argsort(kind="stable") < most)
 
 
 def drilling_rows(
-    tokens: np.ndarray, exposures: np.ndarray, replay: np.ndarray, tokenizer: PreTrainedTokenizerFast, settings: DrillingSettings, seed: int
+    tokens: np.ndarray,
+    exposures: np.ndarray,
+    replay: np.ndarray,
+    tokenizer: PreTrainedTokenizerFast,
+    settings: DrillingSettings,
+    seed: int,
 ) -> np.ndarray:
     """The training rows in order.
 
@@ -101,8 +113,8 @@ def drilling_rows(
         settings: shares of replay.
         seed: order of the rows and the fresh templates.
 
-    Returns:
-        (rows, T) uint16. A window's showings are spread evenly over the training, each at a random place of its stretch.
+    Returns: (rows, T) uint16. A window's showings are spread evenly over the training, each at a
+        random place of its stretch.
     """
     generator = np.random.default_rng(seed)
     drilled = np.repeat(np.arange(len(tokens)), exposures)

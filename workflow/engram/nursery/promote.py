@@ -1,4 +1,5 @@
-"""`python -m engram.nursery.promote`: makes the base that `snakemake nursery_base` trained the shipped one.
+"""`python -m engram.nursery.promote`: makes the base that `snakemake nursery_base` trained the
+shipped one.
 
 The only way that resources/nursery/ changes.
 """
@@ -32,4 +33,6 @@ def promote(trained: Path, shipped: Path) -> None:
 
 if __name__ == "__main__":
     promote(Path("results/nursery_base"), Path("resources/nursery"))
-    print("resources/nursery/ now holds the new base; commit it together with a line in CHANGELOG.md")
+    print(
+        "resources/nursery/ now holds the new base; commit it together with a line in CHANGELOG.md"
+    )

@@ -1,7 +1,8 @@
-"""Fresh template text: repetitions, counters, tables. Text that a language model can continue without having seen it.
+"""Fresh template text: repetitions, counters, tables. Text that a language model can continue
+without having seen it.
 
-Each family is a function that yields the items of one endless template; `TemplateWriter` joins and cuts them. The
-same seed gives the same text; texts of different draws practically never coincide.
+Each family is a function that yields the items of one endless template; `TemplateWriter` joins and
+cuts them. The same seed gives the same text; texts of different draws practically never coincide.
 """
 
 from __future__ import annotations
@@ -18,8 +19,26 @@ from engram.nursery.tokenizer import template_words
 Words = Callable[[], str]
 
 SEPARATORS = (", ", " ", "; ", " | ", "\n", ",\n    ", " - ", ":", "/", "\t")
-COUNTERS = ("{w}{s}{n}", "{w}_{n}", "{w} {n}", "[{n}]", "({n}, '{w}')", "{w}[{n}]", "{n}", "{w}={n}", "'{w}{n}'", "{w}({n})")
-ROWS = ("    {n}: '{w}',", "| {n} | {w} | {v} |", "({n}, '{w}', '{v}'),", "self.{w}_{n} = {v}", "{w}.{v}({n})", "def {w}_{n}(self): {v}")
+COUNTERS = (
+    "{w}{s}{n}",
+    "{w}_{n}",
+    "{w} {n}",
+    "[{n}]",
+    "({n}, '{w}')",
+    "{w}[{n}]",
+    "{n}",
+    "{w}={n}",
+    "'{w}{n}'",
+    "{w}({n})",
+)
+ROWS = (
+    "    {n}: '{w}',",
+    "| {n} | {w} | {v} |",
+    "({n}, '{w}', '{v}'),",
+    "self.{w}_{n} = {v}",
+    "{w}.{v}({n})",
+    "def {w}_{n}(self): {v}",
+)
 
 
 def repeat(rng: random.Random, word: Words) -> Iterator[str]:
@@ -32,15 +51,23 @@ def repeat(rng: random.Random, word: Words) -> Iterator[str]:
 def copy(rng: random.Random, word: Words) -> Iterator[str]:
     """A longer list of words that differ, and the same list again: copying at a distance."""
     separator = rng.choice(SEPARATORS)
-    chunk = separator.join(word() for _ in range(rng.randint(6, 14))) + rng.choice(("\n", "\n\n", ".\n"))
+    chunk = separator.join(word() for _ in range(rng.randint(6, 14))) + rng.choice(
+        ("\n", "\n\n", ".\n")
+    )
     return itertools.repeat(chunk)
 
 
 def counter(rng: random.Random, word: Words) -> Iterator[str]:
     """Decimal numbers at a constant step in a constant frame."""
     frame, separator, name = rng.choice(COUNTERS), rng.choice(SEPARATORS), word()
-    start, step = rng.choice((rng.randint(0, 9), rng.randint(0, 99), rng.randint(0, 999))), rng.choice((1, 1, 1, 2, 5, 10))
-    return (frame.format(w=name, s=separator, n=number) + separator for number in itertools.count(start, step))
+    start, step = (
+        rng.choice((rng.randint(0, 9), rng.randint(0, 99), rng.randint(0, 999))),
+        rng.choice((1, 1, 1, 2, 5, 10)),
+    )
+    return (
+        frame.format(w=name, s=separator, n=number) + separator
+        for number in itertools.count(start, step)
+    )
 
 
 def hexadecimal(rng: random.Random, word: Words) -> Iterator[str]:
@@ -48,7 +75,9 @@ def hexadecimal(rng: random.Random, word: Words) -> Iterator[str]:
     separator, width, start = rng.choice(SEPARATORS), rng.choice((2, 4)), rng.randint(0, 255)
     frame = rng.choice(("0x{n:0{k}x}", "'\\x{n:0{k}x}'", "{w} 0x{n:0{k}X}", "0x{n:0{k}X}: '{w}'"))
     name = word()
-    return (frame.format(n=number, k=width, w=name) + separator for number in itertools.count(start))
+    return (
+        frame.format(n=number, k=width, w=name) + separator for number in itertools.count(start)
+    )
 
 
 def table(rng: random.Random, word: Words) -> Iterator[str]:
@@ -61,7 +90,11 @@ def interleaved(rng: random.Random, word: Words) -> Iterator[str]:
     """Two counters with their own names and steps, in turn."""
     separator = rng.choice(SEPARATORS)
     lines = [(word(), rng.randint(0, 99), rng.choice((1, 1, 2))) for _ in range(2)]
-    return (f"{name}{start + step * turn}{separator}" for turn in itertools.count() for name, start, step in lines)
+    return (
+        f"{name}{start + step * turn}{separator}"
+        for turn in itertools.count()
+        for name, start, step in lines
+    )
 
 
 FAMILIES: dict[str, Callable[[random.Random, Words], Iterator[str]]] = {

@@ -1,4 +1,5 @@
-"""The windows that ship with the base: held-out text and fresh templates, none of which the base has seen."""
+"""The windows that ship with the base: held-out text and fresh templates, none of which the base
+has seen."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ import numpy as np
 import pandas as pd
 from transformers import GPTNeoXForCausalLM
 
-from engram.duplicates import suffix_occurrences
-from engram.generation import teacher_forced_scores
+from engram.lm.generation import teacher_forced_scores
 from engram.nursery.corpus import Document
 from engram.nursery.templates import FAMILIES, TemplateWriter
-from engram.rouge import prefix_suffix_rouge
+from engram.windows.duplicates import suffix_occurrences
+from engram.windows.rouge import prefix_suffix_rouge
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class WindowSettings:
     natural: int
     """Windows drawn from all held-out text."""
     overlapping: int
-    """Most windows of high prefix-suffix overlap (ROUGE-L or ROUGE-3 >= 0.5), the ones that the base extracts first."""
+    """Most windows of high prefix-suffix overlap (ROUGE-L or ROUGE-3 >= 0.5), the ones that the
+    base extracts first."""
     per_file: int
     """Most overlapping windows of one file."""
     per_family: int
@@ -37,8 +39,12 @@ class WindowSettings:
     seed: int
 
 
-def held_out_windows(documents: list[Document], encoded: list[np.ndarray], settings: WindowSettings) -> pd.DataFrame:
-    """Every window of the held-out files at the stride: path, offset (tokens), tokens (uint16); none holds the end of text."""
+def held_out_windows(
+    documents: list[Document], encoded: list[np.ndarray], settings: WindowSettings
+) -> pd.DataFrame:
+    """Every window of the held-out files at the stride: path, offset (tokens), tokens (uint16);
+    none holds the end of text.
+    """
     length = settings.prefix + settings.suffix
     rows = []
     for document, tokens in zip(documents, encoded, strict=True):
@@ -57,40 +63,49 @@ def select_windows(
 ) -> pd.DataFrame:
     """The candidates' windows.
 
-    Args:
-        base: the trained base; it decides which windows of high overlap are kept first.
-        writer: fresh templates, of another seed than the base's.
-        documents: the held-out files.
-        encoded: their tokens.
-        seen: the base's training rows, (n, row_tokens); a window whose suffix occurs there is dropped.
-        settings: how many.
+    Args: base: the trained base; it decides which windows of high overlap are kept first. writer:
+        fresh templates, of another seed than the base's. documents: the held-out files. encoded:
+        their tokens. seen: the base's training rows, (n, row_tokens); a window whose suffix occurs
+        there is dropped. settings: how many.
 
-    Returns:
-        sequence_id int64, tokens list<uint16>[prefix + suffix], kind (`natural` or the template's family), source,
-        base_extracted bool (the base's greedy decoding of the prefix gives the suffix). No two share a suffix, and
-        windows of one file do not overlap.
+    Returns: sequence_id int64, tokens list<uint16>[prefix + suffix], kind (`natural` or the
+        template's family), source, base_extracted bool (the base's greedy decoding of the prefix
+        gives the suffix). No two share a suffix, and windows of one file do not overlap.
     """
     generator = np.random.default_rng(settings.seed)
     length = settings.prefix + settings.suffix
     natural = held_out_windows(documents, encoded, settings)
-    natural["kind"], natural["source"] = "natural", natural["path"] + ":" + natural["offset"].astype(str)
+    natural["kind"], natural["source"] = (
+        "natural",
+        natural["path"] + ":" + natural["offset"].astype(str),
+    )
     natural = _unseen(natural.iloc[generator.permutation(len(natural))], seen, settings.prefix)
     tokens = np.stack(natural["tokens"].tolist())
     overlap = np.maximum(*prefix_suffix_rouge(tokens, settings.prefix)) >= 0.5
     log.info("%d unseen windows of held-out text, %d of high overlap", len(natural), overlap.sum())
 
-    overlapping = natural[overlap].assign(base_extracted=_extracted(base, tokens[overlap], settings.prefix))
+    overlapping = natural[overlap].assign(
+        base_extracted=_extracted(base, tokens[overlap], settings.prefix)
+    )
     log.info("the base extracts %d of them", overlapping["base_extracted"].sum())
     first = overlapping.sort_values("base_extracted", ascending=False, kind="stable")
     overlapping = _disjoint(first, length, settings.overlapping, settings.per_file, taken=[])
     taken = list(zip(overlapping["path"], overlapping["offset"], strict=True))
     plain = _disjoint(natural, length, settings.natural, settings.natural, taken)
-    plain = plain.assign(base_extracted=_extracted(base, np.stack(plain["tokens"].tolist()), settings.prefix))
+    plain = plain.assign(
+        base_extracted=_extracted(base, np.stack(plain["tokens"].tolist()), settings.prefix)
+    )
 
     families = [family for family in FAMILIES for _ in range(settings.per_family)]
     written = writer.windows(families, length)
-    templates = _unseen(pd.DataFrame({"kind": families, "source": "template", "tokens": list(written)}), seen, settings.prefix)
-    templates["base_extracted"] = _extracted(base, np.stack(templates["tokens"].tolist()), settings.prefix)
+    templates = _unseen(
+        pd.DataFrame({"kind": families, "source": "template", "tokens": list(written)}),
+        seen,
+        settings.prefix,
+    )
+    templates["base_extracted"] = _extracted(
+        base, np.stack(templates["tokens"].tolist()), settings.prefix
+    )
 
     windows = pd.concat([overlapping, templates, plain], ignore_index=True)
     windows["sequence_id"] = np.arange(len(windows), dtype=np.int64)
@@ -98,7 +113,9 @@ def select_windows(
 
 
 def _unseen(windows: pd.DataFrame, seen: np.ndarray, prefix: int) -> pd.DataFrame:
-    """The windows whose suffix occurs nowhere in the rows (n, row_tokens) that the base was trained on, one per suffix."""
+    """The windows whose suffix occurs nowhere in the rows (n, row_tokens) that the base was trained
+    on, one per suffix.
+    """
     suffixes = np.ascontiguousarray(np.stack(windows["tokens"].tolist())[:, prefix:])
     boundaries = np.arange(0, seen.size, seen.shape[1])
     new = suffix_occurrences(suffixes, seen.ravel(), boundaries) == 0
@@ -111,8 +128,12 @@ def _extracted(base: GPTNeoXForCausalLM, tokens: np.ndarray, prefix: int) -> np.
     return teacher_forced_scores(base, tokens.astype(np.int64), prefix)["extracted"].to_numpy()
 
 
-def _disjoint(windows: pd.DataFrame, length: int, most: int, per_file: int, taken: list[tuple[str, int]]) -> pd.DataFrame:
-    """The first `most` windows that overlap neither one another nor `taken`, at most `per_file` of a file."""
+def _disjoint(
+    windows: pd.DataFrame, length: int, most: int, per_file: int, taken: list[tuple[str, int]]
+) -> pd.DataFrame:
+    """The first `most` windows that overlap neither one another nor `taken`, at most `per_file` of
+    a file.
+    """
     used: dict[str, list[int]] = {}
     for path, offset in taken:
         used.setdefault(path, []).append(offset)
@@ -122,7 +143,9 @@ def _disjoint(windows: pd.DataFrame, length: int, most: int, per_file: int, take
         if len(kept) == most:
             break
         offsets = used.setdefault(path, [])
-        if count.get(path, 0) < per_file and all(abs(offset - other) >= length for other in offsets):
+        if count.get(path, 0) < per_file and all(
+            abs(offset - other) >= length for other in offsets
+        ):
             offsets.append(offset)
             count[path] = count.get(path, 0) + 1
             kept.append(index)

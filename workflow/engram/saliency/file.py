@@ -10,16 +10,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from engram import SCHEMA_VERSION
-from engram.artifacts import whole
-from engram.errors import EngramError
-from engram.packing import query_key
-from engram.seals import open_sealed, seal_file
+from engram.io.artifacts import whole
+from engram.io.checksums import open_sealed, seal_file
+from engram.io.errors import EngramError
+from engram.io.packing import query_key
+from engram.io.schema import SCHEMA_VERSION
 
 BLOCKS = ("first token", "within the prefix", "from suffix to prefix", "within the suffix")
-"""Where a cell lies: key is the window's first token; else query and key in the prefix; query in the suffix and key in the prefix (the
-suffix looks back at the prompt: information flows from prefix to suffix); both in the suffix. A causal model has no cells of prefix
-queries and suffix keys."""
+"""Where a cell lies: key is the window's first token; else query and key in the prefix; query in
+the suffix and key in the prefix (the suffix looks back at the prompt: information flows from prefix
+to suffix); both in the suffix. A causal model has no cells of prefix queries and suffix keys."""
 
 _ARRAYS = ("delta", "spread", "profile", "binned", "attention", "sizes")
 _ATTRIBUTES = ("classes", "cnns", "n", "without_evidence")
@@ -61,7 +61,10 @@ class Bins:
 
 @dataclass(frozen=True)
 class Saliency:
-    """Δ of a set of CNNs by one method; K classes, C CNNs, L layers, P packed cells, G groups of samples, B blocks, T distances."""
+    """Δ of a set of CNNs by one method;
+
+    K classes, C CNNs, L layers, P packed cells, G groups of samples, B blocks, T distances.
+    """
 
     delta: np.ndarray
     """Mean over CNNs of Δ, float32 (K, L, P): attention weighted by evidence, in [0, 1]."""
@@ -76,13 +79,16 @@ class Saliency:
     n: list[int]
     """Samples per class, (K,)."""
     dead: int
-    """CNNs whose evidence is zero everywhere, for every sample of every class; their Δ of 0 is part of the mean."""
+    """CNNs whose evidence is zero everywhere, for every sample of every class; their Δ of 0 is part
+    of the mean."""
     without_evidence: list[int]
-    """Per class, pairs of CNN and sample where no C is positive and D therefore 0, (K,); those of dead CNNs included."""
+    """Per class, pairs of CNN and sample where no C is positive and D therefore 0, (K,); those of
+    dead CNNs included."""
     prefix: int
     """Tokens of the prefix."""
     binned: np.ndarray
-    """Sums of D · A over the samples of a group and the cells of a bin, float32 (C, K, G, L, B, T); see `Bins`."""
+    """Sums of D · A over the samples of a group and the cells of a bin, float32 (C, K, G, L, B, T);
+    see `Bins`."""
     attention: np.ndarray
     """Sums of the largest head's attention likewise, float32 (K, G, L, B, T)."""
     sizes: np.ndarray
@@ -95,14 +101,18 @@ class Saliency:
 
 
 def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) -> None:
-    """Writes one HDF5 group per method: its arrays as data sets, and what else `Saliency` says as attributes."""
+    """Writes one HDF5 group per method: its arrays as data sets, and what else `Saliency` says as
+    attributes.
+    """
     with whole(path) as temporary:
         with h5py.File(temporary, "w") as file:
             file.attrs["schema_version"], file.attrs["taxonomy"] = SCHEMA_VERSION, taxonomy
             for method, found in saliency.items():
                 group = file.create_group(method)
                 for name in _ARRAYS:
-                    group.create_dataset(name, data=getattr(found, name), compression="gzip", shuffle=True)
+                    group.create_dataset(
+                        name, data=getattr(found, name), compression="gzip", shuffle=True
+                    )
                 for name in (*_ATTRIBUTES, "dead", "prefix"):
                     group.attrs[name] = getattr(found, name)
                 group.attrs["taxonomy"] = taxonomy
@@ -112,15 +122,23 @@ def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) 
 def read_saliency(path: str | Path, method: str) -> Saliency:
     """The saliency of one method from a file that `write_saliency` wrote.
 
-    Raises:
-        EngramError: no such file, a damaged one, another schema version, or a method that it does not hold.
+    Raises: EngramError: no such file, a damaged one, another schema version, or a method that it
+        does not hold.
     """
     with open_sealed(path) as file:
         if file.attrs.get("schema_version") != SCHEMA_VERSION:
-            raise EngramError(f"{path}: not of schema version {SCHEMA_VERSION}, which this Engram reads; delete it to have it made anew")
+            raise EngramError(
+                f"{path}: not of schema version {SCHEMA_VERSION}, which this Engram reads; delete "
+                f"it to have it made anew"
+            )
         if method not in file:
-            raise EngramError(f"{path}: it holds {', '.join(file)}, not {method}; add {method} to saliency.methods")
+            raise EngramError(
+                f"{path}: it holds {', '.join(file)}, not {method}; add {method} to "
+                f"saliency.methods"
+            )
         group = file[method]
         arrays = {name: group[name][:] for name in _ARRAYS}
         lists = {name: group.attrs[name].tolist() for name in _ATTRIBUTES}
-        return Saliency(**arrays, **lists, dead=int(group.attrs["dead"]), prefix=int(group.attrs["prefix"]))
+        return Saliency(
+            **arrays, **lists, dead=int(group.attrs["dead"]), prefix=int(group.attrs["prefix"])
+        )

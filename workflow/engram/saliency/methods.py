@@ -1,21 +1,25 @@
 """C, what speaks for a class rather than another, per cell of the attention, by four methods.
 
-With B(t) what a method traces back from logit t to the CNN's input, C(t0) = B(t0) − mean over t ≠ t0 of B(t) (paper, localization).
+With B(t) what a method traces back from logit t to the CNN's input, C(t0) = B(t0) − mean over t ≠
+t0 of B(t) (paper, localization).
 
-- `guided`: guided backpropagation (Springenberg et al., Striving for Simplicity, 2015). Each ReLU lets positive gradients pass alone, in
-  addition to its own mask.
+- `guided`: guided backpropagation (Springenberg et al., Striving for Simplicity, 2015). Each ReLU
+  lets positive gradients pass alone, in addition to its own mask.
 - `gradient`: the plain gradient (Simonyan et al., 2014), which the study's code computed.
-- `integrated_gradients` (Sundararajan et al., 2017): the mean of the gradients at `STEPS` points (Gauss-Legendre) of the straight line
-  from an input of zeros to the CNN's input. Captum calls it `multiply_by_inputs=False`: C times the attention is the attribution, whose
-  sum over cells is the difference of the logits at the line's ends. For CNNs that take the logarithm of attention the line is straight
-  in the logarithm, and C is per unit of attention as everywhere.
-- `gradcam` (Selvaraju et al., 2017) of the second convolution. Its map has no layer axis: one map of evidence over (query, key) holds
-  for all layers, so that the layers of its Δ differ by their attention alone and say nothing about which layer the CNN rests on. It
-  is laid out at the centres of the receptive fields, which are 3k − 1 tokens wide, instead of being stretched over the whole input.
+- `integrated_gradients` (Sundararajan et al., 2017): the mean of the gradients at `STEPS` points
+  (Gauss-Legendre) of the straight line from an input of zeros to the CNN's input. Captum calls it
+  `multiply_by_inputs=False`: C times the attention is the attribution, whose sum over cells is the
+  difference of the logits at the line's ends. For CNNs that take the logarithm of attention the
+  line is straight in the logarithm, and C is per unit of attention as everywhere.
+- `gradcam` (Selvaraju et al., 2017) of the second convolution. Its map has no layer axis: one map
+  of evidence over (query, key) holds for all layers, so that the layers of its Δ differ by their
+  attention alone and say nothing about which layer the CNN rests on. It is laid out at the centres
+  of the receptive fields, which are 3k − 1 tokens wide, instead of being stretched over the whole
+  input.
 
-All four are exact sums of what is traced back to the output of the first convolution, which is linear: one pass through it forth
-serves all methods, the K passes of guided backpropagation run through the small rest of the CNN, and one pass per method goes back
-through the first convolution.
+All four are exact sums of what is traced back to the output of the first convolution, which is
+linear: one pass through it forth serves all methods, the K passes of guided backpropagation run
+through the small rest of the CNN, and one pass per method goes back through the first convolution.
 """
 
 from __future__ import annotations
@@ -28,9 +32,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from engram.cnn import AttentionCNN, square_maps
-from engram.errors import EngramError
-from engram.packing import query_key
+from engram.cnn.network import AttentionCNN, square_maps
+from engram.io.errors import EngramError
+from engram.io.packing import query_key
 
 METHODS = ("guided", "gradient", "integrated_gradients", "gradcam")
 STEPS = 32
@@ -41,7 +45,9 @@ def check_methods(methods: Iterable[str]) -> None:
     """Raises an EngramError where one is not of `METHODS`."""
     for method in methods:
         if method not in METHODS:
-            raise EngramError(f"saliency method {method!r}: choose {', '.join(METHODS[:-1])} or {METHODS[-1]}")
+            raise EngramError(
+                f"saliency method {method!r}: choose {', '.join(METHODS[:-1])} or {METHODS[-1]}"
+            )
 
 
 def contrast(cnn: AttentionCNN, attention: torch.Tensor, target: int, method: str) -> torch.Tensor:
@@ -50,8 +56,11 @@ def contrast(cnn: AttentionCNN, attention: torch.Tensor, target: int, method: st
 
 
 @torch.no_grad()
-def contrasts(cnn: AttentionCNN, attention: torch.Tensor, target: int, methods: Iterable[str]) -> dict[str, torch.Tensor]:
-    """C, what speaks for the target class rather than another, per cell of the attention itself (scaling of the input included).
+def contrasts(
+    cnn: AttentionCNN, attention: torch.Tensor, target: int, methods: Iterable[str]
+) -> dict[str, torch.Tensor]:
+    """C, what speaks for the target class rather than another, per cell of the attention itself
+    (scaling of the input included).
 
     Args:
         cnn: the CNN; whatever its mode, no dropout is applied.
@@ -69,29 +78,43 @@ def contrasts(cnn: AttentionCNN, attention: torch.Tensor, target: int, methods: 
     check_methods(methods)
     weights = attention.new_full((1, cnn.classes), -1 / (cnn.classes - 1))  # (1, K)
     weights[0, target] = 1
-    entered = torch.log1p(cnn.tokens * attention) if cnn.input_scale == "log" else attention  # (n, L, P)
+    entered = (
+        torch.log1p(cnn.tokens * attention) if cnn.input_scale == "log" else attention
+    )  # (n, L, P)
     first = cnn.conv1(square_maps(entered))  # (n, F, T', T')
-    highest, where = functional.max_pool2d(first, 2, return_indices=True)  # (n, F, h, h); a ReLU does not change the place
+    highest, where = functional.max_pool2d(
+        first, 2, return_indices=True
+    )  # (n, F, h, h); a ReLU does not change the place
     found = {}
     for method in methods:
         if method == "gradcam":
             found[method] = _gradcam(cnn, highest, weights)
             continue
         if method == "guided":
-            logits = torch.eye(cnn.classes, dtype=weights.dtype)  # each by itself: the clipped passes do not add up
+            logits = torch.eye(
+                cnn.classes, dtype=weights.dtype
+            )  # each by itself: the clipped passes do not add up
             back = _back(cnn, _forth(cnn, highest), logits, clip=True)  # (K, n, F, h, h)
             traced = torch.tensordot(weights[0], back, 1)  # (n, F, h, h)
         elif method == "gradient":
             traced = _back(cnn, _forth(cnn, highest), weights, clip=False)[0]
         else:
             traced = _along_the_line(cnn, highest, weights)
-        evidence = _to_input(cnn, traced, where, first.shape)  # (n, L, P), per unit of what enters the CNN
-        found[method] = evidence * _slope(cnn, attention, entered, method) if cnn.input_scale == "log" else evidence
+        evidence = _to_input(
+            cnn, traced, where, first.shape
+        )  # (n, L, P), per unit of what enters the CNN
+        found[method] = (
+            evidence * _slope(cnn, attention, entered, method)
+            if cnn.input_scale == "log"
+            else evidence
+        )
     return found
 
 
 def logits_from_first(cnn: AttentionCNN, first: torch.Tensor) -> torch.Tensor:
-    """Logits (n, K) of a CNN without dropout, from the output of its first convolution (n, F, T', T')."""
+    """Logits (n, K) of a CNN without dropout, from the output of its first convolution (n, F, T',
+    T').
+    """
     return cnn.fc2(_forth(cnn, functional.max_pool2d(first, 2)).hidden)
 
 
@@ -128,28 +151,38 @@ def _to_pooled2(cnn: AttentionCNN, forth: _Forth, logits: torch.Tensor, clip: bo
 
 
 def _back(cnn: AttentionCNN, forth: _Forth, logits: torch.Tensor, clip: bool) -> torch.Tensor:
-    """Weights of logits (J, K), traced back to the largest outputs of the first convolution, before their ReLU: (J, n, F, h, h)."""
+    """Weights of logits (J, K), traced back to the largest outputs of the first convolution, before
+    their ReLU: (J, n, F, h, h).
+    """
     back = _to_pooled2(cnn, forth, logits, clip) * (forth.pooled2 > 0)  # (J, n, F, s', s')
     if clip:
         back.clamp_(min=0)
     rows, n = back.shape[:2]
     places = forth.where2.expand(rows, *forth.where2.shape).flatten(0, 1)
     back = _unpool(back.flatten(0, 1), places, forth.maps2.shape[2:])  # (J·n, F, s, s)
-    back = functional.conv_transpose2d(back, cnn.conv2.weight).unflatten(0, (rows, n))  # (J, n, F, h, h)
+    back = functional.conv_transpose2d(back, cnn.conv2.weight).unflatten(
+        0, (rows, n)
+    )  # (J, n, F, h, h)
     back = back * (forth.pooled1 > 0)
     return back.clamp_(min=0) if clip else back
 
 
-def _along_the_line(cnn: AttentionCNN, highest: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """The mean gradient over the line, at the largest outputs of the first convolution, (n, F, h, h).
+def _along_the_line(
+    cnn: AttentionCNN, highest: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """The mean gradient over the line, at the largest outputs of the first convolution, (n, F, h,
+    h).
 
-    At the share α of the line the first convolution gives α · (output − bias) + bias, and its largest outputs stay where they are.
-    """
+    At the share α of the line the first convolution gives α · (output − bias) + bias, and its
+    largest outputs stay where they are."""
     assert cnn.conv1.bias is not None
     bias = cnn.conv1.bias[:, None, None]  # (F, 1, 1)
     total = torch.zeros_like(highest)
     for share, weight in _nodes():
-        total += weight * _back(cnn, _forth(cnn, torch.lerp(bias, highest, share)), weights, clip=False)[0]
+        total += (
+            weight
+            * _back(cnn, _forth(cnn, torch.lerp(bias, highest, share)), weights, clip=False)[0]
+        )
     return total
 
 
@@ -160,34 +193,53 @@ def _nodes() -> list[tuple[float, float]]:
     return list(zip(((1 + places) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
-def _to_input(cnn: AttentionCNN, traced: torch.Tensor, where: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """From the largest outputs of the first convolution, (n, F, h, h), to the causal cells of its input, (n, L, P)."""
-    back = _unpool(traced, where, shape[2:]).contiguous(memory_format=torch.channels_last)  # (n, F, T', T')
+def _to_input(
+    cnn: AttentionCNN, traced: torch.Tensor, where: torch.Tensor, shape: torch.Size
+) -> torch.Tensor:
+    """From the largest outputs of the first convolution, (n, F, h, h), to the causal cells of its
+    input, (n, L, P).
+    """
+    back = _unpool(traced, where, shape[2:]).contiguous(
+        memory_format=torch.channels_last
+    )  # (n, F, T', T')
     maps = functional.conv_transpose2d(back, cnn.conv1.weight)  # (n, L, T, T)
     pixels = maps.permute(0, 2, 3, 1).reshape(len(maps), -1, cnn.layers)  # (n, T·T, L)
     return pixels.index_select(1, _causal(cnn.tokens)).transpose(1, 2)
 
 
 def _unpool(values: torch.Tensor, where: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Values (n, F, h, h) at the places that max-pooling took them from, zeros elsewhere: (n, F, *shape)."""
+    """Values (n, F, h, h) at the places that max-pooling took them from, zeros elsewhere:
+
+    (n, F, *shape).
+    """
     flat = values.new_zeros(*values.shape[:2], shape.numel())
     return flat.scatter_(2, where.flatten(2), values.flatten(2)).unflatten(2, shape)
 
 
-def _slope(cnn: AttentionCNN, attention: torch.Tensor, entered: torch.Tensor, method: str) -> torch.Tensor:
+def _slope(
+    cnn: AttentionCNN, attention: torch.Tensor, entered: torch.Tensor, method: str
+) -> torch.Tensor:
     """From evidence per unit of log(1 + T·a) to evidence per unit of attention a, (n, L, P).
 
-    Integrated gradients attribute the whole entered value, so that theirs is the chord; the others' is the derivative.
-    """
+    Integrated gradients attribute the whole entered value, so that theirs is the chord; the others'
+    is the derivative."""
     if method == "integrated_gradients":
-        return torch.where(attention > 0, entered / attention.clamp(min=torch.finfo(attention.dtype).tiny), cnn.tokens)
+        return torch.where(
+            attention > 0,
+            entered / attention.clamp(min=torch.finfo(attention.dtype).tiny),
+            cnn.tokens,
+        )
     return cnn.tokens / (1 + cnn.tokens * attention)
 
 
 def _gradcam(cnn: AttentionCNN, highest: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """The class activation map of the second convolution on all causal cells, the same for every layer: (n, L, P)."""
+    """The class activation map of the second convolution on all causal cells, the same for every
+    layer: (n, L, P).
+    """
     forth = _forth(cnn, highest)
-    channel = _to_pooled2(cnn, forth, weights, clip=False)[0].sum(dim=(2, 3)) / forth.maps2[0, 0].numel()  # (n, F)
+    channel = (
+        _to_pooled2(cnn, forth, weights, clip=False)[0].sum(dim=(2, 3)) / forth.maps2[0, 0].numel()
+    )  # (n, F)
     coarse = torch.einsum("nf,nfij->nij", channel, forth.maps2)  # (n, s, s)
     lay = _layout(cnn.tokens, cnn.conv1.kernel_size[0], coarse.shape[1]).to(coarse)  # (T, s)
     maps = (lay @ coarse @ lay.T).flatten(1)  # (n, T·T)
@@ -196,7 +248,8 @@ def _gradcam(cnn: AttentionCNN, highest: torch.Tensor, weights: torch.Tensor) ->
 
 @cache
 def _layout(tokens: int, kernel: int, size: int) -> torch.Tensor:
-    """Linear interpolation from outputs of the second convolution to tokens, (T, s); the outermost outputs hold beyond.
+    """Linear interpolation from outputs of the second convolution to tokens, (T, s); the outermost
+    outputs hold beyond.
 
     Output i sees tokens 2i to 2i + 3k − 2.
     """

@@ -1,8 +1,8 @@
 """What Δ says in numbers and words: by layer, by distance, by block, and its top regions.
 
-All are shares of a class's Δ, means over CNNs and samples, with bootstrap intervals over CNNs and groups of samples. Beside them stands
-the share of the attention itself (of the largest head), which Δ would follow if the evidence were the same everywhere.
-"""
+All are shares of a class's Δ, means over CNNs and samples, with bootstrap intervals over CNNs and
+groups of samples. Beside them stands the share of the attention itself (of the largest head), which
+Δ would follow if the evidence were the same everywhere."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ _REGIONS = 3
 """Regions that are told per class."""
 _FEWEST_CELLS = 4
 """A bin of fewer cells, such as the largest distances, belongs to no region."""
-_BLOCK_WORDS = ("key is the first token", "within the prefix", "suffix looks back at keys in the prefix", "within the suffix")
+_BLOCK_WORDS = (
+    "key is the first token",
+    "within the prefix",
+    "suffix looks back at keys in the prefix",
+    "within the suffix",
+)
 
 
 @dataclass(frozen=True)
@@ -52,45 +57,75 @@ def draw(saliency: Saliency, resamples: int, confidence: float, seed: int) -> Dr
         drawn = random.multinomial(len(filled), np.full(len(filled), 1 / len(filled)), resamples)
         weights = np.concatenate([np.ones((1, len(filled))), drawn]).astype(np.float32)  # (R, G)
         sums = saliency.binned[:, k, filled].reshape(cnns * len(filled), -1)
-        total = (of_cnns[:, :, None] * weights[:, None]).reshape(1 + resamples, -1) @ sums  # (R, L·B·T)
+        total = (of_cnns[:, :, None] * weights[:, None]).reshape(
+            1 + resamples, -1
+        ) @ sums  # (R, L·B·T)
         size = total.sum(axis=1, keepdims=True)
         found[:, k] = (total / np.where(size > 0, size, 1)).reshape(-1, *shape)
     attention = saliency.attention.sum(axis=1)  # (K, L, B, T)
-    return Draws(found, attention / attention.sum(axis=(1, 2, 3), keepdims=True), saliency.bins.cells, confidence)
+    return Draws(
+        found,
+        attention / attention.sum(axis=(1, 2, 3), keepdims=True),
+        saliency.bins.cells,
+        confidence,
+    )
 
 
 def layer_shares(saliency: Saliency, drawn: Draws) -> pd.DataFrame:
     """class, layer (from 1), share, low, high, attention, n."""
     return _table(
-        saliency, drawn, "layer", list(range(1, drawn.delta.shape[2] + 1)), drawn.delta.sum(axis=(3, 4)), drawn.attention.sum(axis=(2, 3))
+        saliency,
+        drawn,
+        "layer",
+        list(range(1, drawn.delta.shape[2] + 1)),
+        drawn.delta.sum(axis=(3, 4)),
+        drawn.attention.sum(axis=(2, 3)),
     )
 
 
 def distance_shares(saliency: Saliency, drawn: Draws) -> pd.DataFrame:
-    """class, distance (query minus key, in tokens), share, low, high, attention, n; all layers together."""
+    """class, distance (query minus key, in tokens), share, low, high, attention, n; all layers
+    together.
+    """
     names = list(range(drawn.delta.shape[4]))
-    return _table(saliency, drawn, "distance", names, drawn.delta.sum(axis=(2, 3)), drawn.attention.sum(axis=(1, 2)))
+    return _table(
+        saliency,
+        drawn,
+        "distance",
+        names,
+        drawn.delta.sum(axis=(2, 3)),
+        drawn.attention.sum(axis=(1, 2)),
+    )
 
 
 def block_shares(saliency: Saliency, drawn: Draws) -> pd.DataFrame:
-    """class, region, share, low, high, attention, n. The four `BLOCKS` sum to 1; `local` (at most `LOCAL` tokens back, the first token
-    apart) overlaps with them."""
-    blocks, attention = drawn.delta.sum(axis=(2, 4)), drawn.attention.sum(axis=(1, 3))  # (R, K, B), (K, B)
-    local = drawn.delta[..., 1:, : LOCAL + 1].sum(axis=(2, 3, 4)), drawn.attention[..., 1:, : LOCAL + 1].sum(axis=(1, 2, 3))
-    values = np.concatenate([blocks, local[0][..., None]], axis=2), np.concatenate([attention, local[1][:, None]], axis=1)
+    """class, region, share, low, high, attention, n. The four `BLOCKS` sum to 1; `local` (at most
+    `LOCAL` tokens back, the first token apart) overlaps with them."""
+    blocks, attention = (
+        drawn.delta.sum(axis=(2, 4)),
+        drawn.attention.sum(axis=(1, 3)),
+    )  # (R, K, B), (K, B)
+    local = (
+        drawn.delta[..., 1:, : LOCAL + 1].sum(axis=(2, 3, 4)),
+        drawn.attention[..., 1:, : LOCAL + 1].sum(axis=(1, 2, 3)),
+    )
+    values = (
+        np.concatenate([blocks, local[0][..., None]], axis=2),
+        np.concatenate([attention, local[1][:, None]], axis=1),
+    )
     return _table(saliency, drawn, "region", [*BLOCKS, f"local (distance up to {LOCAL})"], *values)
 
 
 def top_regions(saliency: Saliency, drawn: Draws) -> pd.DataFrame:
     """The regions of the most Δ per cell in words, at most three per class.
 
-    A region is a box of layers and distances within one block. It begins at the bin of the greatest Δ per cell and grows by a layer or a
-    distance at a time, to the side of more Δ per cell, as long as what it takes in has half of the beginning's; the next region
-    begins outside. Its interval is that of the share of a region once found.
+    A region is a box of layers and distances within one block. It begins at the bin of the greatest
+    Δ per cell and grows by a layer or a distance at a time, to the side of more Δ per cell, as long
+    as what it takes in has half of the beginning's; the next region begins outside. Its interval is
+    that of the share of a region once found.
 
-    Returns:
-        class, rank, words, layers, block, distances, share, low, high, attention (share of the attention in the region), cells (share of
-        all cells), n.
+    Returns: class, rank, words, layers, block, distances, share, low, high, attention (share of the
+        attention in the region), cells (share of all cells), n.
     """
     rows = []
     layers = drawn.delta.shape[2]
@@ -106,13 +141,34 @@ def top_regions(saliency: Saliency, drawn: Draws) -> pd.DataFrame:
             block = int(peak[1])
             (top, bottom), (near, far) = _grow(density[:, block], (int(peak[0]), int(peak[2])))
             box = (slice(top, bottom + 1), block, slice(near, far + 1))
-            value, low, high = interval(drawn.delta[:, k][:, box[0], box[1], box[2]].sum(axis=(1, 2)), drawn.confidence)
-            cells = drawn.cells[block, near : far + 1].sum() * (bottom + 1 - top) / (drawn.cells.sum() * layers)
-            where = {"layers": _span(top + 1, bottom + 1), "block": BLOCKS[block], "distances": _span(near, far)}
+            value, low, high = interval(
+                drawn.delta[:, k][:, box[0], box[1], box[2]].sum(axis=(1, 2)), drawn.confidence
+            )
+            cells = (
+                drawn.cells[block, near : far + 1].sum()
+                * (bottom + 1 - top)
+                / (drawn.cells.sum() * layers)
+            )
+            where = {
+                "layers": _span(top + 1, bottom + 1),
+                "block": BLOCKS[block],
+                "distances": _span(near, far),
+            }
             words = f"layer{'s' if bottom > top else ''} {where['layers']}, {_BLOCK_WORDS[block]}"
             words += f", {_distance_words(near, far)}" if block else ""
-            row = {"class": name, "rank": rank, "words": words, **where, "share": value, "low": low, "high": high}
-            rows.append(row | {"attention": drawn.attention[k][box].sum(), "cells": cells, "n": saliency.n[k]})
+            row = {
+                "class": name,
+                "rank": rank,
+                "words": words,
+                **where,
+                "share": value,
+                "low": low,
+                "high": high,
+            }
+            rows.append(
+                row
+                | {"attention": drawn.attention[k][box].sum(), "cells": cells, "n": saliency.n[k]}
+            )
             density[box] = 0
     return pd.DataFrame(rows)
 
@@ -147,7 +203,14 @@ def _distance_words(near: int, far: int) -> str:
     return f"distance {near}" if near == far else f"distances {near} to {far}"
 
 
-def _table(saliency: Saliency, drawn: Draws, column: str, names: list, values: np.ndarray, attention: np.ndarray) -> pd.DataFrame:
+def _table(
+    saliency: Saliency,
+    drawn: Draws,
+    column: str,
+    names: list,
+    values: np.ndarray,
+    attention: np.ndarray,
+) -> pd.DataFrame:
     """Rows of shares (R, K, N) and attention (K, N)."""
     rows = []
     for k, name in enumerate(saliency.classes):

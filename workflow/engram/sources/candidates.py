@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from engram.errors import EngramError
+from engram.io.errors import EngramError
 from engram.sources import checks
 from engram.sources.checks import Place
 from engram.sources.files import Rows
@@ -31,7 +31,8 @@ CHECKS: dict[str, Callable[[pa.ChunkedArray, str, Place], Any]] = {
     "min_frequency": checks.numbers,
     "median_frequency": checks.numbers,
 }
-"""Columns that a source may bring beside `tokens`. Perplexities as the published data compute them keep `_published`."""
+"""Columns that a source may bring beside `tokens`. Perplexities as the published data compute them
+keep `_published`."""
 
 
 def checked_columns(rows: Rows, columns: Mapping[str, str]) -> dict[str, Any]:
@@ -44,7 +45,10 @@ def checked_columns(rows: Rows, columns: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         EngramError: a value is missing, of the wrong type, or out of range.
     """
-    return {name: CHECKS[name](rows.table[column], column, rows.place) for name, column in columns.items()}
+    return {
+        name: CHECKS[name](rows.table[column], column, rows.place)
+        for name, column in columns.items()
+    }
 
 
 def window_table(tokens: np.ndarray, columns: Mapping[str, Any]) -> pa.Table:
@@ -83,6 +87,11 @@ def refuse_repeated(sequence_ids: Sequence[np.ndarray], files: Sequence[str]) ->
     second = int(np.argmin(first_occurrences(every)))
     first = int(np.argmax(every == every[second]))
     places = [
-        f"row {row - starts[file]} of {files[file]}" for row in (first, second) for file in [int(np.searchsorted(starts, row, "right")) - 1]
+        f"row {row - starts[file]} of {files[file]}"
+        for row in (first, second)
+        for file in [int(np.searchsorted(starts, row, "right")) - 1]
     ]
-    raise EngramError(f"{files[0]}: sequence_id {every[second]} stands twice, in {places[0]} and {places[1]}; every window needs its own")
+    raise EngramError(
+        f"{files[0]}: sequence_id {every[second]} stands twice, in {places[0]} and {places[1]}; "
+        f"every window needs its own"
+    )

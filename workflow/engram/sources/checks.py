@@ -1,4 +1,4 @@
-"""Columns of a user's file, checked value by value: what is wrong is named by file, row and column."""
+"""Checks of a user's columns, value by value: errors name the file, row and column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engram.errors import EngramError
+from engram.io.errors import EngramError
 
 WORDS = {"true": True, "false": False, "1": True, "0": False}
 """Flags as text files write them."""
@@ -45,7 +45,9 @@ class Place:
 
     def refuse(self, row: int, name: str, what: str) -> NoReturn:
         """Ends with an error about one value; `row` counts from the batch's first."""
-        raise EngramError(f"{self.file}: {self.unit} {self.first + int(row)}, column {name}: {what}")
+        raise EngramError(
+            f"{self.file}: {self.unit} {self.first + int(row)}, column {name}: {what}"
+        )
 
     def refuse_type(self, name: str, found: pa.DataType, wanted: str) -> NoReturn:
         """Ends with an error about a whole column."""
@@ -73,12 +75,19 @@ def scores(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
     inside = (values >= 0) & (values <= 1)  # NaN is not inside
     if not inside.all():
         row = int(np.argmin(inside))
-        place.refuse(row, name, f"{values[row]} is no fraction from 0 to 1; measure the score or drop the row")
+        place.refuse(
+            row,
+            name,
+            f"{values[row]} is no fraction from 0 to 1; measure the score or drop the row",
+        )
     return values
 
 
 def numbers(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
-    """A column of numbers of a typed file, float64 (n,); what is missing is NaN. Nothing is decided by such a column."""
+    """A column of numbers of a typed file, float64 (n,); what is missing is NaN.
+
+    Nothing is decided by such a column.
+    """
     if not (_is_number(column.type) or pa.types.is_null(column.type)):
         place.refuse_type(name, column.type, "numbers")
     return pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy()
@@ -86,7 +95,15 @@ def numbers(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
 
 def flags(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
     """A column of true and false, bool (n,); in a CSV file 1 and 0 will do."""
-    return _typed(column, name, place, pa.types.is_boolean, pa.bool_(), lambda text: WORDS[text.lower()], "true and false").to_numpy()
+    return _typed(
+        column,
+        name,
+        place,
+        pa.types.is_boolean,
+        pa.bool_(),
+        lambda text: WORDS[text.lower()],
+        "true and false",
+    ).to_numpy()
 
 
 def texts(column: pa.ChunkedArray, name: str, place: Place) -> pa.ChunkedArray:
@@ -97,7 +114,9 @@ def texts(column: pa.ChunkedArray, name: str, place: Place) -> pa.ChunkedArray:
     return column.cast(pa.string())
 
 
-def windows(column: pa.ChunkedArray, name: str, place: Place, length: int, limits: Limits | None) -> np.ndarray:
+def windows(
+    column: pa.ChunkedArray, name: str, place: Place, length: int, limits: Limits | None
+) -> np.ndarray:
     """A column of token windows, int32 (n, length).
 
     Args:
@@ -105,8 +124,8 @@ def windows(column: pa.ChunkedArray, name: str, place: Place, length: int, limit
         length: tokens of every window, prefix + suffix.
         limits: the model's, where it is known; its vocabulary bounds the ids.
 
-    Raises:
-        EngramError: a gap, a window of another length, or an id that is no integer, negative or outside the vocabulary.
+    Raises: EngramError: a gap, a window of another length, or an id that is no integer, negative or
+        outside the vocabulary.
     """
     if place.textual:
         column = pa.chunked_array([_parsed_windows(column, name, place)])
@@ -116,7 +135,9 @@ def windows(column: pa.ChunkedArray, name: str, place: Place, length: int, limit
     lengths = pc.list_value_length(column).to_numpy()
     if (lengths != length).any():
         row = int(np.argmax(lengths != length))
-        place.refuse(row, name, f"the window has {lengths[row]} tokens; prefix + suffix are {length}")
+        place.refuse(
+            row, name, f"the window has {lengths[row]} tokens; prefix + suffix are {length}"
+        )
     ids = pc.list_flatten(column)
     if ids.null_count:
         place.refuse(int(np.argmax(ids.is_null().to_numpy())) // length, name, "a token is missing")
@@ -127,8 +148,17 @@ def windows(column: pa.ChunkedArray, name: str, place: Place, length: int, limit
     outside = (tokens < 0) | (tokens >= limit)
     if outside.any():
         row, position = np.argwhere(outside)[0]
-        owner = f"the vocabulary of {limits.vocabulary} tokens of {limits.model}" if limits else "any vocabulary"
-        place.refuse(row, name, f"token {tokens[row, position]} is outside {owner}; it belongs to another model's tokenizer")
+        owner = (
+            f"the vocabulary of {limits.vocabulary} tokens of {limits.model}"
+            if limits
+            else "any vocabulary"
+        )
+        place.refuse(
+            row,
+            name,
+            f"token {tokens[row, position]} is outside {owner}; it belongs to another model's "
+            f"tokenizer",
+        )
     return tokens.astype(np.int32, copy=False)
 
 
@@ -156,7 +186,9 @@ def _typed(
     try:
         return column.cast(to)
     except pa.ArrowInvalid:
-        raise EngramError(f"{place.file}: column {name} holds a number beyond the range of {to}") from None
+        raise EngramError(
+            f"{place.file}: column {name} holds a number beyond the range of {to}"
+        ) from None
 
 
 def _array(values: list[Any], to: pa.DataType, name: str, place: Place) -> pa.Array:
@@ -164,7 +196,9 @@ def _array(values: list[Any], to: pa.DataType, name: str, place: Place) -> pa.Ar
     try:
         return pa.array(values, to)
     except (OverflowError, pa.ArrowInvalid):
-        raise EngramError(f"{place.file}: column {name} holds a number beyond the range of {to}") from None
+        raise EngramError(
+            f"{place.file}: column {name} holds a number beyond the range of {to}"
+        ) from None
 
 
 def _parsed_windows(column: pa.ChunkedArray, name: str, place: Place) -> pa.Array:
@@ -181,7 +215,12 @@ def _parsed_windows(column: pa.ChunkedArray, name: str, place: Place) -> pa.Arra
             if not all(type(token) is int for token in ids):
                 raise ValueError
         except (ValueError, AttributeError):
-            place.refuse(row, name, f"{text!r:.60} is no list of whole numbers; write the token ids as [5, 7, 9] or 5 7 9")
+            place.refuse(
+                row,
+                name,
+                f"{text!r:.60} is no list of whole numbers; write the token ids as [5, 7, 9] or 5 "
+                f"7 9",
+            )
     return _array(rows, pa.list_(pa.int64()), name, place)
 
 
@@ -196,4 +235,6 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return (
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )

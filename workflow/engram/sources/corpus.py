@@ -1,4 +1,5 @@
-"""The user's documents: windows cut from them, drawn by permanent numbers, and counted exactly across all of them."""
+"""The user's documents: windows cut from them, drawn by permanent numbers, and counted exactly
+across all of them."""
 
 from __future__ import annotations
 
@@ -15,17 +16,16 @@ import pyarrow as pa
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from engram.duplicates import TOKENS_AT_ONCE, suffix_occurrences
-from engram.errors import EngramError
-from engram.hashing import splitmix64
-from engram.sampling import uniform
+from engram.io.errors import EngramError
+from engram.io.hashing import splitmix64, uniform
+from engram.io.streams import ROWS, stream_parquet
+from engram.lm.tokens import decode, encoder
 from engram.sources.candidates import window_table
 from engram.sources.checks import Limits
 from engram.sources.documents import Piece, document_files, read_documents
 from engram.sources.fit import check_tokenizer
-from engram.sources.streams import ROWS, stream_parquet
-from engram.sources.tokens import decode, encoder
-from engram.text_features import token_counts, token_frequencies
+from engram.windows.duplicates import TOKENS_AT_ONCE, suffix_occurrences
+from engram.windows.text_features import token_counts, token_frequencies
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +64,12 @@ def write_windows(
     output: Path,
     metadata: dict[str, Any],
 ) -> None:
-    """Writes windows.parquet: the drawn windows with `sequence_duplicates`, token frequencies in the corpus,
-    `document` and `offset` (tokens).
+    """Writes windows.parquet: the drawn windows with `sequence_duplicates`, token frequencies in
+    the corpus, `document` and `offset` (tokens).
 
-    The corpus is tokenized once onto the disk beside `output` (two or four bytes a token), so that the memory does not
-    grow with it: a window keeps its number, its sequence_id and its chance of being drawn while files are added.
+    The corpus is tokenized once onto the disk beside `output` (two or four bytes a token), so that
+    the memory does not grow with it: a window keeps its number, its sequence_id and its chance of
+    being drawn while files are added.
 
     Args:
         path: a text file, a table of documents, or a folder of either.
@@ -86,17 +87,31 @@ def write_windows(
     check_tokenizer(tokenizer, limits)
     files = document_files(path, pattern)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".corpus-", dir=output.parent) as scratch, (Path(scratch) / "tokens").open("w+b") as file:
-        stream = TokenStream(file, np.dtype(np.uint16 if limits.vocabulary <= 1 << 16 else np.uint32))
+    with (
+        tempfile.TemporaryDirectory(prefix=".corpus-", dir=output.parent) as scratch,
+        (Path(scratch) / "tokens").open("w+b") as file,
+    ):
+        stream = TokenStream(
+            file, np.dtype(np.uint16 if limits.vocabulary <= 1 << 16 else np.uint32)
+        )
         draw = Draw(settings)
         for piece, ids in _tokenized(files, text_column, tokenizer):
             draw.offer(*stream.append(piece, ids), piece.document)
         if not stream.tokens:
             raise EngramError(f"{path}: the documents hold no text")
         begins, sequence_ids = draw.result()
-        log.info("%d documents, %d tokens, %d windows, %d drawn", len(stream.starts), stream.tokens, draw.windows, len(begins))
+        log.info(
+            "%d documents, %d tokens, %d windows, %d drawn",
+            len(stream.starts),
+            stream.tokens,
+            draw.windows,
+            len(begins),
+        )
         if not len(begins):
-            raise EngramError(f"{path}: no document has {settings.window} tokens; lower `prefix` or `suffix`, or give longer documents")
+            raise EngramError(
+                f"{path}: no document has {settings.window} tokens; lower `prefix` or `suffix`, or "
+                f"give longer documents"
+            )
         every = stream.read()  # (m,)
         starts = np.array(stream.starts, dtype=np.int64)
         tokens = np.empty((len(begins), settings.window), dtype=np.int32)  # (n, T)
@@ -113,7 +128,9 @@ def write_windows(
                     "text": pa.array(decode(tokenizer, tokens[part]), pa.string()),
                     "sequence_duplicates": duplicates[part],
                     **token_frequencies(tokens[part], counts),
-                    "document": pa.array([stream.names[document] for document in documents[part]], pa.string()),
+                    "document": pa.array(
+                        [stream.names[document] for document in documents[part]], pa.string()
+                    ),
                     "offset": begins[part] - starts[documents[part]],
                 }
                 rows.append(window_table(tokens[part], columns))
@@ -135,7 +152,7 @@ class TokenStream:
     """Name of every document."""
 
     def append(self, piece: Piece, tokens: list[int]) -> tuple[int, int, int]:
-        """Writes a piece; returns where its document begins, and where the piece begins and ends."""
+        """Write a piece; return the offsets of its document, its first token and its end."""
         if piece.opens:
             self.starts.append(self.tokens)
             self.names.append(piece.document)
@@ -161,9 +178,13 @@ class Draw:
 
     def __init__(self, settings: CorpusSettings) -> None:
         self._settings = settings
-        self._offered: list[tuple[int, int, int, int]] = []  # of every piece: name's hash, document, first window, windows
+        self._offered: list[
+            tuple[int, int, int, int]
+        ] = []  # of every piece: name's hash, document, first window, windows
         self._waiting = 0
-        self._lowest = np.empty((0, 3), dtype=np.int64)  # number (the float's bits), sequence_id, first token
+        self._lowest = np.empty(
+            (0, 3), dtype=np.int64
+        )  # number (the float's bits), sequence_id, first token
         self.windows = 0
         """Windows offered so far."""
 
@@ -176,7 +197,8 @@ class Draw:
             name: the document's; it decides the numbers of its windows.
         """
         stride, window = self._settings.stride, self._settings.window
-        # Windows stand at multiples of the stride; the ones that ended before the piece have been considered.
+        # Windows stand at multiples of the stride; the ones that ended before the piece have been
+        # considered.
         before = max(0, (first - document - window) // stride + 1)
         count = max(0, (end - document - window) // stride + 1) - before
         if count > 0:
@@ -187,9 +209,12 @@ class Draw:
                 self._reduce()
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of the drawn windows, in the stream's order: the first token (n,) and the sequence_id (n,)."""
+        """Of the drawn windows, in the stream's order: the first token (n,) and the sequence_id
+        (n,).
+        """
         self._reduce()
-        # Two windows of one id, one pair in a million corpora of millions of windows: the first stays.
+        # Two windows of one id, one pair in a million corpora of millions of windows: the first
+        # stays.
         drawn = self._lowest[np.unique(self._lowest[:, 1], return_index=True)[1]]
         drawn = drawn[np.argsort(drawn[:, 2])]
         return drawn[:, 2].copy(), drawn[:, 1].copy()
@@ -200,15 +225,28 @@ class Draw:
             return
         names, *others = zip(*self._offered, strict=True)
         hashes = np.array(names, dtype=np.uint64)  # (pieces,)
-        documents, before, counts = (np.array(column, dtype=np.int64) for column in others)  # (pieces,) each
-        index = np.arange(counts.sum()) + np.repeat(before - np.cumsum(counts) + counts, counts)  # (windows,)
+        documents, before, counts = (
+            np.array(column, dtype=np.int64) for column in others
+        )  # (pieces,) each
+        index = np.arange(counts.sum()) + np.repeat(
+            before - np.cumsum(counts) + counts, counts
+        )  # (windows,)
         offsets = self._settings.stride * index
         sequence_ids = window_ids(np.repeat(hashes, counts), offsets)
         # The bits of floats >= 0 are in the order of the floats.
         numbers = uniform(sequence_ids, self._settings.seed, "corpus").view(np.int64)
-        every = np.concatenate([self._lowest, np.stack([numbers, sequence_ids, np.repeat(documents, counts) + offsets], axis=1)])
+        every = np.concatenate(
+            [
+                self._lowest,
+                np.stack([numbers, sequence_ids, np.repeat(documents, counts) + offsets], axis=1),
+            ]
+        )
         if len(every) > self._settings.candidates:
-            every = every[np.argpartition(every[:, 0], self._settings.candidates - 1)[: self._settings.candidates]]
+            every = every[
+                np.argpartition(every[:, 0], self._settings.candidates - 1)[
+                    : self._settings.candidates
+                ]
+            ]
         self._lowest, self._offered, self._waiting = every, [], 0
 
 
@@ -218,20 +256,35 @@ def name_hash(document: str) -> int:
 
 
 def window_ids(names: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Permanent sequence_id of windows: a hash of their documents' names and their offsets there, int64 >= 0 (n,).
+    """Permanent sequence_id of windows: a hash of their documents' names and their offsets there,
+    int64 >= 0 (n,).
 
     Args:
         names: `name_hash` of each window's document, uint64 (n,).
         offsets: tokens, int64 (n,).
     """
-    return (splitmix64(splitmix64(offsets.astype(np.uint64)) + names) >> np.uint64(1)).view(np.int64)
+    return (splitmix64(splitmix64(offsets.astype(np.uint64)) + names) >> np.uint64(1)).view(
+        np.int64
+    )
 
 
-def _tokenized(files: list[tuple[Path, str]], text_column: str, tokenizer: PreTrainedTokenizerBase) -> Iterator[tuple[Piece, list[int]]]:
+def _tokenized(
+    files: list[tuple[Path, str]], text_column: str, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[tuple[Piece, list[int]]]:
     """Every piece of every document with its tokens."""
     encode = encoder(tokenizer)
-    with tqdm(total=sum(file.stat().st_size for file, _ in files), desc="tokens", unit="B", unit_scale=True, mininterval=2) as progress:
-        pieces = (piece for file, name in _counted(files, progress) for piece in read_documents(file, name, text_column))
+    with tqdm(
+        total=sum(file.stat().st_size for file, _ in files),
+        desc="tokens",
+        unit="B",
+        unit_scale=True,
+        mininterval=2,
+    ) as progress:
+        pieces = (
+            piece
+            for file, name in _counted(files, progress)
+            for piece in read_documents(file, name, text_column)
+        )
         for group in _groups(pieces):
             yield from zip(group, encode([piece.text for piece in group]), strict=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engram.errors import EngramError
+from engram.io.errors import EngramError
 from engram.sources import checks
 from engram.sources.files import READERS, read_rows
 
@@ -23,7 +23,8 @@ class Piece:
     """A document, or a part of a long one."""
 
     document: str
-    """The document's permanent name: the file below the folder, and the row where the file is a table."""
+    """The document's permanent name: the file below the folder, and the row where the file is a
+    table."""
     text: str
     opens: bool
     """Whether a document begins here."""
@@ -45,7 +46,11 @@ def document_files(path: str | Path, pattern: str) -> list[tuple[Path, str]]:
     if not root.is_dir():
         raise EngramError(f"{root}: no such file or folder")
     found = [(file, file.relative_to(root)) for file in root.rglob(pattern) if file.is_file()]
-    files = sorted((file, below.as_posix()) for file, below in found if not any(part.startswith(".") for part in below.parts))
+    files = sorted(
+        (file, below.as_posix())
+        for file, below in found
+        if not any(part.startswith(".") for part in below.parts)
+    )
     if not files:
         raise EngramError(f"{root}: the folder holds no {pattern} files")
     return files
@@ -54,8 +59,8 @@ def document_files(path: str | Path, pattern: str) -> list[tuple[Path, str]]:
 def read_documents(file: Path, name: str, text_column: str) -> Iterator[Piece]:
     """The documents of one file, in pieces of about `PIECE` characters.
 
-    A text file is one document. A long document is parted behind a line feed that no white space follows, where
-    tokenizers that part words from white space begin a token in any case.
+    A text file is one document. A long document is parted behind a line feed that no white space
+    follows, where tokenizers that part words from white space begin a token in any case.
 
     Args:
         file: a JSONL, CSV or parquet table, or else a text file in UTF-8.
@@ -71,7 +76,9 @@ def read_documents(file: Path, name: str, text_column: str) -> Iterator[Piece]:
     for rows in read_rows(file, [text_column], TEXTS_AT_ONCE):
         column = checks.texts(rows.table[text_column], text_column, rows.place)
         for number, text in enumerate(column.to_pylist(), rows.place.first):
-            yield from _pieces(f"{name}#{number}", io.StringIO(text, newline="\n") if len(text) > PIECE else [text])
+            yield from _pieces(
+                f"{name}#{number}", io.StringIO(text, newline="\n") if len(text) > PIECE else [text]
+            )
 
 
 def _lines(file: Path) -> Iterator[str]:
@@ -80,7 +87,9 @@ def _lines(file: Path) -> Iterator[str]:
         with file.open(encoding="utf-8", newline="\n") as lines:
             yield from lines
     except UnicodeDecodeError as error:
-        raise EngramError(f"{file}: not UTF-8 text ({error.reason}); convert it, or leave it out by `pattern`") from None
+        raise EngramError(
+            f"{file}: not UTF-8 text ({error.reason}); convert it, or leave it out by `pattern`"
+        ) from None
     except OSError as error:
         raise EngramError(f"{file}: cannot be read ({error.strerror})") from None
 

@@ -1,7 +1,8 @@
-"""A model's entry in the config: what its source needs, what follows from its name, and what the source brings.
+"""A model's entry in the config: what its source needs, what follows from its name, and what the
+source brings.
 
-Plain values in and out, and nothing imported that takes time: this is read whenever the plan is made.
-"""
+Plain values in and out, and nothing imported that takes time: this is read whenever the plan is
+made."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engram.errors import EngramError
+from engram.io.errors import EngramError
 
 DATASET = "usvsnsp/semantic-filters"
 SIZES = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
@@ -29,8 +30,8 @@ COLUMNS = (
 """Columns of candidates that a user's table can bring."""
 
 PRESETS: dict[str, dict[str, str]] = {
-    # The file of one configuration of the reference code of arXiv 2508.02573. Its Non-Memo rows hold the model's
-    # continuation instead of the true suffix, beside the true text.
+    # The file of one configuration of the reference code of arXiv 2508.02573. Its Non-Memo rows
+    # hold the model's continuation instead of the true suffix, beside the true text.
     "train_eval_test": {name: name for name in COLUMNS},
 }
 """Columns of tables that others write."""
@@ -88,7 +89,9 @@ def refuse_unused(name: str, source: str, keys: Iterable[str]) -> None:
     for key in keys:
         if source not in (users := USED_BY.get(key, (source,))):
             owners = f"it is a key of {', '.join(users)}"
-            raise EngramError(f"models: {name}: source {source} does not use `{key}`, {owners}; leave it out")
+            raise EngramError(
+                f"models: {name}: source {source} does not use `{key}`, {owners}; leave it out"
+            )
 
 
 def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,8 +100,8 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         entry: the entry with the schema's defaults; a text that is empty is not given.
 
-    Raises:
-        EngramError: something that the source needs is not given, a column is unknown, or a repository has no revision.
+    Raises: EngramError: something that the source needs is not given, a column is unknown, or a
+        repository has no revision.
     """
     completed = dict(entry)
     if entry["source"] == "hub" and (known := published(entry["name"])):
@@ -107,11 +110,21 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         completed["splits"] = entry["splits"] or list(known.splits)
     if entry["source"] == "table" and entry["preset"]:
         completed["columns"] = PRESETS[entry["preset"]] | entry["columns"]
-    needs = {"hub": ("model", "dataset", "splits"), "table": ("model", "table", "columns"), "corpus": ("model", "documents")}
+    needs = {
+        "hub": ("model", "dataset", "splits"),
+        "table": ("model", "table", "columns"),
+        "corpus": ("model", "documents"),
+    }
     for key in needs.get(entry["source"], ()):
         if not completed[key]:
-            known_by = "; only the 16 models `pythia-<size>[-deduped]-v0` are known by name" if entry["source"] == "hub" else ""
-            raise EngramError(f"models: {entry['name']} with source {entry['source']} needs `{key}`{known_by}")
+            known_by = (
+                "; only the 16 models `pythia-<size>[-deduped]-v0` are known by name"
+                if entry["source"] == "hub"
+                else ""
+            )
+            raise EngramError(
+                f"models: {entry['name']} with source {entry['source']} needs `{key}`{known_by}"
+            )
     if entry["source"] == "table":
         check_mapping(completed["columns"])
     _check_pins(completed)
@@ -119,24 +132,39 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_pins(entry: Mapping[str, Any]) -> None:
-    """Ends with an error where a repository is named without a revision: its main branch may move under a study."""
+    """Ends with an error where a repository is named without a revision: its main branch may move
+    under a study.
+    """
     for key, revision in PINNED.items():
-        if entry["source"] in USED_BY[key] and entry[key] and not entry[revision] and not Path(entry[key]).exists():
+        if (
+            entry["source"] in USED_BY[key]
+            and entry[key]
+            and not entry[revision]
+            and not Path(entry[key]).exists()
+        ):
             raise EngramError(
-                f"models: {entry['name']}: {key} {entry[key]} is no folder here, so it is taken for a repository, which needs "
+                f"models: {entry['name']}: {key} {entry[key]} is no folder here, so it is taken "
+                f"for a repository, which needs "
                 f"`{revision}`; name a commit, or a tag or branch (the commit is recorded)"
             )
     if entry["source"] in OF_MODELS and entry["twin_revision"] and not entry["twin"]:
-        raise EngramError(f"models: {entry['name']}: `twin_revision` is given and `twin` is not; name the repository too")
+        raise EngramError(
+            f"models: {entry['name']}: `twin_revision` is given and `twin` is not; name the "
+            f"repository too"
+        )
 
 
 def brings_scores(entry: Mapping[str, Any]) -> bool:
     """Whether a completed entry's source has memorization scores; others are measured."""
-    return entry["source"] == "hub" or (entry["source"] == "table" and "memorization_score" in entry["columns"])
+    return entry["source"] == "hub" or (
+        entry["source"] == "table" and "memorization_score" in entry["columns"]
+    )
 
 
 def brings_duplicates(entry: Mapping[str, Any]) -> bool:
-    """Whether a completed entry's source tells how often a suffix occurs in the training text; a table may not."""
+    """Whether a completed entry's source tells how often a suffix occurs in the training text; a
+    table may not.
+    """
     return entry["source"] != "table" or "sequence_duplicates" in entry["columns"]
 
 
@@ -150,6 +178,10 @@ def check_mapping(columns: Mapping[str, str]) -> None:
         EngramError: a column that Engram does not know, or neither tokens nor text.
     """
     if unknown := [name for name in columns if name not in COLUMNS]:
-        raise EngramError(f"columns: {unknown[0]} is no column of candidates; known are {', '.join(COLUMNS)}")
+        raise EngramError(
+            f"columns: {unknown[0]} is no column of candidates; known are {', '.join(COLUMNS)}"
+        )
     if "tokens" not in columns and "text" not in columns:
-        raise EngramError("columns: neither `tokens` nor `text` is named; a table needs one of them")
+        raise EngramError(
+            "columns: neither `tokens` nor `text` is named; a table needs one of them"
+        )

@@ -1,4 +1,4 @@
-"""A user's tables: parquet, CSV and JSONL files, read batch by batch, with the place of every row."""
+"""A user's tables: parquet, CSV and JSONL files, read in batches that know where they are."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from engram.errors import EngramError
+from engram.io.errors import EngramError
+from engram.io.streams import ROWS
 from engram.sources.checks import Place
-from engram.sources.streams import ROWS
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,11 @@ def table_files(path: str | Path) -> list[Path]:
     """
     path = Path(path)
     if path.is_dir():
-        if files := sorted(file for file in path.iterdir() if file.suffix in READERS and not file.name.startswith(".")):
+        if files := sorted(
+            file
+            for file in path.iterdir()
+            if file.suffix in READERS and not file.name.startswith(".")
+        ):
             return files
         raise EngramError(f"{path}: the folder holds no {', '.join(READERS)} files")
     _reader(path)
@@ -79,14 +83,19 @@ def column_names(path: Path) -> list[str]:
 
 def _reader(path: Path) -> Callable[[Path, Sequence[str], int], Iterator[pa.Table]]:
     if path.suffix not in READERS:
-        raise EngramError(f"{path}: tables are read from {', '.join(READERS)} files; convert it, or rename it if it is one")
+        raise EngramError(
+            f"{path}: tables are read from {', '.join(READERS)} files; convert it, or rename it if "
+            f"it is one"
+        )
     return READERS[path.suffix]
 
 
 def _require(path: Path, columns: Sequence[str], present: Sequence[str]) -> None:
     """Ends with an error where a column is missing or stands twice."""
     if missing := [name for name in columns if name not in present]:
-        raise EngramError(f"{path}: column {', '.join(missing)} is missing; the file has {', '.join(present)}")
+        raise EngramError(
+            f"{path}: column {', '.join(missing)} is missing; the file has {', '.join(present)}"
+        )
     if twice := [name for name in columns if list(present).count(name) > 1]:
         raise EngramError(f"{path}: two columns are called {twice[0]}; rename one")
 
@@ -97,7 +106,9 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
     except FileNotFoundError:
         raise EngramError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
-        raise EngramError(f"{path}: no whole parquet file ({_one_line(error)}); copy or download it again") from None
+        raise EngramError(
+            f"{path}: no whole parquet file ({_one_line(error)}); copy or download it again"
+        ) from None
 
 
 def _parquet(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
@@ -110,13 +121,16 @@ def _parquet(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.Table
                 done += len(batch)
         except (pa.ArrowException, OSError) as error:
             raise EngramError(
-                f"{path}: damaged behind row {done} of {file.metadata.num_rows} ({_one_line(error)}); copy it again"
+                f"{path}: damaged behind row {done} of {file.metadata.num_rows} "
+                f"({_one_line(error)}); copy it again"
             ) from None
 
 
 def _csv_header(path: Path) -> list[str]:
     try:
-        with pacsv.open_csv(path, read_options=ONE_THREAD, convert_options=pacsv.ConvertOptions(check_utf8=False)) as file:
+        with pacsv.open_csv(
+            path, read_options=ONE_THREAD, convert_options=pacsv.ConvertOptions(check_utf8=False)
+        ) as file:
             return file.schema.names
     except FileNotFoundError:
         raise EngramError(f"{path}: no such file") from None
@@ -135,7 +149,10 @@ def _csv(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
     )
     try:
         with pacsv.open_csv(
-            path, read_options=ONE_THREAD, convert_options=options, parse_options=pacsv.ParseOptions(newlines_in_values=True)
+            path,
+            read_options=ONE_THREAD,
+            convert_options=options,
+            parse_options=pacsv.ParseOptions(newlines_in_values=True),
         ) as file:
             for batch in file:
                 for start in range(0, len(batch), rows):
@@ -152,9 +169,13 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 try:
                     row = json.loads(line)
                 except (ValueError, RecursionError) as error:
-                    raise EngramError(f"{path}: line {number} is not JSON ({_one_line(error)})") from None
+                    raise EngramError(
+                        f"{path}: line {number} is not JSON ({_one_line(error)})"
+                    ) from None
                 if not isinstance(row, dict):
-                    raise EngramError(f"{path}: line {number} is {type(row).__name__}, not an object of columns")
+                    raise EngramError(
+                        f"{path}: line {number} is {type(row).__name__}, not an object of columns"
+                    )
                 yield number, row
     except UnicodeDecodeError as error:
         raise EngramError(f"{path}: not UTF-8 text ({error.reason})") from None
@@ -167,12 +188,16 @@ def _jsonl(path: Path, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
     while batch := list(itertools.islice(lines, rows)):
         for number, row in batch:
             if missing := [name for name in columns if name not in row]:
-                raise EngramError(f"{path}: line {number} has no {', '.join(missing)}; it has {', '.join(row)}")
+                raise EngramError(
+                    f"{path}: line {number} has no {', '.join(missing)}; it has {', '.join(row)}"
+                )
         yield pa.table({name: _json_column(path, name, batch) for name in columns})
 
 
 def _json_column(path: Path, name: str, batch: list[tuple[int, dict[str, Any]]]) -> pa.Array:
-    """One column of parsed lines; the error for values of different kinds names the first line that differs."""
+    """One column of parsed lines; the error for values of different kinds names the first line that
+    differs.
+    """
     values = [row[name] for _, row in batch]
     try:
         return pa.array(values)
@@ -182,7 +207,10 @@ def _json_column(path: Path, name: str, batch: list[tuple[int, dict[str, Any]]])
             try:
                 pa.array([known, row[name]])
             except (pa.ArrowException, OverflowError):
-                raise EngramError(f"{path}: line {number}, column {name}: {row[name]!r:.60} is unlike the values before it") from None
+                raise EngramError(
+                    f"{path}: line {number}, column {name}: {row[name]!r:.60} is unlike the values "
+                    f"before it"
+                ) from None
         raise EngramError(f"{path}: column {name} holds values of different kinds") from None
 
 
@@ -190,5 +218,9 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()).rstrip(".")
 
 
-READERS: dict[str, Callable[[Path, Sequence[str], int], Iterator[pa.Table]]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}
+READERS: dict[str, Callable[[Path, Sequence[str], int], Iterator[pa.Table]]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+}
 """Kinds of tables by the ending of their names."""

@@ -1,4 +1,5 @@
-"""Whether a model, its tokenizer and a table of windows belong together, told without loading any weights."""
+"""Whether a model, its tokenizer and a table of windows belong together, told without loading any
+weights."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from pathlib import Path
 
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
-from engram.errors import EngramError
+from engram.io.errors import EngramError
 from engram.sources.checks import Limits
 
 SHOWN = 20
@@ -26,11 +27,14 @@ def model_limits(folder: str | Path, window: int) -> Limits:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EngramError(f"model {folder}: its config.json cannot be used ({first.rstrip('.')})") from None
+        raise EngramError(
+            f"model {folder}: its config.json cannot be used ({first.rstrip('.')})"
+        ) from None
     context = getattr(config, "max_position_embeddings", None)
     if context is not None and window > context:
         raise EngramError(
-            f"model {folder}: windows of {window} tokens are longer than its context of {context}; lower `prefix` or `suffix`"
+            f"model {folder}: windows of {window} tokens are longer than its context of {context}; "
+            f"lower `prefix` or `suffix`"
         )
     return Limits(str(folder), config.vocab_size, context)
 
@@ -43,30 +47,37 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, limits: Limits) -> None:
     """
     if (tokens := len(tokenizer)) > limits.vocabulary:
         raise EngramError(
-            f"model {limits.model}: its tokenizer has {tokens} tokens, its embedding {limits.vocabulary}; take the model's own tokenizer"
+            f"model {limits.model}: its tokenizer has {tokens} tokens, its embedding "
+            f"{limits.vocabulary}; take the model's own tokenizer"
         )
 
 
-def check_texts(tokenizer: PreTrainedTokenizerBase, tokens: list[list[int]], texts: list[str], file: str) -> None:
+def check_texts(
+    tokenizer: PreTrainedTokenizerBase, tokens: list[list[int]], texts: list[str], file: str
+) -> None:
     """Checks on some rows that the tokens are the texts, as this tokenizer reads them.
 
-    Only the beginnings are compared, without white space, since a window may cut a character and the text may have been
-    written by another rule than today's decoding; most rows must agree, not all.
+    Only the beginnings are compared, without white space, since a window may cut a character and
+    the text may have been written by another rule than today's decoding; most rows must agree, not
+    all.
 
     Args:
         tokens: windows (n, T) as lists.
         texts: what the file says that they are.
         file: what the message calls the table.
 
-    Raises:
-        EngramError: more than half of the rows begin otherwise: the windows come from another tokenizer.
+    Raises: EngramError: more than half of the rows begin otherwise: the windows come from another
+        tokenizer.
     """
     decoded = tokenizer.batch_decode(tokens, clean_up_tokenization_spaces=False)
-    agree = [_beginning(one) == _beginning(other) for one, other in zip(decoded, texts, strict=True)]
+    agree = [
+        _beginning(one) == _beginning(other) for one, other in zip(decoded, texts, strict=True)
+    ]
     if sum(agree) * 2 < len(agree):
         row = agree.index(False)
         raise EngramError(
-            f"{file}: text and tokens disagree in {len(agree) - sum(agree)} of {len(agree)} rows; row {row} begins {texts[row][:SHOWN]!r}, "
+            f"{file}: text and tokens disagree in {len(agree) - sum(agree)} of {len(agree)} rows; "
+            f"row {row} begins {texts[row][:SHOWN]!r}, "
             f"its tokens say {decoded[row][:SHOWN]!r}; the tokens belong to another tokenizer"
         )
 

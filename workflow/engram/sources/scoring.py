@@ -10,14 +10,19 @@ import pyarrow as pa
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from engram.generation import BATCH_TOKENS, memorization_scores, teacher_forced_scores
-from engram.models import check_tokens, in_batches, suffix_logits, token_scores
-from engram.sources.streams import read_batches, stacked_tokens, stream_parquet
-from engram.sources.tokens import decode, encoder
+from engram.io.streams import read_batches, stacked_tokens, stream_parquet
+from engram.lm.generation import BATCH_TOKENS, memorization_scores, teacher_forced_scores
+from engram.lm.models import check_tokens, in_batches, suffix_logits, token_scores
+from engram.lm.tokens import decode, encoder
 
 
 def write_scored(
-    windows: Path, output: Path, model: PreTrainedModel, prefix: int, metadata: dict[str, Any], batch_tokens: int = BATCH_TOKENS
+    windows: Path,
+    output: Path,
+    model: PreTrainedModel,
+    prefix: int,
+    metadata: dict[str, Any],
+    batch_tokens: int = BATCH_TOKENS,
 ) -> None:
     """Writes candidates.parquet: the windows with the columns of `generation.memorization_scores`.
 
@@ -50,12 +55,13 @@ def twin_extracts(
     twin_tokenizer: PreTrainedTokenizerBase,
     batch_tokens: int = BATCH_TOKENS,
 ) -> np.ndarray:
-    """Whether a model that was not trained on the text writes each suffix after its prefix all the same, bool (n,).
+    """Whether a model that was not trained on the text writes each suffix after its prefix all the
+    same, bool (n,).
 
-    A twin with the model's own tokenizer reads the tokens. Another one reads the prefix's and the suffix's text in tokens
-    of its own: extracted means that each of these is its most likely next one. Its greedy decoding could write the same
-    text in other tokens, which does not count; nor does a window whose prefix or suffix cuts a character, unless both
-    tokenizers are one.
+    A twin with the model's own tokenizer reads the tokens. Another one reads the prefix's and the
+    suffix's text in tokens of its own: extracted means that each of these is its most likely next
+    one. Its greedy decoding could write the same text in other tokens, which does not count; nor
+    does a window whose prefix or suffix cuts a character, unless both tokenizers are one.
 
     Args:
         tokens: windows of the studied model (n, T).
@@ -71,13 +77,20 @@ def twin_extracts(
         return np.zeros(0, dtype=bool)
     if twin_tokenizer.get_vocab() == tokenizer.get_vocab():
         check_tokens(twin, tokens, "twin")
-        return teacher_forced_scores(twin, tokens.astype(np.int64), prefix, batch_tokens)["extracted"].to_numpy()
+        return teacher_forced_scores(twin, tokens.astype(np.int64), prefix, batch_tokens)[
+            "extracted"
+        ].to_numpy()
     prompts, suffixes = decode(tokenizer, tokens[:, :prefix]), decode(tokenizer, tokens[:, prefix:])
     encode = encoder(twin_tokenizer)
     extracted = np.zeros(len(tokens), dtype=bool)
     groups: dict[tuple[int, int], list[tuple[int, list[int]]]] = {}
     whole = [row for row in range(len(tokens)) if "\ufffd" not in prompts[row] + suffixes[row]]
-    for row, prompt, suffix in zip(whole, encode([prompts[r] for r in whole]), encode([suffixes[r] for r in whole]), strict=True):
+    for row, prompt, suffix in zip(
+        whole,
+        encode([prompts[r] for r in whole]),
+        encode([suffixes[r] for r in whole]),
+        strict=True,
+    ):
         if prompt and suffix:
             groups.setdefault((len(prompt), len(suffix)), []).append((row, prompt + suffix))
     # Rows of equal lengths together: no padding, which would have to be hidden from the model.
@@ -89,7 +102,9 @@ def twin_extracts(
 
 
 @torch.inference_mode()
-def _all_likeliest(model: PreTrainedModel, tokens: np.ndarray, first: int, batch_tokens: int) -> np.ndarray:
+def _all_likeliest(
+    model: PreTrainedModel, tokens: np.ndarray, first: int, batch_tokens: int
+) -> np.ndarray:
     """Whether all tokens from position `first` on are the most likely ones, bool (n,)."""
 
     def run(part: slice) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Repositories of the Hugging Face hub: the files that are needed, from the local cache or the network, and their commit."""
+"""Repositories of the Hugging Face hub: the files that are needed, from the local cache or the
+network, and their commit."""
 
 from __future__ import annotations
 
@@ -11,12 +12,13 @@ from typing import Any
 
 from huggingface_hub import snapshot_download
 
-from engram.artifacts import write_json
-from engram.code_classifier import CodeClassifier
-from engram.errors import EngramError
+from engram.io.artifacts import write_json
+from engram.io.errors import EngramError
+from engram.windows.code_classifier import CodeClassifier
 
 WEIGHTS = ["model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
-"""Weights by the names that `transformers` loads; a repository may hold a second copy under another name."""
+"""Weights by the names that `transformers` loads; a repository may hold a second copy under another
+name."""
 
 SMALL = [
     "config.json",
@@ -35,7 +37,9 @@ ORIGIN = "origin.json"
 """Where a model's folder says where it comes from."""
 
 
-def snapshot(repository: str, revision: str | None, patterns: Sequence[str], kind: str) -> tuple[Path, str]:
+def snapshot(
+    repository: str, revision: str | None, patterns: Sequence[str], kind: str
+) -> tuple[Path, str]:
     """The files of a repository that match, on this machine.
 
     Without a network, or with HF_HUB_OFFLINE=1, the local cache (HF_HOME) must hold them.
@@ -53,21 +57,28 @@ def snapshot(repository: str, revision: str | None, patterns: Sequence[str], kin
         EngramError: they cannot be had.
     """
     try:
-        folder = Path(snapshot_download(repository, repo_type=kind, revision=revision, allow_patterns=list(patterns)))
+        folder = Path(
+            snapshot_download(
+                repository, repo_type=kind, revision=revision, allow_patterns=list(patterns)
+            )
+        )
     except Exception as error:  # what the network and the hub raise has no common base
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         where = f"{kind} {repository}" + (f" at {revision}" if revision else "")
-        raise EngramError(f"{where}: no such folder here, and the hub gives none ({first}); see `revision` and HF_HUB_OFFLINE") from error
+        raise EngramError(
+            f"{where}: no such folder here, and the hub gives none ({first}); see `revision` and "
+            f"HF_HUB_OFFLINE"
+        ) from error
     return folder, folder.name
 
 
 def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Path) -> None:
-    """Makes a model folder that every later step loads, offline: configuration and tokenizer copied, weights linked.
+    """Makes a model folder that every later step loads, offline: configuration and tokenizer
+    copied, weights linked.
 
-    Args:
-        path_or_repository: a folder with `config.json` and `*.safetensors`, or a repository on the hub.
-        revision: commit, tag or branch on the hub; None is its main branch.
-        folder: where it appears, whole or not at all; what lies there is replaced.
+    Args: path_or_repository: a folder with `config.json` and `*.safetensors`, or a repository on
+        the hub. revision: commit, tag or branch on the hub; None is its main branch. folder: where
+        it appears, whole or not at all; what lies there is replaced.
 
     Raises:
         EngramError: the model cannot be had, or has no safetensors weights.
@@ -76,11 +87,15 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
     if not source.is_dir():
         source, commit = snapshot(str(path_or_repository), revision, [*WEIGHTS, *SMALL], "model")
     if not (source / "config.json").is_file():
-        raise EngramError(f"model {path_or_repository}: no config.json in it; give the folder that `save_pretrained` wrote")
+        raise EngramError(
+            f"model {path_or_repository}: no config.json in it; give the folder that "
+            f"`save_pretrained` wrote"
+        )
     weights = [file for pattern in WEIGHTS for file in sorted(source.glob(pattern))]
     if not any(file.suffix == ".safetensors" for file in weights):
         raise EngramError(
-            f"model {path_or_repository}: no safetensors weights at this revision; name one that has them (a conversion is often kept as "
+            f"model {path_or_repository}: no safetensors weights at this revision; name one that "
+            f"has them (a conversion is often kept as "
             "refs/pr/<number>), or save the model again with `save_pretrained`"
         )
     partial = folder.with_name(f".{folder.name}.partial")
@@ -92,15 +107,21 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
                 shutil.copyfile(source / name, partial / name)
         for file in weights:
             (partial / file.name).symlink_to(file.resolve())
-        write_json({"model": str(path_or_repository), "revision": revision, "commit": commit}, partial / ORIGIN)
+        write_json(
+            {"model": str(path_or_repository), "revision": revision, "commit": commit},
+            partial / ORIGIN,
+        )
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def find_code_classifier(path_or_repository: str, revision: str | None, name: str) -> CodeClassifier:
-    """The fastText model that tells code from natural language, downloaded where it is not on this machine.
+def find_code_classifier(
+    path_or_repository: str, revision: str | None, name: str
+) -> CodeClassifier:
+    """The fastText model that tells code from natural language, downloaded where it is not on this
+    machine.
 
     Args:
         path_or_repository: the file, a folder with it, or a repository on the hub.
@@ -117,12 +138,17 @@ def find_code_classifier(path_or_repository: str, revision: str | None, name: st
     if file.is_dir():
         file = file / name
     if not file.is_file():
-        raise EngramError(f"code_classifier: {path_or_repository} has no file {name}; name it by `code_classifier.file`")
+        raise EngramError(
+            f"code_classifier: {path_or_repository} has no file {name}; name it by "
+            f"`code_classifier.file`"
+        )
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()[:24]
     return CodeClassifier(str(file.resolve()), f"fastText {origin}{file.name}, sha256 {digest}")
 
 
 def read_origin(folder: Path) -> dict[str, Any]:
-    """What `fetch_model` recorded in a model's folder: model (path or repository), revision and commit (`local` for a path)."""
+    """What `fetch_model` recorded in a model's folder: model (path or repository), revision and
+    commit (`local` for a path).
+    """
     return json.loads((folder / ORIGIN).read_text())

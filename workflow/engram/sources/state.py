@@ -1,8 +1,8 @@
 """The state of a user's files: what must change for a source to be read again.
 
-Snakemake sees of a folder only that files were added or removed, and a corpus may have too many files for as many inputs.
-The digest stands in the rules' `params` instead. It is taken of names, sizes and times, so that a plan reads no contents.
-"""
+Snakemake sees of a folder only that files were added or removed, and a corpus may have too many
+files for as many inputs. The digest stands in the rules' `params` instead. It is taken of names,
+sizes and times, so that a plan reads no contents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from engram.digests import value_digest
-from engram.errors import EngramError
+from engram.io.errors import EngramError
+from engram.io.hashing import value_digest
 from engram.sources.documents import document_files
 from engram.sources.files import table_files
 
@@ -20,14 +20,17 @@ MODEL_FILES = ("*.json", "*.safetensors", "tokenizer.model", "merges.txt")
 
 
 def source_state(entry: Mapping[str, Any]) -> str:
-    """A digest that changes when a file is added to, removed from or edited in what a model's entry names.
+    """A digest that changes when a file is added to, removed from or edited in what a model's entry
+    names.
 
-    Args:
-        entry: a completed entry; the nursery, and repositories of the hub, have no files of the user's.
+    Args: entry: a completed entry; the nursery, and repositories of the hub, have no files of the
+        user's.
     """
     files = _model_files(entry["model"])
     if entry["source"] == "hub" and Path(entry["dataset"]).is_dir():
-        files += sorted(Path(entry["dataset"]).glob("*.parquet")) + sorted(Path(entry["dataset"], "data").glob("*.parquet"))
+        files += sorted(Path(entry["dataset"]).glob("*.parquet")) + sorted(
+            Path(entry["dataset"], "data").glob("*.parquet")
+        )
     try:
         if entry["source"] == "table":
             files += table_files(entry["table"])
@@ -39,18 +42,28 @@ def source_state(entry: Mapping[str, Any]) -> str:
 
 
 def model_state(path: str) -> str:
-    """A digest that changes when a local model is trained anew or replaced; of a repository, always the same."""
+    """A digest that changes when a local model is trained anew or replaced; of a repository, always
+    the same.
+    """
     return _digest(_model_files(path))
 
 
 def file_state(*paths: str | Path) -> str:
-    """A digest that changes when one of these files is edited; of those that are not there, always the same."""
+    """A digest that changes when one of these files is edited; of those that are not there, always
+    the same.
+    """
     return _digest(path for path in map(Path, paths) if path.is_file())
 
 
 def _model_files(path: str) -> list[Path]:
-    return sorted(file for pattern in MODEL_FILES for file in Path(path).glob(pattern)) if path and Path(path).is_dir() else []
+    return (
+        sorted(file for pattern in MODEL_FILES for file in Path(path).glob(pattern))
+        if path and Path(path).is_dir()
+        else []
+    )
 
 
 def _digest(files: Iterable[Path]) -> str:
-    return value_digest(*((str(file), (state := file.stat()).st_size, state.st_mtime_ns) for file in files))
+    return value_digest(
+        *((str(file), (state := file.stat()).st_size, state.st_mtime_ns) for file in files)
+    )

@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
-from engram.errors import EngramError
+from engram.io.errors import EngramError
+from engram.io.streams import stream_parquet
+from engram.lm.tokens import decode, encoder
 from engram.sources import checks
 from engram.sources.candidates import checked_columns, refuse_repeated, window_table
 from engram.sources.checks import Limits
 from engram.sources.entry import check_mapping
 from engram.sources.files import Rows, read_rows, table_files
 from engram.sources.fit import check_texts, check_tokenizer
-from engram.sources.streams import stream_parquet
-from engram.sources.tokens import decode, encoder
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ class TableReader:
     """How one table becomes candidates."""
 
     columns: Mapping[str, str]
-    """The table's column for each of Engram's: `tokens`, `text` or both, and any of `entry.COLUMNS`."""
+    """The table's column for each of Engram's: `tokens`, `text` or both, and any of
+    `entry.COLUMNS`."""
     window: int
     """Tokens of every window: prefix + suffix."""
     limits: Limits
@@ -42,20 +43,20 @@ class TableReader:
     """The model's."""
 
 
-def write_windows(path: str | Path, reader: TableReader, output: Path, metadata: dict[str, Any]) -> None:
+def write_windows(
+    path: str | Path, reader: TableReader, output: Path, metadata: dict[str, Any]
+) -> None:
     """Writes the windows of a table, or of all tables of a folder.
 
-    A text is cut to its first T tokens; a text of fewer tokens is no window and is left out, which the log counts. Rows
-    without `sequence_id` are numbered from 0.
+    A text is cut to its first T tokens; a text of fewer tokens is no window and is left out, which
+    the log counts. Rows without `sequence_id` are numbered from 0.
 
-    Args:
-        path: a parquet, CSV or JSONL file, or a folder of them.
-        reader: how to read it.
-        output: candidates.parquet where the table has a score, else the windows that are to be scored.
+    Args: path: a parquet, CSV or JSONL file, or a folder of them. reader: how to read it. output:
+        candidates.parquet where the table has a score, else the windows that are to be scored.
         metadata: what the artifact records.
 
-    Raises:
-        EngramError: a file cannot be read, lacks a column, holds a value that cannot be used or a sequence_id twice, or
+    Raises: EngramError: a file cannot be read, lacks a column, holds a value that cannot be used or
+        a sequence_id twice, or
             the tokens belong to another tokenizer.
     """
     check_mapping(reader.columns)
@@ -77,14 +78,21 @@ def write_windows(path: str | Path, reader: TableReader, output: Path, metadata:
             names.append(str(file))
         refuse_repeated(sequence_ids, names)
         if not stream.rows:
-            raise EngramError(f"{path}: no text has {reader.window} tokens; lower `prefix` or `suffix`, or give longer texts")
+            raise EngramError(
+                f"{path}: no text has {reader.window} tokens; lower `prefix` or `suffix`, or give "
+                f"longer texts"
+            )
         read = sum(map(len, sequence_ids))
-        log.info("%d windows from %d rows; %d texts are too short", stream.rows, read, read - stream.rows)
+        log.info(
+            "%d windows from %d rows; %d texts are too short", stream.rows, read, read - stream.rows
+        )
 
 
 def _windows(rows: Rows, reader: TableReader, first: int) -> tuple[pa.Table, np.ndarray]:
     """The windows of a batch, and the sequence_id of all of its rows."""
-    named = checked_columns(rows, {name: column for name, column in reader.columns.items() if name != "tokens"})
+    named = checked_columns(
+        rows, {name: column for name, column in reader.columns.items() if name != "tokens"}
+    )
     named.setdefault("sequence_id", np.arange(first, first + len(rows.table), dtype=np.int64))
     identifiers = named["sequence_id"]
     if "tokens" not in reader.columns:
@@ -92,12 +100,21 @@ def _windows(rows: Rows, reader: TableReader, first: int) -> tuple[pa.Table, np.
         long_enough = np.array([len(ids) >= reader.window for ids in encoded], dtype=bool)
         kept = [ids[: reader.window] for ids in encoded if len(ids) >= reader.window]
         tokens = np.array(kept, dtype=np.int32).reshape(-1, reader.window)  # (n, T)
-        named = {name: pa.array(values).filter(pa.array(long_enough)) for name, values in named.items()}
+        named = {
+            name: pa.array(values).filter(pa.array(long_enough)) for name, values in named.items()
+        }
     else:
         column = reader.columns["tokens"]
-        tokens = checks.windows(rows.table[column], column, rows.place, reader.window, reader.limits)  # (n, T)
+        tokens = checks.windows(
+            rows.table[column], column, rows.place, reader.window, reader.limits
+        )  # (n, T)
     if "text" not in named:
         named["text"] = pa.array(decode(reader.tokenizer, tokens), pa.string())
     elif first == 0:
-        check_texts(reader.tokenizer, tokens[:COMPARED].tolist(), named["text"].slice(0, COMPARED).to_pylist(), rows.place.file)
+        check_texts(
+            reader.tokenizer,
+            tokens[:COMPARED].tolist(),
+            named["text"].slice(0, COMPARED).to_pylist(),
+            rows.place.file,
+        )
     return window_table(tokens, named), identifiers

@@ -1,0 +1,98 @@
+"""Random-weight models of a few thousand parameters, one per architecture, built from their
+configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import transformers as hf
+from transformers import PreTrainedModel
+
+VOCABULARY, LAYERS, WIDTH, HEADS, CONTEXT = 97, 3, 32, 4, 48
+
+
+def _build(architecture: str, **options: Any) -> PreTrainedModel:
+    torch.manual_seed(0)
+    config = getattr(hf, f"{architecture}Config")(
+        vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=0, pad_token_id=None, **options
+    )
+    model = getattr(
+        hf, f"{architecture}ForCausalLM" if architecture != "GPT2" else "GPT2LMHeadModel"
+    )(config).eval()
+    # Default initial weights are so small that attention is nearly uniform and every token nearly
+    # as likely.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.3)
+    return model
+
+
+def _llama_like(architecture: str, **options: Any) -> Callable[[], PreTrainedModel]:
+    shape = {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": 2 * WIDTH,
+        "max_position_embeddings": CONTEXT,
+    }
+    return lambda: _build(architecture, **{**shape, **options})
+
+
+gpt_neox = _llama_like("GPTNeoX", rotary_pct=0.25)
+llama_grouped = _llama_like("Llama", num_key_value_heads=2)
+
+ARCHITECTURES: dict[str, Callable[[], PreTrainedModel]] = {
+    "gpt_neox": gpt_neox,
+    "llama_grouped": llama_grouped,
+    "olmo2": _llama_like("Olmo2", num_key_value_heads=2),
+    "starcoder2": _llama_like("Starcoder2", num_key_value_heads=2, sliding_window=None),
+    "gpt2": lambda: _build("GPT2", n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=CONTEXT),
+    "qwen3": _llama_like("Qwen3", num_key_value_heads=2, head_dim=8),
+    "opt": lambda: _build(
+        "OPT",
+        hidden_size=WIDTH,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        ffn_dim=2 * WIDTH,
+        max_position_embeddings=CONTEXT,
+        word_embed_proj_dim=WIDTH,
+    ),
+}
+"""Architectures whose attention is a plain causal softmax."""
+
+SPECIAL: dict[str, Callable[[], PreTrainedModel]] = {
+    "mistral_sliding_window": _llama_like("Mistral", num_key_value_heads=2, sliding_window=5),
+    "gemma2_capped_alternating": _llama_like(
+        "Gemma2", num_key_value_heads=2, head_dim=8, sliding_window=5, attn_logit_softcapping=2.0
+    ),
+    "gpt_oss_sinks": _llama_like(
+        "GptOss",
+        num_key_value_heads=2,
+        head_dim=8,
+        sliding_window=5,
+        num_local_experts=2,
+        num_experts_per_tok=1,
+    ),
+    "bloom_no_interface": lambda: _build("Bloom", hidden_size=WIDTH, n_layer=LAYERS, n_head=HEADS),
+    "gptj_no_interface": lambda: _build(
+        "GPTJ", n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=CONTEXT, rotary_dim=4
+    ),
+    "gpt2_upcast": lambda: _build(
+        "GPT2",
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        n_positions=CONTEXT,
+        reorder_and_upcast_attn=True,
+    ),
+}
+"""Architectures with windows, sinks, capped logits, or attention that passes the registry by."""
+
+
+def random_tokens(rows: int, window: int, seed: int = 0) -> np.ndarray:
+    """Tokens (rows, window) without the end-of-text token 0."""
+    return np.random.default_rng(seed).integers(1, VOCABULARY, (rows, window))

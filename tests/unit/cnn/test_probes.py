@@ -1,0 +1,100 @@
+"""Logistic regressions: the optimum, what they choose on, and which columns they may see."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from engram.cnn.probes import STRENGTHS, choose, choose_all, fit, loss_of, scalar_features
+
+RANDOM = np.random.default_rng(0)
+LABEL = np.arange(300) % 3
+FEATURES = RANDOM.normal(size=(300, 5)) + LABEL[:, None] * [1.0, 0, 0, 0, 0.3]
+TRAIN, VALIDATION = np.arange(200), np.arange(200, 300)
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.01])
+def test_fit_is_the_optimum_that_scikit_learn_finds(strength: float) -> None:
+    features = FEATURES * [1, 100, 0.01, 1, 1] + 7
+    standard = (features - features.mean(0)) / features.std(0)
+    # Theirs is C · Σ loss + Σ w² / 2, ours mean loss + λ/2 · Σ w².
+    theirs = LogisticRegression(C=1 / (strength * len(LABEL)), tol=1e-10, max_iter=10_000).fit(
+        standard, LABEL
+    )
+    expected = theirs.predict_proba(standard)
+    logits = fit(features, LABEL, 3, strength).logits(features)
+    found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_constant_feature_changes_nothing() -> None:
+    with_constant = np.column_stack([FEATURES, np.full(300, 3.0)])
+    np.testing.assert_allclose(
+        fit(with_constant, LABEL, 3, 0.1).logits(with_constant),
+        fit(FEATURES, LABEL, 3, 0.1).logits(FEATURES),
+        atol=1e-4,
+    )
+
+
+def test_strength_is_the_best_on_validation_and_validation_is_not_learned() -> None:
+    chosen = choose(FEATURES, LABEL, 3, TRAIN, VALIDATION)
+    losses = {
+        s: loss_of(
+            fit(FEATURES[TRAIN], LABEL[TRAIN], 3, s).logits(FEATURES[VALIDATION]), LABEL[VALIDATION]
+        )
+        for s in STRENGTHS
+    }
+    assert chosen.strength == min(losses, key=losses.__getitem__)
+    assert chosen.loss == losses[chosen.strength]
+
+
+def test_without_validation_every_fifth_training_sample_chooses_and_all_are_fitted() -> None:
+    chosen = choose(FEATURES, LABEL, 3, TRAIN, np.empty(0, int))
+    whole = fit(FEATURES[TRAIN], LABEL[TRAIN], 3, chosen.strength)
+    np.testing.assert_array_equal(chosen.probe.weight, whole.weight)
+
+
+def test_the_informative_layer_comes_first() -> None:
+    noise = RANDOM.normal(size=FEATURES.shape)
+    ranked = choose_all(
+        {"layer-0": noise, "layer-1": FEATURES, "layer-2": noise[::-1]},
+        LABEL,
+        3,
+        TRAIN,
+        VALIDATION,
+        "layers",
+    )
+    assert next(iter(ranked)) == "layer-1"
+
+
+def labels() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "sequence_id": [1, 2, 3],
+            "content_group": [1, 2, 3],
+            "memorization_score": [1.0, 0.5, 1.0],
+            "exposures": [3, 4, 5],
+            "kind": ["natural", "repeat", "natural"],
+            "rouge_l": [0.1, 0.9, 0.5],
+            "is_code": [True, False, True],
+            "sequence_duplicates": [0, 9, 99],
+            "sequence_perplexity": [1.0, np.inf, 3.0],
+            "token_entropy": [1.0, np.nan, 5.0],
+        }
+    )
+
+
+def test_scalars_leave_out_identities_truth_and_what_defines_the_classes() -> None:
+    assert list(scalar_features(labels(), {"memorization_score", "rouge_l"})) == [
+        "is_code",
+        "sequence_duplicates",
+        "sequence_perplexity",
+        "token_entropy",
+    ]
+
+
+def test_scalars_are_finite_and_long_tails_are_logarithms() -> None:
+    features = scalar_features(labels(), set())
+    assert np.isfinite(features.to_numpy()).all()
+    np.testing.assert_allclose(features["sequence_duplicates"], np.log1p([0, 9, 99]))
+    np.testing.assert_allclose(features["token_entropy"], [1, 3, 5])

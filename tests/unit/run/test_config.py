@@ -1,0 +1,529 @@
+"""The config: wrong ones give one clear line per mistake and never a traceback, right ones are
+completed."""
+
+import copy
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from mutations import mutated_config
+
+from engram.io.errors import EngramError
+from engram.run import config as study_config
+from engram.run.config import complete, load_schema, localized, taxonomies, used_categories
+
+ROOT = Path(__file__).parents[3]
+SCHEMA = load_schema()
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+OWN_TABLE = {
+    "name": "own",
+    "source": "table",
+    "model": "a/b",
+    "revision": "v1",
+    "table": "t.csv",
+    "columns": {"tokens": "ids"},
+}
+MINIMAL = {
+    "study": "x",
+    "models": [{"name": "nursery", "source": "nursery"}],
+    "taxonomies": ["Non-Memo, Guess, Others"],
+}
+
+
+@pytest.fixture(autouse=True)
+def schema_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading YAML takes most of the time of a check."""
+    monkeypatch.setattr(study_config, "load_schema", lambda: copy.deepcopy(SCHEMA))
+
+
+def changed(*path: str | int, to: Any, of: dict = DEFAULT) -> dict:
+    """A config with the value at `path` replaced; folders on the way are made."""
+    config = copy.deepcopy(of)
+    place: Any = config
+    for key in path[:-1]:
+        place = place[key] if isinstance(place, list) else place.setdefault(key, {})
+    place[path[-1]] = to
+    return config
+
+
+def message(config: Any) -> str:
+    with pytest.raises(EngramError) as caught:
+        complete(config)
+    return str(caught.value)
+
+
+# --- the schema
+# --------------------------------------------------------------------------------------------------
+
+
+def objects(schema: Any, where: str = "config") -> Iterator[tuple[str, dict]]:
+    """Every object schema in a schema, with its place."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield where, schema
+        for key, value in schema.items():
+            if key != "default":
+                yield from objects(value, f"{where}.{key}")
+
+
+OBJECTS = dict(objects(SCHEMA))
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("where", OBJECTS)
+def test_every_key_is_described(where: str) -> None:
+    assert [
+        key for key, value in OBJECTS[where]["properties"].items() if not value.get("description")
+    ] == []
+
+
+@pytest.mark.parametrize("where", OBJECTS)
+def test_every_key_has_a_default_unless_it_is_required(where: str) -> None:
+    required = set(OBJECTS[where].get("required", ()))
+    assert {
+        key for key, value in OBJECTS[where]["properties"].items() if "default" not in value
+    } == required
+
+
+@pytest.mark.parametrize("where", OBJECTS)
+def test_no_unknown_key_is_let_through(where: str) -> None:
+    assert OBJECTS[where].get("additionalProperties") is False
+
+
+# --- completion
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [DEFAULT, MINIMAL], ids=["config.yaml", "minimal"])
+def test_a_completed_config_is_valid_and_complete(config: dict) -> None:
+    completed = complete(config)
+    assert list(Draft202012Validator(SCHEMA).iter_errors(completed)) == []
+    assert complete(completed) == completed
+
+
+def test_completion_leaves_the_given_config_alone() -> None:
+    config = copy.deepcopy(MINIMAL)
+    complete(config)
+    assert config == MINIMAL
+
+
+def keys(value: Any, where: str = "") -> set[str]:
+    if isinstance(value, dict):
+        return {f"{where}.{key}" for key in value}.union(
+            *(keys(inner, f"{where}.{key}") for key, inner in value.items())
+        )
+    return (
+        set().union(*(keys(inner, where) for inner in value)) if isinstance(value, list) else set()
+    )
+
+
+def test_a_minimal_config_gets_every_key() -> None:
+    categories = [{"name": "X", "where": "is_code"}]
+    full = changed("categories", to=categories, of=DEFAULT)
+    assert keys(complete(changed("categories", to=categories, of=MINIMAL))) == keys(complete(full))
+
+
+def test_given_values_win() -> None:
+    completed = complete(changed("cnn", "epochs", to=3, of=MINIMAL))
+    assert completed["cnn"]["epochs"] == 3
+    assert completed["cnn"]["batch_size"] == 16
+
+
+def test_a_model_has_the_study_seed_unless_it_has_its_own() -> None:
+    models = [{"name": "a", "source": "nursery"}, {"name": "b", "source": "nursery", "seed": 7.0}]
+    completed = complete(MINIMAL | {"seed": 3, "models": models})
+    assert [model["seed"] for model in completed["models"]] == [3, 7]
+    assert type(completed["models"][1]["seed"]) is int
+
+
+def test_two_completions_share_nothing() -> None:
+    first = complete(MINIMAL)
+    first["cnn"]["kernels"].append(99)
+    first["models"][0]["drilling"]["schedule"].clear()
+    assert complete(MINIMAL) != first
+
+
+def test_two_models_share_nothing() -> None:
+    first, second = complete(
+        changed("models", to=[{"name": name, "source": "nursery"} for name in "ab"], of=MINIMAL)
+    )["models"]
+    first["drilling"]["schedule"].clear()
+    first["drilling"]["training"]["batch_size"] = 1
+    assert second["drilling"]["schedule"] and second["drilling"]["training"]["batch_size"] != 1
+
+
+def test_whole_floats_become_integers_where_integers_are_wanted() -> None:
+    completed = complete(changed("samples", "per_class", to=400.0))
+    assert type(completed["samples"]["per_class"]) is int
+    assert type(complete(changed("cnn", "dropout", to=0))["cnn"]["dropout"]) is float
+
+
+def test_taxonomies_by_slug_in_order() -> None:
+    completed = complete(
+        changed("taxonomies", to=["Non-Memo, Guess, Others", "Non-Memo,Recite[1000],Others"])
+    )
+    found = {slug: taxonomy.name for slug, taxonomy in taxonomies(completed).items()}
+    assert found == {
+        "non-memo_guess_others": "Non-Memo, Guess, Others",
+        "non-memo_recite-1k_others": "Non-Memo, Recite[1k], Others",
+    }
+
+
+@pytest.mark.parametrize(
+    ("localize", "slugs"),
+    [
+        ([], ["non-memo_guess_others", "non-memo_code_others"]),
+        (["Non-Memo, Code, Others"], ["non-memo_code_others"]),
+        (["Non-Memo,Guess,Others", "Non-Memo, Guess[0.5-0.5], Others"], ["non-memo_guess_others"]),
+    ],
+)
+def test_localized_taxonomies(localize: list[str], slugs: list[str]) -> None:
+    config = changed(
+        "taxonomies", to=["Non-Memo, Guess, Others", "Non-Memo, Code, Others"], of=MINIMAL
+    )
+    assert localized(complete(changed("saliency", "localize", to=localize, of=config))) == slugs
+
+
+@pytest.mark.parametrize(
+    ("place", "to", "used"),
+    [
+        (("taxonomies",), ["Non-Memo, Guess, Others"], []),
+        (("taxonomies",), ["Non-Memo, Long[5]-or-Guess, Others"], ["Long"]),
+        (("flow",), ["Non-Memo, Rare, Others", "Non-Memo, Guess, Others"], ["Rare"]),
+        (("search", "categories"), ["Long[3]", "Guess"], ["Long"]),
+    ],
+)
+def test_used_categories_are_those_that_something_names(
+    place: tuple, to: list[str], used: list[str]
+) -> None:
+    categories = [
+        {"name": "Rare", "where": "sequence_duplicates < 3"},
+        {"name": "Long", "where": "sequence_duplicates > n", "parameters": ["n"]},
+    ]
+    config = complete(changed(*place, to=to, of=MINIMAL | {"categories": categories}))
+    assert [category["name"] for category in used_categories(config)] == used
+
+
+# --- mistakes
+# --------------------------------------------------------------------------------------------------
+
+WHOLE: list[tuple[Any, str]] = [
+    (None, "config: None is not of type object"),
+    ([], "config: [] is not of type object"),
+    ("study", "config: 'study' is not of type object"),
+    ({}, "config: study, models, taxonomies is missing"),
+]
+
+
+@pytest.mark.parametrize(("config", "expected"), WHOLE)
+def test_what_is_no_config(config: Any, expected: str) -> None:
+    assert message(config) == expected
+
+
+MISTAKES: dict[str, tuple[dict, str]] = {
+    "unknown key": (changed("modles", to=[]), "config: unknown key modles; known are "),
+    "unknown key below": (changed("cnn", "kernel", to=6), "cnn: unknown key kernel; known are "),
+    "unknown key in a list": (
+        changed("models", 0, "revisions", to="x"),
+        "models.0: unknown key revisions; known are ",
+    ),
+    "key of two lines": (changed("a\nb", to=1), "config: unknown key a b; known are "),
+    "key that is no text": (
+        changed(None, to=1),
+        "config: a key of type NoneType is no text; put it in quotes",
+    ),
+    "missing key": (
+        {k: v for k, v in DEFAULT.items() if k != "models"},
+        "config: models is missing",
+    ),
+    "missing key in a list": (
+        changed("models", 0, to={"name": "a"}),
+        "models.0: source is missing",
+    ),
+    "wrong type": (changed("seed", to="one"), "seed: 'one' is not of type integer"),
+    "a truth for a number": (changed("seed", to=True), "seed: True is not of type integer"),
+    "a truth for a name": (changed("study", to=True), "study: True is not of type string"),
+    "nothing": (changed("samples", to=None), "samples: None is not of type object"),
+    "a number for a list": (changed("cnn", "kernels", to=6), "cnn.kernels: 6 is not of type array"),
+    "a list for a number": (changed("prefix", to=[32]), "prefix: [32] is not of type integer"),
+    "a fraction for a count": (
+        changed("cnn", "epochs", to=1.5),
+        "cnn.epochs: 1.5 is not of type integer",
+    ),
+    "negative size": (
+        changed("samples", "per_class", to=-5),
+        "samples.per_class: -5 is less than 10",
+    ),
+    "zero rate": (changed("cnn", "learning_rate", to=0), "cnn.learning_rate: 0 is not more than 0"),
+    "share of one": (changed("samples", "train", to=1), "samples.train: 1 is not less than 1"),
+    "large dropout": (changed("cnn", "weight_decay", to=7), "cnn.weight_decay: 7 is more than 1"),
+    "empty list": (changed("models", to=[]), "models: [] has fewer items than 1"),
+    "long text": (changed("taxonomies", to=["x" * 201]), "is longer than 200"),
+    "short text": (changed("taxonomies", to=["x"]), "taxonomies.0: 'x' is shorter than 3"),
+    "repeated item": (
+        changed("cnn", "kernels", to=[6, 6]),
+        "cnn.kernels: an item stands twice in [6, 6]",
+    ),
+    "not a number": (
+        changed("samples", "train", to=float("nan")),
+        "samples.train: nan is not a finite number",
+    ),
+    "infinite": (
+        changed("samples", "per_class", to=float("inf")),
+        "samples.per_class: inf is not a finite number",
+    ),
+    "huge": (
+        changed("samples", "per_class", to=10**30),
+        "samples.per_class: a number beyond 2^63 is too large",
+    ),
+    "huger than Python prints": (
+        changed("seed", to=1 << 20_000),
+        "seed: a number beyond 2^63 is too large",
+    ),
+    "huge and real": (
+        changed("samples", "per_class", to=1e300),
+        "samples.per_class: a number beyond 2^63 is too large",
+    ),
+    "seed of 33 bits": (changed("seed", to=2**32), "seed: 4294967296 is more than 4294967295"),
+    "path as a study": (
+        changed("study", to="../x"),
+        "study: '../x' is not a name; use lower-case letters",
+    ),
+    "path as a model": (
+        changed("models", 0, "name", to="a/b"),
+        "models.0.name: 'a/b' is not a name",
+    ),
+    "absolute path": (changed("study", to="/tmp"), "study: '/tmp' is not a name"),
+    "dots": (changed("study", to=".."), "study: '..' is not a name"),
+    "empty name": (changed("study", to=""), "study: '' is not a name"),
+    "blank": (changed("study", to="my study"), "study: 'my study' is not a name"),
+    "wildcard": (changed("study", to="{model}"), "study: '{model}' is not a name"),
+    "line feed after a name": (changed("study", to="demo\n"), "study: 'demo\\n' is not a name"),
+    "NUL": (
+        changed("models", 0, "base", to="a\0b"),
+        "models.0.base: the text 'a\\x00b' holds the control character '\\x00'; remove it",
+    ),
+    "surrogate": (
+        changed("figures", "colormap", to="\ud800"),
+        "figures.colormap: the text '\\ud800' holds the control character",
+    ),
+    "study of the base": (
+        changed("study", to="nursery_base"),
+        "study: results/nursery_base/ is where",
+    ),
+    "model called tables": (
+        changed("models", 0, "name", to="tables"),
+        "models: tables stands beside the models' folders",
+    ),
+    "model called report": (
+        changed("models", 0, "name", to="report.html"),
+        "models: report.html stands beside",
+    ),
+    "two models of one name": (
+        changed("models", to=MINIMAL["models"] * 2),
+        "models: the name nursery stands twice",
+    ),
+    "key of another source": (
+        changed("models", 0, "stride", to=8),
+        "models: nursery: source nursery does not use `stride`, it is a key of corpus; leave it "
+        "out",
+    ),
+    "twin of the nursery": (
+        changed("models", 0, "twin", to="owner/twin"),
+        "models: nursery: source nursery does not use `twin`",
+    ),
+    "repository without a revision": (
+        changed(
+            "models",
+            to=[{"name": "a", "source": "corpus", "model": "owner/model", "documents": "texts"}],
+            of=MINIMAL,
+        ),
+        "models: a: model owner/model is no folder here, so it is taken for a repository, which "
+        "needs `revision`",
+    ),
+    "classifier of code without a revision": (
+        changed("code_classifier", to={"model": "owner/classifier"}),
+        "code_classifier.model: owner/classifier is neither file nor folder here, so it is taken "
+        "for a repository, which needs",
+    ),
+    "revision of no classifier": (
+        changed("code_classifier", to={"revision": "main"}),
+        "code_classifier.model: it is empty",
+    ),
+    "duplicates that a table lacks": (
+        changed(
+            "models",
+            to=[OWN_TABLE],
+            of=MINIMAL | {"taxonomies": ["Non-Memo, Guess, Others", "Non-Memo, Recite[5], Others"]},
+        ),
+        "models: own: `columns` names no sequence_duplicates, which taxonomy `Non-Memo, Recite[5], "
+        "Others` reads",
+    ),
+    "unknown source": (
+        changed("models", 0, "source", to="hbu"),
+        "models.0.source: 'hbu' is not one of nursery",
+    ),
+    "unknown protocol": (
+        changed("protocols", to=["papre"]),
+        "protocols.0: 'papre' is not one of engram, paper",
+    ),
+    "window too short": (
+        changed("prefix", to=4, of=changed("suffix", to=4)),
+        "cnn.kernels: 6 is too large for windows of prefix + suffix = 8",
+    ),
+    "prefix too long": (changed("prefix", to=65), "prefix: 65 is more than 64"),
+    "no suffix": (changed("suffix", to=0), "suffix: 0 is less than 4"),
+    "splits without a test": (
+        changed("samples", "train", to=0.8),
+        "samples: train 0.8 and validation 0.2 leave nothing to test on",
+    ),
+    "minimum above size": (
+        changed("samples", "minimum", to=500),
+        "samples.minimum: 500 is more than samples.per_class, 400",
+    ),
+    "unknown category": (
+        changed("taxonomies", to=["Non-Memo, Recal, Others"]),
+        "unknown class `Recal`; the categories are",
+    ),
+    "no taxonomy": (
+        changed("taxonomies", to=["Non-Memo"]),
+        "taxonomy `Non-Memo`: at least two classes are needed",
+    ),
+    "one taxonomy twice": (
+        changed("taxonomies", to=["Non-Memo, Code", "Non-Memo,Code"]),
+        "are one taxonomy or have one folder name",
+    ),
+    "localized elsewhere": (
+        changed("saliency", "localize", to=["Non-Memo, Code"]),
+        "`Non-Memo, Code` is not among the study's taxonomies",
+    ),
+    "knocked out elsewhere": (
+        changed("knockout", "taxonomies", to=["Non-Memo, Code"]),
+        "knockout.taxonomies: `Non-Memo, Code` is not among the localized taxonomies",
+    ),
+    "a band from far to near": (
+        changed("knockout", "bands", to=[[4, 2]]),
+        "knockout.bands: [4, 2] is no band of distances",
+    ),
+    "localized nonsense": (
+        changed("saliency", "localize", to=["x"]),
+        "taxonomy `x`: unknown class `x`",
+    ),
+    "half a flow": (
+        changed("flow", to=["Non-Memo, Code"]),
+        "flow: `Non-Memo, Code` stands alone; name two",
+    ),
+    "flow of nonsense": (
+        changed("flow", to=["Non-Memo, Code", "x"]),
+        "taxonomy `x`: unknown class `x`",
+    ),
+    "category of lower case": (
+        changed("categories", to=[{"name": "x", "where": "is_code"}]),
+        "category `x`: a name is capitalised words",
+    ),
+    "category of two lines": (
+        changed("categories", to=[{"name": "X", "where": "a\n>"}]),
+        "predicate `a >`: not an expression",
+    ),
+    "category twice": (
+        changed("categories", to=[{"name": "X", "where": "is_code"}] * 2),
+        "categories: X is defined twice",
+    ),
+    "unknown colours": (
+        changed("figures", "colormap", to="jett"),
+        "figures.colormap: matplotlib has no `jett`",
+    ),
+    "no colour": (
+        changed("figures", "palette", to={"Guess": "orangish"}),
+        "figures.palette.Guess: `orangish` is no colour",
+    ),
+    "key that is no text below": (
+        changed("figures", "palette", to={True: "red"}),
+        "figures.palette: a key of type bool is no text",
+    ),
+    "width and heads": (
+        changed("nursery_base", "heads", to=5),
+        "nursery_base.width: 192 is no even multiple of heads, 5",
+    ),
+    "odd head": (
+        changed("nursery_base", "width", to=6 * 15),
+        "nursery_base.width: 90 is no even multiple of heads, 6",
+    ),
+    "row below window": (
+        changed("nursery_base", "row_tokens", to=32),
+        "nursery_base.row_tokens: 32 is less than prefix + suffix = 64",
+    ),
+}
+
+
+@pytest.mark.parametrize(("config", "expected"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_clear_line(config: dict, expected: str) -> None:
+    found = message(config)
+    assert expected in found
+    assert "\n" not in found
+
+
+def test_several_mistakes_are_several_lines() -> None:
+    schema = message(
+        changed("seed", to=-1, of=changed("prefix", to=1, of=changed("x", to=1)))
+    ).splitlines()
+    assert [line.split(":")[0] for line in schema] == ["config", "prefix", "seed"]
+    sense = message(
+        changed("taxonomies", to=["Guess"], of=changed("samples", "train", to=0.9))
+    ).splitlines()
+    assert [line.split(":")[0] for line in sense] == ["samples", "taxonomy `Guess`"]
+
+
+def test_nesting_without_end_is_a_mistake() -> None:
+    circle: list = []
+    circle.append(circle)
+    deep: list = []
+    for _ in range(5000):
+        deep = [deep]
+    for value in (circle, deep):
+        assert "nested deeper than 12 levels" in message(changed("taxonomies", to=value))
+
+
+def test_categories_of_one_folder_name_are_refused() -> None:
+    config = changed("categories", to=[{"name": "CODE", "where": "is_code"}])
+    assert "have one folder name, non-memo_code" in message(
+        changed("taxonomies", to=["Non-Memo, Code", "Non-Memo, CODE"], of=config)
+    )
+
+
+# --- mutations
+# --------------------------------------------------------------------------------------------------
+
+FULL = complete(
+    changed(
+        "categories",
+        to=[{"name": "X", "where": "rouge_l > r", "parameters": ["r"], "defaults": [0.5]}],
+    )
+)
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_a_random_mutation_is_a_clear_error_or_a_valid_config(block: int) -> None:
+    r = random.Random(block)
+    for _ in range(60):
+        config = mutated_config(r, r.choice([DEFAULT, FULL]))
+        if r.random() < 0.3:
+            config = mutated_config(r, config)
+        try:
+            completed = complete(config)
+        except EngramError as error:
+            lines = str(error).splitlines()
+            assert lines and all(
+                re.match(r"[^:]+: .", line) and line.isprintable() for line in lines
+            ), str(error)
+        else:
+            assert complete(completed) == completed
+            assert taxonomies(completed) and localized(completed)

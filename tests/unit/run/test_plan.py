@@ -1,0 +1,110 @@
+"""The plan: operations as torch counts them, bytes as files have them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny_models import gpt_neox, llama_grouped
+from torch.utils.flop_counter import FlopCounterMode
+
+from engram.io.errors import EngramError
+from engram.run.plan import (
+    PYTHIA,
+    Rates,
+    Shape,
+    bytes_per_sequence,
+    model_shape,
+    plan_model,
+    pythia_config,
+    shape_of,
+    with_total,
+)
+from engram.store.attention_file import COLUMNS, KEY_BYTES, Header, new_attention_file
+
+WINDOW, PREFIX = 16, 8
+PAPER = "EleutherAI/pythia-12b-deduped-v0"
+
+
+@pytest.mark.parametrize("build", [gpt_neox, llama_grouped])
+def test_operations_are_those_that_torch_counts(build) -> None:
+    model = build()
+    model.set_attn_implementation("eager")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.ones(1, WINDOW, dtype=torch.long), logits_to_keep=PREFIX)
+    assert shape_of(model.config).forward_flops(WINDOW, PREFIX) == pytest.approx(
+        counter.get_total_flops(), rel=0.02
+    )  # rotary tables are small
+
+
+@pytest.mark.parametrize(
+    ("size", "billions"),
+    [("70m", 0.019), ("160m", 0.085), ("2.8b", 2.517), ("6.9b", 6.444), ("12b", 11.327)],
+)
+def test_known_shapes_have_the_published_parameters(size: str, billions: float) -> None:
+    config = pythia_config(f"EleutherAI/pythia-{size}-deduped-v0")
+    shape = shape_of(config)
+    assert (shape.layers, shape.width, shape.heads) == PYTHIA[size][:3]
+    assert shape.weights / 1e9 == pytest.approx(
+        billions, rel=0.02
+    )  # Biderman et al. 2023, table 1: non-embedding parameters
+
+
+def test_the_largest_model_of_the_paper() -> None:
+    shape = model_shape(None, PAPER)
+    assert shape.forward_flops(64, 32) / 1e12 == pytest.approx(1.5, rel=0.03)
+    assert bytes_per_sequence(shape, 32, 32, "float16") <= 300_000
+    assert bytes_per_sequence(shape, 32, 32, "float32") <= 450_000
+
+
+@pytest.mark.parametrize("mean_dtype", ["float16", "float32"])
+def test_bytes_are_those_of_a_file(tmp_path: Path, mean_dtype: str) -> None:
+    shape, sizes = Shape(3, 4, 32, 1, 1), []
+    header = Header(
+        "m", "f", "float32", PREFIX, WINDOW - PREFIX, shape.layers, shape.heads, mean_dtype
+    )
+    for rows in (100, 300):
+        columns = {name: np.zeros(rows, dtype) for name, dtype in COLUMNS.items()} | {
+            "key": np.zeros((rows, KEY_BYTES), np.uint8)
+        }
+        maps = np.zeros((rows, shape.layers, header.packed), np.float16)
+        with new_attention_file(tmp_path / "shard.h5", rows, header) as writer:
+            writer.append({"max": maps, "mean": maps}, columns)
+        sizes.append((tmp_path / "shard.h5").stat().st_size)
+    assert (sizes[1] - sizes[0]) / 200 == pytest.approx(
+        bytes_per_sequence(shape, PREFIX, WINDOW - PREFIX, mean_dtype), rel=1e-3
+    )
+
+
+def test_a_sequence_is_counted_once_and_continuations_apart() -> None:
+    samples = pd.DataFrame(
+        {
+            "sequence_id": [1, 2, 2, 3, 3, 3],
+            "class": ["Non-Memo", "Guess", "Recite[5]", "Non-Memo", "Non-Memo", "Non-Memo"],
+        }
+    )
+    shape, rates = Shape(2, 4, 8, 1000, 100), Rates(forward=1e6, continuation=1e5)
+    plan = plan_model(samples, 50, shape, (8, 8), "float32", rates)
+    assert {key: plan[key] for key in ("candidates", "drawn", "sequences", "continued")} == {
+        "candidates": 50,
+        "drawn": 6,
+        "sequences": 3,
+        "continued": 2,
+    }
+    forward = shape.forward_flops(16, 8)
+    assert plan["gpu_hours"] * 3600 == pytest.approx(3 * forward / 1e6 + 2 * forward / 1e5)
+    total = with_total(pd.DataFrame([{"model": "a", **plan}, {"model": "b", **plan}])).iloc[-1]
+    assert (total["sequences"], total["gb_on_disk"]) == (6, pytest.approx(2 * plan["gb_on_disk"]))
+    assert pd.isna(total["layers"])
+
+
+def test_a_model_that_nothing_is_known_of_is_refused() -> None:
+    with pytest.raises(EngramError, match=r"model someone/model: its config\.json is not at hand"):
+        model_shape(None, "someone/model")
+
+
+def test_a_broken_configuration_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(EngramError, match=r"its config\.json cannot be used"):
+        model_shape(tmp_path, "")

@@ -1,0 +1,83 @@
+"""Where results come from, as the captions of the report say it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engram.run.config import complete
+from engram.run.provenance import origins
+
+CAPTIONS = sorted(
+    path
+    for path in (Path(__file__).parents[3] / "workflow/report").glob("*.rst")
+    if path.name != "workflow.rst"
+)
+HUB = "pythia-2.8b-deduped-v0"
+STUDY = {"study": "s", "taxonomies": ["Non-Memo, Guess, Others"]}
+MODELS = [
+    {"name": "a", "source": "nursery", "seed": 3},
+    {
+        "name": HUB,
+        "source": "hub",
+        "model": "org/b",
+        "revision": "1" * 40,
+        "dataset": "org/data",
+        "dataset_revision": "2" * 40,
+    },
+]
+RUN = {
+    "packages": {"torch": "9.8.7"},
+    "commit": "c" * 40 + "+changes",
+    "models": {HUB: {"model_revision": "f00d", "commit": "3" * 40}},
+}
+
+
+@pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
+def test_every_caption_ends_with_the_origin(path: Path) -> None:
+    last = path.read_text().rstrip().splitlines()[-1]
+    assert last == (
+        "*Made by* ``{{ snakemake.rule }}``, code ``{{ snakemake.params.code }}``. "
+        '{{ snakemake.config.origin[snakemake.wildcards.model | default("")] }}'
+    )
+
+
+def test_the_origin_of_a_model_s_figure_names_that_model_alone(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(RUN))
+    lines = origins(complete(STUDY | {"models": MODELS, "seed": 5}), tmp_path / "run.json")
+    assert lines.keys() == {"", "a", HUB}
+    for text in (
+        "seed 5",
+        "torch 9.8.7",
+        f"``{'c' * 12}+changes``",
+        "3" * 40,
+        "f00d",
+        "``org/data``",
+        "2" * 40,
+    ):
+        assert text in lines[HUB]
+        assert text in lines[""]
+    assert "org/b" not in lines["a"]
+    assert "candidates of ``resources/nursery``, drilled with seed 3" in lines["a"]
+
+
+def test_before_a_run_the_versions_are_those_of_this_environment(tmp_path: Path) -> None:
+    assert "pandas " in origins(complete(STUDY | {"models": MODELS}), tmp_path / "run.json")["a"]
+
+
+@pytest.mark.parametrize("damaged", ["", "[]", "{}", '{"models": {}}', "\x00"])
+def test_a_damaged_run_stops_no_plan(tmp_path: Path, damaged: str) -> None:
+    (tmp_path / "run.json").write_text(damaged)
+    assert "pandas " in origins(complete(STUDY | {"models": MODELS}), tmp_path / "run.json")["a"]
+
+
+def test_another_config_has_another_digest(tmp_path: Path) -> None:
+    one, other = (
+        origins(
+            complete(STUDY | {"models": MODELS, "statistics": {"resamples": n}}), tmp_path / "none"
+        )[""]
+        for n in (100, 200)
+    )
+    assert one != other

@@ -1,0 +1,57 @@
+"""docs/recompute.md says what the digests and the table of planned changes say."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "tests/workflow"))
+
+from changes import CONFIGS, rule_scripts  # noqa: E402
+from recompute_table import PAGE, TABLE, module_plans, page, scripts_of  # noqa: E402
+
+TABLE_ROWS = json.loads(TABLE.read_text())
+SCRIPTS = ROOT / "workflow/scripts"
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+
+def test_the_page_is_what_the_table_and_the_digests_say() -> None:
+    """Where this fails after a change of code:
+
+    `python tests/workflow/recompute_table.py`, see there.
+    """
+    assert page(TABLE_ROWS, SCRIPTS) in PAGE.read_text()
+
+
+def test_every_script_has_a_row() -> None:
+    assert set(scripts_of(TABLE_ROWS)) == {path.stem for path in SCRIPTS.glob("*.py")}
+
+
+@pytest.mark.parametrize("key", SCHEMA["properties"])
+def test_every_key_of_the_config_has_a_row(key: str) -> None:
+    assert any(
+        name.split(":")[0].split(".")[0].split(" ")[0].removesuffix("[]") == key
+        or f"and {key}" in name
+        for name in CONFIGS
+    )
+
+
+def test_a_script_that_a_rule_runs_reruns_it_or_is_no_part_of_a_default_run() -> None:
+    plain = {name for name, plan in scripts_of(TABLE_ROWS).items() if set(plan) == {"describe_run"}}
+    assert {"smoke_head", "plan_study", "read_source"} < plain & rule_scripts(ROOT)
+    assert not plain & {"train_cnns", "draw_samples", "score_cnns", "plot_cnns"}
+
+
+def test_modules_of_one_subject_do_not_rerun_those_of_another() -> None:
+    plans = module_plans(scripts_of(TABLE_ROWS), SCRIPTS)
+    assert not plans["figures/confusion.py"].keys() - {"plot_cnns", "describe_run"}
+    assert not plans["saliency/delta.py"].keys() & {
+        "train_cnns",
+        "extract_attention",
+        "label_candidates",
+        "score_cnns",
+    }
+    assert {"train_cnns", "compute_saliency", "score_cnns"} < plans["windows/rouge.py"].keys()

@@ -1,0 +1,123 @@
+"""Δ in numbers and words."""
+
+import numpy as np
+import pytest
+
+from engram.io.packing import packed_length, query_key
+from engram.saliency.file import Bins, Saliency
+from engram.saliency.summary import (
+    LOCAL,
+    block_shares,
+    distance_shares,
+    draw,
+    layer_shares,
+    top_regions,
+)
+
+TOKENS, PREFIX, LAYERS, CNNS, GROUPS = 16, 8, 5, 3, 4
+CLASSES = ["Guess", "Recall"]
+
+
+def saliency_of(maps: np.ndarray) -> Saliency:
+    """A saliency whose every sample has the same D · A, (K, L, P), and attention 1; four samples in
+    each of four groups.
+    """
+    bins = Bins(TOKENS, PREFIX)
+    sums = np.stack([bins.sums(of_class) for of_class in maps]).astype(np.float32)  # (K, L, B, T)
+    ones = np.stack([bins.sums(np.ones_like(of_class)) for of_class in maps]).astype(np.float32)
+    shape = (CNNS, len(maps), GROUPS, *sums.shape[1:])
+    return Saliency(
+        delta=maps,
+        spread=np.zeros_like(maps),
+        profile=np.broadcast_to(maps.sum(axis=-1), (CNNS, *maps.shape[:2])),
+        classes=CLASSES,
+        cnns=["a", "b", "c"],
+        n=[16, 16],
+        dead=0,
+        without_evidence=[0, 0],
+        prefix=PREFIX,
+        binned=np.broadcast_to(4 * sums[None, :, None], shape).copy(),
+        attention=np.repeat(4 * ones[:, None], GROUPS, axis=1),
+        sizes=np.full((2, GROUPS), 4),
+    )
+
+
+def random_maps() -> np.ndarray:
+    return np.random.default_rng(0).random((2, LAYERS, packed_length(TOKENS))).astype(np.float32)
+
+
+def test_shares_are_those_of_the_maps_and_sum_to_one() -> None:
+    maps = random_maps()
+    drawn = draw(saliency_of(maps), 20, 0.95, 0)
+    queries, keys = query_key(TOKENS)
+    total = maps.sum(axis=(1, 2))
+    by_layer, by_distance = (
+        layer_shares(saliency_of(maps), drawn),
+        distance_shares(saliency_of(maps), drawn),
+    )
+    blocks = block_shares(saliency_of(maps), drawn).set_index(["class", "region"])["share"]
+    for k, name in enumerate(CLASSES):
+        np.testing.assert_allclose(
+            by_layer[by_layer["class"] == name]["share"], maps[k].sum(axis=1) / total[k], rtol=1e-4
+        )
+        expected = np.bincount(queries - keys, maps[k].sum(axis=0)) / total[k]
+        np.testing.assert_allclose(
+            by_distance[by_distance["class"] == name]["share"], expected, rtol=1e-4
+        )
+        back = (queries >= PREFIX) & (keys < PREFIX) & (keys > 0)
+        assert blocks[name, "from suffix to prefix"] == pytest.approx(
+            maps[k][:, back].sum() / total[k], rel=1e-4
+        )
+        local = (queries - keys <= LOCAL) & (keys > 0)
+        assert blocks[name, "local (distance up to 3)"] == pytest.approx(
+            maps[k][:, local].sum() / total[k], rel=1e-4
+        )
+        assert blocks[name].iloc[:4].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_attention_share_of_even_attention_is_the_share_of_cells() -> None:
+    saliency = saliency_of(random_maps())
+    table = distance_shares(saliency, draw(saliency, 20, 0.95, 0))
+    expected = np.arange(TOKENS, 0, -1) / packed_length(TOKENS)
+    np.testing.assert_allclose(table[table["class"] == "Guess"]["attention"], expected, rtol=1e-5)
+
+
+def test_equal_cnns_and_groups_have_no_interval_and_different_ones_have_one() -> None:
+    same = saliency_of(random_maps())
+    table = layer_shares(same, draw(same, 50, 0.95, 0))
+    np.testing.assert_allclose(table["low"], table["high"], atol=1e-6)
+    same.binned[0, :, :, 0] *= 3
+    table = layer_shares(same, draw(same, 50, 0.95, 0))
+    first = table[table["layer"] == 1]
+    assert (first["low"] < first["share"] - 0.01).all() and (
+        first["high"] > first["share"] + 0.01
+    ).all()
+
+
+def test_a_class_without_delta_has_shares_of_zero_and_no_region() -> None:
+    maps = random_maps()
+    maps[1] = 0
+    saliency = saliency_of(maps)
+    drawn = draw(saliency, 20, 0.95, 0)
+    shares = layer_shares(saliency, drawn)
+    assert not shares[shares["class"] == "Recall"][["share", "low", "high"]].to_numpy().any()
+    assert set(top_regions(saliency, drawn)["class"]) == {"Guess"}
+
+
+def test_planted_boxes_are_told_in_words() -> None:
+    queries, keys = query_key(TOKENS)
+    distance, back = queries - keys, (queries >= PREFIX) & (keys < PREFIX) & (keys > 0)
+    maps = np.full((2, LAYERS, len(queries)), 1e-3, np.float32)
+    maps[0, 1:3, back & (distance >= 6) & (distance <= 8)] = 1
+    maps[1, 4, (keys >= PREFIX) & (distance == 0)] = 1
+    maps[1, 0, keys == 0] = 0.4
+    saliency = saliency_of(maps)
+    table = top_regions(saliency, draw(saliency, 20, 0.95, 0))
+    words = table[table["rank"] == 1].set_index("class")["words"]
+    assert words["Guess"] == "layers 2–3, suffix looks back at keys in the prefix, distances 6 to 8"
+    assert words["Recall"] == "layer 5, within the suffix, each token at itself"
+    assert (
+        table[(table["class"] == "Recall") & (table["rank"] == 2)]["words"].item()
+        == "layer 1, key is the first token"
+    )
+    assert table[table["rank"] == 1]["share"].min() > 0.5

@@ -1,0 +1,285 @@
+"""The benchmark's tables: the same numbers as scikit-learn from predictions.parquet, published rows
+beside them, aliases relabelled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny_predictions
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+
+from engram.io.errors import EngramError
+from engram.scores import contrasts
+from engram.scores import taxonomy_tables as benchmark
+from engram.scores.metrics import class_scores, softmax
+from engram.taxonomy.partitions import Named, merge_equal
+from engram.taxonomy.taxonomy import Taxonomy
+
+PUBLISHED = Path(__file__).parents[3] / "resources" / "published"
+NAMES = ["Non-Memo, Guess, Others", "Non-Memo, Recite[5], Others", "Non-Memo, Recollect[5], Others"]
+DRAWS = {"resamples": 200, "seed": 1}
+
+
+@pytest.fixture(scope="module")
+def names() -> list[Named]:
+    return merge_equal(map(Taxonomy.parse, NAMES))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    root = tmp_path_factory.mktemp("study")
+    paths = []
+    for model, shift in (("pythia-12b-deduped-v0", 0), ("other", 7)):
+        for name, accuracy in zip(NAMES[:2], (0.8, 0.6), strict=True):
+            classes, slug = name.split(", "), Taxonomy.parse(name).slug
+            frames = [
+                tiny_predictions.predictions(accuracy, classes=classes, seed=shift),
+                tiny_predictions.predictions(
+                    1 / 3, classes=classes, seed=shift, run=("attention", "shuffled")
+                ),
+                tiny_predictions.predictions(
+                    0.7,
+                    classes=classes,
+                    seed=shift,
+                    cnns=["k6-f10"],
+                    seeds=[0],
+                    run=("token_identity", "real"),
+                ),
+            ]
+            paths.append(tiny_predictions.write(frames, root, name, slug, model=model))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def trained(files: list[Path]) -> list[benchmark.Trained]:
+    candidates = {"Non-Memo": 800, "Guess": 50, "Others": 150, "Recite[5]": 100}
+    return [benchmark.read_trained(path, candidates, confidence=0.95, **DRAWS) for path in files]
+
+
+@pytest.fixture(scope="module")
+def table(trained: list[benchmark.Trained], names: list[Named]) -> pd.DataFrame:
+    return benchmark.benchmark_table(
+        benchmark.score(trained, **DRAWS), names, pd.read_csv(PUBLISHED / "taxonomy_scores.csv")
+    )
+
+
+def row_of(table: pd.DataFrame, models: str, taxonomy: str) -> pd.Series:
+    found = table[(table["models"] == models) & (table["taxonomy"] == taxonomy)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+@pytest.mark.parametrize("models", ["pythia-12b-deduped-v0", "other", "all"])
+@pytest.mark.parametrize("taxonomy", NAMES[:2])
+def test_scores_equal_scikit_learn(
+    files: list[Path], table: pd.DataFrame, models: str, taxonomy: str
+) -> None:
+    mine = [
+        path
+        for path in files
+        if Taxonomy.parse(taxonomy).slug in path.parts and models in (path.parts[-5], "all")
+    ]
+    frame = pd.concat([pd.read_parquet(path) for path in mine])
+    frame = frame[(frame["input"] == "attention") & (frame["labels"] == "real")]
+    classes = taxonomy.split(", ")
+    true = frame["class"].map(classes.index).to_numpy()
+    logits = np.stack(frame["logits"].tolist())
+    predicted, row = logits.argmax(axis=1), row_of(table, models, taxonomy)
+    for name, function in (
+        ("f1", f1_score),
+        ("precision", precision_score),
+        ("recall", recall_score),
+    ):
+        values = function(true, predicted, average=None)
+        assert row[f"min_{name}"] == pytest.approx(values.min(), abs=1e-12)
+        assert row[f"mean_{name}"] == pytest.approx(values.mean(), abs=1e-12)
+    assert row["balanced_accuracy"] == pytest.approx(
+        balanced_accuracy_score(true, predicted), abs=1e-12
+    )
+    weights = np.array([800, {"Guess": 50, "Recite[5]": 100}[classes[1]], 150])[true]
+    assert row["natural_mean_f1"] == pytest.approx(
+        f1_score(true, predicted, average="macro", sample_weight=weights), abs=1e-12
+    )
+    assert row["log_loss"] == pytest.approx(log_loss(true, softmax(logits)), rel=1e-9)
+    areas = []
+    for _, part in frame.assign(model=np.repeat(range(len(mine)), len(frame) // len(mine))).groupby(
+        ["model", "cnn", "seed"]
+    ):
+        probabilities = softmax(np.stack(part["logits"].tolist()))
+        areas.append(
+            roc_auc_score(
+                part["class"].map(classes.index), probabilities, multi_class="ovr", average="macro"
+            )
+        )
+    assert row["auroc"] == pytest.approx(np.mean(areas), abs=1e-12)
+
+
+def test_intervals_and_ranks_hold_their_values(table: pd.DataFrame) -> None:
+    for name in (
+        "min_f1",
+        "mean_f1",
+        "balanced_accuracy",
+        "natural_accuracy",
+        "rank",
+        "natural_min_f1",
+    ):
+        assert (table[f"{name}_low"] <= table[name]).all(), name
+        assert (table[name] <= table[f"{name}_high"]).all(), name
+
+
+def test_an_alias_has_the_scores_of_what_was_trained(
+    table: pd.DataFrame, trained: list[benchmark.Trained], names: list[Named]
+) -> None:
+    own, alias = (row_of(table, "other", name) for name in NAMES[1:])
+    assert alias["trained_as"] == NAMES[1]
+    assert (own["min_f1"], own["rank"]) == (alias["min_f1"], alias["rank"])
+    classes = benchmark.class_table(benchmark.score(trained, **DRAWS), names)
+    f1 = {
+        name: part.set_index("class")["f1"]
+        for name, part in classes[classes["models"] == "other"].groupby("taxonomy")
+    }
+    assert f1[NAMES[2]]["Recollect[5]"] == f1[NAMES[1]]["Others"]
+    assert f1[NAMES[2]]["Others"] == f1[NAMES[1]]["Recite[5]"]
+
+
+def test_published_rows_stand_beside_the_same_model(table: pd.DataFrame) -> None:
+    published = pd.read_csv(PUBLISHED / "taxonomy_scores.csv").set_index(["models", "taxonomy"])[
+        "min_f1"
+    ]
+    for models, label in (("pythia-12b-deduped-v0", "12b"), ("other", "all"), ("all", "all")):
+        row = row_of(table, models, NAMES[2])
+        assert row["published_models"] == label
+        assert row["published_min_f1"] == pytest.approx(published[label, NAMES[2]] / 100)
+
+
+def test_every_published_matrix_gives_the_published_row() -> None:
+    rows = pd.read_csv(PUBLISHED / "taxonomy_scores.csv")
+    rows = rows[rows["models"] == "all"].set_index("taxonomy")
+    matrices = json.loads((PUBLISHED / "confusions_3_classes.json").read_text())
+    assert len(matrices) == 27
+    for entry in matrices:
+        scores = class_scores(np.array(entry["confusion"]))
+        for name, value in scores.items():
+            assert f"{100 * value:.1f}" == f"{rows.loc[entry['taxonomy'], name]:.1f}", (
+                entry["taxonomy"],
+                name,
+            )
+
+
+def test_a_better_taxonomy_is_told_from_a_worse_one(
+    trained: list[benchmark.Trained], names: list[Named]
+) -> None:
+    table = contrasts.comparison_table(benchmark.score(trained, **DRAWS), names)
+    row = table[(table["models"] == "all") & (table["score"] == "balanced_accuracy")].iloc[0]
+    assert (row["first"], row["second"], bool(row["different"])) == (NAMES[0], NAMES[1], True)
+    assert (
+        row["simultaneous_low"]
+        <= row["difference_low"]
+        <= row["difference"]
+        <= row["difference_high"]
+        <= row["simultaneous_high"]
+    )
+
+
+def test_attention_is_compared_with_every_other_run(
+    trained: list[benchmark.Trained], names: list[Named]
+) -> None:
+    table = contrasts.added_table(trained, names, **DRAWS)
+    assert set(zip(table["input"], table["labels"], strict=True)) == {
+        ("attention", "shuffled"),
+        ("token_identity", "real"),
+    }
+    shuffled = table[(table["labels"] == "shuffled") & (table["score"] == "balanced_accuracy")]
+    assert shuffled["different"].all()
+    assert np.allclose(table["difference"], table["attention"] - table["baseline"])
+
+
+def test_protocols_stand_side_by_side(tmp_path: Path, names: list[Named]) -> None:
+    parts = []
+    for protocol, accuracy in (("engram", 0.5), ("paper", 0.9)):
+        frame = tiny_predictions.predictions(accuracy)
+        path = tiny_predictions.write(
+            [frame], tmp_path, NAMES[0], Taxonomy.parse(NAMES[0]).slug, protocol=protocol
+        )
+        parts.append(
+            benchmark.read_trained(
+                path, dict.fromkeys(tiny_predictions.CLASSES, 10), confidence=0.95, **DRAWS
+            )
+        )
+    leaked = {("m", "paper", parts[0].slug): set(range(30))}
+    table = contrasts.protocol_table(parts, names, leaked, **DRAWS).set_index("protocol")
+    excess = table.loc["paper", "balanced_accuracy"] - table.loc["engram", "balanced_accuracy"]
+    assert table.loc["paper", "excess_balanced_accuracy"] == pytest.approx(excess)
+    assert table.loc["paper", "excess_balanced_accuracy_low"] > 0
+    assert np.isnan(table.loc["engram", "excess_balanced_accuracy"])
+    assert table.loc["paper", "leaked_share"] == pytest.approx(30 / 60)
+    assert table.loc["engram", "leaked_share"] == 0
+
+
+def test_leaked_groups_are_those_of_both_splits() -> None:
+    samples = pd.DataFrame(
+        {
+            "taxonomy": "t",
+            "sequence_id": [1, 2, 3, 4],
+            "split": ["train", "test", "test", "validation"],
+        }
+    )
+    groups = pd.Series([7, 7, 8, 8], index=[1, 2, 3, 4])
+    assert contrasts.leaked_groups(samples, groups) == {"t": {7}}
+
+
+def test_thresholds_stand_beside_the_published_ones(tmp_path: Path) -> None:
+    rho = {"rouge_l": [0.6], "rouge_3": [], "both": [0.6]}
+    taxonomies = [
+        Taxonomy.parse(f"Non-Memo, Guess[{value}], Others") for value in ("0.6-*", "0.6-0.6")
+    ]
+    parts = []
+    for taxonomy in taxonomies:
+        path = tiny_predictions.write(
+            [tiny_predictions.predictions(classes=taxonomy.class_names)],
+            tmp_path,
+            taxonomy.name,
+            taxonomy.slug,
+        )
+        parts.append(
+            benchmark.read_trained(
+                path, dict.fromkeys(taxonomy.class_names, 10), confidence=0.95, **DRAWS
+            )
+        )
+    table = benchmark.rho_table(
+        benchmark.score(parts, **DRAWS),
+        merge_equal(taxonomies),
+        rho,
+        pd.read_csv(PUBLISHED / "rho_scores.csv"),
+    )
+    assert table[["kind", "rho", "published_min_f1"]].to_numpy().tolist() == [
+        ["rouge_l", 0.6, 0.89],
+        ["both", 0.6, 0.892],
+    ]
+
+
+def test_calibration_counts_every_prediction(
+    trained: list[benchmark.Trained], names: list[Named]
+) -> None:
+    table = benchmark.calibration_table(trained, names)
+    assert (table.groupby(["model", "taxonomy"])["predictions"].sum() == 120 * 4).all()
+    assert table["confidence"].between(table["bin"] - 0.1, table["bin"]).all()
+
+
+def test_predictions_without_attention_are_refused(tmp_path: Path) -> None:
+    path = tiny_predictions.write(
+        [tiny_predictions.predictions(run=("token_identity", "real"))], tmp_path, NAMES[0], "slug"
+    )
+    with pytest.raises(EngramError, match="no test prediction on attention"):
+        benchmark.read_trained(path, dict.fromkeys(tiny_predictions.CLASSES, 1), **DRAWS)

@@ -1,0 +1,96 @@
+"""Model folders: what is copied, what is linked, and what is never taken."""
+
+import shutil
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+import torch
+from tiny_sources import tiny_model
+
+from engram.io.errors import EngramError
+from engram.lm.models import fingerprint, load_model, load_tokenizer
+from engram.sources.snapshots import fetch_model, read_origin
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_the_folder_loads_as_the_model_that_was_named(model_folder: Path, tmp_path: Path) -> None:
+    fetch_model(model_folder, None, tmp_path / "model")
+    assert read_origin(tmp_path / "model") == {
+        "model": str(model_folder),
+        "revision": None,
+        "commit": "local",
+    }
+    assert (
+        load_tokenizer(tmp_path / "model").get_vocab() == load_tokenizer(model_folder).get_vocab()
+    )
+    torch.testing.assert_close(
+        dict(load_model(tmp_path / "model").state_dict()),
+        dict(tiny_model().state_dict()),
+        rtol=0,
+        atol=0,
+    )
+    assert fingerprint(tmp_path / "model") == fingerprint(model_folder)
+
+
+def test_weights_are_linked_not_copied(model_folder: Path, tmp_path: Path) -> None:
+    fetch_model(model_folder, None, tmp_path / "model")
+    assert (tmp_path / "model" / "model.safetensors").is_symlink()
+
+
+def test_code_and_pickled_weights_are_not_taken(model_folder: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(model_folder, tmp_path / "source"))
+    for name in ("modeling_tiny.py", "pytorch_model.bin", "consolidated.safetensors"):
+        (source / name).touch()
+    fetch_model(source, None, tmp_path / "model")
+    assert not {"modeling_tiny.py", "pytorch_model.bin", "consolidated.safetensors"} & {
+        path.name for path in (tmp_path / "model").iterdir()
+    }
+
+
+def test_weights_in_several_files_are_all_there(tmp_path: Path) -> None:
+    tiny_model().save_pretrained(tmp_path / "source", max_shard_size="20KB")
+    assert len(list((tmp_path / "source").glob("model-*.safetensors"))) > 1
+    fetch_model(tmp_path / "source", None, tmp_path / "model")
+    torch.testing.assert_close(
+        dict(load_model(tmp_path / "model").state_dict()),
+        dict(tiny_model().state_dict()),
+        rtol=0,
+        atol=0,
+    )
+
+
+def test_another_model_replaces_the_folder(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model-00001-of-00002.safetensors").touch()
+    fetch_model(model_folder, None, tmp_path / "model")
+    assert [path.name for path in (tmp_path / "model").glob("*.safetensors")] == [
+        "model.safetensors"
+    ]
+
+
+def test_the_cache_serves_a_repository_and_tells_the_commit(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "hub" / "models--owner--tiny"
+    shutil.copytree(model_folder, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    fetch_model("owner/tiny", "main", tmp_path / "model")
+    assert read_origin(tmp_path / "model") == {
+        "model": "owner/tiny",
+        "revision": "main",
+        "commit": COMMIT,
+    }
+    assert fingerprint(tmp_path / "model") == fingerprint(model_folder)
+
+
+def test_a_refused_model_leaves_no_folder(model_folder: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(model_folder, tmp_path / "source"))
+    (source / "model.safetensors").rename(source / "pytorch_model.bin")
+    with pytest.raises(EngramError, match="no safetensors weights at this revision"):
+        fetch_model(source, None, tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]

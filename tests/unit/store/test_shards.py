@@ -1,0 +1,484 @@
+"""The store: each sequence goes through the model once, and only intact rows of the right model
+come out."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny_models import gpt_neox, random_tokens
+
+from engram.io.errors import EngramError
+from engram.io.schema import SCHEMA_VERSION
+from engram.lm.attention import extract, pooled_attention
+from engram.store import parts, shards
+from engram.store.index import AttentionStore, read_verification, write_index
+from engram.store.shards import ExtractionSettings, ModelSource, ShardReport, build_shard, shard_of
+
+WINDOW, PREFIX = 12, 6
+SETTINGS = ExtractionSettings(prefix=PREFIX, batch_tokens=4 * WINDOW)
+
+
+class Counted:
+    """A model source that counts loads and the sequences that pass through the model."""
+
+    def __init__(self, fingerprint: str = "f00d") -> None:
+        self.loads, self.sequences = 0, 0
+        self.source = ModelSource("tiny@main", fingerprint, self._load)
+
+    def _load(self) -> torch.nn.Module:
+        self.loads += 1
+        model = gpt_neox()
+        model.gpt_neox.embed_in.register_forward_pre_hook(self._count)
+        return model
+
+    def _count(self, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        self.sequences += len(inputs[0])
+
+
+@pytest.fixture
+def counted() -> Counted:
+    return Counted()
+
+
+def sequences(ids: range | list[int]) -> pd.DataFrame:
+    """Sequences whose tokens depend on their id alone."""
+    return pd.DataFrame(
+        {
+            "sequence_id": list(ids),
+            "tokens": [random_tokens(1, WINDOW, seed)[0].astype(np.int32) for seed in ids],
+        }
+    )
+
+
+@pytest.fixture
+def build(tmp_path: Path, counted: Counted) -> Callable[..., ShardReport]:
+    """Builds a shard of some ids under a name, with a fresh process' memory of parts."""
+
+    def build(
+        ids: range | list[int],
+        name: str = "demo/shard-0.h5",
+        settings: ExtractionSettings = SETTINGS,
+    ) -> ShardReport:
+        return build_shard(
+            counted.source, sequences(ids), tmp_path / ".parts", tmp_path / name, settings
+        )
+
+    return build
+
+
+def opened(folder: Path, *names: str) -> AttentionStore:
+    """The store over some shards."""
+    paths = [folder / name for name in names]
+    write_index(paths, folder / "index.parquet")
+    return AttentionStore(folder / "index.parquet", paths)
+
+
+# Which shard a sequence belongs to
+
+
+def test_shard_of_is_splitmix64() -> None:
+    # First outputs of the published generator for seeds 0 and 1234567.
+    np.testing.assert_array_equal(
+        shard_of(np.array([0, 1234567]), 2**62),
+        np.array([0xE220A8397B1DCDAF, 6457827717110365317], np.uint64) % 2**62,
+    )
+
+
+def test_shards_are_equally_full_and_stable() -> None:
+    ids = np.arange(-5000, 15_000)
+    found = shard_of(ids, 8)
+    assert np.bincount(found, minlength=8).min() > 0.9 * len(ids) / 8
+    np.testing.assert_array_equal(shard_of(ids[::-1], 8), found[::-1])
+
+
+# What a shard holds
+
+
+@pytest.mark.parametrize("mean_dtype", ["float32", "float16"])
+def test_store_returns_the_model_attention(
+    build: Callable[..., ShardReport], tmp_path: Path, mean_dtype: str
+) -> None:
+    settings = ExtractionSettings(PREFIX, mean_dtype, SETTINGS.batch_tokens)
+    build(range(0, 10, 2), "shard-0.h5", settings)
+    build(range(1, 10, 2), "shard-1.h5", settings)
+    wanted = [7, 0, 3, 3, 8]
+    reading = opened(tmp_path, "shard-0.h5", "shard-1.h5")
+    mean, highest = pooled_attention(gpt_neox(), np.stack(sequences(wanted)["tokens"]))
+    np.testing.assert_allclose(reading.read(wanted, "max"), highest.half(), atol=1e-3)
+    np.testing.assert_allclose(
+        reading.read(wanted, "mean"), mean, atol=1e-6 if mean_dtype == "float32" else 1e-3
+    )
+    assert reading.read(wanted, "mean").dtype == mean_dtype
+
+
+def test_rows_are_what_extraction_yielded(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(4))
+    batch = next(extract(gpt_neox(), np.stack(sequences(range(4))["tokens"]), PREFIX))
+    reading, verification = (
+        opened(tmp_path, "demo/shard-0.h5"),
+        read_verification([tmp_path / "demo/shard-0.h5"]),
+    )
+    np.testing.assert_array_equal(reading.read(np.arange(4), "max"), batch.max)
+    np.testing.assert_array_equal(reading.read(np.arange(4), "mean"), batch.mean)
+    np.testing.assert_array_equal(verification["sequence_id"], np.arange(4))
+    for column in ("extracted", "matched_fraction", "suffix_log_prob"):
+        np.testing.assert_array_equal(verification[column], getattr(batch, column))
+
+
+def test_header_names_model_window_and_precision(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(3))
+    with h5py.File(tmp_path / "demo/shard-0.h5") as file:
+        expected = {
+            "schema_version": SCHEMA_VERSION,
+            "model": "tiny@main",
+            "fingerprint": "f00d",
+            "dtype": "float32",
+            "prefix": 6,
+            "suffix": 6,
+            "layers": 3,
+            "heads": 4,
+        }
+        assert {name: file.attrs[name] for name in expected} == expected
+
+
+def test_equal_tokens_are_computed_once_and_stored_for_each_id(
+    build: Callable[..., ShardReport], tmp_path: Path, counted: Counted
+) -> None:
+    frame = sequences([1, 1])
+    frame["sequence_id"] = [5, 9]
+    report = build_shard(
+        counted.source, frame, tmp_path / ".parts", tmp_path / "shard-0.h5", SETTINGS
+    )
+    assert (report.rows, report.forwards) == (2, 1)
+    assert len(np.unique(opened(tmp_path, "shard-0.h5").read([5, 9], "max"), axis=0)) == 1
+
+
+def test_shard_without_sequences_needs_no_model(
+    build: Callable[..., ShardReport], tmp_path: Path, counted: Counted
+) -> None:
+    assert build([], "shard-0.h5") == ShardReport(rows=0, forwards=0)
+    assert counted.loads == 0
+    build(range(3), "shard-1.h5")
+    assert opened(tmp_path, "shard-0.h5", "shard-1.h5").read([2], "max").shape == (
+        1,
+        3,
+        WINDOW * (WINDOW + 1) // 2,
+    )
+
+
+# What is computed again: nothing
+
+
+def test_grown_pool_sends_only_new_sequences_through_the_model(
+    build: Callable[..., ShardReport], tmp_path: Path, counted: Counted
+) -> None:
+    assert build(range(6)).forwards == counted.sequences == 6
+    before = opened(tmp_path, "demo/shard-0.h5").read(np.arange(6), "mean")
+    (tmp_path / "demo/shard-0.h5").unlink()  # as Snakemake does before it runs the job again
+    assert build(range(9)).forwards == 3
+    assert counted.sequences == 9
+    np.testing.assert_array_equal(
+        opened(tmp_path, "demo/shard-0.h5").read(np.arange(6), "mean"), before
+    )
+
+
+def test_second_study_with_other_shards_needs_no_model(
+    build: Callable[..., ShardReport], counted: Counted
+) -> None:
+    build(range(8), "demo/shard-0.h5")
+    assert counted.loads == 1
+    assert (
+        build(range(0, 8, 2), "paper/shard-0.h5").forwards
+        == build(range(1, 8, 2), "paper/shard-1.h5").forwards
+        == 0
+    )
+    assert (counted.loads, counted.sequences) == (1, 8)
+
+
+@pytest.mark.parametrize(
+    "settings", [ExtractionSettings(PREFIX - 1), ExtractionSettings(PREFIX, "float16")]
+)
+def test_other_settings_are_computed_anew(
+    build: Callable[..., ShardReport], settings: ExtractionSettings
+) -> None:
+    build(range(4))
+    assert build(range(4), "other/shard-0.h5", settings).forwards == 4
+
+
+def test_other_model_is_computed_anew(build: Callable[..., ShardReport], tmp_path: Path) -> None:
+    build(range(4))
+    other = Counted("beef")
+    assert (
+        build_shard(
+            other.source, sequences(range(4)), tmp_path / ".parts", tmp_path / "other.h5", SETTINGS
+        ).forwards
+        == 4
+    )
+
+
+@pytest.mark.parametrize("survived", [1, 2])
+def test_killed_job_goes_on_where_it_was(
+    build: Callable[..., ShardReport],
+    tmp_path: Path,
+    counted: Counted,
+    monkeypatch: pytest.MonkeyPatch,
+    survived: int,
+) -> None:
+    monkeypatch.setattr(shards, "PART_ROWS", 4)  # a part per batch
+
+    def interrupted(*arguments):
+        for number, batch in enumerate(extract(*arguments)):
+            if number == survived:
+                raise KeyboardInterrupt
+            yield batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "extract", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            build(range(12))
+    assert not (tmp_path / "demo/shard-0.h5").exists()
+    assert build(range(12)) == ShardReport(rows=12, forwards=12 - 4 * survived)
+
+
+def test_rows_are_on_disk_once(
+    build: Callable[..., ShardReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "PART_ROWS", 4)
+    build(range(12))
+    build(range(16))
+    (kept,) = (tmp_path / ".parts" / "f00d").iterdir()
+    assert kept.samefile(tmp_path / "demo/shard-0.h5")
+
+
+def test_without_hard_links_the_shard_is_a_copy(
+    build: Callable[..., ShardReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: Path) -> None:
+        raise OSError("not supported")
+
+    monkeypatch.setattr(shards.os, "link", refuse)
+    build(range(4))
+    (kept,) = (tmp_path / ".parts" / "f00d").iterdir()
+    assert kept.read_bytes() == (tmp_path / "demo/shard-0.h5").read_bytes()
+
+
+def test_shard_has_the_same_rows_whatever_the_order_of_its_history(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(8), "one/shard-0.h5")
+    build(range(4), "two/shard-0.h5")
+    shuffled = [5, 2, 7, 0, 1, 3, 6, 4]
+    build(shuffled, "two/shard-0.h5")
+    # Up to rounding: a matrix product may sum in another order in a batch of another size.
+    with (
+        h5py.File(tmp_path / "one/shard-0.h5") as one,
+        h5py.File(tmp_path / "two/shard-0.h5") as two,
+    ):
+        np.testing.assert_array_equal(one["sequence_id"][:], two["sequence_id"][:])
+        np.testing.assert_allclose(one["mean"][:], two["mean"][:], atol=1e-6)
+        np.testing.assert_allclose(one["max"][:], two["max"][:], atol=1e-3)
+
+
+def test_file_that_another_job_removes_meanwhile_is_no_loss(
+    build: Callable[..., ShardReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(range(4), "one.h5")
+    build(range(4, 8), "two.h5")
+    folder = tmp_path / ".parts" / "f00d"
+    read_places = shards.read_places
+
+    def after_another_job(places, pooling):
+        monkeypatch.setattr(shards, "read_places", read_places)
+        build(range(8), "other/shard-0.h5")  # covers both files and removes them
+        return read_places(places, pooling)
+
+    monkeypatch.setattr(shards, "read_places", after_another_job)
+    assert build(range(8)).forwards == 0
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_unfinished_files_of_killed_jobs_are_swept_after_a_day(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    folder = tmp_path / ".parts" / "f00d"
+    folder.mkdir(parents=True)
+    old, fresh = folder / ".part-old.h5.partial", folder / ".part-fresh.h5.partial"
+    old.touch()
+    fresh.touch()
+    os.utime(old, (0, 0))
+    build(range(2))
+    assert not old.exists()
+    assert fresh.exists()
+
+
+# What is damaged
+
+
+def flip(path: Path, value: bytes) -> None:
+    """Flips a bit of the first occurrence of `value` in a file."""
+    content = bytearray(path.read_bytes())
+    content[content.index(value)] ^= 1
+    path.write_bytes(content)
+
+
+def test_damaged_row_is_refused_by_name_and_alone_computed_anew(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(6))
+    reading = opened(tmp_path, "demo/shard-0.h5")
+    good = reading.read(np.arange(6), "mean")
+    flip(tmp_path / "demo/shard-0.h5", good[4].tobytes())
+    with pytest.raises(EngramError, match=r"demo/shard-0\.h5: mean .* \(sequence_id 4\)"):
+        reading.read(np.arange(6), "mean")
+    np.testing.assert_array_equal(reading.read([0, 5], "mean"), good[[0, 5]])
+    (tmp_path / "demo/shard-0.h5").unlink()
+    assert build(range(6)).forwards == 1
+    np.testing.assert_allclose(
+        opened(tmp_path, "demo/shard-0.h5").read(np.arange(6), "mean"), good, atol=1e-6
+    )
+
+
+def test_truncated_part_is_ignored_with_a_warning(
+    build: Callable[..., ShardReport], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    build(range(4))
+    (kept,) = (tmp_path / ".parts" / "f00d").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-500])
+    assert build(range(4), "other/shard-0.h5").forwards == 4
+    assert f"{kept}: its checksum is missing" in caplog.text
+
+
+def test_disk_that_damages_everything_is_an_error(
+    build: Callable[..., ShardReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(places, pooling):
+        file = places[0].file
+        raise parts.DamagedRows(file.path, range(len(file)), "damaged")
+
+    monkeypatch.setattr(shards, "read_places", damaged)
+    with pytest.raises(EngramError, match="check the disk"):
+        build(range(2))
+
+
+def test_truncated_shard_is_refused(build: Callable[..., ShardReport], tmp_path: Path) -> None:
+    build(range(4))
+    reading = opened(tmp_path, "demo/shard-0.h5")
+    shard = tmp_path / "demo/shard-0.h5"
+    shard.write_bytes(shard.read_bytes()[:-500])
+    with pytest.raises(EngramError, match=r"demo/shard-0\.h5: its checksum is missing"):
+        reading.read([0], "max")
+
+
+def test_missing_sequence_is_refused(build: Callable[..., ShardReport], tmp_path: Path) -> None:
+    build(range(4))
+    with pytest.raises(
+        EngramError,
+        match=r"index\.parquet: 2 of 3 sequences are not in it, the first is sequence_id 77",
+    ):
+        opened(tmp_path, "demo/shard-0.h5").read([1, 77, 78], "max")
+
+
+def test_unknown_pooling_is_refused(build: Callable[..., ShardReport], tmp_path: Path) -> None:
+    build(range(2))
+    with pytest.raises(EngramError, match="head pooling 'median': choose max or mean"):
+        opened(tmp_path, "demo/shard-0.h5").read([1], "median")
+
+
+def test_reading_no_sequences_gives_no_rows(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(2))
+    assert opened(tmp_path, "demo/shard-0.h5").read([], "mean").shape == (
+        0,
+        3,
+        WINDOW * (WINDOW + 1) // 2,
+    )
+
+
+def test_empty_store_says_so(build: Callable[..., ShardReport], tmp_path: Path) -> None:
+    build([], "shard-0.h5")
+    with pytest.raises(EngramError, match="no sequence was extracted"):
+        _ = opened(tmp_path, "shard-0.h5").header
+
+
+def test_outdated_index_is_noticed(build: Callable[..., ShardReport], tmp_path: Path) -> None:
+    build(range(4))
+    reading = opened(tmp_path, "demo/shard-0.h5")
+    build(range(2, 6))
+    with pytest.raises(EngramError, match="row 3 is not sequence_id 3"):
+        reading.read([3], "max")
+
+
+def test_shard_of_another_model_is_noticed_by_reader_and_index(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(4), "shard-0.h5")
+    build(range(4, 6), "shard-1.h5")
+    reading = opened(tmp_path, "shard-0.h5", "shard-1.h5")
+    build_shard(
+        Counted("beef").source,
+        sequences(range(4, 6)),
+        tmp_path / ".parts",
+        tmp_path / "shard-1.h5",
+        SETTINGS,
+    )
+    with pytest.raises(
+        EngramError, match=r"shard-1\.h5: it is of model tiny@main \(beef\), .* of f00d"
+    ):
+        reading.read([4], "max")
+    with pytest.raises(
+        EngramError, match=r"shard-1\.h5: fingerprint is beef, in .*shard-0\.h5 it is f00d"
+    ):
+        opened(tmp_path, "shard-0.h5", "shard-1.h5")
+
+
+def test_sequence_in_two_shards_is_refused(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(4), "shard-0.h5")
+    shutil.copyfile(tmp_path / "shard-0.h5", tmp_path / "shard-1.h5")
+    with pytest.raises(EngramError, match="sequence_id 0 is in two shards"):
+        opened(tmp_path, "shard-0.h5", "shard-1.h5")
+
+
+# What cannot be extracted
+
+
+def test_sequences_must_be_of_one_length(tmp_path: Path, counted: Counted) -> None:
+    frame = sequences(range(3))
+    frame["tokens"] = [tokens[: 12 - (row == 2)] for row, tokens in enumerate(frame["tokens"])]
+    with pytest.raises(EngramError, match="sequence_id 2 has 11 tokens, the others 12"):
+        build_shard(counted.source, frame, tmp_path / ".parts", tmp_path / "shard.h5", SETTINGS)
+
+
+def test_sequences_must_be_distinct(tmp_path: Path, counted: Counted) -> None:
+    with pytest.raises(EngramError, match="sequence_id 1 occurs twice"):
+        build_shard(
+            counted.source,
+            sequences([1, 2, 1]),
+            tmp_path / ".parts",
+            tmp_path / "shard.h5",
+            SETTINGS,
+        )
+
+
+def test_prefix_must_leave_a_suffix(build: Callable[..., ShardReport]) -> None:
+    with pytest.raises(EngramError, match="prefix of 12 tokens leaves no suffix in windows of 12"):
+        build(range(2), settings=ExtractionSettings(WINDOW))
+
+
+def test_foreign_tokens_are_refused(tmp_path: Path, counted: Counted) -> None:
+    frame = sequences(range(2))
+    frame["tokens"] = [tokens + 90 for tokens in frame["tokens"]]
+    with pytest.raises(EngramError, match="outside the vocabulary"):
+        build_shard(counted.source, frame, tmp_path / ".parts", tmp_path / "shard.h5", SETTINGS)

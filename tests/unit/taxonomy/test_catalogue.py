@@ -1,0 +1,82 @@
+"""The paper's taxonomies by name, against its published tables; what the config makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from engram.io.errors import EngramError
+from engram.run import config
+from engram.taxonomy.catalogue import RHO_KINDS, paper_names, rho_names
+from engram.taxonomy.taxonomy import Taxonomy
+
+PUBLISHED = Path(__file__).parents[3] / "resources" / "published"
+GRID = [tenth / 10 for tenth in range(1, 10)]
+MINIMAL = {"study": "x", "models": [{"name": "m", "source": "nursery"}], "taxonomies": "paper"}
+
+
+def test_the_names_are_the_published_ones() -> None:
+    published = pd.read_csv(PUBLISHED / "taxonomy_scores.csv")
+    for models, part in published.groupby("models"):
+        assert sorted(paper_names([5, 50, 1000])) == sorted(part["taxonomy"]), models
+
+
+def test_names_are_written_as_they_are_read() -> None:
+    for name in [*paper_names([5, 50, 1000, 36]), *rho_names(dict.fromkeys(RHO_KINDS, GRID))]:
+        assert Taxonomy.parse(name).name in (name, name.replace("Guess[0.5-0.5]", "Guess"))
+
+
+def test_the_paper_is_51_trained_taxonomies_and_26_thresholds_more() -> None:
+    assert len(config.taxonomies(config.complete(MINIMAL))) == 51
+    rho = dict.fromkeys(RHO_KINDS, GRID)
+    completed = config.complete(MINIMAL | {"rho": rho})
+    assert len(config.taxonomies(completed)) == 51 + 26  # ρ = 0.5 of both is the benchmark's Guess
+    assert len(config.named_taxonomies(completed)) == 54 + 26
+
+
+def test_paper_mixes_with_other_taxonomies() -> None:
+    names = ["Non-Memo, Guess, Others", "paper", "Non-Memo, Recite[36], Others"]
+    found = [
+        named.taxonomy.name
+        for named in config.named_taxonomies(config.complete(MINIMAL | {"taxonomies": names}))
+    ]
+    assert found[0] == names[0]
+    assert found[-1] == names[-1]
+    assert len(found) == len(set(found)) == 55
+
+
+def test_deltas_replace_the_papers() -> None:
+    found = [
+        named.taxonomy.name
+        for named in config.named_taxonomies(config.complete(MINIMAL | {"deltas": [36]}))
+    ]
+    assert len(found) == 20
+    assert not any("[5" in name or "[1k" in name for name in found)
+
+
+def test_what_is_localized_may_be_named_by_an_alias() -> None:
+    completed = config.complete(
+        MINIMAL | {"saliency": {"localize": ["Non-Memo, Recollect[5], Others"]}}
+    )
+    assert config.localized(completed) == ["non-memo_recite-5_others"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"taxonomies": "papers"}, "taxonomies: 'papers' is not of type array"),
+        ({"rho": {"rouge_2": [0.5]}}, "rho: unknown key rouge_2; known are both, rouge_3, rouge_l"),
+        ({"rho": {"rouge_l": [1.5]}}, "rho.rouge_l.0: 1.5 is more than 1"),
+        ({"deltas": []}, "deltas: [] has fewer items than 1"),
+        (
+            {"taxonomies": ["paper", "Guess, Others", "Guess[0.5-0.5], Others"]},
+            "are one taxonomy or have one folder name",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(changes: dict, message: str) -> None:
+    with pytest.raises(EngramError, match=r"^[^\n]+$") as caught:
+        config.complete(MINIMAL | changes)
+    assert message in str(caught.value)

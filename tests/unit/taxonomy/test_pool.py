@@ -1,0 +1,132 @@
+"""The pool: every sampled sequence once, Non-Memo ones with the model's own text."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from engram.io.errors import EngramError
+from engram.taxonomy.pool import agreement, measured_scores, non_memorized, pool
+
+CANDIDATES = pd.DataFrame(
+    {
+        "sequence_id": [5, 3, 9, 1, 7],
+        "tokens": [[5] * 4, [3] * 4, [9] * 4, [1] * 4, [7] * 4],
+        "text": list("abcde"),
+    }
+)
+CONTINUATIONS = pd.DataFrame({"sequence_id": [9, 1], "tokens": [[9, 9, 0, 0], [1, 1, 0, 0]]})
+
+
+def samples(*rows: tuple[int, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["sequence_id", "class"]).astype(
+        {"sequence_id": "int64", "class": "string"}
+    )
+
+
+def as_dict(sequences: pd.DataFrame) -> dict[int, tuple[list[int], bool]]:
+    return {
+        i: (list(tokens), continued) for i, tokens, continued in sequences.itertuples(index=False)
+    }
+
+
+def test_the_pool_is_the_union_of_the_lists_in_order() -> None:
+    taken = pool(
+        samples((9, "Non-Memo"), (5, "Guess"), (3, "Others"), (3, "Recite[5]"), (9, "Non-Memo")),
+        CANDIDATES,
+        CONTINUATIONS,
+    )
+    assert taken["sequence_id"].tolist() == [3, 5, 9]
+    assert taken.columns.tolist() == ["sequence_id", "tokens", "continued"]
+    assert taken["sequence_id"].dtype == np.int64 and taken["continued"].dtype == bool
+
+
+def test_non_memo_samples_have_the_models_own_text() -> None:
+    taken = pool(samples((9, "Non-Memo"), (5, "Guess"), (1, "Non-Memo")), CANDIDATES, CONTINUATIONS)
+    assert as_dict(taken) == {1: ([1, 1, 0, 0], True), 5: ([5] * 4, False), 9: ([9, 9, 0, 0], True)}
+
+
+def test_a_continuation_of_a_sequence_that_is_not_sampled_is_left_out() -> None:
+    assert as_dict(
+        pool(samples((5, "Guess"), (1, "Non-Memo")), CANDIDATES, CONTINUATIONS)
+    ).keys() == {1, 5}
+
+
+def test_a_continuation_replaces_the_text_of_non_memo_samples_only() -> None:
+    assert as_dict(pool(samples((9, "Guess")), CANDIDATES, CONTINUATIONS)) == {9: ([9] * 4, False)}
+
+
+def test_no_samples_make_an_empty_pool() -> None:
+    assert pool(samples(), CANDIDATES, CONTINUATIONS).empty
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Non-Memo", True),
+        ("Non-Memo-or-Guess", True),
+        ("Code-or-Non-Memo", True),
+        ("Guess", False),
+        ("Others", False),
+        ("Non-Memory", False),
+        ("Recite[5]-or-Guess[0.5-*]", False),
+    ],
+)
+def test_non_memorized_are_members_of_classes_with_non_memo(name: str, found: bool) -> None:
+    assert non_memorized(samples((4, name), (2, "Others"))).tolist() == ([4] if found else [])
+
+
+def test_non_memorized_are_sorted_and_unique() -> None:
+    assert non_memorized(samples((9, "Non-Memo"), (1, "Non-Memo"), (9, "Non-Memo"))).tolist() == [
+        1,
+        9,
+    ]
+
+
+def test_a_sample_that_is_no_candidate_is_an_error() -> None:
+    with pytest.raises(EngramError, match="candidates: 2 samples are missing, sequence_id 4 first"):
+        pool(samples((5, "Guess"), (8, "Guess"), (4, "Others")), CANDIDATES, CONTINUATIONS)
+
+
+def test_a_non_memo_sample_without_continuation_is_an_error() -> None:
+    """Its own text would mark its class: the other classes show text that the model wrote."""
+    with pytest.raises(
+        EngramError, match="continuations: 1 samples are missing, sequence_id 3 first"
+    ):
+        pool(samples((3, "Non-Memo"), (9, "Non-Memo")), CANDIDATES, CONTINUATIONS)
+
+
+def test_the_measured_score_is_what_the_continuation_has_of_the_true_suffix() -> None:
+    continuations = pd.DataFrame(
+        {"sequence_id": [3, 1], "tokens": [[9, 1, 2, 3, 4], [9, 5, 5, 5, 5]]}
+    )
+    candidates = pd.DataFrame(
+        {"sequence_id": [1, 2, 3], "tokens": [[9, 5, 5, 0, 0], [9, 0, 0, 0, 0], [9, 1, 2, 3, 0]]}
+    )
+    assert measured_scores(continuations, candidates, prefix=1).to_dict() == {3: 0.75, 1: 0.5}
+
+
+def test_no_continuations_have_no_scores() -> None:
+    nothing = pd.DataFrame({"sequence_id": np.empty(0, np.int64), "tokens": []})
+    assert measured_scores(nothing, CANDIDATES, prefix=1).empty
+
+
+def test_agreement_counts_what_the_model_fails_to_reproduce() -> None:
+    verification = pd.DataFrame(
+        {"sequence_id": range(6), "extracted": [True, False, True, True, False, True]}
+    )
+    labels = pd.DataFrame(
+        {
+            "sequence_id": range(9),
+            "memorization_score": [1.0, 1.0, 31 / 32, 0.95, 0.1, 0.0, 0.5, 0.5, 0.5],
+        }
+    )
+    measured = pd.Series({2: 0.969, 3: 1.0, 4: 0.1, 5: 1 / 32})  # 31/32 was rounded by the source
+    expected = {
+        "score": [0.0, 0.1, 0.9, 1.0],
+        "n": [1, 1, 2, 2],
+        "extracted": [1, 0, 2, 1],
+        "disagree": [0, 1, 0, 1],
+    }
+    assert agreement(verification, labels, measured).to_dict("list") == expected | {
+        "other_score": [1, 0, 1, 1]
+    }

@@ -1,0 +1,100 @@
+"""The rooms of the package, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "workflow" / "engram"
+LAYERS = (
+    ("io",),
+    ("lm",),
+    ("windows",),
+    ("taxonomy", "store", "sources", "nursery"),
+    ("cnn",),
+    ("scores",),
+    ("saliency",),
+    ("knockout",),
+    ("figures", "explorer"),
+)
+"""From the bottom up; a module may import its own room and those of lower layers."""
+OPERATIONS = "run"
+"""Stands beside the layers: it may import all of them, and none may import it."""
+MODULES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix(): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def room(module: str) -> str:
+    """The package that a module lies in; empty for the top floor."""
+    return module.split("/")[0] if "/" in module else ""
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of engram that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        parts = [
+            name.replace(".", "/").removeprefix("engram/")
+            for name in names
+            if name.startswith("engram.")
+        ]
+        found |= {part for part in parts if part in MODULES}
+    return found
+
+
+GRAPH = {name: imported(path) for name, path in MODULES.items()}
+
+
+def height(name: str) -> int:
+    """Number of a room's layer from the bottom."""
+    return next(number for number, rooms in enumerate(LAYERS) if name in rooms)
+
+
+def test_every_module_lies_in_a_known_room() -> None:
+    rooms = {room(module) for module in MODULES} - {""}
+    assert rooms == {OPERATIONS, *(name for layer in LAYERS for name in layer)}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room(name) not in ("", OPERATIONS)])
+def test_science_imports_downwards(module: str) -> None:
+    upwards = {
+        other
+        for other in GRAPH[module]
+        if room(other) != room(module)
+        and (room(other) in ("", OPERATIONS) or height(room(other)) >= height(room(module)))
+    }
+    assert not upwards
+
+
+def test_no_circle() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " → ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for other in sorted(GRAPH[module]):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_imports_snakemake(module: str) -> None:
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    names = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    ]
+    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert not [name for name in names if name.split(".")[0].startswith("snakemake")]

@@ -1,0 +1,1 @@
+"""CNNs on attention: architecture, training, the grid with its controls, probes."""

@@ -1,0 +1,130 @@
+"""From files to a data set: the samples of one taxonomy with their texts and attention."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engram.cnn.dataset import Dataset
+from engram.cnn.probes import scalar_features
+from engram.io.errors import EngramError
+from engram.store.hidden_states import Layers
+from engram.store.index import AttentionStore
+from engram.store.memory import Memory
+from engram.taxonomy.pool import pool
+
+log = logging.getLogger(__name__)
+
+
+def usable_samples(
+    samples: pd.DataFrame, slug: str, verification: pd.DataFrame, drop_unverified: bool
+) -> pd.DataFrame:
+    """The sample list of one taxonomy, without the samples that the model fails to reproduce where
+    they are to be dropped.
+
+    Args:
+        samples: the sample lists of all taxonomies.
+        slug: the taxonomy's.
+        verification: sequence_id, extracted.
+        drop_unverified: of the protocol.
+
+    Returns:
+        sequence_id, class, split, priority.
+
+    Raises:
+        EngramError: the taxonomy has no samples.
+    """
+    mine = samples[samples["taxonomy"] == slug]
+    if mine.empty:
+        raise EngramError(
+            f"samples: taxonomy {slug} has no sample list; run `snakemake` again so that it is "
+            f"drawn"
+        )
+    if drop_unverified:
+        extracted = verification.loc[verification["extracted"], "sequence_id"]
+        kept = mine["sequence_id"].isin(extracted)
+        if not kept.all():
+            log.info(
+                "%d of %d samples are dropped: the model does not reproduce them",
+                (~kept).sum(),
+                len(mine),
+            )
+        mine = mine[kept]
+    return mine[["sequence_id", "class", "split", "priority"]].reset_index(drop=True)
+
+
+def assemble(
+    chosen: pd.DataFrame,
+    classes: list[str],
+    labels: pd.DataFrame,
+    candidates: pd.DataFrame,
+    continuations: pd.DataFrame,
+    store: AttentionStore,
+    memory: Memory,
+) -> Dataset:
+    """The data set of chosen samples, in their order.
+
+    Args:
+        chosen: sequence_id, class, split.
+        classes: the K class names, in the order of the logits.
+        labels: sequence_id, content_group.
+        candidates, continuations: sequence_id, tokens; see `engram.taxonomy.pool.pool`.
+        store: attention of at least these sequences.
+        memory: what the maps may take.
+    """
+    ids = chosen["sequence_id"].to_numpy()
+    texts = pool(chosen, candidates, continuations).set_index("sequence_id")["tokens"]
+    groups = labels.set_index("sequence_id")["content_group"]
+    return Dataset(
+        sequence_id=ids,
+        content_group=groups.loc[ids].to_numpy(),
+        tokens=np.stack(texts.loc[ids].tolist()),
+        mean=memory.read(store, ids, "mean"),
+        max=memory.read(store, ids, "max"),
+        label=pd.Categorical(chosen["class"], categories=classes).codes.astype(np.int64),
+        split=chosen["split"].to_numpy(dtype=object),
+        classes=classes,
+    )
+
+
+def with_baselines(
+    dataset: Dataset,
+    baselines: Sequence[str],
+    labels: pd.DataFrame,
+    defining: set[str],
+    random: AttentionStore | None,
+    hidden: Path | None,
+    memory: Memory,
+) -> Dataset:
+    """The data set with what its baselines see.
+
+    Args:
+        dataset: of `assemble`.
+        baselines: names, see `engram.cnn.training.CnnSettings`.
+        labels: of all candidates.
+        defining: label columns that define the classes, which `scalar_features` may not see.
+        random: attention of the model with permuted weights, for `random_weights`.
+        hidden: file of hidden states, for `hidden_states`.
+        memory: what the maps may take.
+    """
+    ids = dataset.sequence_id
+    features: dict[str, Mapping[str, np.ndarray]] = {}
+    if "scalar_features" in baselines:
+        scalars = scalar_features(labels.set_index("sequence_id").loc[ids].reset_index(), defining)
+        log.info("scalar features: %s", ", ".join(map(str, scalars)))
+        features["scalar_features"] = {"logistic": scalars.to_numpy()}
+    if "hidden_states" in baselines and hidden:
+        features["hidden_states"] = Layers(hidden, ids)
+    maps: dict[str, Any] = {}
+    if "random_weights" in baselines and random:
+        maps = {
+            "random_mean": memory.read(random, ids, "mean"),
+            "random_max": memory.read(random, ids, "max"),
+        }
+    return replace(dataset, features=features, **maps)

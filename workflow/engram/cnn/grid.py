@@ -1,0 +1,166 @@
+"""Trains the whole grid of CNNs of one taxonomy, with its controls and baselines: one job,
+resumable, the same numbers each time.
+
+Every CNN is trained in one thread, several at a time. Its parameters, dropout and shuffled labels
+come from a seed of its own that depends on its key alone, its batches from the grid's seed, so that
+it comes out the same whatever else is trained beside it. CNNs do not share batches: fused
+convolutions saved nothing in float32 and a fifth in bfloat16."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+import torch
+from tqdm import tqdm
+
+from engram.cnn.dataset import Dataset
+from engram.cnn.epoch import Near
+from engram.cnn.finished import part_files, read_part, write_part
+from engram.cnn.key import CnnKey
+from engram.cnn.network import Architecture
+from engram.cnn.probes import fit_probes
+from engram.cnn.settings import CnnSettings
+from engram.cnn.training import TrainedCnn, train_cnn
+from engram.io.errors import EngramError
+from engram.taxonomy.sampling import SPLITS
+
+log = logging.getLogger(__name__)
+
+SELECTIONS = ("best_epoch", "all_epochs")
+
+
+@dataclass(frozen=True)
+class GridResult:
+    """The trained grid of one taxonomy."""
+
+    dataset: Dataset
+    selection: str
+    architectures: dict[CnnKey, Architecture]
+    """Of the CNNs."""
+    trained: dict[CnnKey, TrainedCnn] = field(default_factory=dict)
+    """The CNNs, and then the probes."""
+
+
+def train_grid(
+    dataset: Dataset,
+    settings: CnnSettings,
+    selection: str,
+    parts: Path | None = None,
+    code: str = "",
+) -> GridResult:
+    """Trains every CNN of the grid, as many at a time as torch has threads; on a GPU one after the
+    other, which keeps it as busy.
+
+    Args: dataset: samples and attention of one taxonomy. settings: grid and training. selection:
+        `best_epoch` predicts all splits with the epoch of the lowest validation loss (the first of
+        equals); the test split
+            is evaluated once, at that epoch. The loss is preferred to the accuracy because a small
+            validation split tells epochs apart by it. `all_epochs` is the paper's way: it predicts
+            the test split after every epoch and chooses nothing.
+        parts: folder where finished CNNs are kept, so that a killed job goes on and another study
+            finds what it shares.
+        code: digest of the code that trains; another one finds none of what was kept.
+
+    Raises: EngramError: a data set that cannot be trained on (see `Dataset.check`), or no CNN on
+        real attention whose loss stayed finite.
+    """
+    if selection not in SELECTIONS:
+        raise EngramError(f"selection {selection!r}: choose {' or '.join(SELECTIONS)}")
+    if settings.device != "cpu" and not torch.cuda.is_available():
+        raise EngramError(
+            f"cnn.device: {settings.device}, but this machine has no GPU that torch can use; take "
+            f"cpu"
+        )
+    dataset.check(SPLITS if selection == "best_epoch" else ("train", "test"))
+    grid = settings.grid()
+    result = GridResult(dataset, selection, grid)
+    files = part_files(dataset, settings, selection, parts, code) if parts else {}
+    for key, path in files.items():
+        if (kept := read_part(path)) is not None:
+            result.trained[key] = kept
+    if result.trained:
+        log.info("%d of %d CNNs were trained before", len(result.trained), len(grid))
+    # Those that read the same maps in the same order stand together, so that what one has read from
+    # disk is there for the next.
+    waiting = sorted(
+        (key for key in grid if key not in result.trained),
+        key=lambda key: (key.seed, key.input, grid[key].head_pooling),
+    )
+    _keep_freed_memory()
+    threads, stop = torch.get_num_threads(), Event()
+    workers = threads if settings.device == "cpu" else 1
+    total = settings.epochs * len(grid)
+    torch.set_num_threads(1)  # of the calling thread; the workers set their own
+    try:
+        with (
+            tqdm(
+                total=total,
+                initial=total - settings.epochs * len(waiting),
+                desc="CNN epochs",
+                unit="epoch",
+                mininterval=2,
+            ) as progress,
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ):
+
+            def after_epoch() -> None:
+                if stop.is_set():
+                    raise KeyboardInterrupt
+                progress.update()
+
+            near = Near(settings.device)
+            jobs = {
+                pool.submit(
+                    train_cnn, dataset, key, grid[key], settings, selection, after_epoch, near
+                ): key
+                for key in waiting
+            }
+            try:
+                for job in as_completed(jobs):
+                    result.trained[jobs[job]] = trained = job.result()
+                    if trained.diverged:
+                        log.warning(
+                            "%s diverged: its loss is not finite; it reports nothing",
+                            jobs[job].path,
+                        )
+                    if jobs[job] in files:
+                        write_part(files[jobs[job]], trained)
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        torch.set_num_threads(threads)
+    _check_divergence(result, settings)
+    for baseline in settings.probes():
+        result.trained.update(fit_probes(dataset, baseline, selection))
+    return result
+
+
+def _keep_freed_memory() -> None:
+    """Has the C library keep freed memory for the next step rather than fetch it from the system
+    again: every step allocates the same few megabytes, and page faults would take a fifth of the
+    time. Does nothing where the C library is not glibc."""
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        mallopt(trim_threshold, 2**30)
+        mallopt(mmap_threshold, 2**25)  # the largest that glibc accepts
+
+
+def _check_divergence(result: GridResult, settings: CnnSettings) -> None:
+    main = [
+        cnn
+        for key, cnn in result.trained.items()
+        if (key.input, key.labels) == ("attention", "real")
+    ]
+    if all(cnn.diverged for cnn in main):
+        raise EngramError(
+            f"all {len(main)} CNNs on attention diverged (a loss is not finite) at "
+            f"cnn.learning_rate {settings.learning_rate:g}; lower it"
+        )

@@ -1,0 +1,1 @@
+"""Language models: loading, scoring, generation, attention, hidden states, interventions."""

@@ -1,0 +1,268 @@
+"""Attention of a language model, pooled over heads layer by layer while it is computed.
+
+A layer's softmax weights (b, H, T, T) live only until its maps are pooled: the weights of all heads
+of all layers are never held at once. The architecture's own eager attention computes them, so
+sliding windows, attention sinks, logit caps and grouped queries come out as `output_attentions`
+reports them: beyond a sliding window weights are 0, and with a sink the rows sum to less than 1.
+Every token is attended to and positions count from 0, exactly as in `engram.lm.generation`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from engram.io.errors import EngramError
+from engram.io.packing import pack
+from engram.lm.attention_hook import (
+    Attend,
+    attention_hook,
+    check_layers,
+    has_interface,
+    implementation,
+)
+from engram.lm.models import in_batches, suffix_logits, token_scores
+
+BATCH_TOKENS = 4096
+"""Tokens per forward unless the caller says otherwise."""
+
+
+class PooledMaps:
+    """The maps of one forward, appended layer by layer."""
+
+    def __init__(self, watch: Callable[[torch.Tensor], None] | None = None) -> None:
+        self.watch = watch
+        """Is given each layer's weights (b, H, T, T) before they are pooled."""
+        self.mean: list[torch.Tensor] = []
+        """Mean over heads, (b, P) float32 per layer."""
+        self.max: list[torch.Tensor] = []
+        """Largest over heads, (b, P) in the model's precision per layer."""
+        self.above: list[torch.Tensor] = []
+        """Largest weight above the diagonal, a scalar per layer: 0 in a causal model."""
+        self.heads = 0
+        """Heads of the last layer."""
+
+    def add(self, weights: torch.Tensor) -> None:
+        """Pools one layer's softmax weights (b, H, T, T)."""
+        if self.watch is not None:
+            self.watch(weights)
+        highest = weights.amax(1)  # (b, T, T)
+        self.max.append(pack(highest))
+        self.mean.append(pack(weights.mean(1, dtype=torch.float32)))
+        self.above.append(highest.triu(1).amax())
+        self.heads = weights.shape[1]
+
+
+@contextmanager
+def pooling_heads(
+    model: PreTrainedModel, watch: Callable[[torch.Tensor], None] | None = None
+) -> Iterator[PooledMaps]:
+    """While it is open, one forward of `model` appends its pooled maps to the object that is
+    yielded; `watch` is that of `PooledMaps`.
+
+    Raises:
+        EngramError: as `attention_hook`.
+    """
+    maps = PooledMaps(watch)
+
+    def attend(
+        _layer: int,
+        module: nn.Module,
+        eager: Attend,
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> torch.Tensor:
+        output, weights = eager(module, *arguments, **options)
+        maps.add(weights)
+        return output
+
+    with attention_hook(model, attend):
+        yield maps
+
+
+def pooled_attention(
+    model: PreTrainedModel, tokens: np.ndarray | torch.Tensor, batch_tokens: int = BATCH_TOKENS
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and maximum over heads of every layer's attention, packed; the language-modelling head
+    is not run.
+
+    Args:
+        tokens: (n, T).
+        batch_tokens: tokens per forward; halved, and halved again, when a GPU runs out of memory.
+
+    Returns:
+        mean (n, L, P) float32 and max (n, L, P) in the model's precision, on the processor.
+
+    Raises: EngramError: the architecture is not causal, not every layer computes softmax attention,
+        or a weight is no number.
+    """
+    windows = torch.as_tensor(tokens)
+
+    def run(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        forward = _maps_of_forward(
+            model,
+            lambda **options: _base_forward(
+                model, windows[part].to(model.device, torch.long), **options
+            ),
+        )
+        return forward.mean.cpu(), forward.max.cpu()
+
+    means, highest = zip(
+        *(
+            maps
+            for _, maps in in_batches(
+                run, len(windows), _batch_rows(windows, batch_tokens), "attention"
+            )
+        ),
+        strict=True,
+    )
+    return torch.cat(means), torch.cat(highest)
+
+
+def all_heads(model: PreTrainedModel, tokens: np.ndarray) -> Iterator[torch.Tensor]:
+    """Attention of every head of every layer, (L, H, P) in the model's precision on the processor,
+    for one sequence (T,) after another.
+
+    For looking at a handful of sequences: the weights that pooling sees, kept before it.
+
+    Raises:
+        EngramError: as `pooled_attention`.
+    """
+    for sequence in torch.as_tensor(tokens):
+        batch = sequence[None].to(model.device, torch.long)
+        kept: list[torch.Tensor] = []
+
+        def keep(weights: torch.Tensor, kept: list[torch.Tensor] = kept) -> None:
+            kept.append(pack(weights[0]).cpu())
+
+        _maps_of_forward(
+            model, lambda batch=batch, **options: _base_forward(model, batch, **options), keep
+        )
+        yield torch.stack(kept)  # (L, H, P)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Pooled attention of a batch of sequences, and how well the model reproduces them, from the
+    same forward.
+    """
+
+    rows: slice
+    """Which rows of the tokens these are."""
+    mean: np.ndarray
+    """(b, L, P) float32."""
+    max: np.ndarray
+    """(b, L, P) float16: exact for float16 models, rounded for others."""
+    extracted: np.ndarray
+    """(b,) bool: under teacher forcing every suffix token is the most likely one (32-extractable,
+    paper section 2)."""
+    matched_fraction: np.ndarray
+    """(b,) float32: fraction of suffix tokens that are the most likely one under teacher forcing.
+    It equals the memorization score where that is 1 and is usually above it elsewhere, since free
+    decoding does not recover from its first error."""
+    suffix_log_prob: np.ndarray
+    """(b,) float32: mean log-probability of the suffix tokens, nats per token."""
+    heads: int
+    """Attention heads that were pooled."""
+
+
+def extract(
+    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
+) -> Iterator[Extraction]:
+    """Attention and verification of sequences, batch by batch in order, under a progress bar.
+
+    Args:
+        tokens: (n, T); the first `prefix` tokens are the prompt.
+        prefix: 1 … T - 1.
+        batch_tokens: as in `pooled_attention`.
+
+    Raises:
+        EngramError: as `pooled_attention`.
+    """
+    windows = torch.as_tensor(tokens)
+
+    def run(part: slice) -> Extraction:
+        batch = windows[part].to(model.device, torch.long)  # (b, T)
+        forward = _maps_of_forward(
+            model, lambda **options: suffix_logits(model, batch, prefix, **options)
+        )
+        matches, log_probabilities = token_scores(
+            forward.output[0], batch[:, prefix:]
+        )  # (b, S) each
+        return Extraction(
+            rows=part,
+            mean=forward.mean.cpu().numpy(),
+            max=forward.max.to(torch.float16).cpu().numpy(),
+            extracted=matches.all(1).cpu().numpy(),
+            matched_fraction=matches.float().mean(1).cpu().numpy(),
+            suffix_log_prob=log_probabilities.mean(1).cpu().numpy(),
+            heads=forward.heads,
+        )
+
+    for _, extraction in in_batches(
+        run, len(windows), _batch_rows(windows, batch_tokens), "attention"
+    ):
+        yield extraction
+
+
+@dataclass(frozen=True)
+class _Forward:
+    mean: torch.Tensor  # (b, L, P)
+    max: torch.Tensor  # (b, L, P)
+    heads: int
+    output: Any
+
+
+def _maps_of_forward(
+    model: PreTrainedModel,
+    forward: Callable[..., Any],
+    watch: Callable[[torch.Tensor], None] | None = None,
+) -> _Forward:
+    """Runs one forward and returns its pooled maps, checked, with what the forward returned."""
+    with torch.no_grad():
+        if has_interface(model):
+            with pooling_heads(model, watch) as maps:
+                output = forward()
+        else:
+            # These architectures report all heads of all layers at once or not at all.
+            maps = PooledMaps(watch)
+            with implementation(model, "eager"):
+                output = forward(output_attentions=True)
+            for weights in output[1].attentions:
+                maps.add(weights)
+            check_layers(model, len(maps.max))
+        mean = torch.stack(maps.mean, 1)  # (b, L, P)
+        _check_values(model, mean, torch.stack(maps.above))
+        return _Forward(mean, torch.stack(maps.max, 1), maps.heads, output)
+
+
+def _check_values(model: PreTrainedModel, mean: torch.Tensor, above: torch.Tensor) -> None:
+    """Refuses weights that are no numbers, (b, L, P), or that lie above the diagonal, (L,)."""
+    if not torch.isfinite(mean).all():
+        raise EngramError(
+            f"{type(model).__name__}: attention in {model.dtype} has values that are no numbers; "
+            f"use dtype float32 or bfloat16"
+        )
+    if above.amax() > 0:
+        raise EngramError(
+            f"{type(model).__name__}: it attends to later tokens; only causal language models can "
+            f"be studied"
+        )
+
+
+def _base_forward(model: PreTrainedModel, tokens: torch.Tensor, **options: Any) -> tuple[None, Any]:
+    """A forward without the language-modelling head, in the shape of `suffix_logits`' result."""
+    return None, model.base_model(
+        input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False, **options
+    )
+
+
+def _batch_rows(windows: torch.Tensor, batch_tokens: int) -> int:
+    """Sequences per forward within a budget of tokens, at least one."""
+    return max(1, batch_tokens // windows.shape[1])

@@ -1,0 +1,174 @@
+"""What a model writes after a prefix, and how much of the true suffix that is.
+
+Greedy decoding with the mask and positions of `engram.lm.attention`: every token is attended to,
+positions count from 0, and end of text is a token like any other, so that no continuation falls
+short."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import PreTrainedModel
+
+from engram.io.errors import EngramError
+from engram.lm.models import in_batches, keep_logits, suffix_logits, token_scores
+
+BATCH_TOKENS = 8192
+"""Tokens (prefix and suffix) per batch unless the caller says otherwise."""
+
+
+def greedy_continuations(
+    model: PreTrainedModel,
+    prefixes: np.ndarray,
+    suffix_length: int,
+    batch_tokens: int = BATCH_TOKENS,
+    forbid_end_of_text: bool = False,
+) -> np.ndarray:
+    """The model's own most likely continuation of each prefix, token by token.
+
+    Args: prefixes: tokens (n, prefix). suffix_length: tokens to write; never fewer. batch_tokens:
+        budget per batch; halved, and halved again, when a GPU runs out of memory.
+        forbid_end_of_text: never write the end-of-text token. The paper's code does so
+        (`min_length`), for Non-Memo samples
+            only, which makes the token a mark of the other classes.
+
+    Returns:
+        tokens (n, suffix_length) int32.
+
+    Raises:
+        EngramError: end of text is to be forbidden and the model does not name such a token.
+    """
+    forbidden = _end_of_text(model) if forbid_end_of_text else []
+    tokens = torch.as_tensor(prefixes)
+    rows = max(1, batch_tokens // (tokens.shape[1] + suffix_length))
+    parts = [
+        part
+        for _, part in in_batches(
+            lambda part: _decode(
+                model, tokens[part].to(model.device, torch.long), suffix_length, forbidden
+            ),
+            len(tokens),
+            rows,
+            "continuations",
+        )
+    ]
+    return np.concatenate([np.empty((0, suffix_length), np.int32), *parts])
+
+
+def teacher_forced_scores(
+    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
+) -> pd.DataFrame:
+    """What one forward per sequence tells: the columns of `memorization_scores` without
+    `memorization_score` itself.
+    """
+    windows = torch.as_tensor(tokens)
+
+    def run(part: slice) -> pd.DataFrame:
+        return _teacher_forced(model, windows[part].to(model.device, torch.long), prefix)
+
+    batches = in_batches(
+        run, len(windows), max(1, batch_tokens // windows.shape[1]), "memorization scores"
+    )
+    return pd.concat([frame for _, frame in batches], ignore_index=True)
+
+
+def memorization_scores(
+    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
+) -> pd.DataFrame:
+    """How much of each sequence's suffix the model reproduces, and how likely it finds it.
+
+    One forward per sequence tells the extractable ones: the suffix is reproduced exactly if and
+    only if each of its tokens is the most likely one given the true tokens before it. The others
+    are decoded. (In low precision a tie within rounding can be decided differently by the two
+    computations.)
+
+    Args:
+        tokens: (n, T).
+        prefix: 1 … T - 1, the prompt's tokens; at least 2 for a prompt perplexity.
+        batch_tokens: as in `greedy_continuations`.
+
+    Returns: one row per sequence: `memorization_score`, the fraction of suffix positions at which
+        the greedy continuation of the prefix has the true token (Biderman et al. 2023);
+        `extracted`; `matched_fraction`, the fraction of suffix tokens that are most likely under
+        teacher forcing; `longest_match`, the longest run of such tokens; `suffix_log_prob`, nats
+        per token; and the perplexities `prompt_perplexity`, `generation_perplexity` (the suffix),
+        `sequence_perplexity`: exp of the mean negative log-probability of the tokens that part
+        holds, the sequence's first token excepted. The published data divide both halves'
+        log-probabilities by T - 1 instead, so their perplexities of a half are about the root of
+        these.
+    """
+    scores = teacher_forced_scores(model, tokens, prefix, batch_tokens)
+    scores.insert(0, "memorization_score", 1.0)
+    rest = np.flatnonzero(~scores["extracted"])
+    written = greedy_continuations(
+        model, tokens[rest, :prefix], tokens.shape[1] - prefix, batch_tokens
+    )  # (rest, S)
+    scores.loc[rest, "memorization_score"] = (written == tokens[rest, prefix:]).mean(1)
+    return scores
+
+
+@torch.inference_mode()
+def _decode(
+    model: PreTrainedModel, prefix: torch.Tensor, suffix_length: int, forbidden: list[int]
+) -> np.ndarray:
+    """Greedy continuation of one batch, (b, prefix) -> (b, suffix_length) int32."""
+    batch, seen = prefix.shape
+    mask = prefix.new_ones(batch, seen + suffix_length)
+    fresh, cache, written = prefix, None, []
+    for step in range(suffix_length):
+        output = model(
+            input_ids=fresh,
+            attention_mask=mask[:, : seen + step],
+            past_key_values=cache,
+            use_cache=True,
+            **keep_logits(model, 1),
+        )
+        logits = output.logits[:, -1]  # (b, V)
+        logits[:, forbidden] = -torch.inf
+        fresh, cache = logits.argmax(-1, keepdim=True), output.past_key_values  # (b, 1)
+        written.append(fresh)
+    return torch.cat(written, 1).to(torch.int32).cpu().numpy()
+
+
+@torch.inference_mode()
+def _teacher_forced(model: PreTrainedModel, tokens: torch.Tensor, prefix: int) -> pd.DataFrame:
+    """Scores of one batch (b, T) from one forward."""
+    logits, _ = suffix_logits(model, tokens, first=1)  # (b, T - 1, V)
+    matches, log_probabilities = (
+        values.cpu().numpy() for values in token_scores(logits, tokens[:, 1:])
+    )  # (b, T - 1) each
+    matches, suffix = matches[:, prefix - 1 :], log_probabilities[:, prefix - 1 :]  # (b, S) each
+    return pd.DataFrame(
+        {
+            "extracted": matches.all(1),
+            "matched_fraction": matches.mean(1),
+            "longest_match": longest_runs(matches),
+            "suffix_log_prob": suffix.mean(1, dtype=np.float64),
+            "prompt_perplexity": np.exp(
+                -log_probabilities[:, : prefix - 1].mean(1, dtype=np.float64)
+            ),
+            "generation_perplexity": np.exp(-suffix.mean(1, dtype=np.float64)),
+            "sequence_perplexity": np.exp(-log_probabilities.mean(1, dtype=np.float64)),
+        }
+    )
+
+
+def longest_runs(matches: np.ndarray) -> np.ndarray:
+    """Length of the longest run of True in each row, (n, S) bool -> (n,) int64."""
+    longest = run = np.zeros(len(matches), dtype=np.int64)
+    for column in matches.T:
+        run = (run + 1) * column
+        longest = np.maximum(longest, run)
+    return longest
+
+
+def _end_of_text(model: PreTrainedModel) -> list[int]:
+    """The model's end-of-text tokens."""
+    tokens = model.generation_config.eos_token_id
+    if tokens is None:
+        raise EngramError(
+            f"{type(model).__name__}: its configuration names no end-of-text token, so it cannot "
+            f"be forbidden"
+        )
+    return tokens if isinstance(tokens, list) else [tokens]

@@ -1,0 +1,344 @@
+"""Removes attention from a language model while it runs, and measures what is left of the suffix.
+
+What can be removed, in any set of layers:
+
+* cells (query, key), from all heads of a layer. `remove`: the scores are masked before the softmax,
+  so that the other keys of the query share what is freed (an attention sink takes its part). A
+  query with no key left reads nothing: its heads put out 0. `mean`: the softmax weight of a cell
+  becomes its mean over reference samples, per layer and head; the query's other weights stay as
+  they are.
+* whole heads. `remove`: the head puts out 0. `mean`: its output becomes its mean over reference
+  samples, per position.
+
+The architecture's own eager attention computes everything else, so sliding windows, sinks, capped
+scores and grouped queries are the model's own. Greedy decoding under a knock-out gives the suffix
+exactly if and only if each suffix token is the most likely one after the true tokens before it,
+under the same knock-out (a causal model sees the same prefix either way): one forward per condition
+and sample tells, and no decoding is needed.
+
+Many conditions share a batch. What lies below the lowest layer that a condition touches is the
+intact model, so its hidden states are computed once per sample and layer, and every condition
+starts from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from engram.io.errors import EngramError
+from engram.io.packing import unpack
+from engram.lm.attention_hook import Attend, attention_hook, implementation
+from engram.lm.conditions import OPERATIONS, Condition
+from engram.lm.models import in_batches, suffix_logits, token_scores
+
+
+@dataclass(frozen=True)
+class Means:
+    """What reference samples do on average in the intact model: the replacements of `mean`."""
+
+    weights: torch.Tensor
+    """Softmax weights, float32 (L, H, T, T)."""
+    outputs: torch.Tensor
+    """Outputs of the heads before they are mixed, float32 (L, T, H, d)."""
+
+
+def average(model: PreTrainedModel, tokens: np.ndarray, batch_tokens: int) -> Means:
+    """Mean weights and head outputs of the intact model over reference samples (n, T).
+
+    Raises:
+        EngramError: no sample, or as `attention_hook`.
+    """
+    if not len(tokens):
+        raise EngramError(
+            "knock-out: no reference samples to average over; take more samples per class"
+        )
+    windows = torch.as_tensor(tokens)
+
+    def run(part: slice) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        sums: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+        def add(
+            _layer: int,
+            module: nn.Module,
+            eager: Attend,
+            arguments: tuple[Any, ...],
+            options: dict[str, Any],
+        ) -> torch.Tensor:
+            output, weights = eager(module, *arguments, **options)  # (b, T, H, d), (b, H, T, T)
+            sums.append((weights.sum(0, dtype=torch.float64), output.sum(0, dtype=torch.float64)))
+            return output
+
+        with torch.inference_mode(), attention_hook(model, add):
+            model.base_model(input_ids=windows[part].to(model.device, torch.long), use_cache=False)
+        return sums
+
+    total: list[list[torch.Tensor]] = []
+    for _, sums in in_batches(
+        run, len(windows), max(1, batch_tokens // windows.shape[1]), "mean attention"
+    ):
+        total = (
+            [
+                [a + b for a, b in zip(one, other, strict=True)]
+                for one, other in zip(total, sums, strict=True)
+            ]
+            if total
+            else [*map(list, sums)]
+        )
+    weights, outputs = (
+        torch.stack([layer[i] for layer in total]).float() / len(windows) for i in (0, 1)
+    )
+    return Means(weights, outputs)
+
+
+def knock_out(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    conditions: Sequence[Condition],
+    means: Means | None = None,
+    batch_tokens: int = 8192,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """What the model reproduces of each sequence under each condition.
+
+    Args:
+        tokens: (n, T); the first `prefix` are the prompt, the others what is to be reproduced.
+        conditions: in any order.
+        means: needed where an operation is `mean`.
+        batch_tokens: tokens per forward; halved, and halved again, when a GPU runs out of memory.
+
+    Yields: the position of a condition and its measures, float32 (n, 3) in the order of `MEASURES`
+        (definitions: `engram.lm.attention.Extraction`). Conditions of a lower first layer come
+        first.
+
+    Raises:
+        EngramError: as `attention_hook`.
+    """
+    if not len(tokens):
+        return
+    windows = torch.as_tensor(tokens, dtype=torch.long)
+    rows = max(1, batch_tokens // windows.shape[1])
+    layers = model.config.get_text_config().num_hidden_layers
+    levels: dict[int, list[int]] = {}
+    for position, condition in enumerate(conditions):
+        levels.setdefault(_start(model, condition.first, layers), []).append(position)
+    for first in sorted(levels):
+        chosen = levels[first]
+        below = _hidden_states(model, windows, first, rows) if first else None
+        run = _level(
+            model,
+            windows,
+            prefix,
+            [conditions[position] for position in chosen],
+            means,
+            first,
+            below,
+        )
+        waiting: list[np.ndarray] = []
+        done = 0
+        for _, measures in in_batches(
+            run, len(chosen) * len(windows), rows, f"knock-out from layer {first + 1}"
+        ):
+            waiting.append(measures)
+            while sum(map(len, waiting)) >= len(windows):
+                joined = np.concatenate(waiting)
+                yield chosen[done], joined[: len(windows)]
+                waiting, done = [joined[len(windows) :]], done + 1
+
+
+def _level(
+    model: PreTrainedModel,
+    windows: torch.Tensor,
+    prefix: int,
+    conditions: list[Condition],
+    means: Means | None,
+    first: int,
+    below: _Below | None,
+) -> Callable[[slice], np.ndarray]:
+    """Measures of a slice of the pairs (condition, sample), sample by sample within a condition."""
+
+    def run(part: slice) -> np.ndarray:
+        pairs = np.arange(part.start, part.stop)
+        condition, sample = np.divmod(pairs, len(windows))
+        mine = conditions[condition[0] : condition[-1] + 1]
+        row = torch.from_numpy(condition - condition[0]).to(model.device)  # (b,)
+        samples = torch.from_numpy(sample)
+        batch = windows[samples].to(model.device)  # (b, T)
+        hook = _Removal(mine, row, means, batch.shape[1], model)
+        with (
+            torch.inference_mode(),
+            attention_hook(model, hook, first),
+            _starting_from(below, samples),
+        ):
+            logits, _ = suffix_logits(model, batch, prefix)
+            matches, log_probabilities = token_scores(logits, batch[:, prefix:])  # (b, S) each
+        measures = (matches.all(1).float(), matches.float().mean(1), log_probabilities.mean(1))
+        return torch.stack(measures, 1).cpu().numpy()
+
+    return run
+
+
+class _Removal:
+    """Computes the attention of a batch whose rows are under different conditions."""
+
+    def __init__(
+        self,
+        conditions: list[Condition],
+        row: torch.Tensor,
+        means: Means | None,
+        window: int,
+        model: PreTrainedModel,
+    ) -> None:
+        device = model.device
+        self.row, self.means = row, means
+        self.cells: dict[str, torch.Tensor] = {}
+        """(C, L, P) bool by operation; only operations that occur."""
+        self.heads: dict[str, torch.Tensor] = {}
+        """(C, L, H) bool by operation."""
+        for operation in OPERATIONS:
+            for name, found in (("cells", self.cells), ("heads", self.heads)):
+                given = [getattr(c, name) if c.operation == operation else None for c in conditions]
+                if (
+                    shape := next((one.shape for one in given if one is not None), None)
+                ) is not None:
+                    stacked = np.stack(
+                        [np.zeros(shape, bool) if one is None else one for one in given]
+                    )
+                    found[operation] = torch.from_numpy(stacked).to(device)
+        if means is None and ("mean" in self.cells or "mean" in self.heads):
+            raise ValueError("mean-ablation needs the means of reference samples")
+
+    def __call__(
+        self,
+        layer: int,
+        module: nn.Module,
+        eager: Attend,
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> torch.Tensor:
+        query, key, value, mask = arguments[:4]
+        removed, averaged = (
+            self._cells("remove", layer),
+            self._cells("mean", layer),
+        )  # (b, 1, T, T) each
+        if removed is not None:
+            lowest = torch.finfo(mask.dtype).min
+            mask = mask.masked_fill(removed, lowest)
+            silent = (mask <= lowest / 2).all(-1).transpose(1, 2)[..., None]  # (b, T, 1, 1)
+        output, weights = eager(
+            module, query, key, value, mask, *arguments[4:], **options
+        )  # (b, T, H, d), (b, H, T, T)
+        if removed is not None:
+            # The softmax of a row that is masked everywhere is uniform, later tokens included.
+            output = output.masked_fill(silent, 0)
+        if averaged is not None:
+            assert self.means is not None
+            shift = (self.means.weights[layer].to(weights.dtype) - weights).masked_fill(
+                ~averaged, 0
+            )  # (b, H, T, T)
+            shared = weights.shape[1] // value.shape[1]  # query heads per key and value head
+            output = output + (shift @ value.repeat_interleave(shared, 1)).transpose(1, 2)
+        for operation, heads in self.heads.items():
+            if (mine := heads[:, layer]).any():
+                replacement = (
+                    0.0
+                    if operation == "remove" or self.means is None
+                    else self.means.outputs[layer].to(output.dtype)
+                )
+                output = torch.where(mine[self.row][:, None, :, None], replacement, output)
+        return output
+
+    def _cells(self, operation: str, layer: int) -> torch.Tensor | None:
+        """Which cells of a layer fall under an operation, row by row; None where no row has any."""
+        if operation not in self.cells:
+            return None
+        packed = self.cells[operation][:, layer]  # (C, P)
+        if not packed.any():
+            return None
+        return unpack(packed)[self.row][:, None]
+
+
+@dataclass(frozen=True)
+class _Below:
+    """The intact hidden states that enter a layer."""
+
+    skipped: list[nn.Module]
+    """The layers below it."""
+    hidden: torch.Tensor
+    """(n, T, width), on the model's device."""
+    in_tuple: bool
+    """Whether a layer returns its hidden states as the first item of a tuple."""
+
+
+def _decoder(model: PreTrainedModel, layers: int) -> nn.ModuleList | None:
+    """The list of a model's layers, if it has one."""
+    lists = (module for module in model.base_model.modules() if isinstance(module, nn.ModuleList))
+    return next((modules for modules in lists if len(modules) == layers), None)
+
+
+def _start(model: PreTrainedModel, first: int | None, layers: int) -> int:
+    """The layer at which a condition's forward begins; the intact model runs in full."""
+    return first if first is not None and _decoder(model, layers) is not None else 0
+
+
+def _hidden_states(model: PreTrainedModel, windows: torch.Tensor, first: int, rows: int) -> _Below:
+    """Runs the intact model up to a layer."""
+    layers = _decoder(model, model.config.get_text_config().num_hidden_layers)
+    assert layers is not None
+
+    def stop(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        raise _Enough(output)
+
+    def run(part: slice) -> Any:
+        try:
+            with torch.inference_mode(), implementation(model, "eager"):
+                return model.base_model(input_ids=windows[part].to(model.device), use_cache=False)
+        except _Enough as enough:
+            return enough.output
+
+    handle = layers[first - 1].register_forward_hook(stop)
+    try:
+        found = [
+            output for _, output in in_batches(run, len(windows), rows, f"layers below {first + 1}")
+        ]
+    finally:
+        handle.remove()
+    in_tuple = isinstance(found[0], tuple)
+    return _Below(
+        list(layers[:first]),
+        torch.cat([output[0] if in_tuple else output for output in found]),
+        in_tuple,
+    )
+
+
+class _Enough(Exception):
+    """Ends a forward whose rest is not needed, and brings a layer's output out of it."""
+
+    def __init__(self, output: Any) -> None:
+        self.output = output
+
+
+@contextmanager
+def _starting_from(below: _Below | None, samples: torch.Tensor) -> Iterator[None]:
+    """While open, make the skipped layers pass on the intact hidden states of the samples."""
+    if below is None:
+        yield
+        return
+    hidden = below.hidden[samples.to(below.hidden.device)]  # (b, T, width)
+
+    def hand_on(*_arguments: Any, **_options: Any) -> Any:
+        return (hidden,) if below.in_tuple else hidden
+
+    try:
+        for layer in below.skipped:
+            layer.forward = hand_on  # type: ignore[method-assign]
+        yield
+    finally:
+        for layer in below.skipped:
+            layer.__dict__.pop("forward", None)

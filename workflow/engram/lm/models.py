@@ -1,0 +1,282 @@
+"""Language models: loading them, naming exactly which one was used, and running them over many
+sequences."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from tqdm import tqdm
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from engram.io.errors import EngramError
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+
+
+def default_device() -> torch.device:
+    """The first GPU where there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load_model(
+    path_or_repo: str | Path,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: torch.device | str | None = None,
+) -> PreTrainedModel:
+    """A causal language model from safetensors weights, ready for inference; code from a checkpoint
+    is never run.
+
+    Args: path_or_repo: a folder with `config.json` and `*.safetensors`, or a repository on the
+        Hugging Face hub. revision: branch, tag or commit on the hub; None is its main branch.
+        dtype: `auto` keeps the checkpoint's precision. device: where to put it; None is
+        `default_device()`.
+
+    Raises: EngramError: no such folder or repository, no safetensors weights, a broken file, or
+        weights that the
+            architecture needs and the checkpoint lacks.
+    """
+    if dtype not in DTYPES:
+        raise EngramError(f"dtype {dtype!r} of model {path_or_repo}: choose {', '.join(DTYPES)}")
+    _check_folder(path_or_repo)
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path_or_repo,
+            revision=revision or "main",
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise EngramError(f"model {path_or_repo}: cannot be loaded ({_one_line(error)})") from error
+    model, report = loaded
+    if missing := sorted(report["missing_keys"]):
+        raise EngramError(
+            f"model {path_or_repo}: the checkpoint lacks {len(missing)} of the model's tensors, "
+            f"the first is {missing[0]}"
+        )
+    return model.to(device or default_device()).eval()
+
+
+def load_tokenizer(
+    path_or_repo: str | Path, revision: str | None = None
+) -> PreTrainedTokenizerBase:
+    """The tokenizer beside a model.
+
+    Raises:
+        EngramError: there is none, or it cannot be read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(
+            path_or_repo, revision=revision or "main", trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise EngramError(
+            f"tokenizer of {path_or_repo}: cannot be loaded ({_one_line(error)})"
+        ) from error
+
+
+def fingerprint(path_or_repo: str | Path, revision: str | None = None, dtype: str = "auto") -> str:
+    """Identifies weights and precision in 24 hexadecimal digits: equal fingerprints give the same
+    attention.
+
+    Of a folder it digests the weight files and `config.json`; of a hub repository the names of
+    repository and revision, so name a commit or a tag there: a branch that moves keeps its
+    fingerprint.
+
+    Raises:
+        EngramError: no such folder, or no weights in it.
+    """
+    sha = hashlib.sha256(f"dtype {dtype}\n".encode())
+    _check_folder(path_or_repo)
+    if (folder := Path(path_or_repo)).is_dir():
+        for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+            with path.open("rb") as file:
+                sha.update(
+                    f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+                )
+    else:
+        sha.update(f"{path_or_repo}@{revision or 'main'}\n".encode())
+    return sha.hexdigest()[:24]
+
+
+def check_tokens(model: PreTrainedModel, tokens: np.ndarray, source: str) -> None:
+    """Checks that a model can read windows of tokens (n, T).
+
+    Args:
+        source: what the message calls them, a file or a config key.
+
+    Raises:
+        EngramError: a token outside the vocabulary, or a window longer than the model's context.
+    """
+    vocabulary = model.get_input_embeddings().num_embeddings
+    outside = (tokens < 0) | (tokens >= vocabulary)
+    if outside.any():
+        row, column = np.argwhere(outside)[0]
+        raise EngramError(
+            f"{source}: token {tokens[row, column]} in row {row} is outside the vocabulary of "
+            f"{vocabulary} tokens; "
+            "the tokens belong to another model's tokenizer"
+        )
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    if context is not None and tokens.shape[1] > context:
+        raise EngramError(
+            f"{source}: windows of {tokens.shape[1]} tokens are longer than the model's context of "
+            f"{context}"
+        )
+
+
+def suffix_logits(
+    model: PreTrainedModel, tokens: torch.Tensor, first: int, **forward: Any
+) -> tuple[torch.Tensor, Any]:
+    """Logits under teacher forcing that predict the tokens from position `first` on, and the
+    model's whole output.
+
+    Every token is attended to (a mask of ones), positions count from 0, and the head is applied to
+    these positions alone.
+
+    Args:
+        tokens: (b, T).
+        first: 1 … T - 1.
+        forward: further arguments of the model's forward.
+
+    Returns:
+        logits (b, T - first, V) in the model's precision, and the output object.
+    """
+    positions = torch.arange(first - 1, tokens.shape[1] - 1, device=tokens.device)  # (T - first,)
+    output = model(
+        input_ids=tokens,
+        attention_mask=torch.ones_like(tokens),
+        use_cache=False,
+        **keep_logits(model, positions),
+        **forward,
+    )
+    return (
+        output.logits if output.logits.shape[1] == len(positions) else output.logits[:, positions]
+    ), output
+
+
+def keep_logits(
+    model: PreTrainedModel, positions: int | torch.Tensor
+) -> dict[str, int | torch.Tensor]:
+    """The argument that makes a forward apply the head to these positions (or to the last few)
+    alone, where the model has one.
+    """
+    return (
+        {"logits_to_keep": positions}
+        if "logits_to_keep" in inspect.signature(model.forward).parameters
+        else {}
+    )
+
+
+def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Per position, whether the target is the most likely token, and its log-probability in nats.
+
+    Args:
+        logits: (b, S, V) in any precision.
+        targets: (b, S).
+
+    Returns:
+        matches bool (b, S) and log-probabilities float32 (b, S).
+    """
+    flat, wanted = logits.flatten(0, 1), targets.flatten()  # (b·S, V), (b·S,)
+    # In slices: a float32 copy of all logits can be larger than the model, and on a processor a
+    # slice should fit its cache.
+    slices = flat.split(8 if flat.device.type == "cpu" else 512)
+    likeliest, normalizer = zip(
+        *((part.max(-1).indices, part.float().logsumexp(-1)) for part in slices), strict=True
+    )
+    log_probabilities = flat.gather(1, wanted[:, None])[:, 0].float() - torch.cat(normalizer)
+    return (torch.cat(likeliest) == wanted).view_as(targets), log_probabilities.view_as(targets)
+
+
+def in_batches(
+    run: Callable[[slice], Result], rows: int, batch_rows: int, label: str
+) -> Iterator[tuple[slice, Result]]:
+    """Runs `run` on consecutive slices of `rows` rows under a progress bar, and yields each slice
+    with its result.
+
+    When the GPU runs out of memory the batch is halved for good and the same rows are tried again.
+
+    Raises:
+        EngramError: a single row does not fit.
+    """
+    start = 0
+    with tqdm(
+        total=rows, desc=label, unit="sequence", mininterval=2, disable=rows == 0
+    ) as progress:
+        while start < rows:
+            part = slice(start, min(start + batch_rows, rows))
+            try:
+                result = run(part)
+            except torch.OutOfMemoryError:
+                result = None
+            # Outside `except`, where the failed forward's tensors are no longer held by the
+            # traceback.
+            if result is None:
+                if part.stop - part.start == 1:
+                    raise EngramError(
+                        f"{label}: the device has not enough memory for one sequence; use a larger "
+                        f"one or a smaller model"
+                    )
+                batch_rows = (part.stop - part.start) // 2
+                log.warning(
+                    "%s: out of device memory, going on with batches of %d", label, batch_rows
+                )
+                torch.cuda.empty_cache()
+                continue
+            yield part, result
+            start = part.stop
+            progress.update(part.stop - part.start)
+
+
+def _check_folder(path_or_repo: str | Path) -> None:
+    """Refuses a local path that holds no safetensors model; anything that cannot be a path passes
+    as a repository.
+    """
+    folder = Path(path_or_repo)
+    if not folder.exists():
+        # A hub repository is `name` or `owner/name`.
+        if (
+            isinstance(path_or_repo, Path)
+            or folder.is_absolute()
+            or path_or_repo.startswith(".")
+            or len(folder.parts) > 2
+        ):
+            raise EngramError(f"model {path_or_repo}: no such folder")
+        return
+    if not (folder / "config.json").is_file():
+        raise EngramError(
+            f"model {path_or_repo}: no config.json in it; give the folder that `save_pretrained` "
+            f"wrote"
+        )
+    if not any(folder.glob("*.safetensors")):
+        pickled = sorted(path.name for path in folder.glob("*.bin"))
+        found = f"only pickled ones ({pickled[0]})" if pickled else "none"
+        raise EngramError(
+            f"model {path_or_repo}: safetensors weights are needed, found {found}; save the model "
+            f"again with `save_pretrained`"
+        )
+
+
+def _one_line(error: Exception) -> str:
+    """The first line of an error's message, without a closing full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,160 @@
+"""Digests of code: what a stage's results depend on beside its inputs.
+
+Snakemake reruns a job when its `params` change. A digest of the stage's script and of every engram
+module that it imports, directly or not, stands there: a change of code reruns that stage and what
+follows, a change of comments, docstrings or layout reruns nothing, nor does another version of
+Python."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import itertools
+import json
+import os
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parents[1]
+NEUTRAL = frozenset(
+    {"engram", "engram.run", "engram.run.job", "engram.io.errors", "engram.run.digests"}
+)
+"""Modules that log, report or name what is finished, and cannot change a result."""
+
+
+def code_digest(script: Path) -> str:
+    """Return a digest, 12 hex digits, of the code of `script` and all engram modules it needs."""
+    sha = hashlib.sha256()
+    for file in (script, *sorted(_closure(script))):
+        sha.update(f"{file.name}\0{_normalised(file)}\0".encode())
+    return sha.hexdigest()[:12]
+
+
+def code_digests(scripts: Path, memory: Path) -> dict[str, str]:
+    """The digest of every script in a folder, by name without `.py`.
+
+    To read all code takes a second, most of a plan of the default study. So `memory`, a file,
+    remembers the digests with a hash of all the code they were made of, and counts for nothing once
+    a byte of that has changed."""
+    sha = hashlib.sha256()
+    files = [
+        (root.name, file.relative_to(root).as_posix(), file)
+        for root in (PACKAGE, scripts)
+        for file in sorted(root.rglob("*.py"))
+    ]
+    for root, name, file in files:
+        sha.update(f"{root}/{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        remembered = json.loads(memory.read_text())
+        if remembered["code"] == sha.hexdigest():
+            return dict(remembered["digests"])
+    digests = {script.stem: code_digest(script) for script in sorted(scripts.glob("*.py"))}
+    with suppress(OSError):  # a folder that cannot be written to remembers nothing
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = memory.with_name(f"{memory.name}.{os.getpid()}")
+        temporary.write_text(json.dumps({"code": sha.hexdigest(), "digests": digests}))
+        temporary.replace(memory)
+    return digests
+
+
+@cache
+def file_digest(path: str) -> str:
+    """Twelve hexadecimal digits over a shipped file's bytes; of a folder, over its files' names and
+    bytes.
+    """
+    sha = hashlib.sha256()
+    root = Path(path)
+    for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
+        if file.is_file():
+            sha.update(file.name.encode() + b"\0" + file.read_bytes())
+    return sha.hexdigest()[:12]
+
+
+def _closure(script: Path) -> set[Path]:
+    """Files of every engram module that `script` imports, transitively."""
+    found: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        for file in _imports(waiting.pop()):
+            if file not in found:
+                found.add(file)
+                waiting.append(file)
+    return found
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+
+
+@cache
+def _imports(file: Path) -> frozenset[Path]:
+    """Files of the engram modules that one file imports, wherever in it the import stands."""
+    names: set[str] = set()
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(node, file)
+            names.add(origin)
+            names.update(f"{origin}.{alias.name}" for alias in node.names)
+    own = {name for name in names if name.split(".")[0] == "engram"} - NEUTRAL
+    # Importing a module runs its packages' __init__ first.
+    packages = {
+        parent for name in own for parent in itertools.accumulate(name.split("."), "{}.{}".format)
+    }
+    return frozenset(path for name in (own | packages) - NEUTRAL if (path := _module_file(name)))
+
+
+def _origin(node: ast.ImportFrom, file: Path) -> str:
+    """The absolute name of what stands after `from`, which may begin with dots."""
+    if not node.level:
+        return node.module or ""
+    package = ("engram", *file.relative_to(PACKAGE).parts[: -node.level])
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
+def _module_file(name: str) -> Path | None:
+    """The file of an engram module, or None where the name is a function or class in one."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    candidates = (path / "__init__.py", path.with_suffix(".py"))
+    return next((file for file in candidates if file.is_file()), None)
+
+
+@cache
+def _normalised(file: Path) -> str:
+    """The code as a syntax tree: without docstrings, comments and layout."""
+    return _text(_tree(file))
+
+
+def _text(node: Any) -> str:
+    """A syntax tree as text: what `ast.dump` of Python 3.11 writes, with docstrings left out, in
+    every version of Python.
+
+    Later versions leave out empty lists, or add fields (`type_params`) that most nodes have no use
+    for; with either, all stages would rerun under another Python."""
+    if isinstance(node, list):
+        return f"[{', '.join(map(_text, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    documented = isinstance(
+        node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    )
+    parts = []
+    for name in node._fields:
+        value: Any = getattr(node, name, None)
+        absent = value is None and (
+            name == "kind" or not isinstance(node, ast.Constant | ast.MatchSingleton)
+        )
+        if absent or (name == "type_params" and not value):
+            continue
+        if documented and name == "body":
+            value = [
+                part
+                for part in value
+                if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ]
+        parts.append(f"{name}={_text(value)}")
+    return f"{type(node).__name__}({', '.join(parts)})"

@@ -1,0 +1,270 @@
+"""What a study will cost, told from its sample lists and its models' shapes before any model runs.
+
+Bytes are those of `engram.store.attention_file` to the byte; floating-point operations are counted
+from the model's matrices, built without memory; hours follow from a stated rate and are as good as
+that rate."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, PreTrainedConfig
+
+from engram.io.errors import EngramError
+from engram.store.attention_file import Header
+from engram.taxonomy.pool import non_memorized
+
+PYTHIA: dict[str, tuple[int, int, int, int]] = {
+    "70m": (6, 512, 8, 50_304),
+    "160m": (12, 768, 12, 50_304),
+    "410m": (24, 1024, 16, 50_304),
+    "1b": (16, 2048, 8, 50_304),
+    "1.4b": (24, 2048, 16, 50_304),
+    "2.8b": (32, 2560, 32, 50_304),
+    "6.9b": (32, 4096, 32, 50_432),
+    "12b": (36, 5120, 40, 50_688),
+}
+"""Layers, width, heads and rows of the embedding of the Pythia models (Biderman et al. 2023, table
+1; their config.json)."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of a model decides sizes and times."""
+
+    layers: int
+    heads: int
+    width: int
+    weights: int
+    """Elements of the matrices that every token is multiplied with; embeddings and head left out.
+    Of a mixture of experts all count, although a token passes few of them."""
+    head_weights: int
+    """Elements of the language-modelling head."""
+
+    def forward_flops(self, window: int, scored: int) -> float:
+        """Floating-point operations of one forward of a sequence: two per weight and token, and two
+        products in attention.
+
+        Args:
+            window: T, tokens of the sequence.
+            scored: positions that the head is applied to.
+        """
+        return 2.0 * (
+            self.weights * window
+            + self.head_weights * scored
+            + 2 * self.layers * window * window * self.width
+        )
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Floating-point operations per second that are assumed of one GPU."""
+
+    forward: float
+    """In the forwards of the extraction."""
+    continuation: float
+    """While continuations are written token by token."""
+
+
+def pythia_config(repository: str) -> GPTNeoXConfig | None:
+    """The configuration of a Pythia model by the name of its repository; None for any other."""
+    sizes = "|".join(map(re.escape, PYTHIA))
+    if (
+        match := re.fullmatch(rf"EleutherAI/pythia-({sizes})(-deduped)?(-v0)?", repository)
+    ) is None:
+        return None
+    layers, width, heads, vocabulary = PYTHIA[match[1]]
+    return GPTNeoXConfig(
+        num_hidden_layers=layers,
+        hidden_size=width,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+        vocab_size=vocabulary,
+    )
+
+
+def model_shape(folder: Path | None, repository: str) -> Shape:
+    """The shape of a model from the `config.json` in its folder, or by its name.
+
+    Args:
+        folder: of the model, where it is at hand.
+        repository: its name on the hub.
+
+    Raises:
+        EngramError: neither tells the shape.
+    """
+    if folder is None:
+        if (known := pythia_config(repository)) is None:
+            raise EngramError(
+                f"model {repository}: its config.json is not at hand, and only EleutherAI/pythia-… "
+                f"are known by name"
+            )
+        return shape_of(known)
+    try:
+        return shape_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    except (OSError, ValueError, KeyError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EngramError(
+            f"model {folder}: its config.json cannot be used ({first.rstrip('.')})"
+        ) from None
+
+
+def shape_of(config: PreTrainedConfig) -> Shape:
+    """Counts a model's weights; on the meta device a model of any size takes no memory."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    head = model.get_output_embeddings()
+    tables = {
+        id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)
+    } | {id(head.weight)}
+    weights = sum(
+        parameter.numel()
+        for parameter in model.parameters()
+        if parameter.ndim > 1 and id(parameter) not in tables
+    )
+    text = config.get_text_config()
+    return Shape(
+        text.num_hidden_layers,
+        text.num_attention_heads,
+        text.hidden_size,
+        weights,
+        head.weight.numel(),
+    )
+
+
+def bytes_per_sequence(shape: Shape, prefix: int, suffix: int, mean_dtype: str) -> int:
+    """Bytes of a sequence's row in an attention file."""
+    arrays = Header("", "", "", prefix, suffix, shape.layers, shape.heads, mean_dtype).arrays(1)
+    return sum(
+        math.prod(size) * dtype.itemsize
+        for name, (size, dtype) in arrays.items()
+        if name != "header_crc32"
+    )
+
+
+def plan_model(
+    samples: pd.DataFrame,
+    candidates: int,
+    shape: Shape,
+    window: tuple[int, int],
+    mean_dtype: str,
+    rates: Rates,
+) -> dict[str, Any]:
+    """What one model costs.
+
+    Args:
+        samples: sequence_id and class of all sample lists of the model.
+        candidates: how many they were drawn from.
+        shape: the model's.
+        window: tokens of prefix and suffix.
+        mean_dtype: stored precision of the mean maps.
+        rates: assumed of the GPU.
+
+    Returns: `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
+        which goes through the model once; `continued`, those of them whose suffix the model writes
+        first; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes); `tflop_per_forward`; `pflop`,
+        of extraction and continuations; `gpu_hours`, at the rates.
+    """
+    prefix, suffix = window
+    sequences, continued = samples["sequence_id"].nunique(), len(non_memorized(samples))
+    row = bytes_per_sequence(shape, prefix, suffix, mean_dtype)
+    forward = shape.forward_flops(prefix + suffix, suffix)
+    return {
+        "candidates": candidates,
+        "drawn": len(samples),
+        "sequences": sequences,
+        "continued": continued,
+        "layers": shape.layers,
+        "heads": shape.heads,
+        "kb_per_sequence": row / 1e3,
+        "gb_on_disk": row * sequences / 1e9,
+        "tflop_per_forward": forward / 1e12,
+        "pflop": forward * (sequences + continued) / 1e15,
+        "gpu_hours": (
+            forward * sequences / rates.forward + forward * continued / rates.continuation
+        )
+        / 3600,
+    }
+
+
+TOTAL = "all models"
+WHOLE = ("candidates", "drawn", "sequences", "continued", "layers", "heads")
+SUMMED = ("candidates", "drawn", "sequences", "continued", "gb_on_disk", "pflop", "gpu_hours")
+
+
+def with_total(plan: pd.DataFrame) -> pd.DataFrame:
+    """The table with a last row of the columns that can be added up."""
+    total = pd.DataFrame([{"model": TOTAL, **plan[list(SUMMED)].sum()}])
+    return pd.concat([plan, total], ignore_index=True).astype(dict.fromkeys(WHOLE, "Int64"))
+
+
+def count_jobs(snakefile: Path, config: Mapping[str, Any]) -> pd.DataFrame:
+    """Jobs of the whole study by rule, as Snakemake itself counts them with nothing finished: rule,
+    jobs.
+
+    Args:
+        snakefile: the study's.
+        config: the study's config, as it was given.
+
+    Raises:
+        EngramError: the dry run fails.
+    """
+    with TemporaryDirectory() as folder:
+        study = Path(folder) / "study.yaml"
+        study.write_text(yaml.safe_dump(dict(config)))
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            str(snakefile),
+            "--configfile",
+            str(study),
+        ]
+        command += ["--dry-run", "--forceall", "--quiet", "rules", "--nolock"]
+        result = subprocess.run(command, text=True, capture_output=True, check=False)
+    first = result.stdout.partition("\ntotal ")[
+        0
+    ]  # a dry run prints its table before and after the jobs
+    jobs = re.findall(r"^(\w+)\s+(\d+)$", first, flags=re.MULTILINE)
+    if result.returncode or not jobs:
+        last = (
+            result.stderr.strip().splitlines()
+            or result.stdout.strip().splitlines()
+            or ["no output"]
+        )[-1]
+        raise EngramError(f"jobs cannot be counted, the dry run of {snakefile} says: {last}")
+    return pd.DataFrame(
+        [(rule, int(count)) for rule, count in jobs if rule != "all"], columns=["rule", "jobs"]
+    )
+
+
+def plan_text(plan: pd.DataFrame, jobs: pd.DataFrame, rates: Rates) -> str:
+    """Both tables as lines of text for the terminal."""
+    shown = plan.astype(object)
+    for column in shown.columns[1:]:
+        number = "{:,.0f}" if column in WHOLE else "{:,.4g}"
+        shown[column] = ["" if pd.isna(value) else number.format(value) for value in shown[column]]
+    width = max(map(len, jobs["rule"]))
+    lines = [f"{rule:<{width}} {count:>7,}" for rule, count in jobs.itertuples(index=False)]
+    return "\n".join(
+        [
+            shown.to_string(index=False),
+            f"\nGPU hours at {rates.forward:.3g} FLOP/s in forwards and {rates.continuation:.3g} "
+            f"FLOP/s in continuations (config: plan).",
+            f"\n{'rule':<{width}}    jobs",
+            *lines,
+            f"{'all rules':<{width}} {jobs['jobs'].sum():>7,}",
+        ]
+    )

@@ -1,0 +1,34 @@
+"""`python -m engram.run.summary results/<study>`: the headline table of a finished study, and where
+its report lies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+METRICS = ("balanced_accuracy", "min_f1", "mean_f1")
+
+
+def headline_text(scores: pd.DataFrame) -> str:
+    """The scores of every taxonomy, run by run, as lines of text; values with their intervals."""
+    lines = [
+        f"{'taxonomy':<44} {'CNNs see':<15} {'labels':<9}"
+        + "".join(f"{m.replace('_', ' '):>24}" for m in METRICS)
+        + f"{'n':>7}"
+    ]
+    for _, row in scores.iterrows():
+        run = f"{row['taxonomy']:<44} {row['input'].replace('_', ' '):<15} {row['labels']:<9}"
+        if row["n"] == 0:
+            lines.append(f"{run}  all {row['diverged']} CNNs diverged")
+            continue
+        cells = (f"{row[m]:.3f} [{row[f'{m}_low']:.3f}, {row[f'{m}_high']:.3f}]" for m in METRICS)
+        lines.append(run + "".join(f"{cell:>24}" for cell in cells) + f"{row['n']:>7}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    results = Path(sys.argv[1])
+    print(f"\n{headline_text(pd.read_csv(results / 'tables' / 'scores.csv'))}")
+    print(f"\nTest split, intervals over content groups. The report: {results / 'report.html'}")

@@ -1,0 +1,205 @@
+"""`python -m engram.run.verify results/<study> [FILE …]`: whether results are what their jobs
+wrote, and where each comes from.
+
+Compares every result with the record that its job left (`engram.run.records`). A file that was
+edited by hand is named, with all that follows from it; so is a file whose inputs have been made
+anew since. Of files that are named, it prints their origin instead."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from engram.io.errors import EngramError
+from engram.run.records import RECORDS, checksum
+
+Records = Mapping[str, Mapping[str, Any]]
+"""File, as rules name it (`results/<study>/…`) → its record."""
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong with a study's files."""
+
+    checked: int
+    """Results that were compared with their record."""
+    edited: list[str]
+    """Those that are not what their job wrote."""
+    outdated: dict[str, str]
+    """Those that were made from another version of an input: file → the input."""
+    unrecorded: list[str]
+    """Tables, figures and other files that no job wrote."""
+
+
+def read_records(results: Path) -> Records:
+    """All records of a study whose file is still there.
+
+    Raises:
+        EngramError: no such study, or a record that cannot be read.
+    """
+    folder = results / RECORDS
+    if not folder.is_dir():
+        raise EngramError(
+            f"{folder}: no records; give the folder of a study that this Engram has run, e.g. "
+            f"results/demo"
+        )
+    records = {}
+    for path in sorted(folder.rglob("*.json")):
+        file = path.relative_to(folder).with_suffix("")
+        if not (results / file).is_file():
+            continue
+        try:
+            records[f"results/{results.resolve().name}/{file}"] = json.loads(path.read_text())
+        except ValueError as error:
+            raise EngramError(
+                f"{path}: not a readable record ({error}); delete it and {file}, which is then "
+                f"made anew"
+            ) from None
+    return records
+
+
+def verify(results: Path, records: Records) -> Findings:
+    """Compares files with their records, and the records with one another.
+
+    Args:
+        results: folder of the study.
+        records: of `read_records`.
+    """
+    edited = []
+    for name, record in tqdm(records.items(), desc="checksums", unit="file", disable=None):
+        path = _path(results, name)
+        if path.stat().st_size != record["bytes"] or checksum(path) != record["sha256"]:
+            edited.append(name)
+    outdated = {
+        name: source
+        for name, record in records.items()
+        for source, used in record["inputs"].items()
+        if source in records and used is not None and used != records[source]["sha256"]
+    }
+    found = [
+        path
+        for kind in ("tables", "figures")
+        for path in (results / kind).rglob("*")
+        if path.is_file()
+    ]
+    named = [f"results/{results.resolve().name}/{path.relative_to(results)}" for path in found]
+    return Findings(
+        len(records), edited, outdated, sorted(name for name in named if name not in records)
+    )
+
+
+def followers(records: Records, name: str) -> list[str]:
+    """All results that were made from a file, directly or not, in the order of their names."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        source = waiting.pop()
+        new = {other for other, record in records.items() if source in record["inputs"]} - found
+        found |= new
+        waiting += new
+    return sorted(found)
+
+
+def origin(records: Records, name: str) -> str:
+    """What a result was made by and from, in lines."""
+    record = records[name]
+    upstream, waiting = {name}, [name]
+    while waiting:
+        for source in records.get(waiting.pop(), {}).get("inputs", {}):
+            if source not in upstream:
+                upstream.add(source)
+                waiting.append(source)
+    sources = sorted(source for source in upstream if source not in records)
+    packages = ", ".join(f"{package} {number}" for package, number in record["packages"].items())
+    wildcards = ", ".join(f"{key}={value}" for key, value in record["wildcards"].items())
+    return "\n".join(
+        [
+            name,
+            f"  sha256    {record['sha256']}",
+            f"  rule      {record['rule']} ({wildcards})"
+            if wildcards
+            else f"  rule      {record['rule']}",
+            f"  code      {record['code']}",
+            f"  config    {json.dumps(record['params'])}",
+            f"  versions  engram {record['engram']}, python {record['python']}, {packages}",
+            *(
+                f"  input     {source} {used or '(not made by a job)'}"
+                for source, used in record["inputs"].items()
+            ),
+            *(f"  source    {source}" for source in sources),
+        ]
+    )
+
+
+def report(findings: Findings, records: Records) -> str:
+    """The findings in words."""
+    lines = [f"{findings.checked} results compared with what their jobs recorded."]
+    for name in findings.edited:
+        made = followers(records, name)
+        lines.append(
+            f"CHANGED   {name} is not what {records[name]['rule']} wrote; {len(made)} results "
+            f"follow from it{_some(made)}"
+        )
+    for name, source in findings.outdated.items():
+        lines.append(f"OUTDATED  {name} was made from another version of {source}; run snakemake")
+    lines += [f"UNKNOWN   {name} was written by no job" for name in findings.unrecorded]
+    if findings.edited:
+        lines.append(
+            "Delete a changed file and run snakemake: it is made anew with all that follows."
+        )
+    return "\n".join(lines if len(lines) > 1 else [*lines, "All are as they were written."])
+
+
+def _some(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return f": {', '.join(names[:_SHOWN])}" + (
+        f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    )
+
+
+def _path(results: Path, name: str) -> Path:
+    return results.joinpath(*Path(name).parts[2:])
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m engram.run.verify",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("results", type=Path, help="folder of a study, e.g. results/demo")
+    parser.add_argument(
+        "files", nargs="*", help="results whose origin is printed, e.g. tables/scores.csv"
+    )
+    options = parser.parse_args()
+    try:
+        records = read_records(options.results)
+        study = f"results/{options.results.resolve().name}"
+        if missing := [file for file in options.files if f"{study}/{file}" not in records]:
+            raise EngramError(
+                f"{options.results / missing[0]}: no record; name a file as it is called under "
+                f"{options.results}"
+            )
+        for file in options.files:
+            print(origin(records, f"{study}/{file}"))
+        if not options.files:
+            findings = verify(options.results, records)
+            print(report(findings, records))
+            if findings.edited or findings.outdated or findings.unrecorded:
+                sys.exit(1)
+    except EngramError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

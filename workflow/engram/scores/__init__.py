@@ -1,0 +1,1 @@
+"""Scores of classifiers, with intervals, comparisons and tables."""

@@ -1,0 +1,1 @@
+"""The attention store: pooled maps of every sequence, computed once per model."""

@@ -1,0 +1,1 @@
+"""Taxonomies of memorization, and the sample lists that are drawn for them."""

@@ -1,0 +1,1 @@
+"""Labels of windows: ROUGE, templates, duplicates, code, features of the text."""
