@@ -1,16 +1,17 @@
 # Engram: did a language model guess, recall, or not memorize? The study in running order.
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
-# A study of one's own (`--configfile studies/paper.yaml`) stands alone: Snakemake would merge it with the default study.
+# A study file (`--configfile studies/paper.yaml`) stands alone: Snakemake would merge it with the
+# default study.
 if not workflow.overwrite_configfiles:
 
     configfile: "config.yaml"
 
 
-include: "rules/ancient.smk"
 include: "rules/common.smk"
 include: "rules/nursery.smk"
 include: "rules/sources.smk"
@@ -29,7 +30,7 @@ include: "rules/figures.smk"
 include: "rules/explorer.smk"
 include: "rules/benchmark.smk"
 include: "rules/search.smk"
-include: "rules/efficiency.smk"
+include: "rules/run.smk"
 include: "rules/local.smk"
 include: "rules/smoke.smk"
 
@@ -51,3 +52,10 @@ rule all:
 
 
 include: "rules/bundle.smk"
+
+
+if workflow.is_main_process and settings.outdated:
+    logger.warning(
+        f"{settings.folder}: this folder is locked by a run, so the plan is that of the run's "
+        f"settings; the config says otherwise for {len(settings.outdated)} stages."
+    )

@@ -1,18 +1,68 @@
 """Attention of every sampled sequence, once per model.
 
 Inputs: the sample lists, candidates, the model.
-Outputs: <model>/continuations.parquet, <model>/attention/ (shards, index.parquet, verification.parquet). Finished rows
-are kept in results/.parts/, so that a killed job or a grown pool recomputes nothing.
+Outputs: <model>/continuations.parquet, <model>/attention/ (version.json, shards, index.parquet,
+verification.parquet). Finished rows are kept in results/.parts/, so that a killed job or a grown
+pool recomputes nothing.
 """
+
+
+def extracted(name):
+    """Return everything that decides the values of a model's attention, and no taxonomy."""
+    entry = MODELS[name]
+    if entry["source"] == "nursery":
+        weights = {**drilled(name), "code": CODE["drill_nursery"]}
+    else:
+        weights = {
+            "model": entry["model"],
+            "revision": entry["revision"],
+            "state": state.model_state(entry["model"]),
+            "code": CODE["fetch_model"],
+        }
+    stored = {key: STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")}
+    stages = ("continue_prefixes", "index_attention")
+    return {
+        **WINDOW,
+        **stored,
+        "weights": weights,
+        "dtype": entry["dtype"],
+        "stages": {stage: CODE[stage] for stage in stages},
+    }
+
+
+use rule stamp as version_attention with:
+    input:
+        settings=settings.by(
+            "model",
+            "attention",
+            {name: extracted(name) for name in MODELS},
+            script="extract_attention",
+        ),
+    output:
+        version=f"{MODEL}/attention/version.json",
+    log:
+        f"{RESULTS}/logs/{{model}}/version_attention.log",
 
 
 rule continue_prefixes:
     input:
-        samples=expand(f"{RESULTS}/{{{{model}}}}/{{protocol}}/samples.parquet", protocol=PROTOCOLS),
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        model=f"{RESULTS}/{{model}}/model/config.json",
+        samples=sample_lists,
+        candidates=f"{MODEL}/candidates.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "continue_prefixes",
+            {
+                name: {
+                    **WINDOW,
+                    "dtype": entry["dtype"],
+                    "end_of_text": STUDY["attention"]["end_of_text"],
+                }
+                for name, entry in MODELS.items()
+            },
+        ),
     output:
-        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
+        continuations=f"{MODEL}/continuations.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/continue_prefixes.log",
     benchmark:
@@ -22,25 +72,33 @@ rule continue_prefixes:
     threads: 4
     resources:
         gpu=1,
-    params:
-        prefix=STUDY["prefix"],
-        suffix=STUDY["suffix"],
-        dtype=of_model("dtype"),
-        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
-        end_of_text=STUDY["attention"]["end_of_text"],
-        code=code("continue_prefixes"),
+        batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/continue_prefixes.py"
 
 
 rule extract_attention:
     input:
-        samples=expand(f"{RESULTS}/{{{{model}}}}/{{protocol}}/samples.parquet", protocol=PROTOCOLS),
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
-        model=f"{RESULTS}/{{model}}/model/config.json",
+        samples=sample_lists,
+        candidates=f"{MODEL}/candidates.parquet",
+        continuations=f"{MODEL}/continuations.parquet",
+        model=f"{MODEL}/model/config.json",
+        version=f"{MODEL}/attention/version.json",
+        settings=settings.by(
+            "model",
+            "extract_attention",
+            {
+                name: {
+                    "prefix": STUDY["prefix"],
+                    "dtype": entry["dtype"],
+                    "mean_dtype": STUDY["attention"]["mean_dtype"],
+                    "shards": entry["shards"],
+                }
+                for name, entry in MODELS.items()
+            },
+        ),
     output:
-        shard=f"{RESULTS}/{{model}}/attention/shard-{{shard}}.h5",
+        shard=f"{MODEL}/attention/shard-{{shard}}.h5",
     log:
         f"{RESULTS}/logs/{{model}}/extract_attention-{{shard}}.log",
     benchmark:
@@ -50,26 +108,31 @@ rule extract_attention:
     threads: 4
     resources:
         gpu=1,
-    params:
-        prefix=STUDY["prefix"],
-        dtype=of_model("dtype"),
-        mean_dtype=STUDY["attention"]["mean_dtype"],
-        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
-        shards=of_model("shards"),
-        parts=PARTS,
-        code=code("extract_attention"),
+        batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/extract_attention.py"
 
 
 rule score_twin:
     input:
-        samples=expand(f"{RESULTS}/{{{{model}}}}/{{protocol}}/samples.parquet", protocol=PROTOCOLS),
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        model=f"{RESULTS}/{{model}}/model/config.json",
-        twin=f"{RESULTS}/{{model}}/twin/config.json",
+        samples=sample_lists,
+        candidates=f"{MODEL}/candidates.parquet",
+        model=f"{MODEL}/model/config.json",
+        twin=f"{MODEL}/twin/config.json",
+        settings=settings.by(
+            "model",
+            "score_twin",
+            {
+                name: {
+                    "prefix": STUDY["prefix"],
+                    "dtype": MODELS[name]["dtype"],
+                    "state": state.model_state(MODELS[name]["twin"]),
+                }
+                for name in TWINNED
+            },
+        ),
     output:
-        twin=f"{RESULTS}/{{model}}/attention/twin.parquet",
+        twin=f"{MODEL}/attention/twin.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/score_twin.log",
     benchmark:
@@ -81,12 +144,7 @@ rule score_twin:
     threads: 4
     resources:
         gpu=1,
-    params:
-        prefix=STUDY["prefix"],
-        dtype=of_model("dtype"),
-        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
-        twin=model_state,
-        code=code("score_twin"),
+        batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/score_twin.py"
 
@@ -95,14 +153,13 @@ rule index_attention:
     input:
         shards=shards,
         twin=twin_scores,
+        settings=settings("index_attention"),
     output:
-        index=f"{RESULTS}/{{model}}/attention/index.parquet",
-        verification=f"{RESULTS}/{{model}}/attention/verification.parquet",
+        index=f"{MODEL}/attention/index.parquet",
+        verification=f"{MODEL}/attention/verification.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/index_attention.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        code=code("index_attention"),
     script:
         "../workflow/scripts/index_attention.py"

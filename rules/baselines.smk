@@ -1,37 +1,46 @@
-"""What the baselines see: attention of random weights, and hidden states. Made only where `cnn.baselines` asks for it.
+"""What the baselines see: attention of permuted weights, and hidden states; only where `cnn.baselines`
+asks for it.
 
 Inputs: as for the attention.
-Outputs: <model>/random/ (the model with permuted weights, deleted after use, and its attention), <model>/hidden_states.h5.
+Outputs: <model>/random/ (the model with permuted weights, deleted after use, and its attention),
+<model>/hidden_states.h5.
 """
 
 
 rule permute_weights:
     input:
-        model=f"{RESULTS}/{{model}}/model/config.json",
+        model=f"{MODEL}/model/config.json",
+        version=f"{MODEL}/attention/version.json",
+        settings=settings.by(
+            "model",
+            "permute_weights",
+            {
+                name: {"dtype": entry["dtype"], "seed": STUDY["seed"]}
+                for name, entry in MODELS.items()
+            },
+        ),
     output:
-        config=f"{RESULTS}/{{model}}/random/model/config.json",
-        weights=temp(f"{RESULTS}/{{model}}/random/model/model.safetensors"),
+        config=f"{MODEL}/random/model/config.json",
+        weights=temp(f"{MODEL}/random/model/model.safetensors"),
     log:
         f"{RESULTS}/logs/{{model}}/permute_weights.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        dtype=of_model("dtype"),
-        seed=STUDY["seed"],
-        code=code("permute_weights"),
     script:
         "../workflow/scripts/permute_weights.py"
 
 
 use rule extract_attention as extract_random_attention with:
     input:
-        samples=expand(f"{RESULTS}/{{{{model}}}}/{{protocol}}/samples.parquet", protocol=PROTOCOLS),
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
-        model=f"{RESULTS}/{{model}}/random/model/config.json",
-        weights=f"{RESULTS}/{{model}}/random/model/model.safetensors",
+        samples=sample_lists,
+        candidates=f"{MODEL}/candidates.parquet",
+        continuations=f"{MODEL}/continuations.parquet",
+        model=f"{MODEL}/random/model/config.json",
+        weights=f"{MODEL}/random/model/model.safetensors",
+        version=f"{MODEL}/attention/version.json",
+        settings=f"{settings.folder}/model/{{model}}/extract_attention.json",
     output:
-        shard=f"{RESULTS}/{{model}}/random/attention/shard-{{shard}}.h5",
+        shard=f"{MODEL}/random/attention/shard-{{shard}}.h5",
     log:
         f"{RESULTS}/logs/{{model}}/extract_random_attention-{{shard}}.log",
     benchmark:
@@ -42,21 +51,28 @@ use rule index_attention as index_random_attention with:
     input:
         shards=random_shards,
         twin=[],
+        settings=f"{settings.folder}/index_attention.json",
     output:
-        index=f"{RESULTS}/{{model}}/random/attention/index.parquet",
-        verification=f"{RESULTS}/{{model}}/random/attention/verification.parquet",
+        index=f"{MODEL}/random/attention/index.parquet",
+        verification=f"{MODEL}/random/attention/verification.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/index_random_attention.log",
 
 
 rule extract_hidden_states:
     input:
-        samples=expand(f"{RESULTS}/{{{{model}}}}/{{protocol}}/samples.parquet", protocol=PROTOCOLS),
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
-        model=f"{RESULTS}/{{model}}/model/config.json",
+        samples=sample_lists,
+        candidates=f"{MODEL}/candidates.parquet",
+        continuations=f"{MODEL}/continuations.parquet",
+        model=f"{MODEL}/model/config.json",
+        version=f"{MODEL}/attention/version.json",
+        settings=settings.by(
+            "model",
+            "extract_hidden_states",
+            {name: {"dtype": entry["dtype"]} for name, entry in MODELS.items()},
+        ),
     output:
-        states=f"{RESULTS}/{{model}}/hidden_states.h5",
+        states=f"{MODEL}/hidden_states.h5",
     log:
         f"{RESULTS}/logs/{{model}}/extract_hidden_states.log",
     benchmark:
@@ -66,9 +82,6 @@ rule extract_hidden_states:
     threads: 4
     resources:
         gpu=1,
-    params:
-        dtype=of_model("dtype"),
-        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
-        code=code("extract_hidden_states"),
+        batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/extract_hidden_states.py"

@@ -34,89 +34,48 @@ FIGURES += per_figure("{plot}", plot=PLOTS)
 
 rule table_benchmark:
     input:
-        predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
-        samples=expand(
-            f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS
-        ),
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+        predictions=per_run(PREDICTIONS, TAXONOMIES),
+        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
+        labels=per_model("labels.parquet"),
         counts=f"{RESULTS}/tables/counts.csv",
-        published="resources/published/taxonomy_scores.csv",
-        published_rho="resources/published/rho_scores.csv",
+        published=ancient(shipped("resources/published/taxonomy_scores.csv")),
+        published_rho=ancient(shipped("resources/published/rho_scores.csv")),
+        settings=settings(
+            "table_benchmark",
+            runs=runs(TAXONOMIES),
+            models=list(MODELS),
+            taxonomies=[named.taxonomy.name for named in NAMED],
+            categories=study_config.used_categories(STUDY),
+            rho=STUDY["rho"],
+            published=digests.file_digest(shipped("resources/published")),
+            **STATISTICS,
+        ),
     output:
-        benchmark=report(
-            f"{RESULTS}/tables/benchmark.csv",
-            caption="../workflow/report/benchmark_table.rst",
-            category="1 Tables",
-            labels={"table": "benchmark"},
-        ),
-        classes=report(
-            f"{RESULTS}/tables/classes.csv",
-            caption="../workflow/report/classes_table.rst",
-            category="1 Tables",
-            labels={"table": "classes"},
-        ),
-        rho=report(
-            f"{RESULTS}/tables/rho.csv",
-            caption="../workflow/report/rho_table.rst",
-            category="1 Tables",
-            labels={"table": "thresholds of Guess"},
-        ),
-        comparisons=report(
-            f"{RESULTS}/tables/comparisons.csv",
-            caption="../workflow/report/comparisons_table.rst",
-            category="1 Tables",
-            labels={"table": "comparisons"},
-        ),
-        added=report(
-            f"{RESULTS}/tables/attention_adds.csv",
-            caption="../workflow/report/attention_adds_table.rst",
-            category="1 Tables",
-            labels={"table": "what attention adds"},
-        ),
-        protocols=report(
-            f"{RESULTS}/tables/protocols.csv",
-            caption="../workflow/report/protocols_table.rst",
-            category="1 Tables",
-            labels={"table": "protocols"},
-        ),
-        calibration=report(
-            f"{RESULTS}/tables/calibration.csv",
-            caption="../workflow/report/calibration_table.rst",
-            category="1 Tables",
-            labels={"table": "calibration"},
-        ),
+        benchmark=table("benchmark", "benchmark_table", "benchmark"),
+        classes=table("classes", "classes_table", "classes"),
+        rho=table("rho", "rho_table", "thresholds of Guess"),
+        comparisons=table("comparisons", "comparisons_table", "comparisons"),
+        added=table("attention_adds", "attention_adds_table", "what attention adds"),
+        protocols=table("protocols", "protocols_table", "protocols"),
+        calibration=table("calibration", "calibration_table", "calibration"),
     log:
         f"{RESULTS}/logs/table_benchmark.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        taxonomies=[named.taxonomy.name for named in NAMED],
-        categories=CATEGORIES,
-        rho=STUDY["rho"],
-        statistics=STUDY["statistics"],
-        seed=STUDY["seed"],
-        code=code("table_benchmark"),
     script:
         "../workflow/scripts/table_benchmark.py"
 
 
 rule export_latex:
     input:
-        benchmark=f"{RESULTS}/tables/benchmark.csv",
-        rho=f"{RESULTS}/tables/rho.csv",
-        attention_adds=f"{RESULTS}/tables/attention_adds.csv",
-        protocols=f"{RESULTS}/tables/protocols.csv",
+        **{name: f"{RESULTS}/tables/{name}.csv" for name in LATEX},
+        settings=settings("export_latex"),
     output:
-        benchmark=f"{RESULTS}/tables/benchmark.tex",
-        rho=f"{RESULTS}/tables/rho.tex",
-        attention_adds=f"{RESULTS}/tables/attention_adds.tex",
-        protocols=f"{RESULTS}/tables/protocols.tex",
+        **{name: f"{RESULTS}/tables/{name}.tex" for name in LATEX},
     log:
         f"{RESULTS}/logs/export_latex.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        code=code("export_latex"),
     script:
         "../workflow/scripts/export_latex.py"
 
@@ -124,16 +83,15 @@ rule export_latex:
 rule plot_ranking:
     input:
         table=f"{RESULTS}/tables/benchmark.csv",
+        settings=settings(
+            "plot_ranking", script="plot_table", plot="ranking", style=STUDY["figures"]
+        ),
     output:
         figure=figure("ranking", "ranking", "2 Scores", figure="ranking"),
     log:
         f"{RESULTS}/logs/figures/ranking.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        plot="ranking",
-        style=STUDY["figures"],
-        code=code("plot_table"),
     script:
         "../workflow/scripts/plot_table.py"
 
@@ -141,63 +99,59 @@ rule plot_ranking:
 use rule plot_ranking as plot_reliability with:
     input:
         table=f"{RESULTS}/tables/calibration.csv",
+        settings=settings(
+            "plot_reliability", script="plot_table", plot="reliability", style=STUDY["figures"]
+        ),
     output:
         figure=figure("reliability", "reliability", "2 Scores", figure="reliability"),
     log:
         f"{RESULTS}/logs/figures/reliability.log",
-    params:
-        plot="reliability",
-        style=STUDY["figures"],
-        code=code("plot_table"),
 
 
 use rule plot_ranking as plot_comparisons with:
     input:
         table=f"{RESULTS}/tables/comparisons.csv",
+        settings=settings(
+            "plot_comparisons", script="plot_table", plot="comparisons", style=STUDY["figures"]
+        ),
     output:
         figure=figure("comparisons", "comparisons", "2 Scores", figure="which taxonomies differ"),
     log:
         f"{RESULTS}/logs/figures/comparisons.log",
-    params:
-        plot="comparisons",
-        style=STUDY["figures"],
-        code=code("plot_table"),
 
 
 use rule plot_ranking as plot_attention_adds with:
     input:
         table=f"{RESULTS}/tables/attention_adds.csv",
+        settings=settings(
+            "plot_attention_adds",
+            script="plot_table",
+            plot="attention_adds",
+            style=STUDY["figures"],
+        ),
     output:
         figure=figure("attention_adds", "attention_adds", "2 Scores", figure="what attention adds"),
     log:
         f"{RESULTS}/logs/figures/attention_adds.log",
-    params:
-        plot="attention_adds",
-        style=STUDY["figures"],
-        code=code("plot_table"),
 
 
 use rule plot_ranking as plot_rho with:
     input:
         table=f"{RESULTS}/tables/rho.csv",
+        settings=settings("plot_rho", script="plot_table", plot="rho", style=STUDY["figures"]),
     output:
         figure=figure("rho", "rho", "2 Scores", figure="thresholds of Guess"),
     log:
         f"{RESULTS}/logs/figures/rho.log",
-    params:
-        plot="rho",
-        style=STUDY["figures"],
-        code=code("plot_table"),
 
 
 use rule plot_ranking as plot_protocols with:
     input:
         table=f"{RESULTS}/tables/protocols.csv",
+        settings=settings(
+            "plot_protocols", script="plot_table", plot="protocols", style=STUDY["figures"]
+        ),
     output:
         figure=figure("protocols", "protocols", "2 Scores", figure="protocols"),
     log:
         f"{RESULTS}/logs/figures/protocols.log",
-    params:
-        plot="protocols",
-        style=STUDY["figures"],
-        code=code("plot_table"),

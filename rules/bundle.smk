@@ -20,6 +20,7 @@ onstart:
 rule bundle:
     input:
         rules.all.input,
+        settings=settings("bundle_study", config=GIVEN),
     output:
         bundle=f"{RESULTS}.bundle.tar",
     log:
@@ -27,8 +28,5 @@ rule bundle:
     localrule: True
     conda:
         "../envs/engram.yaml"
-    params:
-        config=GIVEN,
-        code=code("bundle_study"),
     script:
         "../workflow/scripts/bundle_study.py"

@@ -1,25 +1,41 @@
-"""CNNs: one job trains the whole grid of a (model, protocol, taxonomy), controls and baselines included.
+"""CNNs: one job trains the whole grid of a (model, protocol, taxonomy), controls and baselines
+included.
 
-Inputs: sample list, attention store; for the baselines candidates, labels, attention of permuted weights, hidden states.
-Outputs: <model>/<protocol>/cnns/<taxonomy>/ (checkpoints.safetensors, history.csv, predictions.parquet).
+Inputs: sample list, attention store; for the baselines candidates, labels, attention of permuted
+weights, hidden states.
+Outputs: <model>/<protocol>/cnns/<taxonomy>/ (checkpoints.safetensors, history.csv,
+predictions.parquet).
 """
+
+BASELINE_STAGES = {
+    "random_weights": ["permute_weights"],
+    "hidden_states": ["extract_hidden_states"],
+}
+settings(
+    "train_cnns",
+    cnn={key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"},
+    seed=STUDY["seed"],
+    # Files of baselines hold all taxonomies and lie behind order-only edges.
+    baselines={stage: CODE[stage] for name in BASELINES for stage in BASELINE_STAGES.get(name, [])},
+)
 
 
 rule train_cnns:
     input:
-        samples=ancient(f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet"),
-        labels=ancient(f"{RESULTS}/{{model}}/labels.parquet"),
-        candidates=ancient(f"{RESULTS}/{{model}}/candidates.parquet"),
-        continuations=ancient(f"{RESULTS}/{{model}}/continuations.parquet"),
-        shards=settled_shards,
-        index=ancient(f"{RESULTS}/{{model}}/attention/index.parquet"),
-        verification=ancient(f"{RESULTS}/{{model}}/attention/verification.parquet"),
+        samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
+        labels=f"{MODEL}/labels.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
+        version=f"{MODEL}/attention/version.json",
+        settings=f"{settings.folder}/stamps/train_cnns.json",
+        continuations=ancient(f"{MODEL}/continuations.parquet"),
+        verification=ancient(f"{MODEL}/attention/verification.parquet"),
+        attention=attention,
         random=random_attention,
         hidden=hidden_states,
     output:
-        checkpoints=f"{RESULTS}/{{model}}/{{protocol}}/cnns/{{taxonomy}}/checkpoints.safetensors",
-        history=f"{RESULTS}/{{model}}/{{protocol}}/cnns/{{taxonomy}}/history.csv",
-        predictions=f"{RESULTS}/{{model}}/{{protocol}}/cnns/{{taxonomy}}/predictions.parquet",
+        checkpoints=f"{PROTOCOL}/cnns/{{taxonomy}}/checkpoints.safetensors",
+        history=f"{PROTOCOL}/cnns/{{taxonomy}}/history.csv",
+        predictions=f"{PROTOCOL}/cnns/{{taxonomy}}/predictions.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/{{protocol}}/train_cnns/{{taxonomy}}.log",
     benchmark:
@@ -29,16 +45,6 @@ rule train_cnns:
     threads: 2
     resources:
         **({"gpu": 1} if STUDY["cnn"]["device"] == "cuda" else {}),
-    params:
-        taxonomy=taxonomy_name,
-        classes=class_names,
-        cnn=CNN,
-        memory_mb=tuning(STUDY["cnn"]["memory_mb"]),
-        parts=f"{PARTS}/cnns",
-        # The baseline of scalars may not see the columns that define the classes.
-        defining=lambda wildcards: sorted(TAXONOMIES[wildcards.taxonomy].columns()),
-        lineage=samples_lineage,
-        baselines=baselines_lineage,
-        code=code("train_cnns"),
+        maps_mb=STUDY["cnn"]["memory_mb"],
     script:
         "../workflow/scripts/train_cnns.py"

@@ -1,4 +1,13 @@
-"""The validated config, the study's names, and the digests that decide what reruns."""
+"""The validated config, the study's names, and the settings files that decide what reruns.
+
+Every cause of a result is a file. What the config, the code and the user's own files say about a
+stage is its *settings file*, `results/<study>/settings/<stage>.json`: it is written when the rules
+are read, and only if its content differs. So a plan needs no memory of earlier runs to know what is
+outdated. Edges are plain, except those from the files that hold all taxonomies of a model
+(continuations, attention): they are `ancient`, which orders jobs and triggers none. A stage behind
+such an edge takes its settings from a job (`stamp`, `version_attention`), because Snakemake looks
+at nothing but plain edges from jobs that run.
+"""
 
 import functools
 import os
@@ -7,11 +16,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from engram.run import config as study_config
-from engram.run import digests
-from engram.run import provenance
 from engram.io.errors import EngramError
-from engram.io.hashing import value_digest
+from engram.run import config as study_config
+from engram.run import digests, provenance
+from engram.run.project import ROOT
+from engram.run.settings import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 
@@ -21,17 +30,17 @@ try:
 except EngramError as error:
     raise WorkflowError(f"The config has mistakes:\n{error}")
 
-# Jobs import engram from this checkout, also where it is not installed: in a conda environment or on a cluster's node.
+# Jobs import engram from this checkout, also where it is not installed: in a conda environment or
+# on a node of a cluster.
 INHERITED = [os.getenv("PYTHONPATH")] if os.getenv("PYTHONPATH") else []
-os.environ.update(PYTHONPATH=os.pathsep.join([f"{workflow.basedir}/workflow", *INHERITED]))
+os.environ.update(PYTHONPATH=os.pathsep.join([str(Path(digests.PACKAGE).parent), *INHERITED]))
 
 RESULTS = f"results/{STUDY['study']}"
-PARTS = "results/.parts"
+MODEL = f"{RESULTS}/{{model}}"
+PROTOCOL = f"{MODEL}/{{protocol}}"
 # Captions of the report see the config and nothing else of the study; see workflow/report/.
 config["origin"] = provenance.origins(STUDY, Path(RESULTS, "run.json"))
-CODE = digests.code_digests(
-    Path(workflow.basedir) / "workflow" / "scripts", Path(".snakemake/engram_code.json")
-)
+CODE = digests.code_digests(ROOT / "workflow" / "scripts", Path(".snakemake/engram_code.json"))
 MODELS = {model["name"]: model for model in STUDY["models"]}
 NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery"]
 BROUGHT = [name for name in MODELS if name not in NURSERY]
@@ -43,18 +52,12 @@ PROTOCOLS = STUDY["protocols"]
 NAMED = study_config.named_taxonomies(STUDY)
 TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
+KNOCKED_OUT = study_config.knocked_out(STUDY)
 FORMATS = STUDY["figures"]["formats"]
-CNN = {key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"}
-CATEGORIES = study_config.used_categories(STUDY)
+BATCH_TOKENS = STUDY["attention"]["batch_tokens"]
 BASELINES = STUDY["cnn"]["baselines"]
-BASELINE_SCRIPTS = {
-    "random_weights": ["permute_weights"],
-    "hidden_states": ["extract_hidden_states"],
-}
-CODE_CLASSIFIER_STATE = state.file_state(
-    STUDY["code_classifier"]["model"],
-    Path(STUDY["code_classifier"]["model"], STUDY["code_classifier"]["file"]),
-)
+WINDOW = {"prefix": STUDY["prefix"], "suffix": STUDY["suffix"]}
+SEARCHED = bool(STUDY["search"]["categories"])
 
 
 wildcard_constraints:
@@ -62,98 +65,60 @@ wildcard_constraints:
     protocol="|".join(PROTOCOLS),
     taxonomy="|".join(TAXONOMIES),
     shard=r"\d+",
+    stage=r"\w+",
 
 
-def code(script):
-    """Digest of a stage's script and of all of engram that it imports: a change reruns the stage."""
-    return CODE[script]
-
-
-def model_entry(wildcards):
-    """The model's config without what only says how its work is divided, or what is asked of it later."""
-    return {
-        key: value
-        for key, value in MODELS[wildcards.model].items()
-        if key not in ("shards", "twin", "twin_revision")
-    }
-
-
-def labels_lineage(wildcards):
-    """Everything that decides a model's labels: config, shipped files or the user's, code."""
-    entry = model_entry(wildcards)
-    if entry["source"] == "nursery":
-        scripts, shipped = (
-            "drill_nursery",
-            "score_candidates",
-            "label_candidates",
-        ), digests.file_digest(entry["base"])
-    else:
-        scripts, shipped = (
-            "fetch_model",
-            "fetch_dataset",
-            "read_source",
-            "score_windows",
-            "label_candidates",
-        ), source_state(wildcards)
-    decided = (
-        STUDY["seed"],
-        STUDY["prefix"],
-        STUDY["suffix"],
-        STUDY["code_classifier"],
-        CODE_CLASSIFIER_STATE,
-    )
-    return value_digest(entry, *decided, shipped, *map(code, scripts))
-
-
-def drilling_state(wildcards):
-    """Where a drilling keeps its state: named by all that decides it, so that another study with the same drilling finds it finished."""
-    entry = MODELS[wildcards.model]
-    decided = (
-        digests.file_digest(entry["base"]),
-        entry["drilling"],
-        entry["seed"],
-        STUDY["prefix"],
-        STUDY["suffix"],
-        code("drill_nursery"),
-    )
-    return f"{PARTS}/drilling-{value_digest(*decided)}"
-
-
-def samples_lineage(wildcards):
-    """Everything that decides the sample list of one taxonomy and the attention of its sequences.
-
-    The sample lists and the shards hold all taxonomies, so their files change whenever one is added. What depends on one
-    taxonomy alone takes them as `ancient` and reruns when this digest changes.
-    """
-    scripts = ("draw_samples", "continue_prefixes", "extract_attention", "index_attention")
-    stored = [STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")]
-    drawn = {key: value for key, value in STUDY["samples"].items() if key != "minimum"}
-    return value_digest(
-        labels_lineage(wildcards), drawn, own_categories(wildcards), *stored, *map(code, scripts)
-    )
-
-
-def tuning(value):
-    """A setting that decides how a job runs and no number of its results: a change reruns nothing.
-
-    Snakemake compares the params of a job with the recorded ones, but for those of a function of `input`.
-    """
-    return lambda wildcards, input: value
+settings = SettingsFiles(
+    Path(RESULTS, "settings"), CODE, write=workflow.is_main_process and not locked(Path.cwd())
+)
 
 
 def among(names):
-    """A wildcard constraint: one of the names; of no names, none."""
+    """Return a wildcard constraint: one of the names; of no names, none."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def shipped(path):
+    """Return a file of this project by its path from the project's root."""
+    return str(ROOT / path)
+
+
+def base(name):
+    """Return the folder of a model's nursery base: the user's where it exists, else the shipped one."""
+    folder = Path(MODELS[name]["base"])
+    return folder if folder.exists() else ROOT / folder
+
+
+def base_file(file):
+    """Return a function for a file of the model's nursery base. Its settings know the content."""
+    return lambda wildcards: ancient(str(base(wildcards.model) / file))
+
+
+def base_digest(name):
+    """Return the digest of a model's nursery base."""
+    return digests.file_digest(str(base(name)))
+
+
+def model_entry(name):
+    """Return a model's config without what only divides its work or is asked of it later."""
+    later = ("shards", "twin", "twin_revision")
+    return {key: value for key, value in MODELS[name].items() if key not in later}
+
+
+@functools.cache
+def source_state(name):
+    """Return the digest of the user's files that a model's candidates are made of."""
+    return state.source_state(MODELS[name])
+
+
 def local_model(wildcards):
-    """The configuration of a model or twin that lies in a folder; nothing where it is a repository."""
+    """Return the configuration of a model or twin in a folder; nothing for a repository."""
     folder = Path(MODELS[wildcards.model][wildcards.role])
     return [f"{folder}/config.json"] if folder.is_dir() else []
 
 
 def existing_models():
-    """Folders of the study's models that lie outside the results: the nodes of a cluster must see them."""
+    """Return folders of the study's models outside the results: cluster nodes must see them."""
     named = {
         name: entry.get(key)
         for name, entry in MODELS.items()
@@ -168,7 +133,9 @@ def existing_models():
 
 
 def configuration(name):
-    """The configuration file of a model where it can be had without the weights, else the fetched one; none of a model known by name."""
+    """Return the configuration file of a model where it can be had without the weights, else the
+    fetched one; nothing for a model that is known by name.
+    """
     entry, known = MODELS[name], published(name)
     if entry["source"] == "hub" and (Path(entry["model"]) / "config.json").is_file():
         return [f"{entry['model']}/config.json"]
@@ -178,129 +145,118 @@ def configuration(name):
 
 
 def configuration_of_model(wildcards):
-    """As `configuration`, for a rule's input."""
+    """Do as `configuration`, for a rule's input."""
     return configuration(wildcards.model)
 
 
 def source_files(wildcards):
-    """What a source is read from. The user's files must be there; that they change, `source_state` tells."""
+    """Return what a source is read from. The user's files must exist; settings know their state."""
     entry = MODELS[wildcards.model]
-    return (
-        f"{RESULTS}/{wildcards.model}/dataset.json"
-        if entry["source"] == "hub"
-        else ancient(entry["table"] or entry["documents"])
-    )
-
-
-def source_state(wildcards):
-    """Digest of the user's files that a model's candidates are made of."""
-    return model_source_state(wildcards.model)
-
-
-@functools.cache
-def model_source_state(model):
-    """As `source_state`; a corpus of many files is walked once a plan."""
-    return state.source_state(MODELS[model])
-
-
-def model_state(wildcards):
-    """Digest of the folder of the wildcards' role, `model` or `twin`."""
-    return state.model_state(MODELS[wildcards.model][getattr(wildcards, "role", "twin")])
+    if entry["source"] == "hub":
+        return f"{RESULTS}/{wildcards.model}/dataset.json"
+    return ancient(entry["table"] or entry["documents"])
 
 
 def twin_scores(wildcards):
-    """What the twin says of a model's pool; nothing where the nursery's labels say it already, or there is no twin."""
-    return (
-        [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"]
-        if wildcards.model in TWINNED
-        else []
-    )
+    """Return the twin's scores of a model's pool; nothing where there is no twin to ask."""
+    twinned = wildcards.model in TWINNED
+    return [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"] if twinned else []
 
 
-def of_model(key):
-    """The wildcards' model's value of a config key, as Snakemake wants it."""
-    return lambda wildcards: MODELS[wildcards.model][key]
+def lists_of(model):
+    """Return all sample lists of a model."""
+    return [
+        f"{RESULTS}/{model}/{protocol}/samples/{name}.parquet"
+        for protocol in PROTOCOLS
+        for name in (*TAXONOMIES, *(["search"] if SEARCHED and protocol == "engram" else []))
+    ]
 
 
-def base_file(name):
-    """A shipped file of the wildcards' model's nursery base; that it changes, `base_state` tells, for git touches what it checks out."""
-    return lambda wildcards: ancient(f"{MODELS[wildcards.model]['base']}/{name}")
+def sample_lists(wildcards):
+    """Return all sample lists of a model, for a rule's input."""
+    return lists_of(wildcards.model)
 
 
-def base_state(wildcards):
-    """Digest of the wildcards' model's nursery base."""
-    return digests.file_digest(MODELS[wildcards.model]["base"])
-
-
-def taxonomy_name(wildcards):
-    """The taxonomy as the paper writes it."""
-    return TAXONOMIES[wildcards.taxonomy].name
-
-
-def own_categories(wildcards):
-    """The config's own categories that the taxonomy is made of."""
-    names = {
-        term.category.name for terms in TAXONOMIES[wildcards.taxonomy].classes for term in terms
-    }
-    return [category for category in STUDY["categories"] if category["name"] in names]
-
-
-def class_names(wildcards):
-    """The taxonomy's classes, in the order of the CNNs' outputs."""
-    return TAXONOMIES[wildcards.taxonomy].class_names
-
-
-def shard_files(model, folder):
-    """The shards of one attention store of a model."""
+def shard_files(model, folder="attention"):
+    """Return the shards of one attention store of a model."""
     return [f"{RESULTS}/{model}/{folder}/shard-{i}.h5" for i in range(MODELS[model]["shards"])]
 
 
 def shards(wildcards):
-    """The attention shards of a model."""
-    return shard_files(wildcards.model, "attention")
+    """Return the attention shards of a model."""
+    return shard_files(wildcards.model)
 
 
 def random_shards(wildcards):
-    """The shards of the attention of permuted weights."""
+    """Return the shards of the attention of permuted weights."""
     return shard_files(wildcards.model, "random/attention")
 
 
-def settled_shards(wildcards):
-    """The shards for what depends on one taxonomy alone; see `samples_lineage`."""
-    return [ancient(path) for path in shards(wildcards)]
+@functools.cache
+def lost_shards(model, folder="attention"):
+    """Return the shards that an attention store has lost; none while it has no index.
+
+    Stages that read attention wait for the index alone, so that a plan need not name every shard
+    for each of them. A lost shard is named, so that the plan makes it again.
+    """
+    if not Path(RESULTS, model, folder, "index.parquet").exists():
+        return []
+    return [path for path in shard_files(model, folder) if not Path(path).exists()]
+
+
+def attention(wildcards):
+    """Return the index of a model's attention store, and what the store has lost, order-only."""
+    index = f"{RESULTS}/{wildcards.model}/attention/index.parquet"
+    return [ancient(path) for path in (index, *lost_shards(wildcards.model))]
 
 
 def random_attention(wildcards):
-    """Index and shards of the attention of permuted weights, for what depends on one taxonomy alone; nothing where no baseline is."""
-    index = f"{RESULTS}/{wildcards.model}/random/attention/index.parquet"
-    return (
-        [ancient(path) for path in (index, *random_shards(wildcards))]
-        if "random_weights" in BASELINES
-        else []
-    )
+    """Return the same for permuted weights; nothing where no baseline asks for it."""
+    if "random_weights" not in BASELINES:
+        return []
+    folder = "random/attention"
+    index = f"{RESULTS}/{wildcards.model}/{folder}/index.parquet"
+    return [ancient(path) for path in (index, *lost_shards(wildcards.model, folder))]
 
 
 def hidden_states(wildcards):
-    """The hidden states likewise."""
-    return (
-        [ancient(f"{RESULTS}/{wildcards.model}/hidden_states.h5")]
-        if "hidden_states" in BASELINES
-        else []
+    """Return the hidden states, order-only; nothing where no baseline asks for them."""
+    asked = "hidden_states" in BASELINES
+    return [ancient(f"{RESULTS}/{wildcards.model}/hidden_states.h5")] if asked else []
+
+
+def runs(taxonomies, models=MODELS):
+    """Return the names of every run, in the order of `per_run`."""
+    return [
+        {"model": model, "protocol": protocol, "taxonomy": taxonomy}
+        for model in models
+        for protocol in PROTOCOLS
+        for taxonomy in taxonomies
+    ]
+
+
+def per_run(pattern, taxonomies, models=MODELS):
+    """Return `pattern` under results/<study>/ for every model, protocol and taxonomy given."""
+    return [f"{RESULTS}/{pattern}".format(**run) for run in runs(taxonomies, models)]
+
+
+def per_model(file, models=MODELS):
+    """Return a file of every model."""
+    return [f"{RESULTS}/{model}/{file}" for model in models]
+
+
+def table(name, caption, label, category="1 Tables"):
+    """Return a table, marked for the report."""
+    return report(
+        f"{RESULTS}/tables/{name}.csv",
+        caption=f"../workflow/report/{caption}.rst",
+        category=category,
+        labels={"table": label},
     )
 
 
-def baselines_lineage(wildcards):
-    """Code that decides what the baselines see; see `samples_lineage`."""
-    return [code(script) for baseline in BASELINES for script in BASELINE_SCRIPTS.get(baseline, [])]
-
-
-def per_cnns(pattern, taxonomies, models=MODELS):
-    """`pattern` under results/<study>/ for every given model, every protocol and every given taxonomy."""
-    return expand(f"{RESULTS}/{pattern}", model=models, protocol=PROTOCOLS, taxonomy=taxonomies)
-
-
 def figure(path, caption, category, **labels):
-    """The files of one figure; the report shows the first format."""
+    """Return the files of one figure; the report shows the first format."""
     first = report(
         f"{RESULTS}/figures/{path}.{FORMATS[0]}",
         caption=f"../workflow/report/{caption}.rst",
@@ -310,8 +266,18 @@ def figure(path, caption, category, **labels):
     return [first, *(f"{RESULTS}/figures/{path}.{kind}" for kind in FORMATS[1:])]
 
 
+def figure_of_run(name, caption, category, label):
+    """Return the files of a figure that every model, protocol and taxonomy has."""
+    names = {name: f"{{{name}}}" for name in ("model", "protocol", "taxonomy")}
+    return figure(
+        f"{{model}}/{{protocol}}/{{taxonomy}}/{name}", caption, category, figure=label, **names
+    )
+
+
 def figures_of_cnns(name, category, label):
-    """The files of one figure of every taxonomy, by taxonomy and then by format, each under its own labels in the report."""
+    """Return the files of one figure of every taxonomy, by taxonomy and then by format, each with
+    labels of its own in the report.
+    """
     labels = {"figure": label, "model": "{model}", "protocol": "{protocol}"}
     return [
         file
@@ -323,5 +289,18 @@ def figures_of_cnns(name, category, label):
 
 
 def per_figure(pattern, **wildcards):
-    """All files of a figure for all values of its wildcards."""
+    """Return all files of a figure for all values of its wildcards."""
     return expand(f"{RESULTS}/figures/{pattern}.{{kind}}", kind=FORMATS, **wildcards)
+
+
+rule stamp:
+    """Hand a stage's settings on as the output of a job, for stages behind order-only edges."""
+    input:
+        settings=f"{RESULTS}/settings/{{stage}}.json",
+    output:
+        stamp=f"{RESULTS}/settings/stamps/{{stage}}.json",
+    log:
+        f"{RESULTS}/logs/stamp/{{stage}}.log",
+    localrule: True
+    shell:
+        "cp {input} {output} 2> {log}"

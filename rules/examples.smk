@@ -1,7 +1,9 @@
-"""`snakemake attention_example`: attention of a handful of sequences with all heads (the paper's Figure 3).
+"""`snakemake attention_example`: attention of a handful of sequences with all heads (the paper's
+Figure 3).
 
 Inputs: sample lists, candidates, continuations, the model.
-Outputs: <model>/attention_examples.h5, figures/<model>/attention_heads-<i>. No part of a default run.
+Outputs: <model>/attention_examples.h5, figures/<model>/attention_heads-<i>. No part of a default
+run.
 """
 
 FIRST_TAXONOMY = next(iter(TAXONOMIES.values()))
@@ -10,12 +12,24 @@ EXAMPLES = range(len(STUDY["attention"]["examples"]) or len(FIRST_TAXONOMY.class
 
 rule export_attention:
     input:
-        samples=f"{RESULTS}/{{model}}/{PROTOCOLS[0]}/samples.parquet",
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
-        model=f"{RESULTS}/{{model}}/model/config.json",
+        samples=f"{MODEL}/{PROTOCOLS[0]}/samples/{FIRST_TAXONOMY.slug}.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
+        continuations=f"{MODEL}/continuations.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "export_attention",
+            {
+                name: {
+                    "chosen": STUDY["attention"]["examples"],
+                    "prefix": STUDY["prefix"],
+                    "dtype": entry["dtype"],
+                }
+                for name, entry in MODELS.items()
+            },
+        ),
     output:
-        examples=f"{RESULTS}/{{model}}/attention_examples.h5",
+        examples=f"{MODEL}/attention_examples.h5",
     log:
         f"{RESULTS}/logs/{{model}}/export_attention.log",
     benchmark:
@@ -25,19 +39,14 @@ rule export_attention:
     threads: 4
     resources:
         gpu=1,
-    params:
-        chosen=STUDY["attention"]["examples"],
-        taxonomy=FIRST_TAXONOMY.slug,
-        dtype=of_model("dtype"),
-        prefix=STUDY["prefix"],
-        code=code("export_attention"),
     script:
         "../workflow/scripts/export_attention.py"
 
 
 rule plot_attention_heads:
     input:
-        examples=f"{RESULTS}/{{model}}/attention_examples.h5",
+        examples=f"{MODEL}/attention_examples.h5",
+        settings=settings("plot_attention_heads", style=STUDY["figures"]),
     output:
         figure=figure(
             "{model}/attention_heads-{example}",
@@ -52,9 +61,6 @@ rule plot_attention_heads:
         example=r"\d+",
     conda:
         "../envs/engram.yaml"
-    params:
-        style=STUDY["figures"],
-        code=code("plot_attention_heads"),
     script:
         "../workflow/scripts/plot_attention_heads.py"
 

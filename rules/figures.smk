@@ -29,158 +29,120 @@ FIGURES = [
 rule plot_headline:
     input:
         scores=f"{RESULTS}/tables/scores.csv",
+        settings=settings("plot_headline", style=STUDY["figures"]),
     output:
         figure=figure("headline", "headline", "2 Scores", figure="headline"),
     log:
         f"{RESULTS}/logs/figures/headline.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        style=STUDY["figures"],
-        code=code("plot_headline"),
     script:
         "../workflow/scripts/plot_headline.py"
 
 
 rule plot_cnns:
-    """All taxonomies of a model and protocol: with a job for each, these would be most of the paper's plan, and Python's start most of them."""
+    """Plot all taxonomies of a model and protocol: a job each would be most of the paper's plan."""
     input:
-        predictions=[
-            f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/predictions.parquet"
-            for taxonomy in TAXONOMIES
-        ],
-        histories=[
-            f"{RESULTS}/{{model}}/{{protocol}}/cnns/{taxonomy}/history.csv"
-            for taxonomy in TAXONOMIES
-        ],
+        predictions=expand(
+            f"{PROTOCOL}/cnns/{{taxonomy}}/predictions.parquet",
+            taxonomy=TAXONOMIES,
+            allow_missing=True,
+        ),
+        histories=expand(
+            f"{PROTOCOL}/cnns/{{taxonomy}}/history.csv", taxonomy=TAXONOMIES, allow_missing=True
+        ),
+        settings=settings("plot_cnns", style=STUDY["figures"]),
     output:
         confusions=figures_of_cnns("confusion", "2 Scores", "confusion"),
-        curves=figures_of_cnns("training_curves", "5 Training", "CNN training"),
+        curves=figures_of_cnns("training_curves", "6 Training", "CNN training"),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/plot_cnns.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        style=STUDY["figures"],
-        code=code("plot_cnns"),
     script:
         "../workflow/scripts/plot_cnns.py"
 
 
 rule plot_attention_examples:
     input:
-        samples=f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet",
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
+        samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
+        continuations=f"{MODEL}/continuations.parquet",
+        attention=f"{MODEL}/attention/index.parquet",
         shards=shards,
-        index=f"{RESULTS}/{{model}}/attention/index.parquet",
+        settings=settings("plot_attention_examples", prefix=STUDY["prefix"], style=STUDY["figures"]),
     output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/attention_examples",
-            "attention_examples",
-            "3 Localization",
-            figure="attention of examples",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
+        figure=figure_of_run(
+            "attention_examples", "attention_examples", "3 Localization", "attention of examples"
         ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/attention_examples.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        taxonomy=taxonomy_name,
-        categories=own_categories,
-        prefix=STUDY["prefix"],
-        style=STUDY["figures"],
-        code=code("plot_attention_examples"),
     script:
         "../workflow/scripts/plot_attention_examples.py"
 
 
 rule plot_delta_maps:
     input:
-        saliency=f"{RESULTS}/{{model}}/{{protocol}}/saliency/{{taxonomy}}.h5",
-    output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/delta_maps",
-            "delta_maps",
-            "3 Localization",
-            figure="Δ maps",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
+        saliency=f"{PROTOCOL}/saliency/{{taxonomy}}.h5",
+        settings=settings(
+            "plot_delta_maps", prefix=STUDY["prefix"], method=METHODS[0], style=STUDY["figures"]
         ),
+    output:
+        figure=figure_of_run("delta_maps", "delta_maps", "3 Localization", "Δ maps"),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/delta_maps.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        prefix=STUDY["prefix"],
-        method=STUDY["saliency"]["methods"][0],
-        style=STUDY["figures"],
-        code=code("plot_delta_maps"),
     script:
         "../workflow/scripts/plot_delta_maps.py"
 
 
 use rule plot_delta_maps as plot_delta_maps_by_method with:
+    input:
+        saliency=f"{PROTOCOL}/saliency/{{taxonomy}}.h5",
+        settings=settings(
+            "plot_delta_maps_by_method",
+            script="plot_delta_maps",
+            prefix=STUDY["prefix"],
+            style=STUDY["figures"],
+        ),
     output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/delta_maps_{method}",
-            "delta_maps",
-            "3 Localization",
-            figure="Δ maps by {method}",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
+        figure=figure_of_run(
+            "delta_maps_{method}", "delta_maps", "3 Localization", "Δ maps by {method}"
         ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/delta_maps_{{method}}.log",
     wildcard_constraints:
-        method=among(STUDY["saliency"]["methods"]),
-    params:
-        prefix=STUDY["prefix"],
-        method="{method}",
-        style=STUDY["figures"],
-        code=code("plot_delta_maps"),
+        method=among(METHODS),
 
 
 rule plot_layer_profile:
     input:
-        saliency=f"{RESULTS}/{{model}}/{{protocol}}/saliency/{{taxonomy}}.h5",
-    output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/layer_profile",
-            "layer_profile",
-            "3 Localization",
-            figure="Δ by layer",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
+        saliency=f"{PROTOCOL}/saliency/{{taxonomy}}.h5",
+        settings=settings(
+            "plot_layer_profile", method=METHODS[0], style=STUDY["figures"], **STATISTICS
         ),
+    output:
+        figure=figure_of_run("layer_profile", "layer_profile", "3 Localization", "Δ by layer"),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/layer_profile.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        method=STUDY["saliency"]["methods"][0],
-        statistics=STUDY["statistics"],
-        seed=STUDY["seed"],
-        style=STUDY["figures"],
-        code=code("plot_layer_profile"),
     script:
         "../workflow/scripts/plot_layer_profile.py"
 
 
 rule plot_exposures:
     input:
-        labels=f"{RESULTS}/{{model}}/labels.parquet",
+        labels=f"{MODEL}/labels.parquet",
+        settings=settings("plot_exposures", style=STUDY["figures"]),
     output:
         figure=figure(
             "{model}/memorization_vs_exposures",
             "memorization_vs_exposures",
-            "4 Nursery",
+            "5 Nursery",
             figure="memorization by exposures",
             model="{model}",
         ),
@@ -188,9 +150,6 @@ rule plot_exposures:
         f"{RESULTS}/logs/figures/{{model}}/memorization_vs_exposures.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        style=STUDY["figures"],
-        code=code("plot_exposures"),
     script:
         "../workflow/scripts/plot_exposures.py"
 
@@ -198,29 +157,39 @@ rule plot_exposures:
 rule plot_nursery_training:
     input:
         base=base_file("training.csv"),
-        drilling=f"{RESULTS}/{{model}}/model/training.csv",
+        drilling=f"{MODEL}/model/training.csv",
+        settings=settings.by(
+            "model",
+            "plot_nursery_training",
+            {name: {"style": STUDY["figures"], "base": base_digest(name)} for name in NURSERY},
+        ),
     output:
         figure=figure(
             "{model}/nursery_training",
             "nursery_training",
-            "4 Nursery",
+            "5 Nursery",
             figure="training of the nursery",
             model="{model}",
         ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/nursery_training.log",
+    wildcard_constraints:
+        model=among(NURSERY),
     conda:
         "../envs/engram.yaml"
-    params:
-        style=STUDY["figures"],
-        code=code("plot_nursery_training"),
     script:
         "../workflow/scripts/plot_nursery_training.py"
 
 
 rule plot_taxonomy_flow:
     input:
-        labels=f"{RESULTS}/{{model}}/labels.parquet",
+        labels=f"{MODEL}/labels.parquet",
+        settings=settings(
+            "plot_taxonomy_flow",
+            flow=STUDY["flow"],
+            categories=study_config.used_categories(STUDY),
+            style=STUDY["figures"],
+        ),
     output:
         figure=figure(
             "{model}/taxonomy_flow",
@@ -233,10 +202,5 @@ rule plot_taxonomy_flow:
         f"{RESULTS}/logs/figures/{{model}}/taxonomy_flow.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        flow=STUDY["flow"],
-        categories=CATEGORIES,
-        style=STUDY["figures"],
-        code=code("plot_taxonomy_flow"),
     script:
         "../workflow/scripts/plot_taxonomy_flow.py"

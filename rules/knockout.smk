@@ -1,39 +1,47 @@
 """Knock-out, or direct localization: attention is removed from the language model itself.
 
 Inputs: the model, saliency and samples of the taxonomies in `knockout.taxonomies`.
-Outputs: <model>/<protocol>/knockout/<taxonomy>.csv (every condition with its effect per class) and .parquet (per sample),
-tables/double_dissociation.csv, tables/causal_agreement.csv, figures. Finished conditions are kept in results/.parts/, so
-that a killed job computes none again.
+Outputs: <model>/<protocol>/knockout/<taxonomy>.csv (every condition with its effect per class) and
+.parquet (per sample), tables/double_dissociation.csv, tables/causal_agreement.csv, figures.
+Finished conditions are kept in results/.parts/, so that a killed job computes none again.
 """
 
-KNOCKED_OUT = study_config.knocked_out(STUDY)
-KNOCKOUT_TABLES = (
-    expand(f"{RESULTS}/tables/{{table}}.csv", table=["double_dissociation", "causal_agreement"])
-    if KNOCKED_OUT
-    else []
+KNOCKOUT_TABLES = expand(
+    f"{RESULTS}/tables/{{table}}.csv",
+    table=["double_dissociation", "causal_agreement"] if KNOCKED_OUT else [],
 )
-KNOCKOUT_PLOTS = ["knockout_layers", "knockout_heads", "knockout_regions", "knockout_curves"]
+KNOCKOUT_PLOTS = ["layers", "heads", "regions", "curves"]
 KNOCKOUT_FIGURES = per_figure(
-    "{model}/{protocol}/{taxonomy}/{plot}",
+    "{model}/{protocol}/{taxonomy}/knockout_{plot}",
     model=MODELS,
     protocol=PROTOCOLS,
     taxonomy=KNOCKED_OUT,
     plot=KNOCKOUT_PLOTS,
 )
+NOT_MEASURED = ("enabled", "taxonomies")
+settings(
+    "knock_out",
+    knockout={key: value for key, value in STUDY["knockout"].items() if key not in NOT_MEASURED},
+    method=METHODS[0],
+    prefix=STUDY["prefix"],
+    **STATISTICS,
+)
 
 
 rule knock_out:
     input:
-        saliency=f"{RESULTS}/{{model}}/{{protocol}}/saliency/{{taxonomy}}.h5",
-        model=f"{RESULTS}/{{model}}/model/config.json",
-        samples=ancient(f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet"),
-        labels=ancient(f"{RESULTS}/{{model}}/labels.parquet"),
-        candidates=ancient(f"{RESULTS}/{{model}}/candidates.parquet"),
-        continuations=ancient(f"{RESULTS}/{{model}}/continuations.parquet"),
-        verification=ancient(f"{RESULTS}/{{model}}/attention/verification.parquet"),
+        saliency=f"{PROTOCOL}/saliency/{{taxonomy}}.h5",
+        model=f"{MODEL}/model/config.json",
+        samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
+        labels=f"{MODEL}/labels.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
+        version=f"{MODEL}/attention/version.json",
+        settings=f"{settings.folder}/stamps/knock_out.json",
+        continuations=ancient(f"{MODEL}/continuations.parquet"),
+        verification=ancient(f"{MODEL}/attention/verification.parquet"),
     output:
-        effects=f"{RESULTS}/{{model}}/{{protocol}}/knockout/{{taxonomy}}.csv",
-        results=f"{RESULTS}/{{model}}/{{protocol}}/knockout/{{taxonomy}}.parquet",
+        effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
+        results=f"{PROTOCOL}/knockout/{{taxonomy}}.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/{{protocol}}/knock_out/{{taxonomy}}.log",
     benchmark:
@@ -43,137 +51,82 @@ rule knock_out:
     threads: 4
     resources:
         gpu=1,
-    params:
-        taxonomy=taxonomy_name,
-        classes=class_names,
-        knockout={
-            key: value
-            for key, value in STUDY["knockout"].items()
-            if key not in ("enabled", "taxonomies")
-        },
-        method=STUDY["saliency"]["methods"][0],
-        statistics=STUDY["statistics"],
-        seed=STUDY["seed"],
-        prefix=STUDY["prefix"],
-        dtype=of_model("dtype"),
-        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
-        parts=f"{PARTS}/knockout",
-        lineage=samples_lineage,
-        code=code("knock_out"),
+        batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/knock_out.py"
 
 
 rule tabulate_knockouts:
     input:
-        results=per_cnns("{model}/{protocol}/knockout/{taxonomy}.parquet", KNOCKED_OUT),
-        saliency=per_cnns("{model}/{protocol}/saliency/{taxonomy}.h5", KNOCKED_OUT),
+        results=per_run("{model}/{protocol}/knockout/{taxonomy}.parquet", KNOCKED_OUT),
+        saliency=per_run("{model}/{protocol}/saliency/{taxonomy}.h5", KNOCKED_OUT),
+        settings=settings(
+            "tabulate_knockouts", runs=runs(KNOCKED_OUT), method=METHODS[0], **STATISTICS
+        ),
     output:
-        dissociation=report(
-            f"{RESULTS}/tables/double_dissociation.csv",
-            caption="../workflow/report/double_dissociation.rst",
-            category="1 Tables",
-            labels={"table": "double dissociation"},
-        ),
-        agreement=report(
-            f"{RESULTS}/tables/causal_agreement.csv",
-            caption="../workflow/report/causal_agreement.rst",
-            category="1 Tables",
-            labels={"table": "Δ and causal effect"},
-        ),
+        dissociation=table("double_dissociation", "double_dissociation", "double dissociation"),
+        agreement=table("causal_agreement", "causal_agreement", "Δ and causal effect"),
     log:
         f"{RESULTS}/logs/tabulate_knockouts.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        runs=expand(
-            "{model}/{protocol}/{taxonomy}", model=MODELS, protocol=PROTOCOLS, taxonomy=KNOCKED_OUT
-        ),
-        method=STUDY["saliency"]["methods"][0],
-        statistics=STUDY["statistics"],
-        seed=STUDY["seed"],
-        code=code("tabulate_knockouts"),
     script:
         "../workflow/scripts/tabulate_knockouts.py"
 
 
 rule plot_knockout_layers:
     input:
-        effects=f"{RESULTS}/{{model}}/{{protocol}}/knockout/{{taxonomy}}.csv",
+        effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
+        settings=settings(
+            "plot_knockout_layers", script="plot_knockout", plot="layers", style=STUDY["figures"]
+        ),
     output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/knockout_layers",
-            "knockout_layers",
-            "5 Knock-out",
-            figure="each layer removed",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
+        figure=figure_of_run(
+            "knockout_layers", "knockout_layers", "4 Knock-out", "each layer removed"
         ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/knockout_layers.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        plot="layers",
-        style=STUDY["figures"],
-        code=code("plot_knockout"),
     script:
         "../workflow/scripts/plot_knockout.py"
 
 
 use rule plot_knockout_layers as plot_knockout_heads with:
-    output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/knockout_heads",
-            "knockout_heads",
-            "5 Knock-out",
-            figure="each head removed",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
+    input:
+        effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
+        settings=settings(
+            "plot_knockout_heads", script="plot_knockout", plot="heads", style=STUDY["figures"]
         ),
+    output:
+        figure=figure_of_run("knockout_heads", "knockout_heads", "4 Knock-out", "each head removed"),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/knockout_heads.log",
-    params:
-        plot="heads",
-        style=STUDY["figures"],
-        code=code("plot_knockout"),
 
 
 use rule plot_knockout_layers as plot_knockout_regions with:
+    input:
+        effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
+        settings=settings(
+            "plot_knockout_regions", script="plot_knockout", plot="regions", style=STUDY["figures"]
+        ),
     output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/knockout_regions",
-            "knockout_regions",
-            "5 Knock-out",
-            figure="regions of Δ removed",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
+        figure=figure_of_run(
+            "knockout_regions", "knockout_regions", "4 Knock-out", "regions of Δ removed"
         ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/knockout_regions.log",
-    params:
-        plot="regions",
-        style=STUDY["figures"],
-        code=code("plot_knockout"),
 
 
 use rule plot_knockout_layers as plot_knockout_curves with:
+    input:
+        effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
+        settings=settings(
+            "plot_knockout_curves", script="plot_knockout", plot="curves", style=STUDY["figures"]
+        ),
     output:
-        figure=figure(
-            "{model}/{protocol}/{taxonomy}/knockout_curves",
-            "knockout_curves",
-            "5 Knock-out",
-            figure="one after another removed",
-            model="{model}",
-            protocol="{protocol}",
-            taxonomy="{taxonomy}",
+        figure=figure_of_run(
+            "knockout_curves", "knockout_curves", "4 Knock-out", "one after another removed"
         ),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/knockout_curves.log",
-    params:
-        plot="curves",
-        style=STUDY["figures"],
-        code=code("plot_knockout"),

@@ -1,17 +1,29 @@
 """Candidates and their labels.
 
 Inputs: the source's windows, the model.
-Outputs: <model>/candidates.parquet, <model>/labels.parquet, code_classifier.json where the config names one.
+Outputs: <model>/candidates.parquet, <model>/labels.parquet, code_classifier.json where the config
+names a classifier.
 """
+
+CLASSIFIER = STUDY["code_classifier"]
+CLASSIFIER_FILES = (CLASSIFIER["model"], Path(CLASSIFIER["model"], CLASSIFIER["file"]))
 
 
 rule score_candidates:
     input:
-        drilled=f"{RESULTS}/{{model}}/drilled.parquet",
-        model=f"{RESULTS}/{{model}}/model/model.safetensors",
+        drilled=f"{MODEL}/drilled.parquet",
+        model=f"{MODEL}/model/model.safetensors",
         twin=base_file("model.safetensors"),
+        settings=settings.by(
+            "model",
+            "score_candidates",
+            {
+                name: {**WINDOW, "dtype": MODELS[name]["dtype"], "base": base_digest(name)}
+                for name in NURSERY
+            },
+        ),
     output:
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/score_candidates.log",
     benchmark:
@@ -23,17 +35,16 @@ rule score_candidates:
     threads: 4
     resources:
         gpu=1,
-    params:
-        prefix=STUDY["prefix"],
-        dtype=of_model("dtype"),
-        base=base_state,
-        code=code("score_candidates"),
     script:
         "../workflow/scripts/score_candidates.py"
 
 
 rule fetch_code_classifier:
-    """The study's fastText model for `is_code`; runs only where the config names it, on the machine that runs Snakemake."""
+    """Find the fastText model for `is_code`; only where the config names one."""
+    input:
+        settings=settings(
+            "fetch_code_classifier", **CLASSIFIER, state=state.file_state(*CLASSIFIER_FILES)
+        ),
     output:
         classifier=f"{RESULTS}/code_classifier.json",
     log:
@@ -41,27 +52,23 @@ rule fetch_code_classifier:
     localrule: True
     conda:
         "../envs/engram.yaml"
-    params:
-        **STUDY["code_classifier"],
-        state=CODE_CLASSIFIER_STATE,
-        code=code("fetch_code_classifier"),
     script:
         "../workflow/scripts/fetch_code_classifier.py"
 
 
 rule label_candidates:
     input:
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        classifier=rules.fetch_code_classifier.output if STUDY["code_classifier"]["model"] else [],
+        candidates=f"{MODEL}/candidates.parquet",
+        classifier=rules.fetch_code_classifier.output if CLASSIFIER["model"] else [],
+        settings=settings(
+            "label_candidates", prefix=STUDY["prefix"], classified=bool(CLASSIFIER["model"])
+        ),
     output:
-        labels=f"{RESULTS}/{{model}}/labels.parquet",
+        labels=f"{MODEL}/labels.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/label_candidates.log",
     conda:
         "../envs/engram.yaml"
     threads: 4
-    params:
-        prefix=STUDY["prefix"],
-        code=code("label_candidates"),
     script:
         "../workflow/scripts/label_candidates.py"

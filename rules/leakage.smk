@@ -7,24 +7,16 @@ Outputs: tables/leakage.csv.
 
 rule measure_leakage:
     input:
-        samples=expand(
-            f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS
-        ),
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
+        labels=per_model("labels.parquet"),
+        settings=settings("measure_leakage", runs=runs(TAXONOMIES), models=list(MODELS)),
     output:
-        leakage=report(
-            f"{RESULTS}/tables/leakage.csv",
-            caption="../workflow/report/leakage.rst",
-            category="1 Tables",
-            labels={"table": "leakage"},
-        ),
+        leakage=table("leakage", "leakage", "leakage"),
     log:
         f"{RESULTS}/logs/measure_leakage.log",
     benchmark:
         f"{RESULTS}/benchmarks/measure_leakage.tsv"
     conda:
         "../envs/engram.yaml"
-    params:
-        code=code("measure_leakage"),
     script:
         "../workflow/scripts/measure_leakage.py"

@@ -1,11 +1,16 @@
-"""What runs where Snakemake runs, also on a cluster: seconds of work on small files, for which a queue is dearer than the job.
+"""What runs where Snakemake runs, also on a cluster: seconds of work, for which a queue costs more
+than the job.
 
-Figures that read a table or one file of a taxonomy, gathering of tables, provenance. Downloads say `localrule` themselves. Without a
-cluster all rules are local and this changes nothing.
+Sample lists, figures that read a table or one file of a taxonomy, gathering of tables, provenance.
+Downloads say `localrule` themselves. Without a cluster all rules are local and this changes nothing.
 """
 
 
 localrules:
+    stamp,
+    version_attention,
+    draw_samples,
+    draw_search,
     count_samples,
     collect_checks,
     compare_with_truth,

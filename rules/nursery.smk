@@ -1,4 +1,4 @@
-"""The nursery: drills the shipped base on windows it has never seen, and trains a new base on request.
+"""The nursery: drills the shipped base on windows it has never seen; trains a new base on request.
 
 Inputs: resources/nursery/ (base model, tokenizer, windows, replayed text).
 Outputs: <model>/model/ (the drilled model), <model>/drilled.parquet (windows with exposures).
@@ -7,17 +7,25 @@ Outputs: <model>/model/ (the drilled model), <model>/drilled.parquet (windows wi
 BASE_RESULTS = "results/nursery_base"
 
 
+def drilled(name):
+    """Return everything that decides the weights of a nursery model."""
+    entry = MODELS[name]
+    chosen = {key: entry[key] for key in ("drilling", "windows", "seed")}
+    return {**WINDOW, **chosen, "base": base_digest(name)}
+
+
 rule drill_nursery:
     input:
         base=base_file("model.safetensors"),
         windows=base_file("windows.parquet"),
         replay=base_file("replay.parquet"),
+        settings=settings.by("model", "drill_nursery", {name: drilled(name) for name in NURSERY}),
     output:
-        model=f"{RESULTS}/{{model}}/model/model.safetensors",
-        config=f"{RESULTS}/{{model}}/model/config.json",
-        tokenizer=f"{RESULTS}/{{model}}/model/tokenizer.json",
-        curve=f"{RESULTS}/{{model}}/model/training.csv",
-        drilled=f"{RESULTS}/{{model}}/drilled.parquet",
+        model=f"{MODEL}/model/model.safetensors",
+        config=f"{MODEL}/model/config.json",
+        tokenizer=f"{MODEL}/model/tokenizer.json",
+        curve=f"{MODEL}/model/training.csv",
+        drilled=f"{MODEL}/drilled.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/drill_nursery.log",
     benchmark:
@@ -29,20 +37,20 @@ rule drill_nursery:
     threads: 4
     resources:
         gpu=1,
-    params:
-        drilling=of_model("drilling"),
-        windows=of_model("windows"),
-        seed=of_model("seed"),
-        prefix=STUDY["prefix"],
-        suffix=STUDY["suffix"],
-        state=drilling_state,
-        code=code("drill_nursery"),
     script:
         "../workflow/scripts/drill_nursery.py"
 
 
 rule nursery_base:
-    """Trains a new base under results/nursery_base/; `make promote-base` makes it the shipped one."""
+    """Train a new base under results/nursery_base/; `make promote-base` makes it the shipped one."""
+    input:
+        settings=settings(
+            "nursery_base",
+            script="train_nursery_base",
+            base=STUDY["nursery_base"],
+            seed=STUDY["seed"],
+            **WINDOW,
+        ),
     output:
         model=f"{BASE_RESULTS}/model.safetensors",
         config=f"{BASE_RESULTS}/config.json",
@@ -60,11 +68,5 @@ rule nursery_base:
     threads: 8
     resources:
         gpu=1,
-    params:
-        base=STUDY["nursery_base"],
-        seed=STUDY["seed"],
-        prefix=STUDY["prefix"],
-        suffix=STUDY["suffix"],
-        state=f"{PARTS}/nursery_base",
     script:
         "../workflow/scripts/train_nursery_base.py"

@@ -7,11 +7,19 @@ Outputs: tables/plan.csv, tables/plan_jobs.csv. No part of a default run.
 
 rule plan_study:
     input:
-        samples=expand(
-            f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet", model=MODELS, protocol=PROTOCOLS
-        ),
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
+        samples=[path for name in MODELS for path in lists_of(name)],
+        labels=per_model("labels.parquet"),
         configurations=[path for name in MODELS for path in configuration(name)],
+        settings=settings(
+            "plan_study",
+            models={name: entry["model"] for name, entry in MODELS.items()},
+            lists={name: len(lists_of(name)) for name in MODELS},
+            configurations={name: configuration(name) for name in MODELS},
+            mean_dtype=STUDY["attention"]["mean_dtype"],
+            rates=STUDY["plan"],
+            **WINDOW,
+            config=GIVEN,
+        ),
     output:
         plan=f"{RESULTS}/tables/plan.csv",
         jobs=f"{RESULTS}/tables/plan_jobs.csv",
@@ -20,29 +28,20 @@ rule plan_study:
     localrule: True
     conda:
         "../envs/engram.yaml"
-    params:
-        models={name: entry["model"] for name, entry in MODELS.items()},
-        window=(STUDY["prefix"], STUDY["suffix"]),
-        mean_dtype=STUDY["attention"]["mean_dtype"],
-        rates=STUDY["plan"],
-        snakefile=f"{workflow.basedir}/Snakefile",
-        config=GIVEN,
-        code=code("plan_study"),
     script:
         "../workflow/scripts/plan_study.py"
 
 
 rule plan:
-    """Prints the plan, whenever it is asked for."""
+    """Print the plan, whenever it is asked for."""
     input:
         plan=f"{RESULTS}/tables/plan.csv",
         jobs=f"{RESULTS}/tables/plan_jobs.csv",
+        settings=settings("plan", script="show_plan", rates=STUDY["plan"]),
     log:
         f"{RESULTS}/logs/plan.log",
     localrule: True
     conda:
         "../envs/engram.yaml"
-    params:
-        rates=STUDY["plan"],
     script:
         "../workflow/scripts/show_plan.py"

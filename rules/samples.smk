@@ -1,28 +1,53 @@
-"""Sample lists: one job draws the lists of all taxonomies of a model and protocol.
+"""Sample lists: one for each taxonomy of a model and protocol, so that a new taxonomy touches no other.
 
 Inputs: <model>/labels.parquet.
-Outputs: <model>/<protocol>/samples.parquet, <model>/<protocol>/counts.csv.
+Outputs: <model>/<protocol>/samples/<taxonomy>.parquet, and search.parquet of the taxonomy search.
 """
+
+
+def defined(taxonomy):
+    """Return what defines a taxonomy: its name, and those categories of the config that it uses."""
+    names = {term.category.name for terms in taxonomy.classes for term in terms}
+    own = [category for category in STUDY["categories"] if category["name"] in names]
+    return {"name": taxonomy.name, "categories": own}
 
 
 rule draw_samples:
     input:
-        labels=f"{RESULTS}/{{model}}/labels.parquet",
+        labels=f"{MODEL}/labels.parquet",
+        taxonomy=settings.by(
+            "taxonomy",
+            "definition",
+            {slug: defined(taxonomy) for slug, taxonomy in TAXONOMIES.items()},
+            script="draw_samples",
+        ),
+        settings=settings("draw_samples", samples=STUDY["samples"], seed=STUDY["seed"]),
     output:
-        samples=f"{RESULTS}/{{model}}/{{protocol}}/samples.parquet",
-        counts=f"{RESULTS}/{{model}}/{{protocol}}/counts.csv",
+        samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
     log:
-        f"{RESULTS}/logs/{{model}}/{{protocol}}/draw_samples.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/{{model}}/{{protocol}}/draw_samples.tsv"
+        f"{RESULTS}/logs/{{model}}/{{protocol}}/draw_samples/{{taxonomy}}.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        taxonomies=[taxonomy.name for taxonomy in TAXONOMIES.values()],
-        categories=CATEGORIES,
-        samples=STUDY["samples"],
-        search=STUDY["search"]["categories"],
-        seed=STUDY["seed"],
-        code=code("draw_samples"),
     script:
         "../workflow/scripts/draw_samples.py"
+
+
+rule draw_search:
+    """Draw the samples of the finest partition that the search's categories make."""
+    input:
+        labels=f"{MODEL}/labels.parquet",
+        settings=settings(
+            "draw_search",
+            samples=STUDY["samples"],
+            seed=STUDY["seed"],
+            search=STUDY["search"]["categories"],
+            categories=study_config.used_categories(STUDY),
+        ),
+    output:
+        samples=f"{MODEL}/engram/samples/search.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/engram/draw_search.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/draw_search.py"

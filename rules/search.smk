@@ -1,25 +1,34 @@
 """Taxonomy search: one grid on the finest partition of the configured categories, finalists, one test.
 
-Inputs: sample list (with the atoms), labels, attention store.
-Outputs: <model>/engram/search.csv, tables/search.csv. Only where the config's `search` names categories.
+Inputs: sample list of that partition, labels, attention store.
+Outputs: <model>/engram/search.csv, tables/search.csv. Only where `search` of the config names
+categories.
 """
 
-SEARCHED = list(MODELS) if STUDY["search"]["categories"] else []
+SEARCHED_MODELS = list(MODELS) if SEARCHED else []
 if SEARCHED:
     TABLES.append(f"{RESULTS}/tables/search.csv")
 
 
 rule search_taxonomies:
     input:
-        samples=f"{RESULTS}/{{model}}/engram/samples.parquet",
-        labels=f"{RESULTS}/{{model}}/labels.parquet",
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
-        continuations=f"{RESULTS}/{{model}}/continuations.parquet",
+        samples=f"{MODEL}/engram/samples/search.parquet",
+        labels=f"{MODEL}/labels.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
+        continuations=f"{MODEL}/continuations.parquet",
+        verification=f"{MODEL}/attention/verification.parquet",
+        attention=f"{MODEL}/attention/index.parquet",
         shards=shards,
-        index=f"{RESULTS}/{{model}}/attention/index.parquet",
-        verification=f"{RESULTS}/{{model}}/attention/verification.parquet",
+        settings=settings(
+            "search_taxonomies",
+            categories=study_config.used_categories(STUDY),
+            search=STUDY["search"],
+            samples=STUDY["samples"],
+            cnn={key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"},
+            **STATISTICS,
+        ),
     output:
-        search=f"{RESULTS}/{{model}}/engram/search.csv",
+        search=f"{MODEL}/engram/search.csv",
     log:
         f"{RESULTS}/logs/{{model}}/search_taxonomies.log",
     benchmark:
@@ -27,35 +36,21 @@ rule search_taxonomies:
     conda:
         "../envs/engram.yaml"
     threads: 2
-    params:
-        categories=CATEGORIES,
-        search=STUDY["search"],
-        samples=STUDY["samples"],
-        cnn=CNN,
-        statistics=STUDY["statistics"],
-        seed=STUDY["seed"],
-        memory_mb=tuning(STUDY["cnn"]["memory_mb"]),
-        parts=f"{PARTS}/cnns",
-        code=code("search_taxonomies"),
+    resources:
+        maps_mb=STUDY["cnn"]["memory_mb"],
     script:
         "../workflow/scripts/search_taxonomies.py"
 
 
 rule gather_search:
     input:
-        searches=expand(f"{RESULTS}/{{model}}/engram/search.csv", model=SEARCHED),
+        searches=per_model("engram/search.csv", SEARCHED_MODELS),
+        settings=settings("gather_search"),
     output:
-        search=report(
-            f"{RESULTS}/tables/search.csv",
-            caption="../workflow/report/search_table.rst",
-            category="1 Tables",
-            labels={"table": "taxonomy search"},
-        ),
+        search=table("search", "search_table", "taxonomy search"),
     log:
         f"{RESULTS}/logs/gather_search.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        code=code("gather_search"),
     script:
         "../workflow/scripts/gather_search.py"

@@ -21,7 +21,6 @@ rule smoke_head:
     params:
         places=existing_models(),
         asked=uuid4().hex,  # what an earlier run that failed has left counts for nothing
-        code=code("smoke_head"),
     script:
         "../workflow/scripts/smoke_head.py"
 
@@ -38,7 +37,6 @@ rule smoke_cpu:
         "../envs/engram.yaml"
     params:
         gpu=False,
-        code=code("smoke_node"),
     script:
         "../workflow/scripts/smoke_node.py"
 
@@ -54,7 +52,6 @@ use rule smoke_cpu as smoke_gpu with:
         gpu=1,
     params:
         gpu=True,
-        code=code("smoke_node"),
 
 
 rule smoke:
@@ -68,7 +65,5 @@ rule smoke:
     localrule: True
     conda:
         "../envs/engram.yaml"
-    params:
-        code=code("show_smoke"),
     script:
         "../workflow/scripts/show_smoke.py"

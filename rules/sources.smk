@@ -1,18 +1,51 @@
-"""Sources other than the nursery: the model's folder, and the windows of the published data, a table or a corpus.
+"""Sources other than the nursery: the model's folder, and the windows of the published data, a table
+or a corpus.
 
 Inputs: what the model's entry names: a repository or folder, a data set, a table, documents.
-Outputs: <model>/model/ (configuration, tokenizer, links to the weights), <model>/twin/ likewise, <model>/dataset.json
-(where the published data lie), <model>/candidates.parquet, or <model>/windows.parquet where scores are still to be measured.
+Outputs: <model>/model/ (configuration, tokenizer, links to the weights), <model>/twin/ likewise,
+<model>/dataset.json (where the published data lie), <model>/candidates.parquet, or
+<model>/windows.parquet where scores are still to be measured.
 Downloads run on the machine that runs Snakemake: nodes of a cluster often have no network.
 """
 
 
+def fetched(role, revision):
+    """Return the settings of fetching every model, or every model's twin, that has to be fetched."""
+    return {
+        name: {
+            "model": MODELS[name][role],
+            "revision": MODELS[name][revision],
+            "state": state.model_state(MODELS[name][role]),
+        }
+        for name in BROUGHT
+        if MODELS[name][role]
+    }
+
+
+def read(names):
+    """Return the settings of reading the sources of some models."""
+    return {
+        name: {
+            **WINDOW,
+            "entry": model_entry(name),
+            "seed": MODELS[name]["seed"],
+            "state": source_state(name),
+        }
+        for name in names
+    }
+
+
+settings.by("model", "fetch_model", fetched("model", "revision"))
+settings.by("model", "fetch_twin", fetched("twin", "twin_revision"), script="fetch_model")
+
+
 rule fetch_model:
-    """The studied model (`model`) or its twin (`twin`), from the hub, its cache, or a folder."""
+    """Fetch the studied model (`model`) or its twin (`twin`): from the hub, its cache, or a folder."""
     input:
         local=local_model,
+        settings=f"{settings.folder}/model/{{model}}/fetch_{{role}}.json",
     output:
-        config=f"{RESULTS}/{{model}}/{{role}}/config.json",
+        config=f"{MODEL}/{{role}}/config.json",
     log:
         f"{RESULTS}/logs/{{model}}/fetch_{{role}}.log",
     wildcard_constraints:
@@ -21,20 +54,27 @@ rule fetch_model:
     localrule: True
     conda:
         "../envs/engram.yaml"
-    params:
-        model=lambda wildcards: MODELS[wildcards.model][wildcards.role],
-        revision=lambda wildcards: MODELS[wildcards.model][
-            {"model": "revision", "twin": "twin_revision"}[wildcards.role]
-        ],
-        state=model_state,
-        code=code("fetch_model"),
     script:
         "../workflow/scripts/fetch_model.py"
 
 
 rule fetch_dataset:
+    input:
+        settings=settings.by(
+            "model",
+            "fetch_dataset",
+            {
+                name: {
+                    "dataset": MODELS[name]["dataset"],
+                    "revision": MODELS[name]["dataset_revision"],
+                    "splits": MODELS[name]["splits"],
+                    "state": source_state(name),
+                }
+                for name in HUB
+            },
+        ),
     output:
-        dataset=f"{RESULTS}/{{model}}/dataset.json",
+        dataset=f"{MODEL}/dataset.json",
     log:
         f"{RESULTS}/logs/{{model}}/fetch_dataset.log",
     wildcard_constraints:
@@ -42,23 +82,18 @@ rule fetch_dataset:
     localrule: True
     conda:
         "../envs/engram.yaml"
-    params:
-        dataset=of_model("dataset"),
-        revision=of_model("dataset_revision"),
-        splits=of_model("splits"),
-        state=source_state,
-        code=code("fetch_dataset"),
     script:
         "../workflow/scripts/fetch_dataset.py"
 
 
 rule read_scored:
-    """Candidates of a source that brings scores: the published data, which need no model, or a table with them."""
+    """Read candidates that come with scores: the published data, which need no model, or a table."""
     input:
         config=configuration_of_model,
         source=source_files,
+        settings=settings.by("model", "read_scored", read(SCORED), script="read_source"),
     output:
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/read_scored.log",
     benchmark:
@@ -68,20 +103,17 @@ rule read_scored:
     conda:
         "../envs/engram.yaml"
     threads: 4
-    params:
-        entry=model_entry,
-        prefix=STUDY["prefix"],
-        suffix=STUDY["suffix"],
-        seed=of_model("seed"),
-        state=source_state,
-        code=code("read_source"),
     script:
         "../workflow/scripts/read_source.py"
 
 
 use rule read_scored as read_windows with:
+    input:
+        config=configuration_of_model,
+        source=source_files,
+        settings=settings.by("model", "read_windows", read(MEASURED), script="read_source"),
     output:
-        windows=f"{RESULTS}/{{model}}/windows.parquet",
+        windows=f"{MODEL}/windows.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/read_windows.log",
     benchmark:
@@ -91,12 +123,17 @@ use rule read_scored as read_windows with:
 
 
 rule score_windows:
-    """Candidates of a source without scores: a table, a corpus."""
+    """Score the candidates of a source without scores: a table, a corpus."""
     input:
-        windows=f"{RESULTS}/{{model}}/windows.parquet",
-        model=f"{RESULTS}/{{model}}/model/config.json",
+        windows=f"{MODEL}/windows.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "score_windows",
+            {name: {**WINDOW, "dtype": MODELS[name]["dtype"]} for name in MEASURED},
+        ),
     output:
-        candidates=f"{RESULTS}/{{model}}/candidates.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/score_windows.log",
     benchmark:
@@ -108,10 +145,6 @@ rule score_windows:
     threads: 4
     resources:
         gpu=1,
-    params:
-        prefix=STUDY["prefix"],
-        dtype=of_model("dtype"),
-        batch_tokens=tuning(STUDY["attention"]["batch_tokens"]),
-        code=code("score_windows"),
+        batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/score_windows.py"

@@ -1,7 +1,7 @@
-"""Tables and provenance: what a person reads, gathered over models, protocols and taxonomies.
+"""Tables: what a person reads, gathered over models, protocols and taxonomies.
 
-Inputs: predictions, counts, labels, verification.
-Outputs: tables/*.csv, run.json.
+Inputs: predictions, sample lists, labels, verification.
+Outputs: tables/*.csv.
 """
 
 WITH_TRUTH = NURSERY + TWINNED
@@ -12,141 +12,83 @@ TABLES = [
     *([f"{RESULTS}/tables/truth.csv"] if WITH_TRUTH else []),
     *([f"{RESULTS}/tables/recall_by_kind.csv"] if NURSERY else []),
 ]
+PREDICTIONS = "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet"
 
 
 rule score_cnns:
     input:
-        predictions=per_cnns("{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES),
+        predictions=per_run(PREDICTIONS, TAXONOMIES),
+        settings=settings("score_cnns", runs=runs(TAXONOMIES), **STATISTICS),
     output:
-        scores=report(
-            f"{RESULTS}/tables/scores.csv",
-            caption="../workflow/report/scores.rst",
-            category="1 Tables",
-            labels={"table": "scores"},
-        ),
+        scores=table("scores", "scores", "scores"),
     log:
         f"{RESULTS}/logs/score_cnns.log",
     benchmark:
         f"{RESULTS}/benchmarks/score_cnns.tsv"
     conda:
         "../envs/engram.yaml"
-    params:
-        statistics=STUDY["statistics"],
-        seed=STUDY["seed"],
-        code=code("score_cnns"),
     script:
         "../workflow/scripts/score_cnns.py"
 
 
 rule count_samples:
     input:
-        counts=expand(
-            f"{RESULTS}/{{model}}/{{protocol}}/counts.csv", model=MODELS, protocol=PROTOCOLS
-        ),
+        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
+        settings=settings("count_samples", runs=runs(TAXONOMIES)),
     output:
-        counts=report(
-            f"{RESULTS}/tables/counts.csv",
-            caption="../workflow/report/counts.rst",
-            category="1 Tables",
-            labels={"table": "counts"},
-        ),
+        counts=table("counts", "counts", "counts"),
     log:
         f"{RESULTS}/logs/count_samples.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        code=code("count_samples"),
     script:
         "../workflow/scripts/count_samples.py"
 
 
 rule compare_with_truth:
     input:
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=WITH_TRUTH),
-        verification=expand(f"{RESULTS}/{{model}}/attention/verification.parquet", model=TWINNED),
+        labels=per_model("labels.parquet", WITH_TRUTH),
+        verification=per_model("attention/verification.parquet", TWINNED),
+        settings=settings("compare_with_truth", models=WITH_TRUTH, twinned=TWINNED),
     output:
-        truth=report(
-            f"{RESULTS}/tables/truth.csv",
-            caption="../workflow/report/truth.rst",
-            category="1 Tables",
-            labels={"table": "rule and truth"},
-        ),
+        truth=table("truth", "truth", "rule and truth"),
     log:
         f"{RESULTS}/logs/compare_with_truth.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        models=WITH_TRUTH,
-        twinned=TWINNED,
-        code=code("compare_with_truth"),
     script:
         "../workflow/scripts/compare_with_truth.py"
 
 
 rule check_verification:
     input:
-        verification=expand(f"{RESULTS}/{{model}}/attention/verification.parquet", model=MODELS),
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
-        continuations=expand(f"{RESULTS}/{{model}}/continuations.parquet", model=MODELS),
-        candidates=expand(f"{RESULTS}/{{model}}/candidates.parquet", model=MODELS),
+        verification=per_model("attention/verification.parquet"),
+        labels=per_model("labels.parquet"),
+        continuations=per_model("continuations.parquet"),
+        candidates=per_model("candidates.parquet"),
+        settings=settings("check_verification", models=list(MODELS), prefix=STUDY["prefix"]),
     output:
-        verification=report(
-            f"{RESULTS}/tables/verification.csv",
-            caption="../workflow/report/agreement.rst",
-            category="1 Tables",
-            labels={"table": "verification"},
-        ),
+        verification=table("verification", "agreement", "verification"),
     log:
         f"{RESULTS}/logs/check_verification.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        models=list(MODELS),
-        prefix=STUDY["prefix"],
-        code=code("check_verification"),
     script:
         "../workflow/scripts/check_verification.py"
 
 
 rule score_kinds:
     input:
-        predictions=per_cnns(
-            "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet", TAXONOMIES, NURSERY
+        predictions=per_run(PREDICTIONS, TAXONOMIES, NURSERY),
+        labels=per_model("labels.parquet", NURSERY),
+        settings=settings(
+            "score_kinds", runs=runs(TAXONOMIES, NURSERY), models=NURSERY, **STATISTICS
         ),
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=NURSERY),
     output:
-        recall=report(
-            f"{RESULTS}/tables/recall_by_kind.csv",
-            caption="../workflow/report/recall_by_kind.rst",
-            category="1 Tables",
-            labels={"table": "recall by kind of text"},
-        ),
+        recall=table("recall_by_kind", "recall_by_kind", "recall by kind of text"),
     log:
         f"{RESULTS}/logs/score_kinds.log",
     conda:
         "../envs/engram.yaml"
-    params:
-        models=NURSERY,
-        statistics=STUDY["statistics"],
-        seed=STUDY["seed"],
-        code=code("score_kinds"),
     script:
         "../workflow/scripts/score_kinds.py"
-
-
-rule describe_run:
-    input:
-        labels=expand(f"{RESULTS}/{{model}}/labels.parquet", model=MODELS),
-        tables=TABLES,
-    output:
-        run=f"{RESULTS}/run.json",
-    log:
-        f"{RESULTS}/logs/describe_run.log",
-    conda:
-        "../envs/engram.yaml"
-    params:
-        config=STUDY,
-        code=CODE,
-        models=list(MODELS),
-    script:
-        "../workflow/scripts/describe_run.py"

@@ -1,4 +1,4 @@
-"""Writes the explorer: one page with samples, their attention and what was found about them."""
+"""Write the explorer: one page with samples, their attention and what the study says of them."""
 
 from pathlib import Path
 
@@ -7,23 +7,23 @@ from engram.explorer.page import render, write_page
 from engram.figures.style import FigureStyle, class_colors
 from engram.run.job import job
 
-with job(snakemake):
-    params, page = snakemake.params, Path(snakemake.output.page)
-    style = FigureStyle(palette=params.palette)
-    settings = ExplorerSettings(
+with job(snakemake) as settings:
+    page, style = Path(snakemake.output.page), FigureStyle(palette=settings.palette)
+    taxonomies = {
+        slug: TaxonomyEntry(name, classes, class_colors(classes, style))
+        for slug, (name, classes) in settings.taxonomies.items()
+    }
+    shown = ExplorerSettings(
         root=page.parent,
-        study=params.study,
-        prefix=params.prefix,
-        shards=params.shards,
-        protocols=params.protocols,
-        taxonomies={
-            slug: TaxonomyEntry(name, classes, class_colors(classes, style))
-            for slug, (name, classes) in params.taxonomies.items()
-        },
-        localized=params.localized,
-        methods=params.methods,
-        knocked_out=params.knocked_out,
-        **params.explorer,
+        study=settings.study,
+        prefix=settings.prefix,
+        models=settings.models,
+        protocols=settings.protocols,
+        taxonomies=taxonomies,
+        localized=settings.localized,
+        methods=settings.methods,
+        knocked_out=settings.knocked_out,
+        **settings.explorer,
     )
-    study, blocks = collect(settings)
-    write_page(render(study, blocks), page, settings.megabytes)
+    study, blocks = collect(shown)
+    write_page(render(study, blocks), page, shown.megabytes)

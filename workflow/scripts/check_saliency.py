@@ -1,4 +1,4 @@
-"""Checks whether the saliency of a taxonomy's CNNs is real."""
+"""Check whether the saliency of a taxonomy's CNNs is real."""
 
 from pathlib import Path
 
@@ -6,35 +6,27 @@ import pandas as pd
 
 from engram.cnn.assembly import usable_samples
 from engram.cnn.checkpoints import load_cnns
-from engram.io.artifacts import read_parquet, write_csv
+from engram.io.artifacts import read_metadata, read_parquet, write_csv
 from engram.run.job import job
 from engram.saliency.checks import CheckSettings, Samples, check_saliency
 from engram.saliency.delta import choose_held_out
 from engram.store.index import AttentionStore
 from engram.taxonomy.protocols import PROTOCOLS
 
-with job(snakemake):
-    files, params = snakemake.input, snakemake.params
+with job(snakemake) as settings:
+    files = snakemake.input
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
-    samples, verification = read_parquet(files.samples), read_parquet(files.verification)
+    classes = read_metadata(files.samples)["classes"]
     chosen = usable_samples(
-        samples, snakemake.wildcards.taxonomy, verification, protocol.drop_unverified
+        read_parquet(files.samples), read_parquet(files.verification), protocol.drop_unverified
     )
-    label = pd.Categorical(chosen["class"], categories=params.classes).codes
-    rows = choose_held_out(
-        chosen["split"].to_numpy(),
-        label,
-        chosen["priority"].to_numpy(),
-        params.saliency["check_samples"],
-    )
-    store = AttentionStore(Path(files.index), [Path(path) for path in files.shards])
+    label = pd.Categorical(chosen["class"], categories=classes).codes
+    split, priority = chosen["split"].to_numpy(), chosen["priority"].to_numpy()
+    rows = choose_held_out(split, label, priority, settings.check_samples)
+    store = AttentionStore(Path(files.attention[0]))
     held_out = chosen["sequence_id"].to_numpy()[rows]
-    data = Samples(
-        store.read(held_out, "mean"), store.read(held_out, "max"), label[rows], params.classes
-    )
-    settings = CheckSettings(
-        params.saliency["methods"], confidence=params.confidence, seed=params.seed
-    )
-    tables = check_saliency(load_cnns(Path(files.checkpoints)), data, settings)
+    data = Samples(store.read(held_out, "mean"), store.read(held_out, "max"), label[rows], classes)
+    checked = CheckSettings(settings.methods, confidence=settings.confidence, seed=settings.seed)
+    tables = check_saliency(load_cnns(Path(files.checkpoints)), data, checked)
     for path in snakemake.output.tables:
         write_csv(tables[Path(path).stem], path)

@@ -1,4 +1,4 @@
-"""Tables the paper's rule against the truth that the twin gives."""
+"""Tabulate the paper's rule against the truth that the twin gives."""
 
 import pandas as pd
 
@@ -6,16 +6,13 @@ from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import job
 from engram.taxonomy.truth import truth_table
 
-with job(snakemake):
-    params = snakemake.params
-    verification = dict(zip(params.twinned, snakemake.input.verification, strict=True))
+with job(snakemake) as settings:
+    verification = dict(zip(settings.twinned, snakemake.input.verification, strict=True))
     tables = []
-    for model, path in zip(params.models, snakemake.input.labels, strict=True):
+    for model, path in zip(settings.models, snakemake.input.labels, strict=True):
         labels = read_parquet(path)
         if model in verification:  # the twin was asked for the pool alone
-            labels = labels.merge(
-                read_parquet(verification[model], ["sequence_id", "twin_extracted"]),
-                on="sequence_id",
-            )
+            answers = read_parquet(verification[model], ["sequence_id", "twin_extracted"])
+            labels = labels.merge(answers, on="sequence_id")
         tables.append(truth_table(labels, model))
     write_csv(pd.concat(tables), snakemake.output.truth)

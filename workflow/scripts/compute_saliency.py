@@ -1,4 +1,4 @@
-"""Computes Δ of every class from the taxonomy's CNNs on held-out samples."""
+"""Compute Δ of every class from the taxonomy's CNNs on held-out samples."""
 
 from pathlib import Path
 
@@ -6,28 +6,24 @@ import pandas as pd
 
 from engram.cnn.assembly import usable_samples
 from engram.cnn.checkpoints import load_cnns
-from engram.io.artifacts import read_parquet
+from engram.io.artifacts import read_metadata, read_parquet
 from engram.run.job import job
 from engram.saliency.delta import choose_held_out, saliency_of_grid
 from engram.saliency.file import write_saliency
 from engram.store.index import AttentionStore
 from engram.taxonomy.protocols import PROTOCOLS
 
-with job(snakemake):
-    files, params = snakemake.input, snakemake.params
+with job(snakemake) as settings:
+    files = snakemake.input
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
-    samples, verification = read_parquet(files.samples), read_parquet(files.verification)
+    classes = read_metadata(files.samples)["classes"]
     chosen = usable_samples(
-        samples, snakemake.wildcards.taxonomy, verification, protocol.drop_unverified
+        read_parquet(files.samples), read_parquet(files.verification), protocol.drop_unverified
     )
-    label = pd.Categorical(chosen["class"], categories=params.classes).codes
-    rows = choose_held_out(
-        chosen["split"].to_numpy(),
-        label,
-        chosen["priority"].to_numpy(),
-        params.saliency["samples_per_class"],
-    )
-    store = AttentionStore(Path(files.index), [Path(path) for path in files.shards])
+    label = pd.Categorical(chosen["class"], categories=classes).codes
+    split, priority = chosen["split"].to_numpy(), chosen["priority"].to_numpy()
+    rows = choose_held_out(split, label, priority, settings.samples_per_class)
+    store = AttentionStore(Path(files.attention[0]))
     held_out = chosen["sequence_id"].to_numpy()[rows]
     cnns = load_cnns(Path(files.checkpoints))
     real = {
@@ -35,12 +31,9 @@ with job(snakemake):
         for key, cnn in cnns.items()
         if (key.input, key.labels) == ("attention", "real")
     }
-    mean, maximum, methods = (
-        store.read(held_out, "mean"),
-        store.read(held_out, "max"),
-        params.saliency["methods"],
-    )
+    maps = [store.read(held_out, pooling) for pooling in ("mean", "max")]
     saliency = saliency_of_grid(
-        real, mean, maximum, label[rows], params.classes, methods, params.prefix
+        real, *maps, label[rows], classes, settings.methods, settings.prefix
     )
-    write_saliency(Path(snakemake.output.saliency), saliency, params.taxonomy)
+    taxonomy = read_metadata(files.samples)["taxonomy"]
+    write_saliency(Path(snakemake.output.saliency), saliency, taxonomy)

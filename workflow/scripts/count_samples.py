@@ -1,21 +1,12 @@
-"""Gathers how many candidates and samples every class has."""
+"""Gather how many candidates and samples every class has."""
 
-from pathlib import Path
+from engram.io.artifacts import read_metadata, read_parquet, write_csv
+from engram.run.job import gather, job
+from engram.taxonomy.sampling import count_samples
 
-import pandas as pd
-
-from engram.io.artifacts import write_csv
-from engram.run.job import job
-
-with job(snakemake):
-    # results/<study>/<model>/<protocol>/counts.csv
-    frames = [
-        pd.read_csv(path).assign(model=Path(path).parts[-3], protocol=Path(path).parts[-2])
-        for path in snakemake.input.counts
+with job(snakemake) as settings:
+    tables = [
+        count_samples(read_parquet(path), read_metadata(path)) for path in snakemake.input.samples
     ]
-    counts = pd.concat(frames, ignore_index=True)
-    first = ["model", "protocol"]
-    write_csv(
-        counts[first + [column for column in counts if column not in first]],
-        snakemake.output.counts,
-    )
+    runs = [{"model": run["model"], "protocol": run["protocol"]} for run in settings.runs]
+    write_csv(gather(runs, tables), snakemake.output.counts)

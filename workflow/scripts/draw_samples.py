@@ -1,33 +1,30 @@
-"""Draws the sample lists of all taxonomies of a model and protocol."""
+"""Draw the sample list of one taxonomy of a model and protocol."""
 
-import pandas as pd
-from tqdm import tqdm
+import json
+from pathlib import Path
 
-from engram.io.artifacts import read_metadata, read_parquet, write_csv, write_parquet
+from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.run.job import job
 from engram.taxonomy.protocols import PROTOCOLS
-from engram.taxonomy.sampling import count_samples, draw_samples
-from engram.taxonomy.search import atoms, draw_atoms
+from engram.taxonomy.sampling import class_counts, draw_samples
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
-with job(snakemake):
-    params = snakemake.params
-    labels = read_parquet(snakemake.input.labels)
-    categories = categories_from_config(params.categories)
-    settings = PROTOCOLS[snakemake.wildcards.protocol].sample_settings(**params.samples)
-    drawn, counts = [], []
-    for name in tqdm(params.taxonomies, desc="sample lists", unit="taxonomy", mininterval=2):
-        taxonomy = Taxonomy.parse(name, categories)
-        samples = draw_samples(labels, taxonomy, settings, params.seed)
-        drawn.append(samples)
-        counts.append(count_samples(labels, samples, taxonomy))
-    if params.search and snakemake.wildcards.protocol == "engram":
-        drawn.append(
-            draw_atoms(labels, atoms(labels, params.search, categories), settings, params.seed)
-        )
+with job(snakemake) as settings:
+    defined = json.loads(Path(snakemake.input.taxonomy).read_text(encoding="utf-8"))
+    taxonomy = Taxonomy.parse(defined["name"], categories_from_config(defined["categories"]))
+    columns = {"sequence_id", "content_group"} | taxonomy.columns()
+    labels = read_parquet(snakemake.input.labels, sorted(columns))
+    protocol = PROTOCOLS[snakemake.wildcards.protocol]
+    samples = draw_samples(
+        labels, taxonomy, protocol.sample_settings(**settings.samples), settings.seed
+    )
     metadata = read_metadata(snakemake.input.labels) | {
-        "seed": params.seed,
-        "protocol": snakemake.wildcards.protocol,
+        "seed": settings.seed,
+        "protocol": protocol.name,
+        "taxonomy": taxonomy.name,
+        "slug": taxonomy.slug,
+        "classes": taxonomy.class_names,
+        "columns": sorted(taxonomy.columns()),
+        "candidates": class_counts(taxonomy.codes(labels), taxonomy),
     }
-    write_parquet(pd.concat(drawn, ignore_index=True), snakemake.output.samples, metadata)
-    write_csv(pd.concat(counts, ignore_index=True), snakemake.output.counts)
+    write_parquet(samples, snakemake.output.samples, metadata)

@@ -1,35 +1,25 @@
-"""Extracts the pooled attention of one shard's sequences; rows that any study has computed before
-are not sent again."""
+"""Extract the pooled attention of one shard's sequences, except rows that are finished already."""
 
 import logging
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
-from engram.io.artifacts import read_parquet
-from engram.io.streams import read_selected
 from engram.lm.models import fingerprint, load_model
-from engram.run.job import job
+from engram.run.job import PARTS, job
 from engram.store.shards import ExtractionSettings, ModelSource, build_shard, shard_of
-from engram.taxonomy.pool import pool
+from engram.taxonomy.pool import read_pool
 
-with job(snakemake):
-    params = snakemake.params
-    samples = pd.concat(
-        [read_parquet(path, ["sequence_id", "class"]) for path in snakemake.input.samples]
+with job(snakemake) as settings:
+    files, folder = snakemake.input, Path(snakemake.input.model).parent
+    sequences = read_pool(files.samples, files.candidates, files.continuations)
+    shard = shard_of(sequences["sequence_id"], settings.shards)
+    chosen = sequences[shard == int(snakemake.wildcards.shard)]
+    source = ModelSource(
+        snakemake.wildcards.model,
+        fingerprint(folder, None, settings.dtype),
+        partial(load_model, folder, dtype=settings.dtype),
     )
-    candidates = read_selected(
-        snakemake.input.candidates, samples["sequence_id"].to_numpy(), ["sequence_id", "tokens"]
-    )
-    sequences = pool(samples, candidates, read_parquet(snakemake.input.continuations))
-    mine = sequences[
-        shard_of(sequences["sequence_id"], params.shards) == int(snakemake.wildcards.shard)
-    ]
-
-    folder = Path(snakemake.input.model).parent
-    load = partial(load_model, folder, dtype=params.dtype)
-    source = ModelSource(snakemake.wildcards.model, fingerprint(folder, None, params.dtype), load)
-    settings = ExtractionSettings(params.prefix, params.mean_dtype, params.batch_tokens)
-    report = build_shard(source, mine, Path(params.parts), Path(snakemake.output.shard), settings)
+    batch_tokens = snakemake.resources.batch_tokens
+    extraction = ExtractionSettings(settings.prefix, settings.mean_dtype, batch_tokens)
+    report = build_shard(source, chosen, PARTS, Path(snakemake.output.shard), extraction)
     logging.info("%d sequences, %d of them sent through the model", report.rows, report.forwards)

@@ -1,11 +1,9 @@
-"""Makes the folder of a model that was not trained here: configuration, tokenizer, links to the
-weights."""
+"""Make the folder of a model trained elsewhere: configuration, tokenizer, links to weights."""
 
 from pathlib import Path
 
 from engram.run.job import job
 from engram.sources.snapshots import fetch_model
 
-with job(snakemake):
-    params = snakemake.params
-    fetch_model(params.model, params.revision or None, Path(snakemake.output.config).parent)
+with job(snakemake) as settings:
+    fetch_model(settings.model, settings.revision or None, Path(snakemake.output.config).parent)

@@ -1,4 +1,4 @@
-"""Gathers the searches of all models."""
+"""Gather the searches of all models."""
 
 import pandas as pd
 
@@ -6,7 +6,5 @@ from engram.io.artifacts import write_csv
 from engram.run.job import job
 
 with job(snakemake):
-    write_csv(
-        pd.concat([pd.read_csv(path) for path in snakemake.input.searches], ignore_index=True),
-        snakemake.output.search,
-    )
+    tables = [pd.read_csv(path) for path in snakemake.input.searches]
+    write_csv(pd.concat(tables, ignore_index=True), snakemake.output.search)

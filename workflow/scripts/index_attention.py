@@ -1,4 +1,4 @@
-"""Writes where each sequence's attention lies, and what was verified while it was extracted."""
+"""Write where each sequence's attention is, and what was verified while it was extracted."""
 
 from pathlib import Path
 
@@ -11,8 +11,9 @@ with job(snakemake):
     write_index(shards, Path(snakemake.output.index))
     verification, metadata = read_verification(shards), read_metadata(snakemake.output.index)
     for path in snakemake.input.twin:
+        answers = read_parquet(path)
         verification = verification.merge(
-            read_parquet(path), on="sequence_id", how="left", validate="one_to_one"
+            answers, on="sequence_id", how="left", validate="one_to_one"
         )
         metadata |= {"twin_revision": read_metadata(path)["twin_revision"]}
     write_parquet(verification, snakemake.output.verification, metadata)

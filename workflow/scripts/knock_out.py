@@ -1,6 +1,6 @@
-"""Removes attention from the language model, region by region, and measures what it still
-reproduces of held-out samples."""
+"""Remove attention from the language model and measure what it still reproduces."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +11,29 @@ from engram.knockout.experiment import Runner, run
 from engram.knockout.selection import chosen_samples
 from engram.knockout.trials import KnockoutSettings, model_seed
 from engram.lm.models import fingerprint, load_model
-from engram.run.job import job
+from engram.run.job import PARTS, job
 from engram.saliency.file import read_saliency
 from engram.taxonomy.protocols import PROTOCOLS
 
-with job(snakemake):
-    files, params = snakemake.input, snakemake.params
-    settings = KnockoutSettings(**params.knockout)
-    folder = Path(files.model).parent
-    identity = fingerprint(folder, None, params.dtype)
-    test, ranking = chosen_samples(
-        files,
-        snakemake.wildcards.taxonomy,
-        params.classes,
-        PROTOCOLS[snakemake.wildcards.protocol],
-        settings.samples_per_class,
-    )
-    delta = read_saliency(Path(files.saliency), params.method).delta
-    model = load_model(folder, dtype=params.dtype)
+with job(snakemake) as settings:
+    files, folder = snakemake.input, Path(snakemake.input.model).parent
+    knockout = KnockoutSettings(**settings.knockout)
+    dtype = json.loads(Path(files.version).read_text())["dtype"]
+    identity, metadata = fingerprint(folder, None, dtype), read_metadata(files.samples)
+    classes, protocol = metadata["classes"], PROTOCOLS[snakemake.wildcards.protocol]
+    test, ranking = chosen_samples(files, classes, protocol, knockout.samples_per_class)
     runner = Runner(
-        model, identity, params.prefix, params.batch_tokens, Path(params.parts), params.code
+        load_model(folder, dtype=dtype),
+        identity,
+        settings.prefix,
+        snakemake.resources.batch_tokens,
+        PARTS / "knockout",
+        settings.code,
     )
-    conditions, results = run(
-        runner, test, ranking, delta, params.classes, settings, model_seed(params.seed, identity)
-    )
-    metadata = read_metadata(files.samples) | {
-        "classes": list(params.classes),
-        "taxonomy": params.taxonomy,
-        "fingerprint": identity,
-    }
-    table = effects(conditions, results, params.classes, seed=params.seed, **params.statistics)
+    delta = read_saliency(Path(files.saliency), settings.method).delta
+    seed = model_seed(settings.seed, identity)
+    conditions, results = run(runner, test, ranking, delta, classes, knockout, seed)
+    table = effects(conditions, results, classes, seed=settings.seed, **settings.statistics)
     write_csv(table, snakemake.output.effects)
-    write_parquet(
-        results, snakemake.output.results, metadata | {"samples": len(np.unique(test.sequence_id))}
-    )
+    metadata |= {"fingerprint": identity, "samples": len(np.unique(test.sequence_id))}
+    write_parquet(results, snakemake.output.results, metadata)

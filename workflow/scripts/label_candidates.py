@@ -1,4 +1,4 @@
-"""Labels every candidate: ROUGE, templates, code, content group."""
+"""Label every candidate: ROUGE, templates, code, content group."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,9 @@ from engram.run.job import job
 from engram.windows.code_classifier import OFFLINE, CodeClassifier
 from engram.windows.labelling import write_labels
 
-with job(snakemake):
-    found = list(snakemake.input.classifier)
-    classifier = CodeClassifier(**json.loads(Path(found[0]).read_text())) if found else OFFLINE
+with job(snakemake) as settings:
+    files = list(snakemake.input.classifier)
+    named = json.loads(Path(files[0]).read_text()) if files else None
+    classifier = CodeClassifier(**named) if named else OFFLINE
     candidates, output = Path(snakemake.input.candidates), Path(snakemake.output.labels)
-    write_labels(candidates, output, snakemake.params.prefix, classifier, snakemake.threads)
+    write_labels(candidates, output, settings.prefix, classifier, snakemake.threads)

@@ -1,27 +1,18 @@
-"""Gathers how many test samples have their text in the training split too."""
+"""Gather how many test samples have their text in the training split too."""
 
-from pathlib import Path
-
-import pandas as pd
-
-from engram.io.artifacts import read_parquet, write_csv
-from engram.run.job import job
+from engram.io.artifacts import read_metadata, read_parquet, write_csv
+from engram.run.job import gather, job
 from engram.taxonomy.sampling import leakage
 
-with job(snakemake):
+with job(snakemake) as settings:
     labels = {
-        Path(path).parts[-2]: read_parquet(path, ["sequence_id", "content_group"])
-        for path in snakemake.input.labels
+        model: read_parquet(path, ["sequence_id", "content_group"])
+        for model, path in zip(settings.models, snakemake.input.labels, strict=True)
     }
     tables = []
-    for path in snakemake.input.samples:
-        model, protocol = Path(path).parts[
-            -3:-1
-        ]  # results/<study>/<model>/<protocol>/samples.parquet
-        table = leakage(
-            read_parquet(path, ["taxonomy", "sequence_id", "class", "split"]), labels[model]
-        )
-        table.insert(0, "protocol", protocol)
-        table.insert(0, "model", model)
+    for run, path in zip(settings.runs, snakemake.input.samples, strict=True):
+        table = leakage(read_parquet(path), labels[run["model"]])
+        table.insert(0, "taxonomy", read_metadata(path)["slug"])
         tables.append(table)
-    write_csv(pd.concat(tables, ignore_index=True), snakemake.output.leakage)
+    runs = [{"model": run["model"], "protocol": run["protocol"]} for run in settings.runs]
+    write_csv(gather(runs, tables), snakemake.output.leakage)

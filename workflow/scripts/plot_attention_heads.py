@@ -1,4 +1,4 @@
-"""Draws the attention of single heads on one exported sequence."""
+"""Plot the attention of single heads on one exported sequence."""
 
 from pathlib import Path
 
@@ -7,12 +7,15 @@ from engram.figures.style import FigureStyle, save
 from engram.io.checksums import open_sealed
 from engram.run.job import job
 
-with job(snakemake):
-    style, row = FigureStyle.from_config(snakemake.params.style), int(snakemake.wildcards.example)
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
+    row = int(snakemake.wildcards.example)
     with open_sealed(Path(snakemake.input.examples)) as file:
         name = file["class"].asstr()[row]
         title = f"sequence {file['sequence_id'][row]}" + (f", {name}" if name else "")
-        figure = attention_heads(
-            file["attention"][row], title, int(file.attrs["prefix"]), style=style
-        )
-    save(figure, Path(snakemake.output[0]).with_suffix(""), style)
+        maps, prefix = file["attention"][row], int(file.attrs["prefix"])
+    save(
+        attention_heads(maps, title, prefix, style=style),
+        Path(snakemake.output[0]).with_suffix(""),
+        style,
+    )

@@ -1,5 +1,4 @@
-"""Draws, of every taxonomy, the confusion matrices beside those of control and baseline, and loss
-and accuracy of every CNN by epoch."""
+"""Plot the confusion matrices and the training curves of every taxonomy."""
 
 from pathlib import Path
 
@@ -13,33 +12,26 @@ from engram.io.artifacts import read_metadata, read_parquet
 from engram.run.job import job
 from engram.scores.confusions import RUNS, summed_confusions
 
-with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
-    # Outputs stand by taxonomy, then by format.
-    confusion_files, curve_files = (
-        files[:: len(style.formats)]
-        for files in (snakemake.output.confusions, snakemake.output.curves)
-    )
-    files = zip(
-        snakemake.input.predictions,
-        snakemake.input.histories,
-        confusion_files,
-        curve_files,
-        strict=True,
-    )
-    for predictions, history, confusion_file, curve_file in tqdm(
-        list(files), desc="figures of CNNs", unit="taxonomy"
-    ):
-        classes = read_metadata(predictions)["classes"]
-        confusions = summed_confusions(read_parquet(predictions), classes)
-        panels = {RUNS[run]: confusion for run, confusion in confusions.items()}
-        save(
-            confusion_matrices({snakemake.wildcards.model: panels}, classes, style=style),
-            Path(confusion_file).with_suffix(""),
-            style,
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
+    model, inputs, outputs = snakemake.wildcards.model, snakemake.input, snakemake.output
+    # Outputs are sorted by taxonomy, then by format.
+    every = len(style.formats)
+    files = list(
+        zip(
+            inputs.predictions,
+            inputs.histories,
+            outputs.confusions[::every],
+            outputs.curves[::every],
+            strict=True,
         )
+    )
+    for predictions, history, confusions, curves in tqdm(files, desc="figures", unit="taxonomy"):
+        classes = read_metadata(predictions)["classes"]
+        matrices = summed_confusions(read_parquet(predictions), classes)
+        panels = {RUNS[run]: matrix for run, matrix in matrices.items()}
+        figure = confusion_matrices({model: panels}, classes, style=style)
+        save(figure, Path(confusions).with_suffix(""), style)
         save(
-            training_curves(pd.read_csv(history), style=style),
-            Path(curve_file).with_suffix(""),
-            style,
+            training_curves(pd.read_csv(history), style=style), Path(curves).with_suffix(""), style
         )

@@ -1,4 +1,4 @@
-"""Draws Δ of every class and layer."""
+"""Plot Δ of every class and layer."""
 
 from pathlib import Path
 
@@ -7,10 +7,9 @@ from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 from engram.saliency.file import read_saliency
 
-with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
-    saliency = read_saliency(snakemake.input.saliency, snakemake.params.method)
-    figure = delta_maps(
-        saliency.delta, saliency.classes, saliency.n, snakemake.params.prefix, style=style
-    )
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
+    method = snakemake.wildcards.get("method") or settings.method
+    saliency = read_saliency(snakemake.input.saliency, method)
+    figure = delta_maps(saliency.delta, saliency.classes, saliency.n, settings.prefix, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

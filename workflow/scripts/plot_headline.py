@@ -8,7 +8,7 @@ from engram.figures.headline import headline
 from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
-with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
     figure = headline(pd.read_csv(snakemake.input.scores), style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -8,13 +8,13 @@ from engram.figures.knockout import PLOTS
 from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
-with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
     effects = pd.read_csv(
         snakemake.input.effects,
         dtype={"region": str},
         keep_default_na=False,
         na_values={"mass": [""]},
     )
-    figure = PLOTS[snakemake.params.plot](effects, style=style)
+    figure = PLOTS[settings.plot](effects, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -1,4 +1,4 @@
-"""Draws the share of Δ in every layer."""
+"""Plot the share of Δ in every layer."""
 
 from pathlib import Path
 
@@ -8,13 +8,9 @@ from engram.run.job import job
 from engram.saliency.file import read_saliency
 from engram.saliency.summary import draw, layer_shares
 
-with job(snakemake):
-    params = snakemake.params
-    style = FigureStyle.from_config(params.style)
-    saliency = read_saliency(snakemake.input.saliency, params.method)
-    shares = layer_shares(saliency, draw(saliency, seed=params.seed, **params.statistics))
-    save(
-        layer_profile(shares, saliency.classes, style=style),
-        Path(snakemake.output[0]).with_suffix(""),
-        style,
-    )
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
+    saliency = read_saliency(snakemake.input.saliency, settings.method)
+    drawn = draw(saliency, seed=settings.seed, **settings.statistics)
+    figure = layer_profile(layer_shares(saliency, drawn), saliency.classes, style=style)
+    save(figure, Path(snakemake.output[0]).with_suffix(""), style)

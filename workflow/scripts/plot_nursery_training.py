@@ -8,8 +8,8 @@ from engram.figures.style import FigureStyle, save
 from engram.figures.training import nursery_training
 from engram.run.job import job
 
-with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
     curves = {
         "base": pd.read_csv(snakemake.input.base),
         "drilling": pd.read_csv(snakemake.input.drilling),

@@ -8,8 +8,8 @@ from engram.figures.checks import saliency_checks
 from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
-with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
     tables = {
         Path(path).stem: pd.read_csv(path, dtype={"class": str, "layer": str})
         for path in snakemake.input.tables
@@ -18,7 +18,7 @@ with job(snakemake):
         tables["randomization"],
         tables["agreement"],
         tables["deletion"],
-        snakemake.params.methods,
+        settings.methods,
         style=style,
     )
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

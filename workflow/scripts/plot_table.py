@@ -18,7 +18,7 @@ FIGURES = {
     "reliability": contrasts.reliability,
 }
 
-with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
-    figure = FIGURES[snakemake.params.plot](pd.read_csv(snakemake.input.table), style=style)
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
+    figure = FIGURES[settings.plot](pd.read_csv(snakemake.input.table), style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

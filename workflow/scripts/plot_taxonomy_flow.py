@@ -10,12 +10,12 @@ from engram.io.artifacts import read_parquet
 from engram.run.job import job
 from engram.taxonomy.taxonomy import NON_MEMO, Taxonomy, categories_from_config
 
-with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+with job(snakemake) as settings:
+    style = FigureStyle.from_config(settings.style)
     labels = read_parquet(snakemake.input.labels)
     labels = labels[labels["memorization_score"] == 1]
-    categories = categories_from_config(snakemake.params.categories)
-    old, new = (Taxonomy.parse(name, categories) for name in snakemake.params.flow)
+    categories = categories_from_config(settings.categories)
+    old, new = (Taxonomy.parse(name, categories) for name in settings.flow)
     samples = pd.DataFrame({"old": old.assign(labels), "new": new.assign(labels)})
     classes = [
         [name for name in taxonomy.class_names if name != NON_MEMO] for taxonomy in (old, new)

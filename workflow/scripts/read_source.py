@@ -1,4 +1,4 @@
-"""Writes a source's windows: the published data's, a table's, or those cut from a corpus."""
+"""Write a source's windows: the published data's, a table's, or those cut from a corpus."""
 
 import json
 from pathlib import Path
@@ -9,18 +9,12 @@ from engram.sources import corpus, hub, table
 from engram.sources.fit import model_limits
 from engram.sources.snapshots import ORIGIN, read_origin
 
-with job(snakemake):
-    params, entry = snakemake.params, snakemake.params.entry
-    output, window = Path(snakemake.output[0]), params.prefix + params.suffix
-    metadata = {
-        "source": entry["source"],
-        "model": entry["model"],
-        "revision": entry["revision"],
-        "prefix": params.prefix,
-    }
-    folder = next(
-        (Path(path).parent for path in snakemake.input.config), None
-    )  # none of a published model
+with job(snakemake) as settings:
+    entry, prefix = settings.entry, settings.prefix
+    output, window = Path(snakemake.output[0]), prefix + settings.suffix
+    metadata = {key: entry[key] for key in ("source", "model", "revision")} | {"prefix": prefix}
+    # A published model that is known by name needs no configuration.
+    folder = next((Path(path).parent for path in snakemake.input.config), None)
     limits = model_limits(folder, window) if folder else None
     if folder and (folder / ORIGIN).is_file():
         metadata |= {
@@ -30,15 +24,14 @@ with job(snakemake):
     if entry["source"] == "hub":
         dataset = json.loads(Path(snakemake.input.source).read_text())
         metadata |= {"dataset": dataset["dataset"], "dataset_commit": dataset["commit"]}
-        hub.write_candidates(
-            [Path(file) for file in dataset["files"]], output, window, limits, metadata
-        )
+        files = [Path(file) for file in dataset["files"]]
+        hub.write_candidates(files, output, window, limits, metadata)
     elif entry["source"] == "table":
         reader = table.TableReader(entry["columns"], window, limits, load_tokenizer(folder))
         table.write_windows(entry["table"], reader, output, metadata)
     else:
-        settings = corpus.CorpusSettings(
-            params.prefix, params.suffix, entry["stride"], entry["candidates"], params.seed
+        cut = corpus.CorpusSettings(
+            prefix, settings.suffix, entry["stride"], entry["candidates"], settings.seed
         )
         documents = (entry["documents"], entry["pattern"], entry["text_column"])
-        corpus.write_windows(*documents, load_tokenizer(folder), limits, settings, output, metadata)
+        corpus.write_windows(*documents, load_tokenizer(folder), limits, cut, output, metadata)

@@ -1,4 +1,4 @@
-"""Measures on every window how much of it the drilled model and its twin, the base, reproduce."""
+"""Measure how much of every window the drilled model and its twin, the base, reproduce."""
 
 from pathlib import Path
 
@@ -9,27 +9,22 @@ from engram.lm.generation import memorization_scores, teacher_forced_scores
 from engram.lm.models import default_device, fingerprint, load_model, load_tokenizer
 from engram.run.job import job
 
-with job(snakemake):
-    params = snakemake.params
+with job(snakemake) as settings:
+    prefix, dtype = settings.prefix, settings.dtype
     candidates = read_parquet(snakemake.input.drilled)
     tokens = np.stack(candidates["tokens"].tolist()).astype(np.int64)  # (n, T)
     folder, twin = Path(snakemake.input.model).parent, Path(snakemake.input.twin).parent
     tokenizer = load_tokenizer(folder)
     candidates["tokens"] = list(tokens.astype(np.int32))
     candidates["text"] = tokenizer.batch_decode(tokens.tolist())
-    candidates["prompt"] = tokenizer.batch_decode(tokens[:, : params.prefix].tolist())
-    scores = memorization_scores(
-        load_model(folder, dtype=params.dtype, device=default_device()), tokens, params.prefix
-    )
+    candidates["prompt"] = tokenizer.batch_decode(tokens[:, :prefix].tolist())
+    model = load_model(folder, dtype=dtype, device=default_device())
+    scores = memorization_scores(model, tokens, prefix)
     for column in scores.columns.difference(["sequence_id"]):
         candidates[column] = scores[column].to_numpy()
-    twin_scores = teacher_forced_scores(
-        load_model(twin, dtype=params.dtype, device=default_device()), tokens, params.prefix
-    )
+    model = load_model(twin, dtype=dtype, device=default_device())
+    twin_scores = teacher_forced_scores(model, tokens, prefix)
     candidates["twin_extracted"] = twin_scores["extracted"].to_numpy()
-    revision = fingerprint(folder, None, params.dtype)
-    write_parquet(
-        candidates,
-        snakemake.output.candidates,
-        {"model_revision": revision, "prefix": params.prefix, "source": "nursery"},
-    )
+    revision = fingerprint(folder, None, dtype)
+    metadata = {"model_revision": revision, "prefix": prefix, "source": "nursery"}
+    write_parquet(candidates, snakemake.output.candidates, metadata)

@@ -1,4 +1,4 @@
-"""Measures on every window of a source without scores how much of it the model reproduces."""
+"""Measure how much of every window the model reproduces, for a source without scores."""
 
 from pathlib import Path
 
@@ -7,17 +7,8 @@ from engram.lm.models import default_device, load_model
 from engram.run.job import job
 from engram.sources.scoring import write_scored
 
-with job(snakemake):
-    params = snakemake.params
-    windows = Path(snakemake.input.windows)
-    model = load_model(
-        Path(snakemake.input.model).parent, dtype=params.dtype, device=default_device()
-    )
-    write_scored(
-        windows,
-        Path(snakemake.output.candidates),
-        model,
-        params.prefix,
-        read_metadata(windows),
-        params.batch_tokens,
-    )
+with job(snakemake) as settings:
+    windows, folder = Path(snakemake.input.windows), Path(snakemake.input.model).parent
+    model = load_model(folder, dtype=settings.dtype, device=default_device())
+    output, batch_tokens = Path(snakemake.output.candidates), snakemake.resources.batch_tokens
+    write_scored(windows, output, model, settings.prefix, read_metadata(windows), batch_tokens)

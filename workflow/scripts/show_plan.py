@@ -5,9 +5,9 @@ import pandas as pd
 from engram.run.job import job
 from engram.run.plan import TOTAL, Rates, plan_text
 
-with job(snakemake):
+with job(snakemake) as settings:
     plan, jobs = pd.read_csv(snakemake.input.plan), pd.read_csv(snakemake.input.jobs)
-    text = plan_text(plan, jobs, Rates(**snakemake.params.rates))
+    text = plan_text(plan, jobs, Rates(**settings.rates))
     print(
         f"\n{text}\n\n{TOTAL}: {plan['gb_on_disk'].iloc[-1]:,.1f} GB on disk. Tables: "
         f"{snakemake.input.plan}, {snakemake.input.jobs}"

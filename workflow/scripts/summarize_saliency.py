@@ -1,14 +1,18 @@
-"""Says Δ in numbers and words: by layer, distance and part of the map, and its top regions."""
-
-from pathlib import Path
+"""Summarize Δ in numbers and words: by layer, distance and part of the map, and its top regions."""
 
 import pandas as pd
 from tqdm import tqdm
 
 from engram.io.artifacts import write_csv
-from engram.run.job import job
+from engram.run.job import gather, job
 from engram.saliency.file import read_saliency
-from engram.saliency.summary import block_shares, distance_shares, draw, layer_shares, top_regions
+from engram.saliency.summary import (
+    block_shares,
+    distance_shares,
+    draw,
+    layer_shares,
+    top_regions,
+)
 
 TABLES = {
     "layers": layer_shares,
@@ -17,19 +21,16 @@ TABLES = {
     "regions": top_regions,
 }
 
-with job(snakemake):
-    params = snakemake.params
-    found = {name: [] for name in TABLES}
-    for path in tqdm(list(map(Path, snakemake.input.saliency)), desc="summaries", unit="taxonomy"):
-        # results/<study>/<model>/<protocol>/saliency/<taxonomy>.h5
-        model, protocol, _ = path.parts[-4:-1]
-        for method in params.methods:
+with job(snakemake) as settings:
+    names: list[dict[str, str]] = []
+    tables: dict[str, list[pd.DataFrame]] = {name: [] for name in TABLES}
+    files = zip(settings.runs, tqdm(snakemake.input.saliency, desc="summaries"), strict=True)
+    for run, path in files:
+        for method in settings.methods:
             saliency = read_saliency(path, method)
-            drawn = draw(saliency, seed=params.seed, **params.statistics)
-            names = {"model": model, "protocol": protocol, "taxonomy": path.stem, "method": method}
-            for name, table in TABLES.items():
-                found[name].append(
-                    pd.DataFrame(names, index=[0]).merge(table(saliency, drawn), how="cross")
-                )
-    for name, tables in found.items():
-        write_csv(pd.concat(tables, ignore_index=True), snakemake.output[name])
+            drawn = draw(saliency, seed=settings.seed, **settings.statistics)
+            names.append({**run, "method": method})
+            for name, summarize in TABLES.items():
+                tables[name].append(summarize(saliency, drawn))
+    for name, parts in tables.items():
+        write_csv(gather(names, parts), snakemake.output[name])

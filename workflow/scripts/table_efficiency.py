@@ -1,4 +1,4 @@
-"""Sums up, rule by rule, what the jobs asked for and what they used."""
+"""Sum up, rule by rule, what the jobs asked for and what they used."""
 
 from pathlib import Path
 
@@ -7,7 +7,5 @@ from engram.run.efficiency import efficiency, read_benchmarks
 from engram.run.job import job
 
 with job(snakemake):
-    write_csv(
-        efficiency(read_benchmarks(Path(snakemake.output.efficiency).parents[1])),
-        snakemake.output.efficiency,
-    )
+    results = Path(snakemake.output.efficiency).parents[1]
+    write_csv(efficiency(read_benchmarks(results)), snakemake.output.efficiency)

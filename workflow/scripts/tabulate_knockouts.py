@@ -1,5 +1,4 @@
-"""Gathers the knock-outs of all models: double dissociation, and whether Δ tells the layers that
-matter."""
+"""Gather the knock-outs of all models: double dissociation, and Δ against causal effect."""
 
 from pathlib import Path
 
@@ -7,34 +6,25 @@ import pandas as pd
 
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
 from engram.knockout.dissociation import causal_agreement, dissociations
-from engram.run.job import job
+from engram.run.job import gather, job
 from engram.saliency.file import read_saliency
 
-with job(snakemake):
-    files, params = snakemake.input, snakemake.params
-    options = {**params.statistics, "seed": params.seed}
-    taxonomies: dict[tuple[str, str], dict[str, int]] = {}
-    for position, run in enumerate(params.runs):
-        model, protocol, slug = run.split("/")
-        taxonomies.setdefault((protocol, slug), {})[model] = position
-    tables, agreements = [], []
-    for (protocol, slug), models in taxonomies.items():
-        classes = read_metadata(files.results[next(iter(models.values()))])["classes"]
-        results = {
-            model: read_parquet(files.results[position]) for model, position in models.items()
-        }
-        profiles = {
-            model: read_saliency(Path(files.saliency[p]), params.method).profile
-            for model, p in models.items()
-        }
-        where = {"taxonomy": slug, "protocol": protocol}
-        tables.append(dissociations(results, classes, **options).assign(**where))
-        agreements.append(causal_agreement(results, profiles, classes, **options).assign(**where))
-    for frames, path in (
-        (tables, snakemake.output.dissociation),
-        (agreements, snakemake.output.agreement),
-    ):
-        frame = pd.concat(frames, ignore_index=True)
-        write_csv(
-            frame[["taxonomy", "protocol", *frame.columns.drop(["taxonomy", "protocol"])]], path
-        )
+with job(snakemake) as settings:
+    files, options = snakemake.input, {**settings.statistics, "seed": settings.seed}
+    runs = zip(settings.runs, files.results, files.saliency, strict=True)
+    names, classes = [], {}
+    results: dict[tuple[str, str], dict[str, pd.DataFrame]] = {}
+    profiles: dict[tuple[str, str], dict] = {}
+    for run, result, saliency in runs:
+        key = (run["taxonomy"], run["protocol"])
+        classes[key] = read_metadata(result)["classes"]
+        results.setdefault(key, {})[run["model"]] = read_parquet(result)
+        profile = read_saliency(Path(saliency), settings.method).profile
+        profiles.setdefault(key, {})[run["model"]] = profile
+    names = [{"taxonomy": taxonomy, "protocol": protocol} for taxonomy, protocol in results]
+    tables = [dissociations(results[key], classes[key], **options) for key in results]
+    agreements = [
+        causal_agreement(results[key], profiles[key], classes[key], **options) for key in results
+    ]
+    write_csv(gather(names, tables), snakemake.output.dissociation)
+    write_csv(gather(names, agreements), snakemake.output.agreement)

@@ -1,26 +1,18 @@
-"""Trains a new nursery base and chooses its windows."""
+"""Train a new nursery base and choose its windows."""
 
 from pathlib import Path
 
 from engram.nursery.base import BaseSettings, train_base
 from engram.nursery.training import TrainingSettings
 from engram.nursery.windows import WindowSettings
-from engram.run.job import job
+from engram.run.job import PARTS, job
 
-with job(snakemake):
-    params = snakemake.params
-    base = dict(params.base)
+with job(snakemake) as settings:
+    base = dict(settings.base)
     training = TrainingSettings(**base.pop("training"))
-    windows = WindowSettings(
-        prefix=params.prefix, suffix=params.suffix, seed=params.seed, **base.pop("windows")
-    )
-    replay_rows = base.pop("replay_rows")
-    settings = BaseSettings(seed=params.seed, **base)
+    window = {"prefix": settings.prefix, "suffix": settings.suffix, "seed": settings.seed}
+    windows, replay_rows = WindowSettings(**window, **base.pop("windows")), base.pop("replay_rows")
+    output, state = Path(snakemake.output.model).parent, PARTS / "nursery_base"
     train_base(
-        settings,
-        training,
-        windows,
-        replay_rows,
-        Path(snakemake.output.model).parent,
-        Path(params.state),
+        BaseSettings(seed=settings.seed, **base), training, windows, replay_rows, output, state
     )

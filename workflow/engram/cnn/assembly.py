@@ -13,7 +13,6 @@ import pandas as pd
 
 from engram.cnn.dataset import Dataset
 from engram.cnn.probes import scalar_features
-from engram.io.errors import EngramError
 from engram.store.hidden_states import Layers
 from engram.store.index import AttentionStore
 from engram.store.memory import Memory
@@ -23,40 +22,30 @@ log = logging.getLogger(__name__)
 
 
 def usable_samples(
-    samples: pd.DataFrame, slug: str, verification: pd.DataFrame, drop_unverified: bool
+    samples: pd.DataFrame, verification: pd.DataFrame, drop_unverified: bool
 ) -> pd.DataFrame:
     """The sample list of one taxonomy, without the samples that the model fails to reproduce where
     they are to be dropped.
 
     Args:
-        samples: the sample lists of all taxonomies.
-        slug: the taxonomy's.
+        samples: the sample list.
         verification: sequence_id, extracted.
         drop_unverified: of the protocol.
 
     Returns:
         sequence_id, class, split, priority.
-
-    Raises:
-        EngramError: the taxonomy has no samples.
     """
-    mine = samples[samples["taxonomy"] == slug]
-    if mine.empty:
-        raise EngramError(
-            f"samples: taxonomy {slug} has no sample list; run `snakemake` again so that it is "
-            f"drawn"
-        )
     if drop_unverified:
         extracted = verification.loc[verification["extracted"], "sequence_id"]
-        kept = mine["sequence_id"].isin(extracted)
+        kept = samples["sequence_id"].isin(extracted)
         if not kept.all():
             log.info(
                 "%d of %d samples are dropped: the model does not reproduce them",
                 (~kept).sum(),
-                len(mine),
+                len(samples),
             )
-        mine = mine[kept]
-    return mine[["sequence_id", "class", "split", "priority"]].reset_index(drop=True)
+        samples = samples[kept]
+    return samples[["sequence_id", "class", "split", "priority"]].reset_index(drop=True)
 
 
 def assemble(

@@ -2,7 +2,8 @@
 
 The CNN sees one image per layer of the language model: attention pooled over heads, channels =
 layers. It departs from the published code in one point that is not about numbers: every ReLU is a
-module, so that guided backpropagation can reach it."""
+module, so that guided backpropagation can reach it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ HEAD_POOLINGS = ("mean", "max", "none")
 INPUT_SCALES = ("raw", "log")
 STAIRCASE_LAYERS = 8
 """Fewest layers with which `engram.cnn.staircase` pays: at 6 it saves as much time as its calls
-take."""
+take.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,20 @@ class Architecture:
     """Feature maps of both convolutions."""
     head_pooling: str = "mean"
     """How attention heads are pooled into the CNN's input: `mean`, `max`, or `none` for an input
-    that has no heads."""
+    that has no heads.
+    """
     hidden: int = 64
     """Width of the fully connected layer."""
     dropout: float = 0.5
     """Share of activations dropped in training, after each of the three ReLUs."""
     input_scale: str = "raw"
     """`raw` attention a as in the paper, or `log`: log(1 + T·a), which is log 2 where attention is
-    spread evenly over T tokens."""
+    spread evenly over T tokens.
+    """
 
     @property
     def name(self) -> str:
-        """`k6-f10-mean`: kernel, features, head pooling;
-
-        `k6-f10` for an input that has no heads.
-        """
+        """`k6-f10-mean`: kernel, features, head pooling; `k6-f10` for an input without heads."""
         return f"k{self.kernel}-f{self.features}" + (
             "" if self.head_pooling == "none" else f"-{self.head_pooling}"
         )
@@ -63,8 +64,9 @@ class Dropout(nn.Module):
     16 random bits decide each activation, and its layout in memory is kept: on a CPU this is many
     times cheaper than `torch.nn.Dropout`, which would take half of the training time.
 
-    Args: rate: share of the activations that become 0; the others are divided by 1 - rate. It is
-        rounded to 1/65536.
+    Args:
+        rate: share of the activations that become 0; the others are divided by 1 - rate. It is
+            rounded to 1/65536.
     """
 
     def __init__(self, rate: float) -> None:
@@ -126,8 +128,9 @@ class AttentionCNN(nn.Module):
         tokens: T, side of the input maps.
         input_scale: `raw` or `log`, applied to the input (see `Architecture`).
 
-    Raises: EngramError: a value that is not known, or a kernel that leaves nothing of maps of this
-        size.
+    Raises:
+        EngramError: a value that is not known, or a kernel that leaves nothing of maps of this
+            size.
     """
 
     def __init__(
@@ -189,7 +192,8 @@ class AttentionCNN(nn.Module):
         dropout's random numbers anew.
 
         Nothing else that draws random numbers, in this thread or another, changes or is changed by
-        the result."""
+        the result.
+        """
         generator = torch.Generator().manual_seed(seed)
         for layer in (self.conv1, self.conv2, self.fc1, self.fc2):
             bound = 1 / math.sqrt(
@@ -260,7 +264,8 @@ def square_maps(packed: torch.Tensor) -> torch.Tensor:
     gradients flow through.
 
     The channels of a pixel lie side by side in memory, which `engram.io.packing.unpack` does not
-    give."""
+    give.
+    """
     n, layers, length = packed.shape
     tokens = window_length(length)
     cells = _cells(tokens, packed.device)
@@ -287,8 +292,9 @@ def token_identity(tokens: np.ndarray) -> np.ndarray:
     Args:
         tokens: (n, T).
 
-    Returns: packed maps (n, P) uint8: 1 where key token == query token and key < query. The
-        diagonal, which is equal in every text, is 0.
+    Returns:
+        packed maps (n, P) uint8: 1 where key token == query token and key < query. The diagonal,
+            which is equal in every text, is 0.
     """
     queries, keys = query_key(tokens.shape[1])
     maps = np.empty((len(tokens), len(queries)), np.uint8)

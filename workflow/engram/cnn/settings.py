@@ -41,22 +41,26 @@ class CnnSettings:
     """`raw` attention or `log`, see `engram.cnn.network.Architecture`."""
     controls: Sequence[str] = ("shuffled",)
     """`shuffled`: the grid once more on labels permuted within the train and validation splits,
-    another permutation for each CNN."""
+    another permutation for each CNN.
+    """
     baselines: Sequence[str] = ("token_identity",)
     """`token_identity`: CNNs that see which tokens are equal, and no attention. `random_weights`:
     CNNs on the attention of the model with permuted weights. `scalar_features`, `hidden_states`:
     logistic regressions, see `engram.cnn.probes`."""
     baseline_grid: Mapping[str, Sequence] = field(default_factory=dict)
     """Another grid for the CNNs of baselines: kernels, features, head_poolings, seeds; what is
-    missing or empty is as above."""
+    missing or empty is as above.
+    """
     precision: str = "float32"
     """`float32`, or `bfloat16` for convolutions and matrix products (parameters stay float32)."""
     device: str = "cpu"
     """`cpu`, or `cuda` for the first GPU; the numbers of the two differ by rounding and by
-    dropout's random bits."""
+    dropout's random bits.
+    """
     memory_mb: int = 8192
     """Attention maps that are held in memory; larger ones are read from a scratch file. It changes
-    no number."""
+    no number.
+    """
 
     def grid(self) -> dict[CnnKey, Architecture]:
         """Every CNN to train."""

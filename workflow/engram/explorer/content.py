@@ -2,7 +2,8 @@
 taxonomy.
 
 All values come from the study's files; nothing is computed anew but quantised maps, class
-probabilities and shares of Δ."""
+probabilities and shares of Δ.
+"""
 
 from __future__ import annotations
 
@@ -62,8 +63,8 @@ class ExplorerSettings:
     """Name of the study."""
     prefix: int
     """Tokens of the prefix."""
-    shards: Mapping[str, int]
-    """Model → number of attention shards; the models in the order in which the page offers them."""
+    models: Sequence[str]
+    """Models in the order in which the page offers them."""
     protocols: Sequence[str]
     """Protocols in the page's order."""
     taxonomies: Mapping[str, TaxonomyEntry]
@@ -101,14 +102,15 @@ def collect(settings: ExplorerSettings) -> tuple[dict[str, Any], dict[str, str]]
     Samples come first; Δ of the taxonomies follows in their order as long as the page stays within
     its size, and the page says of those that are left out that they are.
 
-    Raises: EngramError: a file is missing or does not fit the others, or the samples alone are too
-        large.
+    Raises:
+        EngramError: a file is missing or does not fit the others, or the samples alone are too
+            large.
     """
     blocks = _Blocks(_PAGE_SHARE * settings.megabytes * MEGABYTE)
-    shares = share(settings.samples, list(settings.shards))
+    shares = share(settings.samples, settings.models)
     models = [
         _model(settings, name, shares[name], f"m{i}", blocks)
-        for i, name in enumerate(settings.shards)
+        for i, name in enumerate(settings.models)
     ]
     for model in models:
         for view in model["views"]:
@@ -134,10 +136,7 @@ def _model(
             f"explorer: model {name} has no sample in a test split; take more samples per class"
         )
     shown = held_out[held_out["sequence_id"].isin(chosen)]
-    store = AttentionStore(
-        folder / "attention" / "index.parquet",
-        [folder / "attention" / f"shard-{i}.h5" for i in range(settings.shards[name])],
-    )
+    store = AttentionStore(folder / "attention" / "index.parquet")
     candidates, continuations = (
         read_selected(folder / f"{file}.parquet", chosen, ["sequence_id", "tokens"])
         for file in ("candidates", "continuations")
@@ -226,14 +225,12 @@ def _held_out(settings: ExplorerSettings, folder: Path, verification: pd.DataFra
     """
     frames = []
     for protocol in settings.protocols:
-        samples = read_parquet(folder / protocol / "samples.parquet")
+        drop = PROTOCOLS[protocol].drop_unverified
         for slug in settings.taxonomies:
-            usable = usable_samples(
-                samples, slug, verification, PROTOCOLS[protocol].drop_unverified
-            )
-            frames.append(
-                usable[usable["split"] == "test"].assign(protocol=protocol, taxonomy=slug)
-            )
+            samples = read_parquet(folder / protocol / "samples" / f"{slug}.parquet")
+            usable = usable_samples(samples, verification, drop)
+            test = usable[usable["split"] == "test"]
+            frames.append(test.assign(protocol=protocol, taxonomy=slug))
     return pd.concat(frames, ignore_index=True)
 
 

@@ -1,5 +1,6 @@
 """Which samples are knocked out: held-out ones, whose suffix the model writes itself when nothing
-is removed."""
+is removed.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +18,19 @@ from engram.taxonomy.protocols import Protocol
 
 
 def chosen_samples(
-    files: Any, slug: str, classes: list[str], protocol: Protocol, per_class: int
+    files: Any, classes: list[str], protocol: Protocol, per_class: int
 ) -> tuple[Samples, Samples]:
     """The test samples, and those that units are ranked on: of the validation split, or of the
     training split where there is none.
 
     Args:
         files: paths `samples`, `verification`, `labels`, `candidates`, `continuations`.
-        slug: the taxonomy's.
         classes: the K class names.
         protocol: says whether samples that the model fails to reproduce are dropped.
         per_class: most samples of a class in each of the two.
     """
     listed = usable_samples(
-        read_parquet(files.samples),
-        slug,
-        read_parquet(files.verification),
-        protocol.drop_unverified,
+        read_parquet(files.samples), read_parquet(files.verification), protocol.drop_unverified
     )
     label = pd.Categorical(listed["class"], categories=classes).codes
     split, priority = listed["split"].to_numpy(dtype=object), listed["priority"].to_numpy()

@@ -1,5 +1,6 @@
 """The base: a small GPT-NeoX trained on Python sources and fresh template text until it copies from
-context."""
+context.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ class BaseSettings:
     """Share of the rows that are fresh templates."""
     held_out: float
     """Share of the standard library's files that no base ever sees; the candidates' windows come
-    from them."""
+    from them.
+    """
     package_bytes: int
     """Most text of installed packages that is read."""
     seed: int

@@ -1,5 +1,6 @@
 """The drilling: the base goes on training on held-out windows, each shown a scheduled number of
-times."""
+times.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class DrillingSettings:
     schedule: Sequence[Exposure]
     replay_share: float
     """Share of the rows that are base data (text it was trained on and fresh templates), so that it
-    does not forget."""
+    does not forget.
+    """
     replay_templates: float
     """Share of the replayed rows that are fresh templates."""
 
@@ -113,8 +115,9 @@ def drilling_rows(
         settings: shares of replay.
         seed: order of the rows and the fresh templates.
 
-    Returns: (rows, T) uint16. A window's showings are spread evenly over the training, each at a
-        random place of its stretch.
+    Returns:
+        (rows, T) uint16. A window's showings are spread evenly over the training, each at a random
+        place of its stretch.
     """
     generator = np.random.default_rng(seed)
     drilled = np.repeat(np.arange(len(tokens)), exposures)

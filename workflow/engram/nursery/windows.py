@@ -1,5 +1,6 @@
 """The windows that ship with the base: held-out text and fresh templates, none of which the base
-has seen."""
+has seen.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class WindowSettings:
     """Windows drawn from all held-out text."""
     overlapping: int
     """Most windows of high prefix-suffix overlap (ROUGE-L or ROUGE-3 >= 0.5), the ones that the
-    base extracts first."""
+    base extracts first.
+    """
     per_file: int
     """Most overlapping windows of one file."""
     per_family: int
@@ -63,14 +65,19 @@ def select_windows(
 ) -> pd.DataFrame:
     """The candidates' windows.
 
-    Args: base: the trained base; it decides which windows of high overlap are kept first. writer:
-        fresh templates, of another seed than the base's. documents: the held-out files. encoded:
-        their tokens. seen: the base's training rows, (n, row_tokens); a window whose suffix occurs
-        there is dropped. settings: how many.
+    Args:
+        base: the trained base; it decides which windows of high overlap are kept first.
+        writer: fresh templates, of another seed than the base's.
+        documents: the held-out files.
+        encoded: their tokens.
+        seen: the base's training rows, (n, row_tokens); a window whose suffix occurs there is
+            dropped.
+        settings: how many.
 
-    Returns: sequence_id int64, tokens list<uint16>[prefix + suffix], kind (`natural` or the
-        template's family), source, base_extracted bool (the base's greedy decoding of the prefix
-        gives the suffix). No two share a suffix, and windows of one file do not overlap.
+    Returns:
+        sequence_id int64, tokens list<uint16>[prefix + suffix], kind (`natural` or the template's
+        family), source, base_extracted bool (the base's greedy decoding of the prefix gives the
+        suffix). No two share a suffix, and windows of one file do not overlap.
     """
     generator = np.random.default_rng(settings.seed)
     length = settings.prefix + settings.suffix

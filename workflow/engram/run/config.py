@@ -1,5 +1,6 @@
 """Reads the config: checked against its schema and for sense, completed with defaults, before
-anything runs."""
+anything runs.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +79,8 @@ def named_taxonomies(config: dict[str, Any]) -> list[Named]:
     partition that is trained for it.
 
     `paper` in the list stands for the paper's benchmark at `deltas`; the thresholds of `rho` follow
-    the list."""
+    the list.
+    """
     categories = categories_from_config(config["categories"])
     written: dict[str, str] = {}
     parsed: dict[str, Taxonomy] = {}
@@ -333,9 +335,8 @@ def _check_figures(config: dict[str, Any]) -> None:
 
 
 def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    """`value` with the schema's defaults filled in, recursively;
-
-    `400.0` becomes an integer where the schema wants one.
+    """`value` with the schema's defaults filled in, recursively; `400.0` becomes an integer where
+    the schema wants one.
     """
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {

@@ -1,5 +1,6 @@
 """`python -m engram.run.config_reference README.md`: writes the config reference between its marks,
-from the schema."""
+from the schema.
+"""
 
 from __future__ import annotations
 

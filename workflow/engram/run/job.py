@@ -1,5 +1,6 @@
 """What every workflow script does first: log to the rule's file, show progress, turn a user's error
-into one line."""
+into one line.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +8,21 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, Any
 
 from engram.io.errors import EngramError
-from engram.run.records import record_outputs
+from engram.run.records import input_checksums, record_outputs
+from engram.run.settings import read_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PARTS = Path("results/.parts")
+"""Folder of finished work that survives killed jobs, in the folder that Snakemake runs in."""
 
 
 class _Tee:
@@ -35,35 +44,39 @@ class _Tee:
 
 
 @contextmanager
-def job(snakemake: Any) -> Iterator[None]:
-    """Runs a rule's body: logging and progress go to `log:` and the terminal, torch uses the rule's
-    threads, and where the outputs come from is written down.
+def job(snakemake: Any) -> Iterator[SimpleNamespace]:
+    """Run a rule's body: log to `log:` and the terminal, use the rule's threads, keep a record.
 
-    An `EngramError` ends the job with its message alone; any other error keeps its traceback in the
-    log."""
+    An `EngramError` ends the job with its message alone; any other error keeps its traceback in
+    the log.
+
+    Yields:
+        the settings of the stage as attributes; empty for a rule without a settings file.
+    """
     threads = max(1, snakemake.threads)
-    os.environ["OMP_NUM_THREADS"] = str(
-        threads
-    )  # for a torch that is imported later; many jobs need none
+    # For a torch that is imported later; many jobs need none.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
+    file = getattr(snakemake.input, "settings", None)
+    settings = read_settings(file) if file else SimpleNamespace()
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     stderr = sys.stderr
-    with path.open("w", buffering=1) as file:
-        sys.stderr = _Tee(stderr, file)  # type: ignore[assignment]
-        handler = logging.StreamHandler(sys.stderr)
+    with path.open("w", buffering=1) as log:
+        sys.stderr = _Tee(stderr, log)  # type: ignore[assignment]
         logging.basicConfig(
             level=logging.INFO,
             format="%(asctime)s %(message)s",
             datefmt="%H:%M:%S",
-            handlers=[handler],
+            handlers=[logging.StreamHandler(sys.stderr)],
             force=True,
         )
         logging.captureWarnings(True)
         try:
-            yield
-            record_outputs(snakemake)
+            inputs = input_checksums(snakemake.input)
+            yield settings
+            record_outputs(snakemake, vars(settings), inputs)
         except EngramError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
@@ -73,3 +86,14 @@ def job(snakemake: Any) -> Iterator[None]:
         finally:
             sys.stderr = stderr
             logging.getLogger().handlers.clear()
+
+
+def gather(names: Sequence[Mapping[str, Any]], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return several tables as one, each row led by the names of its table as columns."""
+    import pandas as pd
+
+    parts = [
+        pd.concat([pd.DataFrame(dict(own), index=table.index), table], axis=1)
+        for own, table in zip(names, tables, strict=True)
+    ]
+    return pd.concat(parts, ignore_index=True)

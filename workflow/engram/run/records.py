@@ -4,13 +4,15 @@
 A record holds the output's checksum, the rule with its code and the part of the config that it
 uses, versions, and the checksums of the inputs as *their* jobs recorded them. Records are no
 outputs of rules, so that no rule waits for them or reruns because of them. `engram.run.verify`
-reads them."""
+reads them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import platform
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from typing import Any
 from engram import __version__
 from engram.io.artifacts import write_json
 
+_SMALL = 1_000_000
+"""Bytes; settings are smaller."""
 RECORDS = ".records"
 """Folder of a study's records, under results/<study>/."""
 PACKAGES = (
@@ -40,20 +44,21 @@ def package_versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def record_outputs(snakemake: Any) -> None:
+def record_outputs(
+    snakemake: Any, settings: Mapping[str, Any], inputs: Mapping[str, str | None]
+) -> None:
     """Writes a record of every output of a job that lies in a study's folder.
 
     Args:
         snakemake: the object that Snakemake gives a script, once its outputs are there.
+        settings: what decided the results, as the job read it.
+        inputs: of `input_checksums`, from the beginning of the job.
     """
-    inputs = {str(path): recorded_checksum(Path(path)) for path in snakemake.input}
-    params = {name: value for name, value in snakemake.params.items() if name != "code"}
     made: dict[str, Any] = {
         "rule": snakemake.rule,
         "wildcards": dict(snakemake.wildcards.items()),
-        "params": json.loads(json.dumps(params, default=str)),
-        "code": dict(snakemake.params.items()).get("code"),
-        "inputs": inputs,
+        "settings": dict(settings),
+        "inputs": dict(inputs),
         "engram": __version__,
         "packages": package_versions(),
         "python": platform.python_version(),
@@ -63,11 +68,20 @@ def record_outputs(snakemake: Any) -> None:
             write_json({"sha256": checksum(path), "bytes": path.stat().st_size} | made, record)
 
 
-def record_file(path: Path) -> Path | None:
-    """Where the record of `results/<study>/…` lies;
+def input_checksums(files: Iterable[str]) -> dict[str, str | None]:
+    """Return the checksum of every input as its job recorded it; of a settings file, its own.
 
-    None for a file that is no result of a study.
+    None for a file that no job wrote, such as the user's.
     """
+    checksums = {}
+    for path in map(Path, files):
+        plain = path.suffix == ".json" and path.is_file() and path.stat().st_size < _SMALL
+        checksums[str(path)] = recorded_checksum(path) or (checksum(path) if plain else None)
+    return checksums
+
+
+def record_file(path: Path) -> Path | None:
+    """Return where the record of `results/<study>/…` is; None for any other file."""
     root, *rest = path.parts
     if root != "results" or len(rest) < 2 or rest[0].startswith("."):
         return None

@@ -3,7 +3,8 @@ wrote, and where each comes from.
 
 Compares every result with the record that its job left (`engram.run.records`). A file that was
 edited by hand is named, with all that follows from it; so is a file whose inputs have been made
-anew since. Of files that are named, it prints their origin instead."""
+anew since. Of files that are named, it prints their origin instead.
+"""
 
 from __future__ import annotations
 
@@ -78,12 +79,12 @@ def verify(results: Path, records: Records) -> Findings:
         path = _path(results, name)
         if path.stat().st_size != record["bytes"] or checksum(path) != record["sha256"]:
             edited.append(name)
-    outdated = {
-        name: source
-        for name, record in records.items()
-        for source, used in record["inputs"].items()
-        if source in records and used is not None and used != records[source]["sha256"]
-    }
+    outdated = {}
+    for name, record in records.items():
+        for source, used in record["inputs"].items():
+            if used is not None and used != _current(results, records, source):
+                outdated[name] = source
+                break
     found = [
         path
         for kind in ("tables", "figures")
@@ -127,8 +128,7 @@ def origin(records: Records, name: str) -> str:
             f"  rule      {record['rule']} ({wildcards})"
             if wildcards
             else f"  rule      {record['rule']}",
-            f"  code      {record['code']}",
-            f"  config    {json.dumps(record['params'])}",
+            f"  settings  {json.dumps(record['settings'])}",
             f"  versions  engram {record['engram']}, python {record['python']}, {packages}",
             *(
                 f"  input     {source} {used or '(not made by a job)'}"
@@ -164,6 +164,14 @@ def _some(names: Sequence[str]) -> str:
     return f": {', '.join(names[:_SHOWN])}" + (
         f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     )
+
+
+def _current(results: Path, records: Records, source: str) -> str | None:
+    """Return the checksum that an input has now: its record's, or a settings file's own."""
+    if source in records:
+        return str(records[source]["sha256"])
+    path = _path(results, source)
+    return checksum(path) if path.is_file() else None
 
 
 def _path(results: Path, name: str) -> Path:

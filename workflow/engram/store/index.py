@@ -2,7 +2,8 @@
 checks.
 
 `engram.store.shards` builds the shards. This module needs no model, and what reads attention does
-not wait for one to be imported."""
+not wait for one to be imported.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ def write_index(shards: Sequence[Path], output: Path) -> pd.DataFrame:
     """Writes where each sequence lies: sequence_id int64, shard int32 (position in `shards`), row
     int32; and returns it.
 
-    Raises: EngramError: a broken shard, shards of different models or settings, or a sequence that
-        two shards hold.
+    Raises:
+        EngramError: a broken shard, shards of different models or settings, or a sequence that two
+            shards hold.
     """
     frames, first = [], None
     for number, path in enumerate(shards):
@@ -69,20 +71,14 @@ class AttentionStore:
     """Reads pooled attention by sequence.
 
     Args:
-        index: `index.parquet`.
-        shards: the shards in the order in which they were indexed.
+        index: `index.parquet`; the shards, `shard-<i>.h5`, are in the same folder.
     """
 
-    def __init__(self, index: Path, shards: Sequence[Path]) -> None:
-        self.index, self.shards = index, list(shards)
+    def __init__(self, index: Path) -> None:
+        self.index = index
         frame = read_parquet(index, ["sequence_id", "shard", "row"])
         self._sequences = pd.Index(frame["sequence_id"])
         self._shard, self._row = frame["shard"].to_numpy(), frame["row"].to_numpy()
-        if len(frame) and self._shard.max() >= len(self.shards):
-            raise EngramError(
-                f"{index}: it names shard {self._shard.max()}, but {len(self.shards)} shards are "
-                f"given"
-            )
         self._fingerprint = read_metadata(index).get("fingerprint")
         self._files: dict[int, AttentionFile] = {}
 
@@ -111,9 +107,10 @@ class AttentionStore:
         Returns:
             (n, L, P).
 
-        Raises: EngramError: a sequence that the index lacks, a shard that is cut off or of another
-            schema version, a row that does
-                not match its checksum or is not the sequence the index says.
+        Raises:
+            EngramError: a sequence that the index lacks, a shard that is cut off or of another
+                schema version, a row that does not match its checksum or is not the sequence the
+                index says.
         """
         if pooling not in POOLINGS:
             raise EngramError(f"head pooling {pooling!r}: choose {' or '.join(POOLINGS)}")
@@ -146,7 +143,7 @@ class AttentionStore:
 
     def _file(self, shard: int) -> AttentionFile:
         if shard not in self._files:
-            file = AttentionFile(self.shards[shard])
+            file = AttentionFile(self.index.with_name(f"shard-{shard}.h5"))
             if file.header.fingerprint != self._fingerprint:
                 other = f"{file.header.model} ({file.header.fingerprint})"
                 raise EngramError(

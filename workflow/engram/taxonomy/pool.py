@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from engram.io.artifacts import read_parquet
 from engram.io.errors import EngramError
+from engram.io.streams import read_selected
 from engram.taxonomy.taxonomy import NON_MEMO
 
 ROUNDING = 1e-3
@@ -18,21 +23,38 @@ def non_memorized(samples: pd.DataFrame) -> np.ndarray:
     return np.unique(samples.loc[samples["class"].isin(with_non_memo), "sequence_id"])
 
 
+def read_lists(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Return the samples of several lists: sequence_id and class, with repetitions."""
+    return pd.concat([read_parquet(path, ["sequence_id", "class"]) for path in paths])
+
+
+def read_pool(
+    lists: Iterable[str | Path], candidates: str | Path, continuations: str | Path
+) -> pd.DataFrame:
+    """Return the pool, see `pool`, from its files; candidates outside it never fill the memory."""
+    samples, columns = read_lists(lists), ["sequence_id", "tokens"]
+    rows = read_selected(candidates, samples["sequence_id"].to_numpy(), columns)
+    return pool(samples, rows, read_parquet(continuations))
+
+
 def pool(
     samples: pd.DataFrame, candidates: pd.DataFrame, continuations: pd.DataFrame
 ) -> pd.DataFrame:
     """The union of the sample lists.
 
-    Args: samples: sequence_id and class, of all taxonomies and protocols. candidates: sequence_id,
-        tokens. continuations: sequence_id, tokens; they replace the text of the Non-Memo samples,
-        so that every class shows
-            the attention of text that the model itself would write (paper, section 5).
+    Args:
+        samples: sequence_id and class, of all taxonomies and protocols.
+        candidates: sequence_id, tokens.
+        continuations: sequence_id, tokens; they replace the text of the Non-Memo samples, so that
+            every class shows the attention of text that the model itself would write (paper,
+            section 5).
 
     Returns:
         sequence_id int64, tokens list<int32>[T], continued bool; sorted by sequence_id.
 
-    Raises: EngramError: a sample is no candidate, or a Non-Memo sample has no continuation: the
-        files belong to different runs.
+    Raises:
+        EngramError: a sample is no candidate, or a Non-Memo sample has no continuation: the files
+            belong to different runs.
     """
     sampled, non_memo = samples["sequence_id"].unique(), non_memorized(samples)
     for wanted, found, name in (
@@ -88,7 +110,8 @@ def agreement(
         labels: sequence_id, memorization_score.
         measured: `measured_scores`.
 
-    Returns: score (lower edge of a bin of 0.1; 1 stands for memorized), n, extracted, disagree,
+    Returns:
+        score (lower edge of a bin of 0.1; 1 stands for memorized), n, extracted, disagree,
         other_score. Samples below 1 show their own continuation, which the model must reproduce;
         memorized ones must be extracted: what is not extracted disagrees. other_score counts those
         whose recorded score is not the one of this run: by more than a thousandth below 1, at 1

@@ -8,7 +8,9 @@ share sequences as far as their classes overlap, so that few sequences go throug
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,12 +49,13 @@ def draw_samples(
         settings: sizes and splits.
         seed: the study's seed.
 
-    Returns: taxonomy (slug), sequence_id, class, split, priority; sorted by class (in the
-        taxonomy's order) and priority.
+    Returns:
+        sequence_id, class, split, priority; sorted by class (in the taxonomy's
+        order) and priority.
 
-    Raises: EngramError: a class has fewer than `settings.minimum` candidates (lists every class
-        with its count), or no sample in
-            one of the splits.
+    Raises:
+        EngramError: a class has fewer than `settings.minimum` candidates (lists every class with
+            its count), or no sample in one of the splits.
     """
     codes = taxonomy.codes(labels)
     counts = class_counts(codes, taxonomy)
@@ -77,7 +80,7 @@ def draw_samples(
             "split": splits(rows, settings, seed),
             "priority": priority[lowest],
         }
-        parts.append(pd.DataFrame({"taxonomy": taxonomy.slug, **columns}))
+        parts.append(pd.DataFrame(columns))
     drawn = pd.concat(parts, ignore_index=True).astype({"class": "string"})
     shares = (settings.train, settings.validation, 1 - settings.train - settings.validation)
     used = [split for split, share in zip(SPLITS, shares, strict=True) if share > 1e-9]
@@ -102,63 +105,53 @@ def class_counts(codes: np.ndarray, taxonomy: Taxonomy) -> dict[str, int]:
     return dict(zip(taxonomy.class_names, counts.tolist(), strict=True))
 
 
-def count_samples(labels: pd.DataFrame, samples: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
-    """taxonomy (name), slug, class, candidates, and the samples drawn in train, validation and
-    test; a row per class.
+def count_samples(samples: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:
+    """Return how many candidates and samples the classes of one sample list have.
+
+    Args:
+        samples: the sample list: class, split.
+        metadata: of its file: `taxonomy` (name), `slug`, `classes`, `candidates` by class.
+
+    Returns:
+        taxonomy (name), slug, class, candidates, and the samples drawn in train, validation and
+        test; a row per class.
     """
-    drawn = (
-        samples.groupby(["class", "split"])
-        .size()
-        .unstack(fill_value=0)
-        .reindex(columns=list(SPLITS), fill_value=0)
-    )
-    candidates = class_counts(taxonomy.codes(labels), taxonomy)
+    drawn = samples.groupby(["class", "split"]).size().unstack(fill_value=0)
+    drawn = drawn.reindex(columns=list(SPLITS), fill_value=0)
     rows = [
         {
-            "taxonomy": taxonomy.name,
-            "slug": taxonomy.slug,
+            "taxonomy": metadata["taxonomy"],
+            "slug": metadata["slug"],
             "class": name,
-            "candidates": candidates[name],
+            "candidates": metadata["candidates"][name],
             **drawn.loc[name].to_dict(),
         }
-        for name in taxonomy.class_names
+        for name in metadata["classes"]
     ]
     return pd.DataFrame(rows)
 
 
 def leakage(samples: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """How many test samples have their suffix in the training split too: what a split by sequence
-    gives away.
+    """Count test samples whose suffix is in the training split too: what a split by sequence gives
+    away.
 
     Args:
-        samples: sample lists: taxonomy, sequence_id, class, split.
+        samples: a sample list: sequence_id, class, split.
         labels: sequence_id, content_group.
 
-    Returns: taxonomy (slug), class (`all` for all of them), test (samples), leaked (those whose
-        content group is in train, in whatever class), share (a fraction; 0 where samples are split
-        by content group).
+    Returns:
+        class (`all` for all of them), test (samples), leaked (those whose content group is in
+        train, in whatever class), share (a fraction; 0 where samples are split by content group).
     """
-    joined = samples.merge(
-        labels[["sequence_id", "content_group"]], on="sequence_id", validate="many_to_one"
-    )
-    rows = []
-    for slug, mine in joined.groupby("taxonomy", sort=False):
-        test = mine[mine["split"] == "test"]
-        leaked = test["content_group"].isin(mine.loc[mine["split"] == "train", "content_group"])
-        parts = [
-            ("all", leaked),
-            *((name, leaked[part.index]) for name, part in test.groupby("class", sort=False)),
-        ]
-        rows += [
-            {
-                "taxonomy": slug,
-                "class": name,
-                "test": len(part),
-                "leaked": int(part.sum()),
-                "share": part.mean(),
-            }
-            for name, part in parts
-        ]
+    columns = ["sequence_id", "content_group"]
+    joined = samples.merge(labels[columns], on="sequence_id", validate="many_to_one")
+    test = joined[joined["split"] == "test"]
+    leaked = test["content_group"].isin(joined.loc[joined["split"] == "train", "content_group"])
+    by_class = ((name, leaked[part.index]) for name, part in test.groupby("class", sort=False))
+    rows = [
+        {"class": name, "test": len(part), "leaked": int(part.sum()), "share": part.mean()}
+        for name, part in [("all", leaked), *by_class]
+    ]
     return pd.DataFrame(rows)
 
 

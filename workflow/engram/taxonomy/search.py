@@ -20,8 +20,6 @@ from engram.io.hashing import uniform
 from engram.taxonomy.sampling import SPLITS, SampleSettings, splits
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Category, Taxonomy
 
-SLUG = "search"
-"""The atoms' name in the sample lists."""
 _NONE = "none of them"
 _MOST_CANDIDATES = 100_000
 
@@ -57,10 +55,10 @@ def draw_atoms(
     takes up to `per_class` for itself.
 
     A class that is a union of atoms takes the lowest priorities of all its members, so its samples
-    are among these: no candidate needs attention of another sequence."""
+    are among these: no candidate needs attention of another sequence.
+    """
     frame = pd.DataFrame(
         {
-            "taxonomy": SLUG,
             "sequence_id": labels["sequence_id"],
             "class": of,
             "split": splits(labels, settings, seed),
@@ -103,7 +101,8 @@ def candidates(
         counts: memorized candidates by atom.
         minimum: members that every class must have.
 
-    Returns: the taxonomies, and how many names were left out because another one divides alike or a
+    Returns:
+        the taxonomies, and how many names were left out because another one divides alike or a
         class is too small.
 
     Raises:

@@ -1,0 +1,95 @@
+"""Settings files: what decides the results of a stage, as files that Snakemake compares.
+
+`results/<study>/settings/<stage>.json` holds the part of the config that a stage uses, the digest
+of its code, and the state of the user's files that it reads. The files are written when the rules
+are read, each only if its content differs, so that its time says when the settings last changed. A
+stage that is older than its settings is outdated, whatever Snakemake remembers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from engram.io.artifacts import whole
+
+
+class SettingsFiles:
+    """The settings files of one study.
+
+    Args: folder: `results/<study>/settings`. code: digest of every script by name. write: whether
+        files are written; only Snakemake's main process may, and not while another one runs in the
+        folder.
+    """
+
+    def __init__(self, folder: Path, code: Mapping[str, str], write: bool) -> None:
+        self.folder, self.code, self.write = folder, code, write
+        self.files: dict[Path, dict[str, Any]] = {}
+        """Every file that the rules asked for, with what it should hold."""
+        self.outdated: list[Path] = []
+        """Files that hold something else and were not to be written."""
+
+    def __call__(self, stage: str, script: str = "", **values: Any) -> str:
+        """Return the settings file of a stage, up to date.
+
+        Args:
+            stage: its name; may hold slashes.
+            script: whose code makes the results, unless it has the stage's name.
+            values: JSON values that decide the results.
+        """
+        path = self.folder / f"{stage}.json"
+        self._keep(path, {"code": self.code[script or stage], **values})
+        return str(path)
+
+    def by(
+        self, wildcard: str, stage: str, values: Mapping[str, Mapping[str, Any]], script: str = ""
+    ) -> str:
+        """Return the pattern of a stage's settings files, one for each value of a wildcard.
+
+        Args:
+            wildcard: its name.
+            stage: the stage's name.
+            values: the settings for every value of the wildcard.
+            script: as above.
+        """
+        for value, own in values.items():
+            path = self.folder / wildcard / value / f"{stage}.json"
+            self._keep(path, {"code": self.code[script or stage], **own})
+        return f"{self.folder}/{wildcard}/{{{wildcard}}}/{stage}.json"
+
+    def _keep(self, path: Path, values: dict[str, Any]) -> None:
+        wanted = json.loads(json.dumps(values))
+        if path in self.files and self.files[path] != wanted:
+            raise ValueError(f"{path}: two stages have this name")
+        self.files[path] = wanted
+        if read_values(path) == wanted:
+            return
+        if not self.write:
+            self.outdated.append(path)
+            return
+        with whole(path) as temporary:
+            temporary.write_text(
+                json.dumps(wanted, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+            )
+
+
+def read_values(path: Path) -> dict[str, Any] | None:
+    """Return what a settings file holds; None if it is missing or unreadable."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def read_settings(path: str | Path) -> SimpleNamespace:
+    """Return the settings of a stage as attributes."""
+    return SimpleNamespace(**json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def locked(folder: Path) -> bool:
+    """Return whether a Snakemake holds, or a killed one left, the lock of a working folder."""
+    locks = folder / ".snakemake" / "locks"
+    return locks.is_dir() and any(locks.iterdir())
