@@ -11,12 +11,14 @@ BASELINE_STAGES = {
     "random_weights": ["permute_weights"],
     "hidden_states": ["extract_hidden_states"],
 }
+VERIFIED = {"verification": CODE["index_attention"]}
 settings(
     "train_cnns",
     cnn={key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"},
     seed=STUDY["seed"],
     # Files of baselines hold all taxonomies and lie behind order-only edges.
     baselines={stage: CODE[stage] for name in BASELINES for stage in BASELINE_STAGES.get(name, [])},
+    **VERIFIED,
 )
 
 

@@ -24,6 +24,7 @@ settings(
     knockout={key: value for key, value in STUDY["knockout"].items() if key not in NOT_MEASURED},
     method=METHODS[0],
     prefix=STUDY["prefix"],
+    **VERIFIED,
     **STATISTICS,
 )
 

@@ -33,6 +33,7 @@ settings(
     prefix=STUDY["prefix"],
     methods=METHODS,
     samples_per_class=STUDY["saliency"]["samples_per_class"],
+    **VERIFIED,
 )
 settings(
     "check_saliency",
@@ -40,6 +41,7 @@ settings(
     check_samples=STUDY["saliency"]["check_samples"],
     confidence=STUDY["statistics"]["confidence"],
     seed=STUDY["seed"],
+    **VERIFIED,
 )
 
 

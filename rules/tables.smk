@@ -34,7 +34,7 @@ rule score_cnns:
 rule count_samples:
     input:
         samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
-        settings=settings("count_samples", runs=runs(TAXONOMIES)),
+        settings=settings("count_samples", runs=runs(TAXONOMIES), minimum=FEWEST),
     output:
         counts=table("counts", "counts", "counts"),
     log:

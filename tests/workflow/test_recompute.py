@@ -1,4 +1,4 @@
-"""What reruns after a change: exactly what the table says, docs/recompute.md."""
+"""What reruns after a change: exactly what recompute.json lists."""
 
 from __future__ import annotations
 
