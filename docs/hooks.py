@@ -3,6 +3,9 @@
 - `api/ROOM.md`, one for each package under workflow/engram, with its modules' docstrings;
 - `tutorial.md`, from docs/tutorial.ipynb with its outputs; without the notebook the page is left
   out.
+
+And one replacement: the theme's offline search asks for a script from the network; the pages take
+search-offline.js instead.
 """
 
 from __future__ import annotations
@@ -15,9 +18,12 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from mkdocs.utils import get_relative_url
 
 PACKAGE = Path(__file__).parents[1] / "workflow/engram"
 NOTEBOOK = Path(__file__).parent / "tutorial.ipynb"
+REMOTE_SHIM = "https://unpkg.com/iframe-worker/shim"
 TITLES = {
     "lm": "Language models",
     "windows": "Windows and labels",
@@ -69,6 +75,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name, content in images.items():
             files.append(File.generated(config, name, content=content))
     return files
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Replace the one script that the theme would load from the network."""
+    return output.replace(REMOTE_SHIM, get_relative_url("search-offline.js", page.url))
 
 
 def convert(notebook: dict[str, Any]) -> tuple[str, dict[str, bytes]]:
