@@ -82,6 +82,11 @@ def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
     return output.replace(REMOTE_SHIM, get_relative_url("search-offline.js", page.url))
 
 
+def on_post_template(output_content: str, template_name: str, config: MkDocsConfig) -> str:
+    """Replace that script on the page for addresses that do not exist, too."""
+    return output_content.replace(REMOTE_SHIM, "search-offline.js")
+
+
 def convert(notebook: dict[str, Any]) -> tuple[str, dict[str, bytes]]:
     """Return a notebook as Markdown, and its pictures by the names the text uses."""
     parts: list[str] = []
