@@ -119,6 +119,7 @@ def _shown(output: dict[str, Any], images: dict[str, bytes]) -> str:
             return f"![output of the cell above]({name}){{ .notebook-picture }}"
     if "text/html" in data:
         html = re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
+        html = re.sub(r'<table border="1" class="dataframe">', "<table>", html)
         # A blank line would end the HTML block in Markdown.
         lines = [line.strip() for line in html.splitlines() if line.strip()]
         return '<div class="notebook-output">\n' + "\n".join(lines) + "\n</div>"

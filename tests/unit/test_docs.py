@@ -183,6 +183,7 @@ def test_the_site_loads_nothing_from_the_network(site: Path) -> None:
 @pytest.mark.docs
 def test_a_notebook_becomes_a_page_with_its_outputs(site: Path) -> None:
     del site  # MkDocs is there
+    frame = '<table border="1" class="dataframe">'
     notebook = {
         "cells": [
             {"cell_type": "markdown", "source": ["# Title\n", "text"]},
@@ -195,7 +196,7 @@ def test_a_notebook_becomes_a_page_with_its_outputs(site: Path) -> None:
                     {"output_type": "display_data", "data": {"image/png": "AAAA"}},
                     {
                         "output_type": "display_data",
-                        "data": {"text/html": "<style>x</style><table>\n\n</table>"},
+                        "data": {"text/html": f"<style>x</style>{frame}\n\n</table>"},
                     },
                 ],
             },
