@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint unit workflow cluster test-faults test-mutations test-kills browser chromium envs docs promote-base clean
+.PHONY: demo test lint unit workflow cluster test-faults test-mutations test-kills browser chromium envs docs pictures promote-base clean
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake
@@ -62,16 +62,23 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install -q -c envs/constraints.txt -e .[test]
+	$(BIN)/python -m pip install -q -c envs/constraints.txt -e .[test,docs]
 	touch $@
 
 # Writes envs/ from pyproject.toml and this environment.
 envs: $(VENV)/installed-test
 	$(BIN)/python envs/generate.py
 
-# Writes the config reference of the README from the schema.
-docs: $(VENV)/installed
-	$(BIN)/python -m engram.run.config_reference README.md
+# Writes the config reference and the numbers of README.md and docs/, and builds the documentation into site/, offline.
+docs: $(VENV)/installed-test
+	$(BIN)/python -m engram.run.config_reference docs/config.md
+	$(BIN)/python docs/results/render.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Draws the diagrams and figures of the documentation; Δ needs the finished default study.
+pictures: $(VENV)/installed
+	$(BIN)/python docs/pictures/draw.py
+	$(BIN)/python docs/pictures/plots.py $(wildcard results/demo)
 
 # Makes the base that `snakemake nursery_base` trained the shipped one.
 promote-base: $(VENV)/installed

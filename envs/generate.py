@@ -37,7 +37,8 @@ def closure(names: list[str]) -> dict[str, str]:
 def main() -> None:
     """Writes both files."""
     head = "# Written by `make envs` from pyproject.toml; do not edit.\n"
-    versions = closure([*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]])
+    extras = PROJECT["optional-dependencies"]
+    versions = closure([*PROJECT["dependencies"], *extras["test"], *extras["docs"]])
     pins = "".join(f"{name}=={version}\n" for name, version in sorted(versions.items()))
     (ENVS / "constraints.txt").write_text(head + pins)
     conda = head + "channels: [conda-forge]\ndependencies:\n  - python >=3.11\n  - pip\n  - pip:\n"

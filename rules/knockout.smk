@@ -65,8 +65,12 @@ rule tabulate_knockouts:
             "tabulate_knockouts", runs=runs(KNOCKED_OUT), method=METHODS[0], **STATISTICS
         ),
     output:
-        dissociation=table("double_dissociation", "double_dissociation", "double dissociation"),
-        agreement=table("causal_agreement", "causal_agreement", "Δ and causal effect"),
+        dissociation=table(
+            "double_dissociation", "double_dissociation", "double dissociation", "4 Knock-out"
+        ),
+        agreement=table(
+            "causal_agreement", "causal_agreement", "Δ and causal effect", "4 Knock-out"
+        ),
     log:
         f"{RESULTS}/logs/tabulate_knockouts.log",
     conda:
