@@ -62,4 +62,4 @@ def write(table: Mapping[str, Plan]) -> None:
 
 if __name__ == "__main__":
     study = Path(sys.argv[1])
-    write(plans_beside(study, changes(study), 1))
+    write(plans_beside(study, changes(study), 2))
