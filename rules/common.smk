@@ -20,7 +20,7 @@ from engram.io.errors import EngramError
 from engram.run import config as study_config
 from engram.run import digests, provenance
 from engram.run.project import ROOT
-from engram.run.settings import SettingsFiles, locked
+from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 
