@@ -69,9 +69,9 @@ $(VENV)/installed-test: $(VENV)/installed
 envs: $(VENV)/installed-test
 	$(BIN)/python envs/generate.py
 
-# Writes the config reference of the README from the schema.
+# Writes the JSON schema of the config and docs/config.md from the settings' classes.
 docs: $(VENV)/installed
-	$(BIN)/python -m engram.run.config_reference README.md
+	$(BIN)/python -m engram.run.config_reference
 
 # Makes the base that `snakemake nursery_base` trained the shipped one.
 promote-base: $(VENV)/installed

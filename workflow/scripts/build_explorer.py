@@ -2,17 +2,18 @@
 
 from pathlib import Path
 
-from engram.explorer.content import ExplorerSettings, TaxonomyEntry, collect
+from engram.explorer.content import ExplorerStudy, TaxonomyEntry, collect
 from engram.explorer.page import render, write_page
+from engram.explorer.settings import ExplorerSettings
 from engram.figures.style import FigureStyle, class_colors
 from engram.run.job import job
 
 with job(snakemake):
     params, page = snakemake.params, Path(snakemake.output.page)
     style = FigureStyle(palette=params.palette)
-    settings = ExplorerSettings(
+    shown = ExplorerStudy(
         root=page.parent,
-        study=params.study,
+        name=params.study,
         prefix=params.prefix,
         shards=params.shards,
         protocols=params.protocols,
@@ -23,7 +24,7 @@ with job(snakemake):
         localized=params.localized,
         methods=params.methods,
         knocked_out=params.knocked_out,
-        **params.explorer,
+        page=ExplorerSettings(**params.explorer),
     )
-    study, blocks = collect(settings)
-    write_page(render(study, blocks), page, settings.megabytes)
+    study, blocks = collect(shown)
+    write_page(render(study, blocks), page, shown.page.megabytes)

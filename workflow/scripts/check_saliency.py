@@ -8,8 +8,9 @@ from engram.cnn.assembly import usable_samples
 from engram.cnn.checkpoints import load_cnns
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import job
-from engram.saliency.checks import CheckSettings, Samples, check_saliency
+from engram.saliency.checks import Samples, check_saliency
 from engram.saliency.delta import choose_held_out
+from engram.saliency.settings import CheckSettings
 from engram.store.index import AttentionStore
 from engram.taxonomy.protocols import PROTOCOLS
 
@@ -33,7 +34,7 @@ with job(snakemake):
         store.read(held_out, "mean"), store.read(held_out, "max"), label[rows], params.classes
     )
     settings = CheckSettings(
-        params.saliency["methods"], confidence=params.confidence, seed=params.seed
+        methods=params.saliency["methods"], confidence=params.confidence, seed=params.seed
     )
     tables = check_saliency(load_cnns(Path(files.checkpoints)), data, settings)
     for path in snakemake.output.tables:

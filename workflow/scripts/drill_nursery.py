@@ -7,25 +7,20 @@ import numpy as np
 from engram.io.artifacts import read_parquet, whole, write_parquet
 from engram.lm.models import default_device, load_model, load_tokenizer
 from engram.nursery.drilling import (
-    DrillingSettings,
-    Exposure,
     choose_candidates,
     drilling_rows,
     schedule_exposures,
     window_tokens,
 )
-from engram.nursery.training import TrainingSettings, save_trained, train, write_curve
+from engram.nursery.settings import DrillingSettings
+from engram.nursery.training import save_trained, train, write_curve
 from engram.run.job import job
 from engram.windows.duplicates import suffix_occurrences
 
 with job(snakemake):
     params = snakemake.params
     base = Path(snakemake.input.base).parent
-    settings = DrillingSettings(
-        schedule=[Exposure(**step) for step in params.drilling["schedule"]],
-        replay_share=params.drilling["replay_share"],
-        replay_templates=params.drilling["replay_templates"],
-    )
+    settings = DrillingSettings(**params.drilling)
     windows = read_parquet(snakemake.input.windows)
     tokens = window_tokens(windows, params.prefix + params.suffix)  # (n, T)
     replay = np.stack(read_parquet(snakemake.input.replay)["tokens"].tolist()).astype(np.uint16)[
@@ -45,8 +40,7 @@ with job(snakemake):
     model.set_attn_implementation(
         "eager"
     )  # its backward is twice as fast as the fused kernel's at this length
-    training = TrainingSettings(**params.drilling["training"])
-    curve = train(model, rows, training, Path(params.state), "drilling")
+    curve = train(model, rows, settings.training, Path(params.state), "drilling")
     save_trained(model, tokenizer, Path(snakemake.output.model).parent)
     with whole(snakemake.output.curve) as path:
         write_curve(curve, path)

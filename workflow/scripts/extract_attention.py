@@ -11,7 +11,8 @@ from engram.io.artifacts import read_parquet
 from engram.io.streams import read_selected
 from engram.lm.models import fingerprint, load_model
 from engram.run.job import job
-from engram.store.shards import ExtractionSettings, ModelSource, build_shard, shard_of
+from engram.store.settings import ExtractionSettings
+from engram.store.shards import ModelSource, build_shard, shard_of
 from engram.taxonomy.pool import pool
 
 with job(snakemake):
@@ -30,6 +31,8 @@ with job(snakemake):
     folder = Path(snakemake.input.model).parent
     load = partial(load_model, folder, dtype=params.dtype)
     source = ModelSource(snakemake.wildcards.model, fingerprint(folder, None, params.dtype), load)
-    settings = ExtractionSettings(params.prefix, params.mean_dtype, params.batch_tokens)
+    settings = ExtractionSettings(
+        prefix=params.prefix, mean_dtype=params.mean_dtype, batch_tokens=params.batch_tokens
+    )
     report = build_shard(source, mine, Path(params.parts), Path(snakemake.output.shard), settings)
     logging.info("%d sequences, %d of them sent through the model", report.rows, report.forwards)

@@ -13,7 +13,7 @@ from engram.store.index import AttentionStore
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     taxonomy = Taxonomy.parse(
         snakemake.params.taxonomy, categories_from_config(snakemake.params.categories)
     )

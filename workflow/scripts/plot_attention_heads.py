@@ -8,7 +8,7 @@ from engram.io.checksums import open_sealed
 from engram.run.job import job
 
 with job(snakemake):
-    style, row = FigureStyle.from_config(snakemake.params.style), int(snakemake.wildcards.example)
+    style, row = FigureStyle(**snakemake.params.style), int(snakemake.wildcards.example)
     with open_sealed(Path(snakemake.input.examples)) as file:
         name = file["class"].asstr()[row]
         title = f"sequence {file['sequence_id'][row]}" + (f", {name}" if name else "")

@@ -14,7 +14,7 @@ from engram.run.job import job
 from engram.scores.confusions import RUNS, summed_confusions
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     # Outputs stand by taxonomy, then by format.
     confusion_files, curve_files = (
         files[:: len(style.formats)]

@@ -8,7 +8,7 @@ from engram.run.job import job
 from engram.saliency.file import read_saliency
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     saliency = read_saliency(snakemake.input.saliency, snakemake.params.method)
     figure = delta_maps(
         saliency.delta, saliency.classes, saliency.n, snakemake.params.prefix, style=style

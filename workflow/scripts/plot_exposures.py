@@ -8,7 +8,7 @@ from engram.io.artifacts import read_parquet
 from engram.run.job import job
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     labels = read_parquet(
         snakemake.input.labels, ["exposures", "kind", "memorization_score", "twin_extracted"]
     )

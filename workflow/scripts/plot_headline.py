@@ -9,6 +9,6 @@ from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     figure = headline(pd.read_csv(snakemake.input.scores), style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

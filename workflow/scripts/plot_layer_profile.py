@@ -10,7 +10,7 @@ from engram.saliency.summary import draw, layer_shares
 
 with job(snakemake):
     params = snakemake.params
-    style = FigureStyle.from_config(params.style)
+    style = FigureStyle(**params.style)
     saliency = read_saliency(snakemake.input.saliency, params.method)
     shares = layer_shares(saliency, draw(saliency, seed=params.seed, **params.statistics))
     save(

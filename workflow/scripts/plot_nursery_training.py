@@ -9,7 +9,7 @@ from engram.figures.training import nursery_training
 from engram.run.job import job
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     curves = {
         "base": pd.read_csv(snakemake.input.base),
         "drilling": pd.read_csv(snakemake.input.drilling),

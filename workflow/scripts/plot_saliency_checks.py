@@ -9,7 +9,7 @@ from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     tables = {
         Path(path).stem: pd.read_csv(path, dtype={"class": str, "layer": str})
         for path in snakemake.input.tables

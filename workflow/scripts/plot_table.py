@@ -19,6 +19,6 @@ FIGURES = {
 }
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     figure = FIGURES[snakemake.params.plot](pd.read_csv(snakemake.input.table), style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -11,7 +11,7 @@ from engram.run.job import job
 from engram.taxonomy.taxonomy import NON_MEMO, Taxonomy, categories_from_config
 
 with job(snakemake):
-    style = FigureStyle.from_config(snakemake.params.style)
+    style = FigureStyle(**snakemake.params.style)
     labels = read_parquet(snakemake.input.labels)
     labels = labels[labels["memorization_score"] == 1]
     categories = categories_from_config(snakemake.params.categories)

@@ -1,26 +1,17 @@
-"""Trains a new nursery base and chooses its windows."""
+"""Train a new nursery base and choose its windows."""
 
 from pathlib import Path
 
-from engram.nursery.base import BaseSettings, train_base
-from engram.nursery.training import TrainingSettings
-from engram.nursery.windows import WindowSettings
+from engram.nursery.base import train_base
+from engram.nursery.settings import BaseSettings
 from engram.run.job import job
 
 with job(snakemake):
     params = snakemake.params
-    base = dict(params.base)
-    training = TrainingSettings(**base.pop("training"))
-    windows = WindowSettings(
-        prefix=params.prefix, suffix=params.suffix, seed=params.seed, **base.pop("windows")
-    )
-    replay_rows = base.pop("replay_rows")
-    settings = BaseSettings(seed=params.seed, **base)
     train_base(
-        settings,
-        training,
-        windows,
-        replay_rows,
+        BaseSettings(**params.base),
+        (params.prefix, params.suffix),
+        params.seed,
         Path(snakemake.output.model).parent,
         Path(params.state),
     )

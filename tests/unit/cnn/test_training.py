@@ -40,13 +40,13 @@ DATA = tiny_dataset()
 
 
 def train(selection: str = "best_epoch", **changes: Any) -> TrainedCnn:
-    settings = replace(SETTINGS, **changes)
+    settings = SETTINGS.replace(**changes)
     return train_cnn(DATA, KEY, settings.grid()[KEY], settings, selection)
 
 
 @pytest.fixture(scope="module")
 def result() -> GridResult:
-    return train_grid(DATA, replace(SETTINGS, epochs=12), "best_epoch")
+    return train_grid(DATA, SETTINGS.replace(epochs=12), "best_epoch")
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_other_cnns_and_threads_change_nothing(threads: int) -> None:
     try:
         grid = train_grid(
             DATA,
-            replace(SETTINGS, features=(6, 4), head_poolings=("mean",), seeds=(0, 1), baselines=()),
+            SETTINGS.replace(features=(6, 4), head_poolings=("mean",), seeds=(0, 1), baselines=()),
             "best_epoch",
         )
         assert torch.get_num_threads() == threads
@@ -230,7 +230,9 @@ def test_grid_that_diverges_altogether_is_an_error() -> None:
         EngramError, match=r"all 2 CNNs on attention diverged .* cnn.learning_rate 1e\+30"
     ):
         train_grid(
-            DATA, replace(SETTINGS, learning_rate=1e30, controls=(), baselines=()), "best_epoch"
+            DATA,
+            SETTINGS.replace(controls=(), baselines=()).model_copy(update={"learning_rate": 1e30}),
+            "best_epoch",
         )
 
 
@@ -375,7 +377,7 @@ def test_cnn_whose_logits_overflow_is_marked_too(monkeypatch: pytest.MonkeyPatch
     assert train().diverged
 
 
-QUICK = replace(SETTINGS, epochs=1, head_poolings=("mean",))
+QUICK = SETTINGS.replace(epochs=1, head_poolings=("mean",))
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list[CnnKey]:
@@ -421,7 +423,7 @@ def test_finished_cnns_serve_the_same_settings_alone(
 ) -> None:
     train_grid(DATA, QUICK, "best_epoch", tmp_path)
     trained = counted(monkeypatch)
-    train_grid(DATA, replace(QUICK, **change), "best_epoch", tmp_path)
+    train_grid(DATA, QUICK.replace(**change), "best_epoch", tmp_path)
     assert len(trained) == expected
 
 
@@ -467,8 +469,7 @@ def with_probes(rows: int = 120) -> Dataset:
     )
 
 
-BASELINES = replace(
-    QUICK,
+BASELINES = QUICK.replace(
     baselines=("token_identity", "random_weights", "scalar_features", "hidden_states"),
     baseline_grid={"head_poolings": ["max"]},
 )
@@ -518,12 +519,12 @@ def test_every_baseline_is_predicted_and_the_best_layer_alone(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_an_error() -> None:
     with pytest.raises(EngramError, match=r"cnn\.device: cuda, but this machine has no GPU"):
-        train_grid(DATA, replace(QUICK, device="cuda"), "best_epoch")
+        train_grid(DATA, QUICK.replace(device="cuda"), "best_epoch")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_learns_the_planted_signal_and_repeats_it() -> None:
-    settings = replace(SETTINGS, epochs=12, device="cuda")
+    settings = SETTINGS.replace(epochs=12, device="cuda")
     one, other = (train_cnn(DATA, KEY, SHAPE, settings, "best_epoch") for _ in range(2))
     assert one.history[-1]["accuracy"] > 0.9
     np.testing.assert_allclose(one.logits, other.logits, atol=1e-3)
@@ -534,7 +535,7 @@ def test_a_gpu_learns_the_planted_signal_and_repeats_it() -> None:
 def test_a_recorded_step_trains_like_one_that_is_launched(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(SETTINGS, epochs=3, device="cuda", precision=precision)
+    settings = SETTINGS.replace(epochs=3, device="cuda", precision=precision)
     recorded = train_cnn(DATA, KEY, SHAPE, settings, "all_epochs")
     monkeypatch.setattr("engram.cnn.epoch._WARM", 10**9)
     launched = train_cnn(DATA, KEY, SHAPE, settings, "all_epochs")

@@ -16,11 +16,12 @@ from engram.run.config import complete
 from engram.scores.metrics import class_scores, confusion_matrix
 from engram.scores.search import estimate, search_taxonomies
 from engram.taxonomy import search
-from engram.taxonomy.sampling import SampleSettings, draw_samples
+from engram.taxonomy.sampling import draw_samples
+from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import PAPER_CATEGORIES, Taxonomy
 
 TERMS = ["Recite[5]", "Reconstruct", "Code"]
-SETTINGS = SampleSettings(
+SETTINGS = DrawSettings(
     per_class=60, minimum=20, train=0.6, validation=0.2, split_by="content_group"
 )
 
