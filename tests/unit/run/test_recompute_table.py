@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "tests/workflow"))
@@ -13,9 +12,10 @@ sys.path.insert(0, str(ROOT / "tests/workflow"))
 from changes import CONFIGS, rule_scripts  # noqa: E402
 from recompute_table import PAGE, TABLE, module_plans, page, scripts_of  # noqa: E402
 
+from engram.run.settings import StudyConfig  # noqa: E402
+
 TABLE_ROWS = json.loads(TABLE.read_text())
 SCRIPTS = ROOT / "workflow/scripts"
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 
 
 def test_the_page_is_what_the_table_and_the_digests_say() -> None:
@@ -30,7 +30,7 @@ def test_every_script_has_a_row() -> None:
     assert set(scripts_of(TABLE_ROWS)) == {path.stem for path in SCRIPTS.glob("*.py")}
 
 
-@pytest.mark.parametrize("key", SCHEMA["properties"])
+@pytest.mark.parametrize("key", StudyConfig.model_fields)
 def test_every_key_of_the_config_has_a_row(key: str) -> None:
     assert any(
         name.split(":")[0].split(".")[0].split(" ")[0].removesuffix("[]") == key

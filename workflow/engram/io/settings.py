@@ -87,6 +87,8 @@ class Settings(BaseModel):
         own["description"] = " ".join((cls.__doc__ or "").split())
         texts = descriptions(cls)
         for name, entry in own["properties"].items():
+            if name not in texts:
+                raise TypeError(f"{cls.__name__}.{name} has no docstring")
             entry.pop("title", None)
             entry |= {"description": texts[name]}
         return described

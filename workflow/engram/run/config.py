@@ -13,8 +13,9 @@ from engram.io.errors import EngramError
 from engram.io.settings import Settings
 from engram.run.settings import ModelEntry, StudyConfig
 from engram.sources.entry import brings_duplicates, complete_entry
-from engram.taxonomy.catalogue import PAPER, paper_names, rho_names
+from engram.taxonomy.catalogue import paper_names, rho_names
 from engram.taxonomy.partitions import Named, merge_equal
+from engram.taxonomy.settings import PAPER
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
 
 RESERVED = frozenset(
@@ -221,12 +222,16 @@ def _wrong_code_classifier(study: StudyConfig) -> Iterator[str]:
 def _wrong_windows(study: StudyConfig) -> Iterator[str]:
     """Yield sizes that do not fit prefix and suffix."""
     tokens = study.prefix + study.suffix
-    for kernel in (*study.cnn.kernels, *study.cnn.baseline_grid.kernels):
-        if ((tokens - kernel + 1) // 2 - kernel + 1) // 2 < 1:
-            yield (
-                f"cnn.kernels: {kernel} is too large for windows of prefix + suffix = {tokens} "
-                f"tokens; take a smaller kernel"
-            )
+    too_large = [
+        kernel
+        for kernel in (*study.cnn.kernels, *study.cnn.baseline_grid.kernels)
+        if ((tokens - kernel + 1) // 2 - kernel + 1) // 2 < 1
+    ]
+    if too_large:
+        yield (
+            f"cnn.kernels: {min(too_large)} is too large for windows of prefix + suffix = {tokens} "
+            f"tokens; take smaller kernels"
+        )
     if study.nursery_base.row_tokens < tokens:
         yield (
             f"nursery_base.row_tokens: {study.nursery_base.row_tokens} is less than prefix + "

@@ -16,8 +16,8 @@ from engram.saliency.settings import SaliencySettings
 from engram.scores.settings import SearchSettings, StatisticsSettings
 from engram.sources.settings import CorpusKeys, EntryKeys, HubKeys, ModelKeys, TableKeys
 from engram.store.settings import AttentionSettings
-from engram.taxonomy.catalogue import PAPER
 from engram.taxonomy.settings import (
+    PAPER,
     CategorySettings,
     Delta,
     ProtocolName,

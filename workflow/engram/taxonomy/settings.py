@@ -8,6 +8,9 @@ from pydantic import Field
 
 from engram.io.settings import Items, Settings, Share
 
+PAPER = "paper"
+"""Stands in the config's list of taxonomies for all of
+`engram.taxonomy.catalogue.paper_names`."""
 TaxonomyName = Annotated[str, Field(min_length=3, max_length=200)]
 """A taxonomy as the paper writes it."""
 Delta = Annotated[float, Field(ge=0, le=999_999_999)]
