@@ -36,11 +36,15 @@ SETTINGS = CnnSettings(
 )
 KEY = CnnKey("attention", "real", "k3-f6-mean", 0)
 SHAPE = SETTINGS.grid()[KEY]
+DIVERGING = SETTINGS.model_copy(update={"learning_rate": 1e30})
+"""A rate that no config may ask for."""
 DATA = tiny_dataset()
 
 
-def train(selection: str = "best_epoch", **changes: Any) -> TrainedCnn:
-    settings = SETTINGS.replace(**changes)
+def train(
+    selection: str = "best_epoch", settings: CnnSettings = SETTINGS, **changes: Any
+) -> TrainedCnn:
+    settings = settings.replace(**changes) if changes else settings
     return train_cnn(DATA, KEY, settings.grid()[KEY], settings, selection)
 
 
@@ -218,7 +222,7 @@ def test_bfloat16_is_close_to_float32() -> None:
 
 
 def test_diverging_cnn_is_marked_and_reports_nothing() -> None:
-    trained = train(learning_rate=1e30)
+    trained = train(settings=DIVERGING)
     assert trained.diverged
     assert np.isnan(trained.history[-1]["loss"])
     assert not any(row["selected"] for row in trained.history)
@@ -231,7 +235,7 @@ def test_grid_that_diverges_altogether_is_an_error() -> None:
     ):
         train_grid(
             DATA,
-            SETTINGS.replace(controls=(), baselines=()).model_copy(update={"learning_rate": 1e30}),
+            DIVERGING.model_copy(update={"controls": (), "baselines": ()}),
             "best_epoch",
         )
 
@@ -325,7 +329,7 @@ def test_results_can_be_scored(written: Path) -> None:
 
 
 def test_diverged_cnn_is_in_the_history_alone(result: GridResult, tmp_path: Path) -> None:
-    trained = {**result.trained, KEY: train(learning_rate=1e30)}
+    trained = {**result.trained, KEY: train(settings=DIVERGING)}
     paths = [
         tmp_path / name
         for name in ("checkpoints.safetensors", "history.csv", "predictions.parquet")
@@ -342,7 +346,7 @@ def test_diverged_cnns_are_counted_in_the_scores(result: GridResult, tmp_path: P
     """One of two CNNs on attention, and all of the control: neither may look as if nothing had
     happened.
     """
-    lost = train(learning_rate=1e30)
+    lost = train(settings=DIVERGING)
     shuffled = [key for key in result.trained if key.labels == "shuffled"]
     paths = [
         tmp_path / name

@@ -318,8 +318,8 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     ),
     "classifier of code without a revision": (
         changed("code_classifier", to={"model": "owner/classifier"}),
-        "code_classifier.model: owner/classifier is neither a file nor a folder here, so it is taken "
-        "for a repository, which needs",
+        "code_classifier.model: owner/classifier is neither a file nor a folder here, so it is "
+        "taken for a repository, which needs",
     ),
     "revision of no classifier": (
         changed("code_classifier", to={"revision": "main"}),

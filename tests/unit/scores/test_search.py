@@ -168,9 +168,9 @@ def test_the_planted_taxonomy_is_found_and_alone_tested() -> None:
 @pytest.mark.parametrize(
     ("categories", "message"),
     [
-        (["Guess"], "search.categories: `Guess` stands alone"),
+        (["Guess"], "search.categories: `Guess` alone can be neither"),
         (["Guess", "Recite"], "needs its delta"),
-        (["Guess", "Recite[5]-or-Code"], "is no single category"),
+        (["Guess", "Recite[5]-or-Code"], "is not a single category"),
         (["Guess", "Nonsense"], "unknown class `Nonsense`"),
     ],
 )
