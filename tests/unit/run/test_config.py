@@ -3,6 +3,7 @@ completed."""
 
 import copy
 import datetime
+import json
 import random
 import re
 from pathlib import Path
@@ -107,6 +108,17 @@ def test_two_models_share_nothing() -> None:
     first["drilling"]["schedule"].clear()
     first["drilling"]["training"]["batch_size"] = 1
     assert second["drilling"]["schedule"] and second["drilling"]["training"]["batch_size"] != 1
+
+
+def test_the_order_of_keys_is_not_that_of_the_file() -> None:
+    """Snakemake compares params as they are written."""
+
+    def reversed_keys(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: reversed_keys(value[key]) for key in reversed(value)}
+        return list(map(reversed_keys, value)) if isinstance(value, list) else value
+
+    assert json.dumps(complete(reversed_keys(DEFAULT))) == json.dumps(complete(DEFAULT))
 
 
 def test_whole_floats_become_integers_where_integers_are_wanted() -> None:

@@ -166,7 +166,9 @@ def _as_tuple(items: Any) -> Any:
 
 def _unrepeated(items: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the items, or raise an error that pydantic reports with the others."""
-    for number, item in enumerate(items):
-        if item in items[:number]:
+    seen = set()
+    for item in items:
+        if item in seen:
             raise PydanticCustomError("repeated", "an item appears twice", {"item": item})
+        seen.add(item)
     return items
