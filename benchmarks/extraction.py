@@ -104,7 +104,7 @@ def shard(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder: Path
     """
     sequences = pd.DataFrame({"sequence_id": np.arange(len(tokens)), "tokens": list(tokens)})
     with TemporaryDirectory(dir=folder) as parts:
-        settings = ExtractionSettings(PREFIX, batch_tokens=rows * WINDOW)
+        settings = ExtractionSettings(prefix=PREFIX, batch_tokens=rows * WINDOW)
         build_shard(
             ModelSource("random", "0", lambda: model),
             sequences,
