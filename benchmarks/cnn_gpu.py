@@ -6,7 +6,8 @@ measured convolution rate.
 
 Trains the paper's eight CNNs (kernels 6 and 8, 10 and 16 features, mean and max pooling) on
 synthetic attention through `engram.cnn.training.train_grid`. On a machine without a GPU it says so
-and runs on the processor: take a small shape there, e.g. `--samples 60 --layers 4 --epochs 1`."""
+and runs on the processor: take a small shape there, e.g. `--samples 60 --layers 4 --epochs 1`.
+"""
 
 from __future__ import annotations
 

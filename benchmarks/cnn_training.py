@@ -9,7 +9,8 @@ and evaluate on the other third after each epoch, batch 16, random attention of 
 rounds alternate between the two, and the medians are compared. `limit` is the time of the bare
 convolutions, forward and backward, in the shapes that engram computes (the causal half of the maps,
 from 8 layers on) and in the precision of the column; `plain` is theirs over whole maps. Prints CPU
-time per sample, epoch and CNN."""
+time per sample, epoch and CNN.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ brute force.
 Writes documents of random words and, one in four, a file of the standard library, so that many
 suffixes occur often. The source `corpus` then reads them with the nursery's tokenizer, in a process
 of its own. The last line counts some of the drawn suffixes a second time, by comparing them with
-every window of the tokens."""
+every window of the tokens.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ Weights and tokens are random; speed does not depend on them. Every way runs on 
 in turn, `--rounds` times; the fastest round counts. Times are CPU time of one thread, so that a
 busy machine does not distort the ratios. The plain writer runs in batches of 96 as the study's code
 does, and in Engram's batches. The bars: 3 times the rate of the plain writer in its own batches at
-the 70m shape and 2.4 times at the 160m shape, within 1.25 times the bare forward."""
+the 70m shape and 2.4 times at the 160m shape, within 1.25 times the bare forward.
+"""
 
 from __future__ import annotations
 

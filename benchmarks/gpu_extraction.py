@@ -7,7 +7,8 @@ multiplication rate.
 
 Prints sequences per second of the extraction with verification, the fraction of the measured matrix
 multiplication rate that its operations make, tokens per second of the continuations, peak memory,
-and the wall time projected for a pool."""
+and the wall time projected for a pool.
+"""
 
 from __future__ import annotations
 

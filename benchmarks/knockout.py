@@ -9,7 +9,8 @@ batch, `--rounds` times; the median ratio counts. The plain forward applies the 
 and scores it, with `transformers`' own choice of attention. Every row of a knocked-out batch is
 under a condition of its own that touches every layer, which is the dearest case; `from the middle`
 touches the upper half of the layers alone and starts from stored hidden states. On a processor
-times are CPU time, on a GPU time of its own clock. The bar: 1.3 times the plain forward."""
+times are CPU time, on a GPU time of its own clock. The bar: 1.3 times the plain forward.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ many more as there are cores. Its peak is the most memory that it held, and for 
 it forked the most of any of them, shared pages counted again. The second table is the CPU time of
 each label on one core, over the first rows; is_repeating, is_incrementing and huffman_coding_length
 come with the published data and are found for other sources only. Needs about 1.5 kB of disk a row;
-without `--keep` all of it is removed."""
+without `--keep` all of it is removed.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ CHARACTERS = 230
 SPLITS = ("pile_deduped_12b", "memories_deduped_12b")
 MEMORIZED = 0.27
 """Share of the rows in the second split, as for the largest model; a tenth of them stands in the
-first one too."""
+first one too.
+"""
 GIBIBYTE = 1 << 30
 CORES = len(os.sched_getaffinity(0))
 

@@ -6,7 +6,8 @@ same once all is finished.
 The bare Snakefile has one rule of 700 jobs, which copy a file, and one that asks for all. Both are
 planned in turn, each round the other first. For the plan with nothing to do all outputs are made
 empty in a copy of the checkout and noted as finished (`snakemake --touch`). CPU seconds, user and
-system; the median over rounds, and the ratio of medians."""
+system; the median over rounds, and the ratio of medians.
+"""
 
 from __future__ import annotations
 

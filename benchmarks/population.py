@@ -15,7 +15,8 @@ rows 80.3 % have more than 5 duplicates, 3.6 % are templates among the others an
 (assumed). 28.3 % are Guess[0.5-0.5] (Figure 2): the share x of the suffix that stands in the prefix
 is Beta(1, 2.16) where the row is no template, copied in one piece or scattered with equal odds,
 which spreads ROUGE-L and ROUGE-3 over all ρ. 30 % of the texts are code (assumed). Columns that
-Engram does not read hold one value."""
+Engram does not read hold one value.
+"""
 
 from __future__ import annotations
 

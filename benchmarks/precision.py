@@ -6,7 +6,8 @@ bfloat16 on a study's attention.
 
 Trains two architectures (kernel 6, 10 features, both poolings) per seed. Prints the F1 of every
 class on the test split, how far the two precisions lie apart in it, and how far two seeds do in
-float32."""
+float32.
+"""
 
 from __future__ import annotations
 

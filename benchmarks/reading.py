@@ -8,7 +8,8 @@ order, checksums verified, and then in epoch order from where `engram.store.memo
 which is a scratch file because the list exceeds `--memory-mb`. As root, the system's page cache is
 emptied before each of them, so that the disk is read; otherwise the table says that it was not.
 Training is one epoch of one CNN on samples that lie in memory, the smallest CNN of the grid, in one
-thread. Times are wall time per sample. Deletes the store."""
+thread. Times are wall time per sample. Deletes the store.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@
 
 Prints CPU time per row on one core, the ratio, and whether every float64 of the compared rows is
 equal. rouge-score takes about 0.7 ms a row, so it sees the first `--reference-rows` rows only; give
-the value of `--rows` to compare all. Needs the test dependencies."""
+the value of `--rows` to compare all. Needs the test dependencies.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ pooling, random causal attention of a model's shape in memory, three classes; Δ
 CPU milliseconds per sample and CNN (the fastest round of each way), the ratio, and the greatest
 difference of the two Δ. The limit is what the first convolution alone takes at the rate measured
 here, once forth and once back; nothing that runs a CNN exactly can be faster by much. The bar is 40
-times."""
+times.
+"""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ that differ, macro F1 of both, and how far a cell of Δ (guided) moves as a shar
 of its class. Training on rounded maps is another question: it differs as two seeds do.
 
 Compression: the same rows in HDF5 with one row a chunk, by gzip at its fastest level and lzf, both
-after byte shuffling, against the
-plain layout: share of the bytes, and the time of reading a row from the page cache, in one thread.
+after byte shuffling, against the plain layout: share of the bytes, and the time of reading a row
+from the page cache, in one thread.
 """
 
 from __future__ import annotations

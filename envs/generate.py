@@ -1,5 +1,6 @@
 """Writes envs/constraints.txt (pip) and envs/engram.yaml (conda) from pyproject.toml and the
-installed environment."""
+installed environment.
+"""
 
 import tomllib
 from importlib.metadata import distribution

@@ -3,7 +3,8 @@ one of seconds.
 
 Four pieces of work run under the project's own profile. A fault hits one of them, or all;
 afterwards every output must have the right bytes, and nothing that was finished may have run again.
-The table that this prints stands in docs/cluster.md."""
+The table that this prints stands in docs/cluster.md.
+"""
 
 from __future__ import annotations
 
@@ -59,9 +60,8 @@ class Run:
     resources: dict[str, str] = field(default_factory=lambda: dict(RESOURCES))
 
     def plan(self, **pieces: dict[str, object]) -> None:
-        """What befalls which piece, as `work.py` reads it;
-
-        `p2` is piece 2, and `all` stands for every piece.
+        """What befalls which piece, as `work.py` reads it; `p2` is piece 2, and `all` stands for
+        every piece.
         """
         everyone = pieces.pop("all", {})
         (self.folder / "plan.json").write_text(

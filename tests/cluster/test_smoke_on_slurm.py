@@ -1,5 +1,6 @@
 """`snakemake smoke` on a real cluster whose GPUs are stand-ins: what is right passes, what is wrong
-is named before anything is paid."""
+is named before anything is paid.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Puts the tiny models of the unit tests, and this folder for the processes that are started, on
-the path."""
+the path.
+"""
 
 import os
 import sys

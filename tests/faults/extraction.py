@@ -5,7 +5,8 @@ right shard.
 
 Every run builds a shard of `ROWS` sequences from nothing in a process of its own, which gets
 SIGKILL after a random part of the time that a whole run takes. Whatever the process left is checked
-row by row against the model; then the run is repeated."""
+row by row against the model; then the run is repeated.
+"""
 
 from __future__ import annotations
 

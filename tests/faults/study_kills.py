@@ -6,7 +6,8 @@ A study of seconds runs to its tables through the real Snakemake. At a random mo
 that an undisturbed run takes, all its processes get SIGKILL: Snakemake, its jobs, theirs. Then come
 `python -m engram.run.resume --clean` and the same command, killed in turn or not. Once a run has
 ended, every table must have the bytes of the undisturbed run's, and no job that a killed run had
-finished may have been started again. The next study begins with nothing."""
+finished may have been started again. The next study begins with nothing.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ MICRO = {
     "statistics": {"resamples": 100},
 }
 """Every stage from drilling to the scores, with state that is kept inside two of its jobs, drilling
-and extraction, and CNN parts."""
+and extraction, and CNN parts.
+"""
 
 TABLES = [
     f"results/micro/tables/{name}.csv"

@@ -1,5 +1,6 @@
 """Killed jobs, two jobs on one shard, a full disk: never a wrong or half shard, always a clean
-resume or a clear error."""
+resume or a clear error.
+"""
 
 import os
 import shutil

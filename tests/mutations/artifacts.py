@@ -45,7 +45,8 @@ class Artifact:
     write: Callable[[Path], object]
     read: Callable[[Path], Any]
     """Everything a stage reads of it; raises EngramError, or returns None for a part that is made
-    anew."""
+    anew.
+    """
     versioned: bool = True
     """Whether it carries the schema version; parts are named by all that decides them instead."""
 

@@ -2,7 +2,8 @@
 written: never another number.
 
 `make test` tries a few mutations of every kind of file; `ENGRAM_MUTATIONS=2000 pytest -s
-tests/mutations` tries more."""
+tests/mutations` tries more.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 anything else is a plan.
 
 In process tests/unit/test_config.py tries 600; `make test-mutations` sends 20 to Snakemake, `make
-test` three."""
+test` three.
+"""
 
 from __future__ import annotations
 

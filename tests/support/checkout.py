@@ -1,5 +1,6 @@
 """A copy of the checkout in which tests run the real Snakemake on a tiny study, and may change
-anything."""
+anything.
+"""
 
 from __future__ import annotations
 
@@ -65,9 +66,8 @@ class Checkout:
     folder: Path
 
     def command(self, *arguments: str) -> list[str]:
-        """Snakemake's command line.
-
-        Workers of pytest-xdist share the cores; other threads, other bytes of a drilling.
+        """Snakemake's command line. Workers of pytest-xdist share the cores; other threads, other
+        bytes of a drilling.
         """
         workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
         cores = ("--cores", str(max(1, (os.cpu_count() or 1) // workers))) if workers > 1 else ()

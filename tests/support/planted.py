@@ -1,5 +1,6 @@
 """Samples whose class depends on one band of one layer, beside bands that are as strong and say
-nothing."""
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ TOKENS, LAYERS, PREFIX = 24, 4, 12
 CLASSES = ["Neither", "Near", "Far"]
 BANDS = {"Near": (1, 4), "Far": (3, 9)}
 """Layer and distance whose attention is raised in samples of the class, and nowhere else in samples
-of another class."""
+of another class.
+"""
 SOMETIMES = ((0, 9), (1, 9), (2, 4), (3, 4))
 """Layers and distances whose attention is raised in half of the samples of every class."""
 ALWAYS = ((0, 4), (2, 9))

@@ -6,7 +6,8 @@ database.
     started there, by the process ids it noted
 
 Everything lies in FOLDER but the packages and one link: job steps lose SLURM_CONF, so
-/etc/slurm/slurm.conf must lead here. A machine that has a slurm.conf of its own is left alone."""
+/etc/slurm/slurm.conf must lead here. A machine that has a slurm.conf of its own is left alone.
+"""
 
 from __future__ import annotations
 
@@ -190,9 +191,8 @@ class Cluster:
         self._start("slurmd", "-f", str(self.conf), "-N", node)
 
     def stop(self, daemon: str, kill: bool = False) -> None:
-        """Ends a daemon by its noted process id:
-
-        `slurmctld`, `munged` or a node. `kill` is SIGKILL, as a lost machine.
+        """Ends a daemon by its noted process id: `slurmctld`, `munged` or a node. `kill` is
+        SIGKILL, as a lost machine.
         """
         pid = self.pid(daemon)
         if pid is None:

@@ -3,7 +3,8 @@ number of layers.
 
 Everything is written by the code that writes it in a study, so that formats cannot drift apart.
 Attention has what trained heads have: a first token that takes what is left, short distances, and
-tokens that look where the text said the same before."""
+tokens that look where the text said the same before.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +65,8 @@ def write_study(
     samples: int = 12,
     megabytes: float = 25,
 ) -> ExplorerStudy:
-    """Writes results/<study> under `root`;
-
-    `per_class` test samples of each class, and as many training samples.
+    """Writes results/<study> under `root`; `per_class` test samples of each class, and as many
+    training samples.
     """
     for number, name in enumerate(models):
         _write_model(root / name, layers, per_class, protocols, methods, number)

@@ -1,5 +1,6 @@
 """Random-weight models of a few thousand parameters, one per architecture, built from their
-configurations."""
+configurations.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Predictions as a trained grid leaves them, drawn from known confusion rates: fast, and the truth
-is known."""
+is known.
+"""
 
 from __future__ import annotations
 
@@ -71,9 +72,8 @@ def write(
     protocol: str = "engram",
     diverged: Sequence[str] = (),
 ) -> Path:
-    """The frames as predictions.parquet where a study has them;
-
-    `diverged`: keys of CNNs that predict nothing.
+    """The frames as predictions.parquet where a study has them; `diverged`: keys of CNNs that
+    predict nothing.
     """
     path = root / model / protocol / "cnns" / slug / "predictions.parquet"
     frame = pd.concat(frames, ignore_index=True)

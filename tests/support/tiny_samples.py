@@ -1,5 +1,6 @@
 """Random samples whose class shows in one band of one layer: small enough to train CNNs on within a
-second."""
+second.
+"""
 
 from __future__ import annotations
 

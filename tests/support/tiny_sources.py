@@ -1,5 +1,6 @@
 """Small sources of every kind: files as users and the hub write them, a tokenizer and models of a
-few thousand parameters."""
+few thousand parameters.
+"""
 
 from __future__ import annotations
 

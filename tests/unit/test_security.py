@@ -1,5 +1,6 @@
 """Nothing of a stranger's is run: no pickle is loaded, no code of a checkpoint, no shell, and names
-stay within the results folder."""
+stay within the results folder.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Changes to a finished tiny study, each of which has a row in docs/recompute.md: what the plan
-must be after it."""
+must be after it.
+"""
 
 from __future__ import annotations
 

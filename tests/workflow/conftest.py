@@ -20,7 +20,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """The tiny study, run once for all tests; tests leave it as they find it (see `study`).
 
     Of several workers one runs it, and each has a copy: a folder in which Snakemake is at work is
-    locked for others."""
+    locked for others.
+    """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return run_tiny_study(base / "finished")

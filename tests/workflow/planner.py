@@ -4,7 +4,8 @@ change.
 A dry run spends most of its time on imports. This script imports once and forks for every change,
 so that a hundred real dry runs take less than a minute: `python planner.py FOLDER [ARGUMENT …] <
 changes.json > plans.json`. A change is a list of edits, each a file under FOLDER and what to write
-to it (null: touch it); files and their times are put back after its plan."""
+to it (null: touch it); files and their times are put back after its plan.
+"""
 
 from __future__ import annotations
 

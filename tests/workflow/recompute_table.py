@@ -3,7 +3,8 @@
     PYTHONPATH=tests/support python tests/workflow/recompute_table.py FOLDER
 
 FOLDER holds a finished tiny study of this code, as `checkout.copy_project` makes it. The tests fail
-where the table is not what Snakemake plans, and where the page is not what the table says."""
+where the table is not what Snakemake plans, and where the page is not what the table says.
+"""
 
 from __future__ import annotations
 

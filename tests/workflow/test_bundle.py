@@ -1,5 +1,6 @@
 """`snakemake bundle`: the tiny study is packed, unpacked in another checkout, and finished there
-without model and attention."""
+without model and attention.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Two models of different seeds in one study: a finished drilling is shared, knock-outs are pooled,
-each searches its taxonomies."""
+each searches its taxonomies.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """`snakemake plan` on a small population in the published schema: real sample lists, no model, no
-default study."""
+default study.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ MODULES = [
     "run/summary",
 ]
 """Modules whose plans are made as well; those of the others follow from the plans of the scripts
-(tests/unit/test_recompute_table.py)."""
+(tests/unit/test_recompute_table.py).
+"""
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +112,8 @@ def test_nothing_reruns_after(study: Checkout, change: Callable[[Checkout], None
 
 
 def test_a_changed_study_is_finished_after_one_run(study: Checkout) -> None:
-    """Other samples, one taxonomy removed and one new;
-
-    Snakemake alone would leave the first taxonomy's CNNs to a second run.
+    """Other samples, one taxonomy removed and one new; Snakemake alone would leave the first
+    taxonomy's CNNs to a second run.
     """
     study.configure(
         taxonomies=["Non-Memo, Guess, Others", "Non-Memo, Code, Others"],

@@ -1,5 +1,6 @@
 """Extracts the pooled attention of one shard's sequences; rows that any study has computed before
-are not sent again."""
+are not sent again.
+"""
 
 import logging
 from functools import partial

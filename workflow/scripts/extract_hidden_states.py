@@ -1,5 +1,6 @@
 """Writes the hidden states of every sampled sequence, averaged over its tokens, for the linear
-probes."""
+probes.
+"""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 """Finds the fastText model that tells code from natural language, tries it, and writes where it
-lies."""
+lies.
+"""
 
 from engram.io.artifacts import write_json
 from engram.run.job import job

@@ -1,5 +1,6 @@
 """Makes the folder of a model that was not trained here: configuration, tokenizer, links to the
-weights."""
+weights.
+"""
 
 from pathlib import Path
 

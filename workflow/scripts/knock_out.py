@@ -1,5 +1,6 @@
 """Removes attention from the language model, region by region, and measures what it still
-reproduces of held-out samples."""
+reproduces of held-out samples.
+"""
 
 from pathlib import Path
 

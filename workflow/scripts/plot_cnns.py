@@ -1,5 +1,6 @@
 """Draws, of every taxonomy, the confusion matrices beside those of control and baseline, and loss
-and accuracy of every CNN by epoch."""
+and accuracy of every CNN by epoch.
+"""
 
 from pathlib import Path
 

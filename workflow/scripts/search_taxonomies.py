@@ -1,5 +1,6 @@
 """Searches the taxonomy with the best minimum F1 over merges and orders of the configured
-categories."""
+categories.
+"""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 """Asks SLURM whether it would take our jobs, and notes what the nodes must see; fails at once where
-it would not."""
+it would not.
+"""
 
 import secrets
 import sys

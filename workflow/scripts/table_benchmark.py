@@ -1,5 +1,6 @@
 """The benchmark's tables: scores by every name, classes, thresholds, comparisons, what attention
-adds, protocols, calibration."""
+adds, protocols, calibration.
+"""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 """Gathers the knock-outs of all models: double dissociation, and whether Δ tells the layers that
-matter."""
+matter.
+"""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 """One piece of work: `work.py NUMBER OUTPUT`. It notes every start, does what plan.json says of it,
-and writes its output whole."""
+and writes its output whole.
+"""
 
 import json
 import subprocess

@@ -1,5 +1,6 @@
 """Training of the grid: what it learns, that it repeats, what it reports, and how it goes on after
-a kill."""
+a kill.
+"""
 
 import hashlib
 import json

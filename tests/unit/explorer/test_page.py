@@ -186,9 +186,8 @@ def test_a_number_that_is_none_is_an_error(collected: tuple[dict, dict]) -> None
 
 
 def test_a_hundred_samples_of_36_layers_fit_even_where_nothing_can_be_compressed() -> None:
-    """The shape of Pythia-12b:
-
-    36 layers, 64 tokens, two maps; cells without any structure, the worst case of deflate.
+    """The shape of Pythia-12b: 36 layers, 64 tokens, two maps; cells without any structure, the
+    worst case of deflate.
     """
     random = np.random.default_rng(0)
     size = sum(len(encode(quantize(random.random((2, 36, 2080)))[0])) for _ in range(10)) * 10

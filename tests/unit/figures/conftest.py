@@ -1,5 +1,6 @@
 """Small data for every figure, with the longest names that occur, and a search for texts that
-overlap."""
+overlap.
+"""
 
 from collections.abc import Callable
 

@@ -126,9 +126,8 @@ def test_what_cannot_be_drawn_is_named(shape, prefix, message, style):
 
 
 def _sizes(figure, tokens: int) -> tuple[float, float]:
-    """Side of a map and room for row labels in inches, read from the figure:
-
-    0.85 inches of label by design.
+    """Side of a map and room for row labels in inches, read from the figure: 0.85 inches of label
+    by design.
     """
     axes = figure.axes[0]
     width = axes.get_position().width * figure.get_figwidth()

@@ -1,5 +1,6 @@
 """Ranking, pairs, thresholds, what attention adds, protocols, reliability: drawn from tables as the
-benchmark makes them."""
+benchmark makes them.
+"""
 
 import numpy as np
 import pandas as pd

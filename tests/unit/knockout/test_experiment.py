@@ -1,5 +1,6 @@
 """The experiment: regions and their controls, rankings on other samples, resuming, effects and
-tables."""
+tables.
+"""
 
 from pathlib import Path
 

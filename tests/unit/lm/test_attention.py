@@ -1,5 +1,6 @@
 """Pooled attention: equal to the eager weights pooled afterwards, on many architectures, and
-nothing left behind."""
+nothing left behind.
+"""
 
 import weakref
 

@@ -1,5 +1,6 @@
 """Knock-out: equal to a slow implementation, nothing where nothing is removed, and one forward says
-what decoding would."""
+what decoding would.
+"""
 
 import sys
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 """The config: wrong ones give one clear line per mistake and never a traceback, right ones are
-completed."""
+completed.
+"""
 
 import copy
 import datetime

@@ -19,9 +19,8 @@ SCRIPTS = ROOT / "workflow/scripts"
 
 
 def test_the_page_is_what_the_table_and_the_digests_say() -> None:
-    """Where this fails after a change of code:
-
-    `python tests/workflow/recompute_table.py`, see there.
+    """Where this fails after a change of code: `python tests/workflow/recompute_table.py`, see
+    there.
     """
     assert page(TABLE_ROWS, SCRIPTS) in PAGE.read_text()
 

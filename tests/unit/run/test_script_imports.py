@@ -25,7 +25,8 @@ WITHOUT_TORCH = (
     ),
 )
 """Tables and figures: a study has hundreds of them, and importing torch takes longer than most of
-them work."""
+them work.
+"""
 
 
 def test_jobs_import_no_more_than_they_need() -> None:

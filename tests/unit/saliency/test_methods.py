@@ -1,5 +1,6 @@
 """Δ from pooled maps against its definition head by head, guided backpropagation, and what happens
-where there is no evidence."""
+where there is no evidence.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Planted truth: the class depends on one band of one layer; which methods find it, and what a CNN
-of shuffled labels shows."""
+of shuffled labels shows.
+"""
 
 import numpy as np
 import pytest
@@ -18,9 +19,8 @@ RESOLVED = [method for method in METHODS if method != "gradcam"]
 
 
 def overlap(delta: np.ndarray, truth: np.ndarray) -> float:
-    """Intersection over union of the planted cells and equally many cells of the greatest Δ;
-
-    (L, P) both.
+    """Intersection over union of the planted cells and equally many cells of the greatest Δ; (L, P)
+    both.
     """
     top = np.zeros(delta.size, bool)
     top[np.argsort(-delta.ravel(), kind="stable")[: truth.sum()]] = True

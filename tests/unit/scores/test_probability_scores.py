@@ -1,5 +1,6 @@
 """Log-loss, AUROC and calibration with intervals: scikit-learn's weighted areas, a plain loop,
-clusters, CNNs."""
+clusters, CNNs.
+"""
 
 import numpy as np
 import pandas as pd

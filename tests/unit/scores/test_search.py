@@ -1,5 +1,6 @@
 """Taxonomy search: candidates against brute force, the estimate against a direct count, a planted
-best taxonomy, one test."""
+best taxonomy, one test.
+"""
 
 from __future__ import annotations
 

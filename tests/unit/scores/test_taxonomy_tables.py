@@ -1,5 +1,6 @@
 """The benchmark's tables: the same numbers as scikit-learn from predictions.parquet, published rows
-beside them, aliases relabelled."""
+beside them, aliases relabelled.
+"""
 
 from __future__ import annotations
 

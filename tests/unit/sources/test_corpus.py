@@ -1,5 +1,6 @@
 """The user's documents: exact counts, permanent draws, and windows that are the documents' own
-tokens."""
+tokens.
+"""
 
 import json
 import shutil

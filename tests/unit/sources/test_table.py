@@ -1,5 +1,6 @@
 """The user's table: one content in three formats, texts cut into windows, and the reference code's
-file."""
+file.
+"""
 
 import json
 from pathlib import Path

@@ -1,5 +1,6 @@
 """Parts: rows are found by what they were computed from, wherever they lie, and never when they are
-damaged."""
+damaged.
+"""
 
 from pathlib import Path
 

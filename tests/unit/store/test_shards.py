@@ -1,5 +1,6 @@
 """The store: each sequence goes through the model once, and only intact rows of the right model
-come out."""
+come out.
+"""
 
 import os
 import shutil

@@ -1,5 +1,6 @@
 """Equal partitions: the paper's 54 taxonomies are 51, and what is called equal divides real labels
-alike."""
+alike.
+"""
 
 from __future__ import annotations
 

@@ -351,9 +351,8 @@ def test_leakage_counts_test_samples_whose_text_is_trained_on_in_any_class() -> 
 
 
 def test_a_split_by_sequence_leaks_what_it_must() -> None:
-    """With every text twice, a test sample's twin is in the training split (two thirds) or not:
-
-    2/3 of them leak.
+    """With every text twice, a test sample's twin is in the training split (two thirds) or not: 2/3
+    of them leak.
     """
     frame = labels(6000).assign(
         memorization_score=1.0,

@@ -40,9 +40,8 @@ PLAIN: dict[str, Callable[..., bool]] = {
 def plain_class(
     row: dict[str, Any], classes: list[list[tuple[str, tuple[float, ...]]]]
 ) -> str | None:
-    """The class of one row: the first of which a term holds; an empty class is Others.
-
-    `classes` holds (category, numbers).
+    """The class of one row: the first of which a term holds; an empty class is Others. `classes`
+    holds (category, numbers).
     """
     memorized = row["memorization_score"] == 1
     for index, terms in enumerate(classes):

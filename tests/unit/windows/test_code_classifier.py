@@ -1,5 +1,6 @@
 """The paper's fastText classifier: a real model of code and prose, trained here, read and asked as
-the study does."""
+the study does.
+"""
 
 import sys
 from pathlib import Path

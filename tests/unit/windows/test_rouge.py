@@ -89,10 +89,8 @@ def test_no_rows_give_no_scores() -> None:
 
 
 def copied_prefixes() -> np.ndarray:
-    """Row k:
-
-    32 distinct prefix tokens, the first k of them again, then fresh ones; LCS k, k - 2 shared
-    trigrams.
+    """Row k: 32 distinct prefix tokens, the first k of them again, then fresh ones; LCS k, k - 2
+    shared trigrams.
     """
     prefix = np.arange(32)
     suffixes = [np.where(np.arange(32) < copied, prefix, prefix + 100) for copied in range(33)]

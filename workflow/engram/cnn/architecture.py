@@ -15,14 +15,16 @@ class Architecture:
     """Feature maps of both convolutions."""
     head_pooling: str = "mean"
     """How attention heads are pooled into the CNN's input: `mean`, `max`, or `none` for an input
-    that has no heads."""
+    that has no heads.
+    """
     hidden: int = 64
     """Width of the fully connected layer."""
     dropout: float = 0.5
     """Share of activations dropped in training, after each of the three ReLUs."""
     input_scale: str = "raw"
     """`raw` attention a as in the paper, or `log`: log(1 + T·a), which is log 2 where attention is
-    spread evenly over T tokens."""
+    spread evenly over T tokens.
+    """
 
     @property
     def name(self) -> str:

@@ -1,5 +1,6 @@
 """All trained CNNs of a taxonomy in one file: `<input>/<labels>/<cnn>/<seed>/<parameter>`, with
-what is needed to build them again."""
+what is needed to build them again.
+"""
 
 from __future__ import annotations
 

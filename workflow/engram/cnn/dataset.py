@@ -42,7 +42,8 @@ class Dataset:
     """Like `max`, of the model with permuted weights."""
     features: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     """What probes see: baseline → name of a set of features → (n, F); `hidden_states` has a set per
-    layer."""
+    layer.
+    """
 
     def __len__(self) -> int:
         return len(self.sequence_id)
@@ -81,8 +82,9 @@ class Dataset:
         Args:
             splits: those in which every class must have samples.
 
-        Raises: EngramError: shapes that do not fit, fewer than two classes, a class that a split
-            lacks, or attention that is not finite.
+        Raises:
+            EngramError: shapes that do not fit, fewer than two classes, a class that a split lacks,
+                or attention that is not finite.
         """
         n, packed = len(self), packed_length(self.window)
         columns = {

@@ -2,7 +2,8 @@
 
 A batch of 16 samples is microseconds of work for a GPU and hundreds of small kernels, so that
 launching them would take nearly all of the time. The kernels of a step are recorded once per CNN
-and then launched as one."""
+and then launched as one.
+"""
 
 from __future__ import annotations
 
@@ -84,9 +85,8 @@ class Epoch:
         self.recording = _Recording(self) if on_gpu and isinstance(maps, torch.Tensor) else None
 
     def over(self, order: np.ndarray) -> dict[str, float]:
-        """One pass over the training samples in the given order: mean loss and accuracy;
-
-        NaN if a loss was not finite.
+        """One pass over the training samples in the given order: mean loss and accuracy; NaN if a
+        loss was not finite.
         """
         self.cnn.train()
         self.total.zero_()

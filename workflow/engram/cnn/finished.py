@@ -67,9 +67,8 @@ def write_part(path: Path, trained: TrainedCnn) -> None:
 
 
 def read_part(path: Path) -> TrainedCnn | None:
-    """The CNN kept under `path`;
-
-    None where there is none, or one that cannot be read and is trained again.
+    """The CNN kept under `path`; None where there is none, or one that cannot be read and is
+    trained again.
     """
     if not path.exists():
         return None

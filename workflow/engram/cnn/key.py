@@ -11,7 +11,8 @@ class CnnKey:
 
     input: str
     """`attention`, or a baseline: `random_weights`, `token_identity`, `scalar_features`,
-    `hidden_states`."""
+    `hidden_states`.
+    """
     labels: str
     """`real`, or `shuffled` within the splits it learned from."""
     cnn: str

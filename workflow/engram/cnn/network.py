@@ -2,7 +2,8 @@
 
 The CNN sees one image per layer of the language model: attention pooled over heads, channels =
 layers. It departs from the published code in one point that is not about numbers: every ReLU is a
-module, so that guided backpropagation can reach it."""
+module, so that guided backpropagation can reach it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ HEAD_POOLINGS = (*get_args(HeadPooling), "none")
 INPUT_SCALES = get_args(InputScale)
 STAIRCASE_LAYERS = 8
 """Fewest layers with which `engram.cnn.staircase` pays: at 6 it saves as much time as its calls
-take."""
+take.
+"""
 
 
 class Dropout(nn.Module):
@@ -35,8 +37,9 @@ class Dropout(nn.Module):
     16 random bits decide each activation, and its layout in memory is kept: on a CPU this is many
     times cheaper than `torch.nn.Dropout`, which would take half of the training time.
 
-    Args: rate: share of the activations that become 0; the others are divided by 1 - rate. It is
-        rounded to 1/65536.
+    Args:
+        rate: share of the activations that become 0; the others are divided by 1 - rate. It is
+            rounded to 1/65536.
     """
 
     def __init__(self, rate: float) -> None:
@@ -98,8 +101,9 @@ class AttentionCNN(nn.Module):
         tokens: T, side of the input maps.
         input_scale: `raw` or `log`, applied to the input (see `Architecture`).
 
-    Raises: EngramError: a value that is not known, or a kernel that leaves nothing of maps of this
-        size.
+    Raises:
+        EngramError: a value that is not known, or a kernel that leaves nothing of maps of this
+            size.
     """
 
     def __init__(
@@ -161,7 +165,8 @@ class AttentionCNN(nn.Module):
         dropout's random numbers anew.
 
         Nothing else that draws random numbers, in this thread or another, changes or is changed by
-        the result."""
+        the result.
+        """
         generator = torch.Generator().manual_seed(seed)
         for layer in (self.conv1, self.conv2, self.fc1, self.fc2):
             bound = 1 / math.sqrt(
@@ -232,7 +237,8 @@ def square_maps(packed: torch.Tensor) -> torch.Tensor:
     gradients flow through.
 
     The channels of a pixel lie side by side in memory, which `engram.io.packing.unpack` does not
-    give."""
+    give.
+    """
     n, layers, length = packed.shape
     tokens = window_length(length)
     cells = _cells(tokens, packed.device)
@@ -259,8 +265,9 @@ def token_identity(tokens: np.ndarray) -> np.ndarray:
     Args:
         tokens: (n, T).
 
-    Returns: packed maps (n, P) uint8: 1 where key token == query token and key < query. The
-        diagonal, which is equal in every text, is 0.
+    Returns:
+        packed maps (n, P) uint8: 1 where key token == query token and key < query. The diagonal,
+            which is equal in every text, is 0.
     """
     queries, keys = query_key(tokens.shape[1])
     maps = np.empty((len(tokens), len(queries)), np.uint8)

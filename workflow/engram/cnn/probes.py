@@ -3,7 +3,8 @@ states layer by layer.
 
 Features are standardised on the training split. How strongly weights are kept small, and which
 layer is reported, is chosen by the loss on the validation split; a protocol that has none chooses
-on every fifth training sample and then fits all of them."""
+on every fifth training sample and then fits all of them.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ NOT_FEATURES = frozenset(
     }
 )
 """Numbers among the labels that name a sequence, say outright that it is memorized, or are the
-nursery's hidden truth."""
+nursery's hidden truth.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,13 @@ def scalar_features(labels: pd.DataFrame, defining: set[str]) -> pd.DataFrame:
     Counts, frequencies and perplexities, which have long tails, come as log(1 + x). Missing values
     become the column's median.
 
-    Args: labels: the table `labels.parquet`, or some of its rows. defining: columns that the
-        taxonomy's classes are defined by. They are left out: a regression on them would repeat the
-        definition.
+    Args:
+        labels: the table `labels.parquet`, or some of its rows.
+        defining: columns that the taxonomy's classes are defined by. They are left out: a
+            regression on them would repeat the definition.
 
-    Returns: a float column per feature, finite. What remains can still be near a definition: the
+    Returns:
+        a float column per feature, finite. What remains can still be near a definition: the
         perplexity of the suffix tells most memorized samples from others, for whom else would the
         model be that sure.
     """
@@ -144,9 +148,13 @@ def choose(
 ) -> ProbeChoice:
     """The probe at the best strength.
 
-    Args: features: of all samples, (n, F). label: int (n,). classes: K. train: rows that the probe
-        is fitted on. validation: rows by whose loss the strength is chosen; empty to choose on
-        every fifth training row.
+    Args:
+        features: of all samples, (n, F).
+        label: int (n,).
+        classes: K.
+        train: rows that the probe is fitted on.
+        validation: rows by whose loss the strength is chosen; empty to choose on every fifth
+            training row.
     """
     held_out = len(validation) == 0
     learned, judged = (
@@ -208,7 +216,8 @@ def fit_probes(dataset: Dataset, baseline: str, selection: str) -> dict[CnnKey, 
     """Fits the logistic regressions of a baseline, in the form of trained CNNs.
 
     Each is in the history, as epoch 0; only the one with the lowest loss where it was chosen
-    predicts."""
+    predicts.
+    """
     label, classes = dataset.label.astype(np.int64), len(dataset.classes)
     train, validation = (
         dataset.rows("train"),

@@ -19,9 +19,12 @@ def write_results(
     """Writes checkpoints.safetensors, history.csv and predictions.parquet; of CNNs that diverged
     there is the history, and their names in the metadata of the predictions.
 
-    Args: result: of `train_grid`. checkpoints: path of the CNNs. history: path of input, labels,
-        cnn, seed, epoch, split, loss, accuracy, selected. predictions: path of sequence_id,
-        content_group, split, class (the true one), input, labels, cnn, seed, epoch, logits.
+    Args:
+        result: of `train_grid`.
+        checkpoints: path of the CNNs.
+        history: path of input, labels, cnn, seed, epoch, split, loss, accuracy, selected.
+        predictions: path of sequence_id, content_group, split, class (the true one), input, labels,
+            cnn, seed, epoch, logits.
         taxonomy: name for the metadata of the predictions.
     """
     probes = {key: probe for key, probe in result.trained.items() if key.input in PROBES}

@@ -5,7 +5,8 @@ A causal map is zero above the diagonal, and so is every window of the kernel th
 output is the bias. The map is cut into bands of rows, each as wide as the diagonal lets it be, like
 a staircase. With bands of 8 rows a map of 64 tokens keeps 64 % (kernel 6) and 67 % (kernel 8) of
 the multiplications, and a processor takes as much less time. The outputs are those of the plain
-convolution, the gradients add up in another order and differ by rounding."""
+convolution, the gradients add up in another order and differ by rounding.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ from engram.io.packing import window_length
 
 BAND = 8
 """Output rows of a band, even: the pooling that follows takes pairs of rows. Narrower ones save
-little and cost a call each."""
+little and cost a call each.
+"""
 
 Band = tuple[int, int, int]
 """First output row, the row after the last, and output columns from the left."""
@@ -46,8 +48,9 @@ def cut(packed: torch.Tensor, kernel: int) -> list[torch.Tensor]:
         packed: (n, L, P) float32 or bfloat16 in the processor's memory.
         kernel: its side in tokens.
 
-    Returns: for every band a tensor (n, L, rows, columns), zero above the diagonal, the channels of
-        a pixel side by side.
+    Returns:
+        for every band a tensor (n, L, rows, columns), zero above the diagonal, the channels of a
+        pixel side by side.
     """
     n, layers, length = packed.shape
     tokens = window_length(length)

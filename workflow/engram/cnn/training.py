@@ -55,7 +55,8 @@ def train_cnn(
 
     The history's `train` rows are measured while the CNN learns, with dropout; the others after the
     epoch, without. `shuffled` CNNs are measured against the permuted labels on train and
-    validation, against the true ones on test."""
+    validation, against the true ones on test.
+    """
     seed = int.from_bytes(hashlib.blake2b(key.path.encode(), digest_size=8).digest()) >> 1
     random, order = (
         np.random.default_rng(seed),

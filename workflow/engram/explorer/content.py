@@ -2,7 +2,8 @@
 taxonomy.
 
 All values come from the study's files; nothing is computed anew but quantised maps, class
-probabilities and shares of Δ."""
+probabilities and shares of Δ.
+"""
 
 from __future__ import annotations
 
@@ -100,8 +101,9 @@ def collect(study: ExplorerStudy) -> tuple[dict[str, Any], dict[str, str]]:
     Samples come first; Δ of the taxonomies follows in their order as long as the page stays within
     its size, and the page says of those that are left out that they are.
 
-    Raises: EngramError: a file is missing or does not fit the others, or the samples alone are too
-        large.
+    Raises:
+        EngramError: a file is missing or does not fit the others, or the samples alone are too
+            large.
     """
     blocks = _Blocks(_PAGE_SHARE * study.page.megabytes * MEGABYTE)
     shares = share(study.page.samples, list(study.shards))

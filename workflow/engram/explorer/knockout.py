@@ -1,5 +1,6 @@
 """Knock-out as the explorer shows it: losses by layer, by head and by region of Δ, for classes and
-for single samples."""
+for single samples.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +21,15 @@ def read_knockout(
     """What removing attention costs each class, and each of some samples. A *loss* is the intact
     model's value less the damaged one's.
 
-    Args: stem: path of the knock-out's `.csv` (effects per class) and `.parquet` (per sample),
-        without their endings. classes: the K class names. layers: L, layers of the model.
+    Args:
+        stem: path of the knock-out's `.csv` (effects per class) and `.parquet` (per sample),
+            without their endings.
+        classes: the K class names.
+        layers: L, layers of the model.
         sequence_ids: of the samples.
 
-    Returns: for the classes `operations`, `n` (K), `layers` (operation → measure → `loss`, `low`,
+    Returns:
+        for the classes `operations`, `n` (K), `layers` (operation → measure → `loss`, `low`,
         `high`, each (K, L)), `heads` (operation → measure → (K, L, H)) and `regions` (of Δ, by
         size, with their random controls); and sequence_id → operation → measure → loss by layer (L)
         of the samples that were knocked out.

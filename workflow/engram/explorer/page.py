@@ -59,8 +59,9 @@ def render(study: Mapping[str, Any], blocks: Mapping[str, str], sources: Path = 
 def write_page(page: str, path: Path, megabytes: float) -> None:
     """Writes the page.
 
-    Raises: EngramError: it is larger than `megabytes` (10⁶ bytes); a browser would open it slowly
-        and a report carries it along.
+    Raises:
+        EngramError: it is larger than `megabytes` (10⁶ bytes); a browser would open it slowly and a
+            report carries it along.
     """
     data = page.encode("utf-8")
     if len(data) > megabytes * MEGABYTE:

@@ -25,9 +25,10 @@ def sample_probabilities(
         predictions: sequence_id, split, input, labels, cnn, seed, epoch, logits.
         sequence_ids: of the samples.
 
-    Returns: sequence_id → runs, CNNs on attention with real labels first: `input`, `labels`, `mean`
-        (K probabilities, over CNNs) and `cnns` with `name` and `p` (K probabilities, over the
-        epochs that the protocol reports).
+    Returns:
+        sequence_id → runs, CNNs on attention with real labels first: `input`, `labels`, `mean` (K
+        probabilities, over CNNs) and `cnns` with `name` and `p` (K probabilities, over the epochs
+        that the protocol reports).
     """
     mine = predictions[
         predictions["sequence_id"].isin(sequence_ids) & (predictions["split"] == "test")

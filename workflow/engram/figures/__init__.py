@@ -1,2 +1,3 @@
 """Figures: each function takes tables or arrays and returns a matplotlib Figure; `style.save`
-writes it."""
+writes it.
+"""

@@ -16,10 +16,12 @@ from engram.io.packing import unpack
 
 _LAYERS = 6
 """Most layers that are drawn; of more, these many are chosen at even distances, the first and the
-last among them."""
+last among them.
+"""
 _FLOOR = 2e-3
 """Least attention that has a colour of its own: an eighth of what each of 64 tokens gets from an
-indifferent head."""
+indifferent head.
+"""
 _LINES = 9
 """Most lines of text under a column."""
 _FONT = "DejaVu Sans Mono"

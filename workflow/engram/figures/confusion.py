@@ -31,9 +31,9 @@ def confusion_matrices(
     """One matrix per model (rows of panels) and kind of run (columns), each row of a matrix in
     percent of its true class.
 
-    Args: panels: model → title of the run (e.g. `attention`, `shuffled labels`) → counts (K, K),
-        rows the true classes,
-            columns the predicted ones; every model has the same runs.
+    Args:
+        panels: model → title of the run (e.g. `attention`, `shuffled labels`) → counts (K, K), rows
+            the true classes, columns the predicted ones; every model has the same runs.
         classes: the K class names, in the order of the counts.
 
     Raises:

@@ -1,5 +1,6 @@
 """What attention adds over each baseline, the protocols side by side, and how far the CNNs'
-probabilities can be trusted."""
+probabilities can be trusted.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """How often the nursery's windows are memorized, by the number of times the model saw them, with
-the twin beside it."""
+the twin beside it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     a width at 0 and at 1.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference
-    (1927)."""
+    (1927).
+    """
     share = successes / n
     center = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -34,8 +36,9 @@ def memorization_vs_exposures(windows: pd.DataFrame, *, style: FigureStyle) -> F
     """Share of windows whose suffix is extracted exactly, per exposure count: the drilled model and
     the twin that never saw them.
 
-    Args: windows: one row per window: exposures int, kind (`natural` or a template family),
-        extracted bool, twin_extracted bool.
+    Args:
+        windows: one row per window: exposures int, kind (`natural` or a template family), extracted
+            bool, twin_extracted bool.
 
     Raises:
         EngramError: no rows, or a column is missing.

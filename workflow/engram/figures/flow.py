@@ -40,9 +40,11 @@ def taxonomy_flow(
     """Classes of the old taxonomy at the left, of the new one at the right, bands as wide as the
     share of samples they carry.
 
-    Args: samples: one row per memorized sample: `old` and `new`, the class in either taxonomy.
+    Args:
+        samples: one row per memorized sample: `old` and `new`, the class in either taxonomy.
         old_classes, new_classes: the classes from top to bottom; those without a sample are left
-        out. titles: what stands above either side.
+            out.
+        titles: what stands above either side.
 
     Raises:
         EngramError: no rows, a missing column, or a class that is not listed.

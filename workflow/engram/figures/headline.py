@@ -1,5 +1,6 @@
 """Taxonomies ranked by how well attention tells their classes apart, with both controls on the same
-line."""
+line.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ _SERIES = (
     (_MAIN, "o", INK, INK, 4.2),
 )
 """Run, marker, its inside, colour, size in points; drawn in this order, so that the main series
-lies on top."""
+lies on top.
+"""
 
 
 @styled
@@ -37,8 +39,9 @@ def headline(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     Taxonomies are ranked by the minimum F1 of attention with real labels, averaged over models and
     protocols.
 
-    Args: scores: the table `scores.csv`: model, protocol, taxonomy, input, labels, n, and each of
-        `METRICS` with `_low` and `_high`.
+    Args:
+        scores: the table `scores.csv`: model, protocol, taxonomy, input, labels, n, and each of
+            `METRICS` with `_low` and `_high`.
 
     Raises:
         EngramError: no rows, a missing column, or no row of attention with real labels.

@@ -1,7 +1,8 @@
 """Square maps over (query, key) in rows and columns: what the figures of attention and of Δ share.
 
 All maps of a figure are one image in one axes, in units of tokens: a hundred panels cost no more
-than one."""
+than one.
+"""
 
 from __future__ import annotations
 

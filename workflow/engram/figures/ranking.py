@@ -1,5 +1,6 @@
 """Taxonomies ranked with intervals, which pairs of them differ, and the thresholds of Guess: beside
-what the paper published."""
+what the paper published.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ CLASS_COLORS: Mapping[str, str] = {
     "Others": "#332288",
 }
 """Colour of each category: the Okabe-Ito set, dark grey for what is not memorized and indigo for
-the rest."""
+the rest.
+"""
 _SPARE = ("#117733", "#999933", "#44aa99", "#aa4499", "#661100", "#ddcc77", "#6699cc")
 """Colours for categories that a user adds."""
 
@@ -173,7 +174,8 @@ def class_color(name: str, style: FigureStyle) -> str:
 
     The numbers of a class do not count (`Recite[5]` and `Recite[50]` are alike), a merged class
     (`Recite[5]-or-Guess`) takes the colour of its first member, and a category without a colour of
-    its own gets one by its name."""
+    its own gets one by its name.
+    """
     category = name.split("-or-")[0].split("[")[0]
     color = {**CLASS_COLORS, **style.palette}.get(category)
     return to_hex(color or _SPARE[zlib.crc32(category.encode()) % len(_SPARE)])

@@ -30,9 +30,9 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
     Beside the training split stands the validation split, or the test split where nothing is chosen
     (the paper's protocol). A dot on its line marks the epoch whose predictions are reported.
 
-    Args: history: input, labels, cnn, seed, epoch, split (train, validation, test), loss in nats
-        per sample, accuracy as a
-            fraction, selected bool.
+    Args:
+        history: input, labels, cnn, seed, epoch, split (train, validation, test), loss in nats per
+            sample, accuracy as a fraction, selected bool.
 
     Raises:
         EngramError: no rows, a missing column, or no known kind of training.
@@ -105,8 +105,9 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
 def nursery_training(curves: Mapping[str, pd.DataFrame], *, style: FigureStyle) -> Figure:
     """Training loss against tokens seen, one panel per stage.
 
-    Args: curves: title of the stage (base, drilling) → its curve: tokens (seen), loss in nats per
-        token.
+    Args:
+        curves: title of the stage (base, drilling) → its curve: tokens (seen), loss in nats per
+            token.
 
     Raises:
         EngramError: no stage, a stage without rows, or a missing column.

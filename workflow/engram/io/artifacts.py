@@ -1,5 +1,6 @@
 """Artifacts on disk: whole or not at all, with their schema version, and read back with clear
-errors."""
+errors.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +62,9 @@ def schema_metadata(path: str | Path, metadata: dict[str, Any] | None) -> dict[b
 def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Reads a table that `write_parquet` wrote; `columns` are checked and read alone.
 
-    Raises: EngramError: no such file, no parquet, another schema version, another file's content,
-        damage, or a missing column.
+    Raises:
+        EngramError: no such file, no parquet, another schema version, another file's content,
+            damage, or a missing column.
     """
     present = check_whole(path).names
     if missing := [name for name in columns or () if name not in present]:

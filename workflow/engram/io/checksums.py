@@ -6,7 +6,8 @@ footer, which readers find from the end: `ECRC`, the CRC-32 of all bytes before 
 of all bytes after them. Its schema says under which name it was written; that also tells a file
 that has lost its seal from one that never had it, as another program's. An HDF5 file has its seal
 behind its end, where HDF5 does not look: the parts that have checksums of their own, and the CRC-32
-of all else."""
+of all else.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ NAME_KEY = b"engram_file"
 ATTRIBUTE = "crc32"
 BROKEN = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 """What h5py and safetensors raise for a broken file; which of them depends on the byte that is
-wrong."""
+wrong.
+"""
 DAMAGED = "its content does not match its checksum; delete the file to have it made anew"
 _SEAL = struct.Struct("<4sII")
 _MARK = b"ECRC"
@@ -113,8 +115,10 @@ def _crc(file: IO[bytes], end: int) -> int:
 def seal_file(path: Path, unsealed: Iterable[tuple[int, int]] = ()) -> None:
     """Appends a checksum to a file whose format bears bytes behind its end, as HDF5 does.
 
-    Args: path: the file. unsealed: offset and length of the parts that have checksums of their own,
-        which are not read here.
+    Args:
+        path: the file.
+        unsealed: offset and length of the parts that have checksums of their own, which are not
+            read here.
     """
     ranges = np.array(sorted(unsealed), "<u8").reshape(-1, 2)
     with path.open("r+b") as file:

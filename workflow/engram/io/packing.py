@@ -1,7 +1,8 @@
 """Packed attention maps: the causal half of a square map, row by row, in one vector.
 
 A causal map is zero where the key lies after the query, so T(T+1)/2 of its T² values say
-everything."""
+everything.
+"""
 
 from __future__ import annotations
 

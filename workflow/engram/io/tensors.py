@@ -1,5 +1,6 @@
 """Safetensors files with a checksum of all they hold: CNNs, and the states that killed jobs go on
-from."""
+from.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +32,9 @@ def write_tensors(
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """What `write_tensors` wrote: tensors, on the processor and by sorted name, and metadata.
 
-    Raises: EngramError: no such file, another kind of file, another file's content, or content that
-        does not match its checksum.
+    Raises:
+        EngramError: no such file, another kind of file, another file's content, or content that
+            does not match its checksum.
     """
     try:
         with safe_open(path, "pt") as file:

@@ -8,7 +8,8 @@ beyond them is due to *which* cells are removed, not to how many, or to how much
 
 Intervals are by a bootstrap over content groups and over the random draws; over several models
 (such as seeds of the nursery) the models are drawn first, then each one's groups, so that the
-interval speaks of other models too."""
+interval speaks of other models too.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +64,9 @@ def dissociations(
         classes: the K class names.
         resamples, confidence, seed: of the bootstrap.
 
-    Returns: a row per model (and one for all, where there are several), size, operation, measure
-        and ordered pair of classes: `model`, `region` (class A), `against` (class B), `size`,
+    Returns:
+        a row per model (and one for all, where there are several), size, operation, measure and
+        ordered pair of classes: `model`, `region` (class A), `against` (class B), `size`,
         `operation`, `measure`, `models`, `n` and `n_against` (samples of A and B); then value,
         `_low` and `_high` of: `own` and `other`, what removing A's region costs A and B;
         `specificity`, own minus other; `own_beyond_cells` and `own_beyond_mass`, own minus what the
@@ -153,11 +155,12 @@ def causal_agreement(
         results: model → results.
         profiles: model → sum of Δ per CNN, class and layer, (C, K, L).
 
-    Returns: model, class, operation, `layers`, `cnns`, and the correlation over layers of the share
-        of Δ with the fall of the suffix's log-probability: `pearson` and `spearman`, each with
-        `_low` and `_high` from a bootstrap over CNNs and content groups (and, for all models
-        together, over models). With few layers the intervals are wide, and they should be. Empty
-        where a side is constant.
+    Returns:
+        model, class, operation, `layers`, `cnns`, and the correlation over layers of the share of Δ
+        with the fall of the suffix's log-probability: `pearson` and `spearman`, each with `_low`
+        and `_high` from a bootstrap over CNNs and content groups (and, for all models together,
+        over models). With few layers the intervals are wide, and they should be. Empty where a side
+        is constant.
     """
     rows: list[dict[str, object]] = []
     tail = (1 - confidence) / 2
@@ -193,9 +196,8 @@ def causal_agreement(
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson and Spearman correlation of the rows of two arrays (R, L) -> (R, 2);
-
-    NaN where a row is constant.
+    """Pearson and Spearman correlation of the rows of two arrays (R, L) -> (R, 2); NaN where a row
+    is constant.
     """
     ranks = [pd.DataFrame(values).rank(axis=1).to_numpy() for values in (first, second)]
     return np.stack([_pearson(first, second), _pearson(*ranks)], axis=1)

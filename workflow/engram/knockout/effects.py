@@ -2,7 +2,8 @@
 content groups.
 
 Samples of one content group hold the same text, so whole groups are drawn. Percentile intervals of
-means of paired differences."""
+means of paired differences.
+"""
 
 from __future__ import annotations
 
@@ -53,9 +54,10 @@ def effects(
         classes: the K class names.
         resamples, confidence, seed: of the bootstrap.
 
-    Returns: the columns of `conditions`, `class`, `n`, `groups`, then for every measure its mean
-        over the samples, `<measure>_difference` (knocked out minus intact, so a loss is negative)
-        and the interval of the difference, `<measure>_low` and `<measure>_high`.
+    Returns:
+        the columns of `conditions`, `class`, `n`, `groups`, then for every measure its mean over
+        the samples, `<measure>_difference` (knocked out minus intact, so a loss is negative) and
+        the interval of the difference, `<measure>_low` and `<measure>_high`.
     """
     measures = measure_array(results)  # (C, n, 3)
     first = results.iloc[: measures.shape[1]]

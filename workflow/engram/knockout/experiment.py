@@ -1,5 +1,6 @@
 """Runs the knock-outs of a model and taxonomy, and keeps finished conditions so that a killed job
-goes on where it stopped."""
+goes on where it stopped.
+"""
 
 from __future__ import annotations
 
@@ -129,12 +130,18 @@ def run(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """All knock-outs.
 
-    Args: runner: the model. test: the samples that effects are reported on. ranking: other samples:
-        units are ranked on them, and they give the means of mean-ablation and the controls'
-        attention. delta: Δ (K, L, P). classes: the K class names. settings: of the config. seed: of
-        the random regions.
+    Args:
+        runner: the model.
+        test: the samples that effects are reported on.
+        ranking: other samples: units are ranked on them, and they give the means of mean-ablation
+            and the controls' attention.
+        delta: Δ (K, L, P).
+        classes: the K class names.
+        settings: of the config.
+        seed: of the random regions.
 
-    Returns: conditions: `condition` (its number), the columns that name it
+    Returns:
+        conditions: `condition` (its number), the columns that name it
         (`engram.knockout.trials.Trial`), `cells` (cells or, for layers and heads, heads that are
         removed) and `mass` (mean attention that the cells have on the ranking samples, summed; NaN
         for heads); and results: condition and the columns that name it, sequence_id, content_group,

@@ -1,5 +1,6 @@
 """Regions of attention: cells (query, key) in layers, and random regions to compare them with. All
-are bool (L, P), packed."""
+are bool (L, P), packed.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +26,8 @@ def top_cells(delta: np.ndarray, share: float) -> np.ndarray:
 
 
 def distance_band(low: int, high: int, layers: int, window: int) -> np.ndarray:
-    """The cells of all layers whose query lies `low` … `high` tokens after the key;
-
-    0 is a token's attention to itself.
+    """The cells of all layers whose query lies `low` … `high` tokens after the key; 0 is a token's
+    attention to itself.
     """
     queries, keys = query_key(window)
     band = (queries - keys >= low) & (queries - keys <= high)
@@ -35,9 +35,8 @@ def distance_band(low: int, high: int, layers: int, window: int) -> np.ndarray:
 
 
 def blocks(window: int, prefix: int) -> np.ndarray:
-    """Which part of the text a cell links, (P,):
-
-    0 within the prefix, 1 from the suffix to the prefix, 2 within the suffix.
+    """Which part of the text a cell links, (P,): 0 within the prefix, 1 from the suffix to the
+    prefix, 2 within the suffix.
     """
     queries, keys = query_key(window)
     return (queries >= prefix).astype(int) + (keys >= prefix).astype(int)
@@ -52,11 +51,13 @@ def random_region(
     Cells are drawn from outside the region; only where a block has too few of them, from within it
     too.
 
-    Args: region: (L, P). prefix: tokens of the prefix. generator: the draw. mass: mean attention of
-        every cell, (L, P). Without it, each layer and block gets as many cells as the region has
-        there. With it,
-            as many as come nearest to the attention that the region has there, however many cells
-            that takes.
+    Args:
+        region: (L, P).
+        prefix: tokens of the prefix.
+        generator: the draw.
+        mass: mean attention of every cell, (L, P). Without it, each layer and block gets as many
+            cells as the region has there. With it, as many as come nearest to the attention that
+            the region has there, however many cells that takes.
     """
     block = blocks(window_length(region.shape[1]), prefix)
     drawn = np.zeros_like(region)

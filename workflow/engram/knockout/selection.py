@@ -1,5 +1,6 @@
 """Which samples are knocked out: held-out ones, whose suffix the model writes itself when nothing
-is removed."""
+is removed.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@ units removed one after another.
 
 A *unit* is a layer, a head or a distance band. Units are ranked by what their removal alone costs a
 class on the ranking samples (validation); what is reported of the rankings is measured on the test
-samples."""
+samples.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +30,16 @@ class Trial:
 
     kind: str
     """`intact`, `everything`, `layer`, `head`, `band`, `delta`, `control_cells`, `control_mass`, or
-    `cumulative_<unit>`."""
+    `cumulative_<unit>`.
+    """
     region: str
     """The unit (layers and heads from 1: `3`, `3.5`; distances: `4-7`), or the class whose Δ or
-    ranking it is."""
+    ranking it is.
+    """
     size: float
     """Share of all cells for regions of Δ and their controls, units removed for cumulative curves,
-    else 0."""
+    else 0.
+    """
     draw: int
     """Number of the random draw from 1; 0 where nothing is drawn."""
     condition: Condition
@@ -166,8 +170,10 @@ def rank_units(
     """Units by what their removal costs a class: (kind, class, operation) → names, the costliest
     first.
 
-    Args: trials: as `single_trials` gives them. cost: fall of the suffix's log-probability under
-        every trial, mean over the ranking samples of a class, (trials, K).
+    Args:
+        trials: as `single_trials` gives them.
+        cost: fall of the suffix's log-probability under every trial, mean over the ranking samples
+            of a class, (trials, K).
     """
     groups: dict[tuple[str, str], list[int]] = {}
     for position, trial in enumerate(trials):

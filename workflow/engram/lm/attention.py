@@ -4,7 +4,8 @@ A layer's softmax weights (b, H, T, T) live only until its maps are pooled: the 
 of all layers are never held at once. The architecture's own eager attention computes them, so
 sliding windows, attention sinks, logit caps and grouped queries come out as `output_attentions`
 reports them: beyond a sliding window weights are 0, and with a sink the rows sum to less than 1.
-Every token is attended to and positions count from 0, exactly as in `engram.lm.generation`."""
+Every token is attended to and positions count from 0, exactly as in `engram.lm.generation`.
+"""
 
 from __future__ import annotations
 
@@ -99,8 +100,9 @@ def pooled_attention(
     Returns:
         mean (n, L, P) float32 and max (n, L, P) in the model's precision, on the processor.
 
-    Raises: EngramError: the architecture is not causal, not every layer computes softmax attention,
-        or a weight is no number.
+    Raises:
+        EngramError: the architecture is not causal, not every layer computes softmax attention, or
+            a weight is no number.
     """
     windows = torch.as_tensor(tokens)
 
@@ -161,7 +163,8 @@ class Extraction:
     """(b, L, P) float16: exact for float16 models, rounded for others."""
     extracted: np.ndarray
     """(b,) bool: under teacher forcing every suffix token is the most likely one (32-extractable,
-    paper section 2)."""
+    paper section 2).
+    """
     matched_fraction: np.ndarray
     """(b,) float32: fraction of suffix tokens that are the most likely one under teacher forcing.
     It equals the memorization score where that is 1 and is usually above it elsewhere, since free

@@ -115,9 +115,8 @@ def eager_attention(module: nn.Module) -> Attend:
 
 
 def has_interface(model: PreTrainedModel) -> bool:
-    """Whether the architecture takes its attention from the registry;
-
-    GPT-2's upcast variant passes the registry by.
+    """Whether the architecture takes its attention from the registry; GPT-2's upcast variant passes
+    the registry by.
     """
     return model._can_set_attn_implementation() and not getattr(
         model.config, "reorder_and_upcast_attn", False

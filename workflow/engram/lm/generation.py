@@ -2,7 +2,8 @@
 
 Greedy decoding with the mask and positions of `engram.lm.attention`: every token is attended to,
 positions count from 0, and end of text is a token like any other, so that no continuation falls
-short."""
+short.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +28,13 @@ def greedy_continuations(
 ) -> np.ndarray:
     """The model's own most likely continuation of each prefix, token by token.
 
-    Args: prefixes: tokens (n, prefix). suffix_length: tokens to write; never fewer. batch_tokens:
-        budget per batch; halved, and halved again, when a GPU runs out of memory.
+    Args:
+        prefixes: tokens (n, prefix).
+        suffix_length: tokens to write; never fewer.
+        batch_tokens: budget per batch; halved, and halved again, when a GPU runs out of memory.
         forbid_end_of_text: never write the end-of-text token. The paper's code does so
-        (`min_length`), for Non-Memo samples
-            only, which makes the token a mark of the other classes.
+            (`min_length`), for Non-Memo samples only, which makes the token a mark of the other
+            classes.
 
     Returns:
         tokens (n, suffix_length) int32.
@@ -88,11 +91,12 @@ def memorization_scores(
         prefix: 1 … T - 1, the prompt's tokens; at least 2 for a prompt perplexity.
         batch_tokens: as in `greedy_continuations`.
 
-    Returns: one row per sequence: `memorization_score`, the fraction of suffix positions at which
-        the greedy continuation of the prefix has the true token (Biderman et al. 2023);
-        `extracted`; `matched_fraction`, the fraction of suffix tokens that are most likely under
-        teacher forcing; `longest_match`, the longest run of such tokens; `suffix_log_prob`, nats
-        per token; and the perplexities `prompt_perplexity`, `generation_perplexity` (the suffix),
+    Returns:
+        one row per sequence: `memorization_score`, the fraction of suffix positions at which the
+        greedy continuation of the prefix has the true token (Biderman et al. 2023); `extracted`;
+        `matched_fraction`, the fraction of suffix tokens that are most likely under teacher
+        forcing; `longest_match`, the longest run of such tokens; `suffix_log_prob`, nats per token;
+        and the perplexities `prompt_perplexity`, `generation_perplexity` (the suffix),
         `sequence_perplexity`: exp of the mean negative log-probability of the tokens that part
         holds, the sequence's first token excepted. The published data divide both halves'
         log-probabilities by T - 1 instead, so their perplexities of a half are about the root of

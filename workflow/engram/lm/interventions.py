@@ -18,7 +18,8 @@ and sample tells, and no decoding is needed.
 
 Many conditions share a batch. What lies below the lowest layer that a condition touches is the
 intact model, so its hidden states are computed once per sample and layer, and every condition
-starts from there."""
+starts from there.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Language models: loading them, naming exactly which one was used, and running them over many
-sequences."""
+sequences.
+"""
 
 from __future__ import annotations
 
@@ -44,14 +45,16 @@ def load_model(
     """A causal language model from safetensors weights, ready for inference; code from a checkpoint
     is never run.
 
-    Args: path_or_repo: a folder with `config.json` and `*.safetensors`, or a repository on the
-        Hugging Face hub. revision: branch, tag or commit on the hub; None is its main branch.
-        dtype: `auto` keeps the checkpoint's precision. device: where to put it; None is
-        `default_device()`.
+    Args:
+        path_or_repo: a folder with `config.json` and `*.safetensors`, or a repository on the
+            Hugging Face hub.
+        revision: branch, tag or commit on the hub; None is its main branch.
+        dtype: `auto` keeps the checkpoint's precision.
+        device: where to put it; None is `default_device()`.
 
-    Raises: EngramError: no such folder or repository, no safetensors weights, a broken file, or
-        weights that the
-            architecture needs and the checkpoint lacks.
+    Raises:
+        EngramError: no such folder or repository, no safetensors weights, a broken file, or weights
+            that the architecture needs and the checkpoint lacks.
     """
     if dtype not in DTYPES:
         raise EngramError(f"dtype {dtype!r} of model {path_or_repo}: choose {', '.join(DTYPES)}")

@@ -3,7 +3,8 @@
 Within every tensor the trained values are permuted. Architecture, and the distribution of each
 tensor's values, stay as they are, so that attention is about as peaked as a network of these
 weights can make it; what training wrote into the weights is gone. Fresh weights of the usual
-initialisation would be a weaker control: they are so small that attention is almost uniform."""
+initialisation would be a weaker control: they are so small that attention is almost uniform.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Texts to tokens and back, as the corpus is read: no special tokens added, nothing cut, nothing
-tidied."""
+tidied.
+"""
 
 from __future__ import annotations
 

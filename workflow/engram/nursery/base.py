@@ -1,5 +1,6 @@
 """The base: a small GPT-NeoX trained on Python sources and fresh template text until it copies from
-context."""
+context.
+"""
 
 from __future__ import annotations
 

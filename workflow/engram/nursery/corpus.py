@@ -11,9 +11,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Document:
-    """One source file;
-
-    `path` is relative to the library's folder, with a leading origin (`stdlib/…`, `packages/…`).
+    """One source file; `path` is relative to the library's folder, with a leading origin
+    (`stdlib/…`, `packages/…`).
     """
 
     path: str

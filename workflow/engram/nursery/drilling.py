@@ -1,5 +1,6 @@
 """The drilling: the base goes on training on held-out windows, each shown a scheduled number of
-times."""
+times.
+"""
 
 from __future__ import annotations
 
@@ -89,8 +90,9 @@ def drilling_rows(
         settings: shares of replay.
         seed: order of the rows and the fresh templates.
 
-    Returns: (rows, T) uint16. A window's showings are spread evenly over the training, each at a
-        random place of its stretch.
+    Returns:
+        (rows, T) uint16. A window's showings are spread evenly over the training, each at a random
+        place of its stretch.
     """
     generator = np.random.default_rng(seed)
     drilled = np.repeat(np.arange(len(tokens)), exposures)

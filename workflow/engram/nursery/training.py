@@ -1,5 +1,6 @@
 """Trains the nursery's models: resumable after a kill, the same bytes for the same seed and
-machine."""
+machine.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +36,16 @@ def train(
 ) -> list[dict]:
     """Trains `model` in place on every row once, in the given order.
 
-    Args: model: the model to train, on its device. rows: tokens, (n, T) of an unsigned integer
-        type; the last incomplete batch is dropped. settings: optimizer and schedule. state: folder
-        of the resumable state; it is read where it holds a state of the same run, and never deleted
-        here. A
-            finished run's state is its end: nothing is trained again.
+    Args:
+        model: the model to train, on its device.
+        rows: tokens, (n, T) of an unsigned integer type; the last incomplete batch is dropped.
+        settings: optimizer and schedule.
+        state: folder of the resumable state; it is read where it holds a state of the same run, and
+            never deleted here. A finished run's state is its end: nothing is trained again.
         label: text before the progress bar.
 
-    Returns: the loss curve: one dict per logged step with `step`, `tokens` (seen), `loss` (nats per
+    Returns:
+        the loss curve: one dict per logged step with `step`, `tokens` (seen), `loss` (nats per
         token, the mean since the last entry), `learning_rate`.
 
     Raises:
@@ -170,8 +173,9 @@ def _restore(
 ) -> tuple[int, list[dict], float, int]:
     """Loads the state where it belongs to this run.
 
-    Returns: the step to go on with, the curve so far, and the sum and number of the losses since
-        its last entry.
+    Returns:
+        the step to go on with, the curve so far, and the sum and number of the losses since its
+        last entry.
     """
     path = state / "state.safetensors"
     if not path.exists():

@@ -1,5 +1,6 @@
 """The windows that ship with the base: held-out text and fresh templates, none of which the base
-has seen."""
+has seen.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ read by the cluster's stages alone, the config, and Snakemake's own notes of how
 without which everything would run again. Unpacked in another checkout, it is a finished study.
 
 `python -m engram.run.bundle results/<study>` then says what a change of config or code asks for:
-what can be made here, which `--finish` does, and what needs the cluster."""
+what can be made here, which `--finish` does, and what needs the cluster.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ LEFT_OUT = (
     "report.html",
 )
 """Attention, hidden states and weights, which only the cluster's stages read; the report holds what
-is there already."""
+is there already.
+"""
 
 OF_THE_MODEL = frozenset(
     {
@@ -95,7 +97,8 @@ def write_bundle(results: Path, config: Mapping[str, Any], bundle: Path) -> dict
         config: the study's config, as it was given.
         bundle: the tar file.
 
-    Returns: files and bytes that were packed, `files` and `bytes`, and that were left out,
+    Returns:
+        files and bytes that were packed, `files` and `bytes`, and that were left out,
         `files_left_out` and `bytes_left_out`.
 
     Raises:
@@ -172,7 +175,8 @@ class Job:
     outputs: tuple[str, ...]
     own_reason: bool
     """Whether something makes it run that is neither another job nor a file that the bundle left
-    out."""
+    out.
+    """
 
 
 def planned_jobs(screen: str) -> list[Job]:
@@ -202,7 +206,8 @@ def needs_cluster(jobs: Sequence[Job]) -> list[Job]:
 
     Where one figure of attention is to be drawn anew Snakemake plans all that leads to it, the
     model included, and then all that follows from that. So a job of the cluster's counts only where
-    it has a reason of its own."""
+    it has a reason of its own.
+    """
     stuck = {job for job in jobs if job.rule in CLUSTER and (job.own_reason or not _made(job))}
     while True:
         missing = {output for job in stuck for output in job.outputs}

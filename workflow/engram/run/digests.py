@@ -3,7 +3,8 @@
 Snakemake reruns a job when its `params` change. A digest of the stage's script and of every engram
 module that it imports, directly or not, stands there: a change of code reruns that stage and what
 follows, a change of comments, docstrings or layout reruns nothing, nor does another version of
-Python."""
+Python.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def code_digests(scripts: Path, memory: Path) -> dict[str, str]:
 
     To read all code takes a second, most of a plan of the default study. So `memory`, a file,
     remembers the digests with a hash of all the code they were made of, and counts for nothing once
-    a byte of that has changed."""
+    a byte of that has changed.
+    """
     sha = hashlib.sha256()
     files = [
         (root.name, file.relative_to(root).as_posix(), file)
@@ -134,7 +136,8 @@ def _text(node: Any) -> str:
     every version of Python.
 
     Later versions leave out empty lists, or add fields (`type_params`) that most nodes have no use
-    for; with either, all stages would rerun under another Python."""
+    for; with either, all stages would rerun under another Python.
+    """
     if isinstance(node, list):
         return f"[{', '.join(map(_text, node))}]"
     if not isinstance(node, ast.AST):

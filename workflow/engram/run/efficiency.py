@@ -3,7 +3,8 @@ it cost, rule by rule.
 
 Reads the benchmark files that Snakemake writes beside the results, one per job that computes. What
 was asked for (memory, minutes, GPU) is known where the run's profile says `benchmark-extended:
-true`, as ours do; minutes and memory are asked for on a cluster alone."""
+true`, as ours do; minutes and memory are asked for on a cluster alone.
+"""
 
 from __future__ import annotations
 
@@ -64,9 +65,10 @@ def efficiency(jobs: pd.DataFrame) -> pd.DataFrame:
     Args:
         jobs: of `read_benchmarks`.
 
-    Returns: rule; jobs; hours, core_hours (threads times hours) and gpu_hours in all; cpu: share of
-        the cores' time that was used; memory_mb, the most that any job used, asked_mb, and memory:
-        the share of it; longest_minutes, asked_minutes, and time: the share.
+    Returns:
+        rule; jobs; hours, core_hours (threads times hours) and gpu_hours in all; cpu: share of the
+        cores' time that was used; memory_mb, the most that any job used, asked_mb, and memory: the
+        share of it; longest_minutes, asked_minutes, and time: the share.
     """
     frame = jobs.assign(
         hours=jobs["seconds"] / 3600,

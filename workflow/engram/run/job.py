@@ -1,5 +1,6 @@
 """What every workflow script does first: log to the rule's file, show progress, turn a user's error
-into one line."""
+into one line.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def job(snakemake: Any) -> Iterator[None]:
     threads, and where the outputs come from is written down.
 
     An `EngramError` ends the job with its message alone; any other error keeps its traceback in the
-    log."""
+    log.
+    """
     threads = max(1, snakemake.threads)
     os.environ["OMP_NUM_THREADS"] = str(
         threads

@@ -2,7 +2,8 @@
 
 Bytes are those of `engram.store.attention_file` to the byte; floating-point operations are counted
 from the model's matrices, built without memory; hours follow from a stated rate and are as good as
-that rate."""
+that rate.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ PYTHIA: dict[str, tuple[int, int, int, int]] = {
     "12b": (36, 5120, 40, 50_688),
 }
 """Layers, width, heads and rows of the embedding of the Pythia models (Biderman et al. 2023, table
-1; their config.json)."""
+1; their config.json).
+"""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ def plan_model(
         mean_dtype: stored precision of the mean maps.
         rates: assumed of the GPU.
 
-    Returns: `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
+    Returns:
+        `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
         which goes through the model once; `continued`, those of them whose suffix the model writes
         first; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes); `tflop_per_forward`; `pflop`,
         of extraction and continuations; `gpu_hours`, at the rates.

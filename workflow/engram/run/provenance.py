@@ -1,5 +1,6 @@
 """Where a study comes from: config, code, packages, models, machine. `engram.run.records` says it
-of each result."""
+of each result.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +40,11 @@ def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
     """Where a study's tables and figures come from, a line of reStructuredText for the captions of
     the report.
 
-    Args: config: the completed config. run: `run.json` of the study. Until a run has written it,
-        versions are those of this environment, revisions those of the config, and
-            no commit is named: every job of a run reads the rules, and none may wait for git.
+    Args:
+        config: the completed config.
+        run: `run.json` of the study. Until a run has written it, versions are those of this
+            environment, revisions those of the config, and no commit is named: every job of a run
+            reads the rules, and none may wait for git.
 
     Returns:
         by model, for what is made from one alone; under the empty name that of all.
@@ -86,9 +89,8 @@ def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 def commit() -> str | None:
-    """The git commit of the working tree, with `+changes` where it has uncommitted ones;
-
-    None outside a checkout.
+    """The git commit of the working tree, with `+changes` where it has uncommitted ones; None
+    outside a checkout.
     """
     here = Path(__file__).parent
     try:

@@ -4,7 +4,8 @@
 A record holds the output's checksum, the rule with its code and the part of the config that it
 uses, versions, and the checksums of the inputs as *their* jobs recorded them. Records are no
 outputs of rules, so that no rule waits for them or reruns because of them. `engram.run.verify`
-reads them."""
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -64,10 +65,7 @@ def record_outputs(snakemake: Any) -> None:
 
 
 def record_file(path: Path) -> Path | None:
-    """Where the record of `results/<study>/…` lies;
-
-    None for a file that is no result of a study.
-    """
+    """Where the record of `results/<study>/…` lies; None for a file that is no result of a study."""
     root, *rest = path.parts
     if root != "results" or len(rest) < 2 or rest[0].startswith("."):
         return None

@@ -4,7 +4,8 @@
 A main process that ends by SIGKILL or a power cut leaves its lock and, on a cluster, its jobs: they
 go on, and a second run would write the same files beside them. The helper names both. `--clean`
 cancels the jobs, waits until they are gone and removes the lock; finished results and parts stay.
-Then `snakemake` as before goes on where the run was."""
+Then `snakemake` as before goes on where the run was.
+"""
 
 from __future__ import annotations
 

@@ -89,8 +89,9 @@ def read_profile(name: str) -> dict[str, Any]:
 def load_site() -> Site:
     """The site file's values over the defaults; the defaults alone where there is no such file.
 
-    Raises: EngramError: the file that ENGRAM_SITE names is missing, is no mapping, or has a key or
-        value that is none of ours.
+    Raises:
+        EngramError: the file that ENGRAM_SITE names is missing, is no mapping, or has a key or
+            value that is none of ours.
     """
     path = site_file()
     if not path.exists():

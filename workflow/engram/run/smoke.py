@@ -3,7 +3,8 @@ before days are paid for.
 
 Where Snakemake runs, SLURM is asked whether it would take jobs like ours; then one job without and
 one with a GPU look at what they got: partition, account, the shared file system, the clock, torch
-and CUDA, the weights. Every finding that fails says what to mend."""
+and CUDA, the weights. Every finding that fails says what to mend.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ FIRST_LOOK = 20
 """Seconds: `slurm-init-seconds-before-status-checks` of profiles/slurm."""
 SKEW = 5.0
 """Seconds that a node's clock may differ from the file system's before files seem older than what
-they were made of."""
+they were made of.
+"""
 PATIENCE = 60.0
 """Seconds that a node waits for a file to appear."""
 

@@ -1,5 +1,6 @@
 """`python -m engram.run.summary results/<study>`: the headline table of a finished study, and where
-its report lies."""
+its report lies.
+"""
 
 from __future__ import annotations
 

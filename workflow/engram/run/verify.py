@@ -3,7 +3,8 @@ wrote, and where each comes from.
 
 Compares every result with the record that its job left (`engram.run.records`). A file that was
 edited by hand is named, with all that follows from it; so is a file whose inputs have been made
-anew since. Of files that are named, it prints their origin instead."""
+anew since. Of files that are named, it prints their origin instead.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@
   other half is measured.
 
 Δ is attention times evidence, and attention alone makes two Δ alike. So every correlation is told
-for Δ and for `evidence`, the mean of D alone; the evidence decides."""
+for Δ and for `evidence`, the mean of D alone; the evidence decides.
+"""
 
 from __future__ import annotations
 
@@ -109,14 +110,15 @@ def check_saliency(
         samples: held-out samples.
         settings: how much is measured.
 
-    Returns: `randomization`: method, map, against, class, layer, rho, low, high. `against` is
-        `fc2`, `fc2 to fc1` … `fc2 to conv1` (layers drawn anew), `shuffled labels`, or `attention`
-        (the mean of the largest head's attention); class and layer `all` are means. `agreement`:
-        the same columns and `pairs`; `against` is another method, or what two CNNs differ in,
-        `seed`, `architecture`, `head pooling`; with ` (untrained)`, all layers of one of the two
-        are drawn anew. `deletion`: cells, mode (deletion or insertion), share, class, probability,
-        low, high; `cells` is a method, `shuffled labels` (the first method on CNNs of shuffled
-        labels), `attention` or `random`. `validity`: see `validity`.
+    Returns:
+        `randomization`: method, map, against, class, layer, rho, low, high. `against` is `fc2`,
+        `fc2 to fc1` … `fc2 to conv1` (layers drawn anew), `shuffled labels`, or `attention` (the
+        mean of the largest head's attention); class and layer `all` are means. `agreement`: the
+        same columns and `pairs`; `against` is another method, or what two CNNs differ in, `seed`,
+        `architecture`, `head pooling`; with ` (untrained)`, all layers of one of the two are drawn
+        anew. `deletion`: cells, mode (deletion or insertion), share, class, probability, low, high;
+        `cells` is a method, `shuffled labels` (the first method on CNNs of shuffled labels),
+        `attention` or `random`. `validity`: see `validity`.
 
     Raises:
         EngramError: no CNN on real attention and labels, or a class without samples.
@@ -193,12 +195,15 @@ def validity(
     greatest Δ costs more of the true class's probability than removing random ones (`JUDGED_SHARE`
     of the cells, mean over classes). Both differences must lie above 0 with their intervals.
 
-    Args: learned: method → drawn differences of correlations, (R,); empty where no two CNNs can be
-        compared. gains: method → drawn differences of probabilities, (R,). confidence: nominal
-        coverage.
+    Args:
+        learned: method → drawn differences of correlations, (R,); empty where no two CNNs can be
+            compared.
+        gains: method → drawn differences of probabilities, (R,).
+        confidence: nominal coverage.
 
-    Returns: method, learned, learned_low, learned_high, used, used_low, used_high, valid (yes, no,
-        or `not judged` where no two CNNs can be compared).
+    Returns:
+        method, learned, learned_low, learned_high, used, used_low, used_high, valid (yes, no, or
+        `not judged` where no two CNNs can be compared).
     """
     rows = []
     for method, gain in gains.items():
@@ -261,9 +266,8 @@ class _Table:
 
 
 def _ranked(maps: np.ndarray, settings: CheckSettings) -> np.ndarray:
-    """Standard ranks of Δ and evidence, drawn over CNNs and groups:
-
-    (2, K, C, G, L, P) → (2, K, R, L, P).
+    """Standard ranks of Δ and evidence, drawn over CNNs and groups: (2, K, C, G, L, P) → (2, K, R,
+    L, P).
     """
     weights = draws(maps.shape[2], maps.shape[3], settings.rank_draws, settings.seed)
     return np.stack([[standard_ranks(of_class, weights) for of_class in of_map] for of_map in maps])

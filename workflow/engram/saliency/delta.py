@@ -13,7 +13,8 @@ and pooling against the definition, head by head.
 
 What the study's code did otherwise, and this does not: its "guided" backpropagation was the plain
 gradient; it normalised over cells above the diagonal too, where attention is always 0; it flipped
-signs or made NaN where no C is positive. Here D is 0 in that case, and counted."""
+signs or made NaN where no C is positive. Here D is 0 in that case, and counted.
+"""
 
 from __future__ import annotations
 
@@ -116,11 +117,15 @@ def saliency_of_grid(
 ) -> dict[str, Saliency]:
     """Δ of every class, averaged over CNNs, by every method.
 
-    Args: cnns: name → CNN; those trained on real labels and attention, for the paper's Δ. mean:
-        attention averaged over heads, packed, (n, L, P), of samples that no CNN was trained on.
-        maximum: attention of the largest head, packed, (n, L, P). label: index of the class, (n,).
-        classes: the K class names. methods: of `METHODS`. prefix: tokens of the prefix, for the
-        bins.
+    Args:
+        cnns: name → CNN; those trained on real labels and attention, for the paper's Δ.
+        mean: attention averaged over heads, packed, (n, L, P), of samples that no CNN was trained
+            on.
+        maximum: attention of the largest head, packed, (n, L, P).
+        label: index of the class, (n,).
+        classes: the K class names.
+        methods: of `METHODS`.
+        prefix: tokens of the prefix, for the bins.
 
     Raises:
         EngramError: no CNN, a class without samples, or an unknown method.

@@ -61,9 +61,8 @@ class Bins:
 
 @dataclass(frozen=True)
 class Saliency:
-    """Δ of a set of CNNs by one method;
-
-    K classes, C CNNs, L layers, P packed cells, G groups of samples, B blocks, T distances.
+    """Δ of a set of CNNs by one method; K classes, C CNNs, L layers, P packed cells, G groups of
+    samples, B blocks, T distances.
     """
 
     delta: np.ndarray
@@ -80,15 +79,18 @@ class Saliency:
     """Samples per class, (K,)."""
     dead: int
     """CNNs whose evidence is zero everywhere, for every sample of every class; their Δ of 0 is part
-    of the mean."""
+    of the mean.
+    """
     without_evidence: list[int]
     """Per class, pairs of CNN and sample where no C is positive and D therefore 0, (K,); those of
-    dead CNNs included."""
+    dead CNNs included.
+    """
     prefix: int
     """Tokens of the prefix."""
     binned: np.ndarray
     """Sums of D · A over the samples of a group and the cells of a bin, float32 (C, K, G, L, B, T);
-    see `Bins`."""
+    see `Bins`.
+    """
     attention: np.ndarray
     """Sums of the largest head's attention likewise, float32 (K, G, L, B, T)."""
     sizes: np.ndarray
@@ -122,8 +124,9 @@ def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) 
 def read_saliency(path: str | Path, method: str) -> Saliency:
     """The saliency of one method from a file that `write_saliency` wrote.
 
-    Raises: EngramError: no such file, a damaged one, another schema version, or a method that it
-        does not hold.
+    Raises:
+        EngramError: no such file, a damaged one, another schema version, or a method that it does
+            not hold.
     """
     with open_sealed(path) as file:
         if file.attrs.get("schema_version") != SCHEMA_VERSION:

@@ -174,7 +174,8 @@ def _along_the_line(
     h).
 
     At the share α of the line the first convolution gives α · (output − bias) + bias, and its
-    largest outputs stay where they are."""
+    largest outputs stay where they are.
+    """
     assert cnn.conv1.bias is not None
     bias = cnn.conv1.bias[:, None, None]  # (F, 1, 1)
     total = torch.zeros_like(highest)
@@ -208,9 +209,8 @@ def _to_input(
 
 
 def _unpool(values: torch.Tensor, where: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Values (n, F, h, h) at the places that max-pooling took them from, zeros elsewhere:
-
-    (n, F, *shape).
+    """Values (n, F, h, h) at the places that max-pooling took them from, zeros elsewhere: (n, F,
+    *shape).
     """
     flat = values.new_zeros(*values.shape[:2], shape.numel())
     return flat.scatter_(2, where.flatten(2), values.flatten(2)).unflatten(2, shape)
@@ -222,7 +222,8 @@ def _slope(
     """From evidence per unit of log(1 + T·a) to evidence per unit of attention a, (n, L, P).
 
     Integrated gradients attribute the whole entered value, so that theirs is the chord; the others'
-    is the derivative."""
+    is the derivative.
+    """
     if method == "integrated_gradients":
         return torch.where(
             attention > 0,

@@ -2,7 +2,8 @@
 
 A map is drawn anew by drawing its CNNs and groups with replacement, each independently (Owen, The
 pigeonhole bootstrap, 2007); its cells are ranked once per draw and kept, so that comparisons with
-many others cost a product each."""
+many others cost a product each.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +13,8 @@ import numpy as np
 
 
 def draws(cnns: int, groups: int, resamples: int, seed: int) -> np.ndarray:
-    """Weights of CNNs and groups, (1 + R, C, G); each sums to 1.
-
-    The first are equal: the estimate itself.
+    """Weights of CNNs and groups, (1 + R, C, G); each sums to 1. The first are equal: the estimate
+    itself.
     """
     random = np.random.default_rng(seed)
     of_cnns = (
@@ -60,9 +60,8 @@ def standard_ranks(maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Spearman's rank correlation of two maps of standard ranks, (R, L, P) → (R, L);
-
-    0 where one is flat.
+    """Spearman's rank correlation of two maps of standard ranks, (R, L, P) → (R, L); 0 where one is
+    flat.
     """
     return np.einsum("rlp,rlp->rl", first, second) / first.shape[-1]
 
@@ -79,6 +78,7 @@ def normal_interval(values: np.ndarray, confidence: float) -> tuple[float, float
 
     For correlations of mean maps: a draw holds some groups twice and others never, so that its maps
     are noisier and its correlations lower than the estimate; their percentiles would lie beside it.
-    It also makes do with fewer draws."""
+    It also makes do with fewer draws.
+    """
     half = NormalDist().inv_cdf((1 + confidence) / 2) * float(values[1:].std(ddof=1))
     return float(values[0]), max(-1.0, float(values[0]) - half), min(1.0, float(values[0]) + half)

@@ -2,7 +2,8 @@
 
 All are shares of a class's Δ, means over CNNs and samples, with bootstrap intervals over CNNs and
 groups of samples. Beside them stands the share of the attention itself (of the largest head), which
-Δ would follow if the evidence were the same everywhere."""
+Δ would follow if the evidence were the same everywhere.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +125,8 @@ def top_regions(saliency: Saliency, drawn: Draws) -> pd.DataFrame:
     as what it takes in has half of the beginning's; the next region begins outside. Its interval is
     that of the share of a region once found.
 
-    Returns: class, rank, words, layers, block, distances, share, low, high, attention (share of the
+    Returns:
+        class, rank, words, layers, block, distances, share, low, high, attention (share of the
         attention in the region), cells (share of all cells), n.
     """
     rows = []

@@ -4,7 +4,8 @@ they allow.
 Every difference is studentised by the standard deviation of its own resamples. The largest of all
 |t| over the family of comparisons gives one critical value for it (single-step max-t; Westfall and
 Young, Resampling-Based Multiple Testing, 1993): with the chosen confidence *all* intervals of the
-family hold at once, and a pair whose adjusted p lies below 1 - confidence is really different."""
+family hold at once, and a pair whose adjusted p lies below 1 - confidence is really different.
+"""
 
 from __future__ import annotations
 

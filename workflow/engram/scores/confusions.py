@@ -60,8 +60,9 @@ def recall_by_kind(
         kinds: kind of text by sequence_id, `natural` or a template family.
         statistics: arguments of `engram.scores.bootstrap.mean_interval`.
 
-    Returns: input, labels, class, text (`natural` or `templates`), n (test samples), recall with
-        its interval: the share of predictions of all CNNs that name the class.
+    Returns:
+        input, labels, class, text (`natural` or `templates`), n (test samples), recall with its
+        interval: the share of predictions of all CNNs that name the class.
     """
     test = predictions[predictions["split"] == "test"]
     predicted = np.array(classes, dtype=object)[

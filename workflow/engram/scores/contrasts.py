@@ -3,7 +3,8 @@ it, between protocols.
 
 All are paired: the texts that two runs share are resampled together (see
 `engram.scores.resampling`), and every table states which family its simultaneous intervals hold for
-(see `engram.scores.comparisons`)."""
+(see `engram.scores.comparisons`).
+"""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def comparison_table(
     """Every pair of trained taxonomies, the better one first; the family is all pairs of one score,
     model (or all) and protocol.
 
-    Returns: models, protocol, score, first, second, difference (fractions) with its own and its
+    Returns:
+        models, protocol, score, first, second, difference (fractions) with its own and its
         simultaneous interval, p, p_adjusted, different (whether the simultaneous interval excludes
         0), shared (content groups that both are tested on).
     """
@@ -86,7 +88,8 @@ def added_table(
 
     The family is all baselines and taxonomies of one score, model and protocol.
 
-    Returns: model, protocol, taxonomy, input, labels (of the baseline), score, attention, baseline
+    Returns:
+        model, protocol, taxonomy, input, labels (of the baseline), score, attention, baseline
         (values as fractions), difference with its own and its simultaneous interval, p, p_adjusted,
         different.
     """
@@ -140,11 +143,16 @@ def protocol_table(
     Where a protocol splits by sequence, a text can stand in train and in test; the accuracy on such
     test samples and on the others tells what that is worth within one training.
 
-    Args: trained: every taxonomy under every protocol. names: all names of the taxonomies. leaked:
-        (model, protocol, slug) → content groups of the test samples that are in the train split,
-        too. confidence: of the intervals. settings: `resamples` and `seed`.
+    Args:
+        trained: every taxonomy under every protocol.
+        names: all names of the taxonomies.
+        leaked: (model, protocol, slug) → content groups of the test samples that are in the train
+            split, too.
+        confidence: of the intervals.
+        settings: `resamples` and `seed`.
 
-    Returns: model, taxonomy, protocol, `min_f1`, `mean_f1`, `balanced_accuracy` with intervals, n;
+    Returns:
+        model, taxonomy, protocol, `min_f1`, `mean_f1`, `balanced_accuracy` with intervals, n;
         excess_<score>: the protocol's score minus that of `engram` with `_low`, `_high`
         (simultaneous over the taxonomies and protocols of a model) and `_p`; leaked_share of the
         test samples, accuracy_leaked and accuracy_clean with intervals.

@@ -67,9 +67,13 @@ def write_tables(
 ) -> None:
     """Writes one tabular for every value of the columns `by`, each under a comment that names it.
 
-    Args: table: `<score>` as fractions, with `<score>_low` and `<score>_high` where there are
-        intervals. path: of the .tex file; it needs the package booktabs. first: columns of text.
-        scores: columns of fractions. by: columns that divide the table.
+    Args:
+        table: `<score>` as fractions, with `<score>_low` and `<score>_high` where there are
+            intervals.
+        path: of the .tex file; it needs the package booktabs.
+        first: columns of text.
+        scores: columns of fractions.
+        by: columns that divide the table.
     """
     blocks = ["% Needs \\usepackage{booktabs}. Scores in percent, intervals in brackets."]
     head = [escape(name.replace("_", " ")) for name in (*first, *scores)]

@@ -2,7 +2,8 @@
 numbers.
 
 Rows of a confusion matrix are true classes, columns predicted ones. A ratio of 0 / 0 (the precision
-of a class that is never predicted, for instance) counts as 0."""
+of a class that is never predicted, for instance) counts as 0.
+"""
 
 from __future__ import annotations
 
@@ -71,9 +72,8 @@ def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Mean recall over classes, (…) for confusion matrices (…, K, K):
-
-    1 / K for a guess that ignores its input.
+    """Mean recall over classes, (…) for confusion matrices (…, K, K): 1 / K for a guess that
+    ignores its input.
     """
     return per_class_scores(confusion)[1].mean(axis=-1)
 

@@ -2,7 +2,8 @@
 content groups and CNNs.
 
 Each score is taken of every CNN by itself and averaged. Resamples draw content groups and CNNs as
-`engram.scores.bootstrap` does."""
+`engram.scores.bootstrap` does.
+"""
 
 from __future__ import annotations
 

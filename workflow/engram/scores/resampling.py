@@ -4,7 +4,8 @@ that differences are paired.
 A run is the set of predictions of one taxonomy (of a model and protocol) by one kind of CNN.
 Content groups are drawn from the union over runs; a run counts its own. Where runs share no text
 their draws are nearly independent, where they share all of it the noise that they share cancels in
-a difference. CNNs are drawn alike for all runs that have CNNs of the same names."""
+a difference. CNNs are drawn alike for all runs that have CNNs of the same names.
+"""
 
 from __future__ import annotations
 
@@ -76,9 +77,8 @@ class Run:
 
 
 def summed(runs: Iterable[Run]) -> Run:
-    """One run of several models: their groups side by side;
-
-    CNNs of the same name are one, and only those that all have count.
+    """One run of several models: their groups side by side; CNNs of the same name are one, and only
+    those that all have count.
     """
     parts = list(runs)
     cnns = tuple(name for name in parts[0].cnns if all(name in part.cnns for part in parts))
@@ -134,8 +134,9 @@ def resample(
         resamples: R.
         seed: same seed and runs, same draws.
 
-    Returns: name of the statistic → run → value and resamples; a run lacks the statistics that are
-        not made of it.
+    Returns:
+        name of the statistic → run → value and resamples; a run lacks the statistics that are not
+        made of it.
     """
     random = np.random.default_rng(seed)
     groups = {

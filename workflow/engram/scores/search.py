@@ -1,5 +1,6 @@
 """Runs the search of `engram.taxonomy.search` on a model's attention: atoms, estimates, finalists,
-one test."""
+one test.
+"""
 
 from __future__ import annotations
 

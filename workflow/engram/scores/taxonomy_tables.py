@@ -3,7 +3,8 @@ paper published.
 
 Scores are of the test split and the CNNs on attention with real labels, confusion matrices summed
 over CNNs, seeds, reported epochs and, in the rows `models` = all, over models (paper, Tables 1, 3
-and 5-7)."""
+and 5-7).
+"""
 
 from __future__ import annotations
 
@@ -60,8 +61,9 @@ def read_trained(path: str | Path, candidates: Mapping[str, int], **statistics: 
         candidates: candidates by class.
         statistics: `resamples`, `confidence` and `seed`.
 
-    Raises: EngramError: no prediction of the test split on attention and real labels, or a class
-        without candidates.
+    Raises:
+        EngramError: no prediction of the test split on attention and real labels, or a class
+            without candidates.
     """
     model, protocol, _, slug = Path(path).parts[-5:-1]
     metadata = read_metadata(path)
@@ -122,7 +124,6 @@ class Scores:
 
 def score(trained: Sequence[Trained], **settings: Any) -> list[Scores]:
     """Scores per model and protocol, then of all models of a protocol where there are several;
-
     `settings` are `resample`'s.
     """
     result = []
@@ -166,7 +167,8 @@ def benchmark_table(
         published: `resources/published/taxonomy_scores.csv`.
         confidence: of the intervals.
 
-    Returns: models, protocol, taxonomy, trained_as (another name of the same partition, if that was
+    Returns:
+        models, protocol, taxonomy, trained_as (another name of the same partition, if that was
         trained), classes (their number); the scores with intervals as `<score>_low` and
         `<score>_high`; rank by minimum F1 with the ranks that resamples give it; log_loss, auroc,
         ece (with intervals for single models); n, groups, cnns, diverged; published_models and the
@@ -254,8 +256,9 @@ def rho_table(
     """The new taxonomy at every threshold of the config's section `rho` (paper, Table 4), beside
     the published scores.
 
-    Returns: models, protocol, kind (of `engram.taxonomy.catalogue.RHO_KINDS`), rho, taxonomy, the
-        scores with intervals, n, groups, cnns, diverged, published_<score> as fractions.
+    Returns:
+        models, protocol, kind (of `engram.taxonomy.catalogue.RHO_KINDS`), rho, taxonomy, the scores
+        with intervals, n, groups, cnns, diverged, published_<score> as fractions.
     """
     by_name = {named.taxonomy.name: named for named in names}
     rows = []

@@ -32,7 +32,8 @@ CHECKS: dict[str, Callable[[pa.ChunkedArray, str, Place], Any]] = {
     "median_frequency": checks.numbers,
 }
 """Columns that a source may bring beside `tokens`. Perplexities as the published data compute them
-keep `_published`."""
+keep `_published`.
+"""
 
 
 def checked_columns(rows: Rows, columns: Mapping[str, str]) -> dict[str, Any]:

@@ -84,9 +84,8 @@ def scores(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
 
 
 def numbers(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
-    """A column of numbers of a typed file, float64 (n,); what is missing is NaN.
-
-    Nothing is decided by such a column.
+    """A column of numbers of a typed file, float64 (n,); what is missing is NaN. Nothing is decided
+    by such a column.
     """
     if not (_is_number(column.type) or pa.types.is_null(column.type)):
         place.refuse_type(name, column.type, "numbers")
@@ -124,8 +123,9 @@ def windows(
         length: tokens of every window, prefix + suffix.
         limits: the model's, where it is known; its vocabulary bounds the ids.
 
-    Raises: EngramError: a gap, a window of another length, or an id that is no integer, negative or
-        outside the vocabulary.
+    Raises:
+        EngramError: a gap, a window of another length, or an id that is no integer, negative or
+            outside the vocabulary.
     """
     if place.textual:
         column = pa.chunked_array([_parsed_windows(column, name, place)])

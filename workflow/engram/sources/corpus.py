@@ -1,5 +1,6 @@
 """The user's documents: windows cut from them, drawn by permanent numbers, and counted exactly
-across all of them."""
+across all of them.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ class Piece:
 
     document: str
     """The document's permanent name: the file below the folder, and the row where the file is a
-    table."""
+    table.
+    """
     text: str
     opens: bool
     """Whether a document begins here."""

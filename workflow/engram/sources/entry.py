@@ -2,7 +2,8 @@
 source brings.
 
 Plain values in and out, and nothing imported that takes time: this is read whenever the plan is
-made."""
+made.
+"""
 
 from __future__ import annotations
 
@@ -76,8 +77,9 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         entry: the entry with the schema's defaults; a text that is empty is not given.
 
-    Raises: EngramError: something that the source needs is not given, a column is unknown, or a
-        repository has no revision.
+    Raises:
+        EngramError: something that the source needs is not given, a column is unknown, or a
+            repository has no revision.
     """
     completed = dict(entry)
     if entry["source"] == "hub" and (known := published(entry["name"])):

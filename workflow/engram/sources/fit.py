@@ -1,5 +1,6 @@
 """Whether a model, its tokenizer and a table of windows belong together, told without loading any
-weights."""
+weights.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +67,9 @@ def check_texts(
         texts: what the file says that they are.
         file: what the message calls the table.
 
-    Raises: EngramError: more than half of the rows begin otherwise: the windows come from another
-        tokenizer.
+    Raises:
+        EngramError: more than half of the rows begin otherwise: the windows come from another
+            tokenizer.
     """
     decoded = tokenizer.batch_decode(tokens, clean_up_tokenization_spaces=False)
     agree = [

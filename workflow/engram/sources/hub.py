@@ -3,7 +3,8 @@ folder of the same layout.
 
 A split `memories_*` holds the windows that a model reproduces, a split `pile_*` windows drawn from
 its training text. The study's list is `pile`, then `memories`, and the first row of a sequence_id
-wins (reference code of arXiv 2508.02573)."""
+wins (reference code of arXiv 2508.02573).
+"""
 
 from __future__ import annotations
 
@@ -51,17 +52,18 @@ def find_splits(
 ) -> tuple[list[Path], str]:
     """The parquet files of some splits, in order, downloaded where they are not on this machine.
 
-    Args: dataset: a folder, or a repository on the hub. A download that was cut short goes on where
-        it stopped, and what
-            the local cache holds is not fetched again.
+    Args:
+        dataset: a folder, or a repository on the hub. A download that was cut short goes on where
+            it stopped, and what the local cache holds is not fetched again.
         revision: commit, tag or branch on the hub; None is its main branch.
         splits: their names.
 
     Returns:
         the files, and the commit they come from (`local` for a folder).
 
-    Raises: EngramError: the repository or the revision cannot be had, a split is not there, or one
-        of its files is missing.
+    Raises:
+        EngramError: the repository or the revision cannot be had, a split is not there, or one of
+            its files is missing.
     """
     folder, commit = Path(dataset), "local"
     if not folder.is_dir():
@@ -76,9 +78,8 @@ def find_splits(
 
 
 def _split_files(folder: Path, split: str, dataset: str) -> list[Path]:
-    """The files of one split, all of them:
-
-    `data/<split>-00000-of-00002.parquet` or `<split>.parquet`, `data/` or not.
+    """The files of one split, all of them: `data/<split>-00000-of-00002.parquet` or
+    `<split>.parquet`, `data/` or not.
     """
     name = re.compile(rf"{re.escape(split)}-(\d+)-of-(\d+)(-\w+)?\.parquet")
     for place in (folder / "data", folder):

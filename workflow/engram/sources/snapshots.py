@@ -1,5 +1,6 @@
 """Repositories of the Hugging Face hub: the files that are needed, from the local cache or the
-network, and their commit."""
+network, and their commit.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from engram.windows.code_classifier import CodeClassifier
 
 WEIGHTS = ["model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
 """Weights by the names that `transformers` loads; a repository may hold a second copy under another
-name."""
+name.
+"""
 
 SMALL = [
     "config.json",
@@ -76,9 +78,11 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
     """Makes a model folder that every later step loads, offline: configuration and tokenizer
     copied, weights linked.
 
-    Args: path_or_repository: a folder with `config.json` and `*.safetensors`, or a repository on
-        the hub. revision: commit, tag or branch on the hub; None is its main branch. folder: where
-        it appears, whole or not at all; what lies there is replaced.
+    Args:
+        path_or_repository: a folder with `config.json` and `*.safetensors`, or a repository on the
+            hub.
+        revision: commit, tag or branch on the hub; None is its main branch.
+        folder: where it appears, whole or not at all; what lies there is replaced.
 
     Raises:
         EngramError: the model cannot be had, or has no safetensors weights.

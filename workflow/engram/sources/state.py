@@ -2,7 +2,8 @@
 
 Snakemake sees of a folder only that files were added or removed, and a corpus may have too many
 files for as many inputs. The digest stands in the rules' `params` instead. It is taken of names,
-sizes and times, so that a plan reads no contents."""
+sizes and times, so that a plan reads no contents.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +24,9 @@ def source_state(entry: Mapping[str, Any]) -> str:
     """A digest that changes when a file is added to, removed from or edited in what a model's entry
     names.
 
-    Args: entry: a completed entry; the nursery, and repositories of the hub, have no files of the
-        user's.
+    Args:
+        entry: a completed entry; the nursery, and repositories of the hub, have no files of the
+            user's.
     """
     files = _model_files(entry["model"])
     if entry["source"] == "hub" and Path(entry["dataset"]).is_dir():

@@ -34,7 +34,8 @@ class TableReader:
 
     columns: Mapping[str, str]
     """The table's column for each of Engram's: `tokens`, `text` or both, and any of
-    `entry.COLUMNS`."""
+    `entry.COLUMNS`.
+    """
     window: int
     """Tokens of every window: prefix + suffix."""
     limits: Limits
@@ -51,13 +52,16 @@ def write_windows(
     A text is cut to its first T tokens; a text of fewer tokens is no window and is left out, which
     the log counts. Rows without `sequence_id` are numbered from 0.
 
-    Args: path: a parquet, CSV or JSONL file, or a folder of them. reader: how to read it. output:
-        candidates.parquet where the table has a score, else the windows that are to be scored.
+    Args:
+        path: a parquet, CSV or JSONL file, or a folder of them.
+        reader: how to read it.
+        output: candidates.parquet where the table has a score, else the windows that are to be
+            scored.
         metadata: what the artifact records.
 
-    Raises: EngramError: a file cannot be read, lacks a column, holds a value that cannot be used or
-        a sequence_id twice, or
-            the tokens belong to another tokenizer.
+    Raises:
+        EngramError: a file cannot be read, lacks a column, holds a value that cannot be used or a
+            sequence_id twice, or the tokens belong to another tokenizer.
     """
     check_mapping(reader.columns)
     check_tokenizer(reader.tokenizer, reader.limits)

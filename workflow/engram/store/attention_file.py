@@ -7,7 +7,8 @@ of everything else: damage is found when it is read. A file is written beside it
 whole or not there.
 
 HDF5 itself only lays the file out. The values are written around it, because a write that fails
-inside the library, on a full disk, leaves a file that cannot be closed."""
+inside the library, on a full disk, leaves a file that cannot be closed.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ COLUMNS = {
     "suffix_log_prob": np.dtype(np.float32),
 }
 """The columns of a file besides keys and maps; `sequence_id` is -1 in parts, which know sequences
-by their tokens alone."""
+by their tokens alone.
+"""
 
 AGAIN = "delete the file and run again, finished rows are kept"
 
@@ -182,8 +184,9 @@ def new_attention_file(path: Path, rows: int, header: Header) -> Iterator[Attent
 class AttentionFile:
     """A finished attention file: its header and columns in memory, its maps read on demand.
 
-    Raises: EngramError: no such file, not a whole HDF5 file, another schema version, or a damaged
-        header.
+    Raises:
+        EngramError: no such file, not a whole HDF5 file, another schema version, or a damaged
+            header.
     """
 
     def __init__(self, path: Path) -> None:

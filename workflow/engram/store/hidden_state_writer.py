@@ -34,8 +34,9 @@ def write_hidden_states(
         output: the HDF5 file.
         batch_tokens: tokens per forward.
 
-    Raises: EngramError: tokens that the model cannot read, or states that are no numbers or too
-        large for float16.
+    Raises:
+        EngramError: tokens that the model cannot read, or states that are no numbers or too large
+            for float16.
     """
     tokens = np.stack(sequences["tokens"].tolist()).astype(np.int64)  # (n, T)
     check_tokens(model, tokens, f"sequences of {output}")

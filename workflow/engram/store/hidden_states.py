@@ -3,7 +3,8 @@ probe of a layer sees.
 
 A small store of its own, `<model>/hidden_states.h5`: sequence_id (n,) and states (n, L + 1, d)
 float16, the embeddings and then the output of every layer, of the same texts whose attention is
-studied. `engram.lm.hidden_states` makes it."""
+studied. `engram.lm.hidden_states` makes it.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +21,8 @@ from engram.io.schema import SCHEMA_VERSION
 
 
 def seal(path: Path) -> None:
-    """Seals a file of hidden states.
-
-    Layers are read one at a time, so each has a checksum of its own.
+    """Seals a file of hidden states. Layers are read one at a time, so each has a checksum of its
+    own.
     """
     with h5py.File(path, "r+") as file:
         states = file["states"]
@@ -43,8 +43,9 @@ class Layers(Mapping[str, np.ndarray]):
         path: the HDF5 file.
         sequence_ids: (n,), in the order in which states are wanted.
 
-    Raises: EngramError: no readable file, a damaged one (as to its values, when they are read),
-        another schema version, or a sequence it lacks.
+    Raises:
+        EngramError: no readable file, a damaged one (as to its values, when they are read), another
+            schema version, or a sequence it lacks.
     """
 
     def __init__(self, path: Path, sequence_ids: np.ndarray) -> None:

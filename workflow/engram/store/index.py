@@ -2,7 +2,8 @@
 checks.
 
 `engram.store.shards` builds the shards. This module needs no model, and what reads attention does
-not wait for one to be imported."""
+not wait for one to be imported.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ def write_index(shards: Sequence[Path], output: Path) -> pd.DataFrame:
     """Writes where each sequence lies: sequence_id int64, shard int32 (position in `shards`), row
     int32; and returns it.
 
-    Raises: EngramError: a broken shard, shards of different models or settings, or a sequence that
-        two shards hold.
+    Raises:
+        EngramError: a broken shard, shards of different models or settings, or a sequence that two
+            shards hold.
     """
     frames, first = [], None
     for number, path in enumerate(shards):
@@ -111,9 +113,10 @@ class AttentionStore:
         Returns:
             (n, L, P).
 
-        Raises: EngramError: a sequence that the index lacks, a shard that is cut off or of another
-            schema version, a row that does
-                not match its checksum or is not the sequence the index says.
+        Raises:
+            EngramError: a sequence that the index lacks, a shard that is cut off or of another
+                schema version, a row that does not match its checksum or is not the sequence the
+                index says.
         """
         if pooling not in POOLINGS:
             raise EngramError(f"head pooling {pooling!r}: choose {' or '.join(POOLINGS)}")

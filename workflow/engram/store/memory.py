@@ -3,7 +3,8 @@ scratch file, mapped into memory.
 
 Training reads rows in an epoch order that all CNNs of a seed share. A row of a large model is
 hundreds of kilobytes in one piece, so that reading rows at random runs at the disk's speed, and the
-operating system keeps as many of them as memory allows."""
+operating system keeps as many of them as memory allows.
+"""
 
 from __future__ import annotations
 

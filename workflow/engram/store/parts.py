@@ -70,8 +70,10 @@ def read_places(places: Sequence[Place], pooling: str) -> np.ndarray:
 class Parts:
     """The finished rows of one model.
 
-    Args: folder: where they lie; made if it is not there. fingerprint: of the model; files of
-        another one that have come into the folder are passed over.
+    Args:
+        folder: where they lie; made if it is not there.
+        fingerprint: of the model; files of another one that have come into the folder are passed
+            over.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
@@ -84,9 +86,8 @@ class Parts:
                 partial.unlink(missing_ok=True)
 
     def locate(self, keys: Sequence[bytes]) -> dict[bytes, Place]:
-        """The rows among `keys` that are finished, as the folder stands now.
-
-        Unreadable files are passed over with a warning.
+        """The rows among `keys` that are finished, as the folder stands now. Unreadable files are
+        passed over with a warning.
         """
         wanted, places = set(keys), {}
         for file in self._scan():

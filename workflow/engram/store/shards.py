@@ -4,7 +4,8 @@ Every sequence has one shard, by a hash of its id. To build a shard, finished ro
 the model's parts folder, whatever study or shard count they were computed for; only the others go
 through the model, and they are kept as parts while the job goes on. The finished shard is kept in
 the parts folder too, as a hard link to the same bytes: deleting the shard (as Snakemake does before
-it runs a job again) loses no row, and nothing is on disk twice."""
+it runs a job again) loses no row, and nothing is on disk twice.
+"""
 
 from __future__ import annotations
 
@@ -88,16 +89,21 @@ def build_shard(
 ) -> ShardReport:
     """Writes one shard, and computes only the rows that no earlier job has finished.
 
-    Args: source: the model. sequences: `sequence_id` and `tokens` (T of them, prefix and suffix) of
-        the shard's sequences; it may be empty. parts_root: folder of finished rows, shared by all
-        studies; the model's own folder in it bears its fingerprint. output: the shard. settings:
-        prefix, precision and batch size.
+    Args:
+        source: the model.
+        sequences: `sequence_id` and `tokens` (T of them, prefix and suffix) of the shard's
+            sequences; it may be empty.
+        parts_root: folder of finished rows, shared by all studies; the model's own folder in it
+            bears its fingerprint.
+        output: the shard.
+        settings: prefix, precision and batch size.
 
     Returns:
         how many rows the shard has and how many sequences went through the model.
 
-    Raises: EngramError: sequences of unequal length or with equal ids, tokens that the model cannot
-        read, a full disk.
+    Raises:
+        EngramError: sequences of unequal length or with equal ids, tokens that the model cannot
+            read, a full disk.
     """
     sequences = sequences.sort_values("sequence_id", ignore_index=True)
     tokens = _token_matrix(sequences, settings.prefix, output)  # (n, T)

@@ -2,7 +2,8 @@
 thresholds of its ρ study (Table 4).
 
 Both are generated, so that a study with other numbers of duplicates (`deltas`) or other thresholds
-(`rho`) gets the same families."""
+(`rho`) gets the same families.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +21,8 @@ def paper_names(deltas: Sequence[float]) -> list[str]:
     them.
 
     Three classes: a category alone, or Recite[δ] or Recollect[δ] alone, or one of those merged with
-    Guess, Code or Reconstruct. Four
-    classes: Recite[δ] or Recollect[δ], then one of the three; or one of the three, then Recite[δ].
-    3 + 17 names per δ.
+    Guess, Code or Reconstruct. Four classes: Recite[δ] or Recollect[δ], then one of the three; or
+    one of the three, then Recite[δ]. 3 + 17 names per δ.
 
     Args:
         deltas: thresholds of `sequence_duplicates`; the paper's are 5, 50 and 1000.
@@ -40,9 +40,8 @@ def paper_names(deltas: Sequence[float]) -> list[str]:
 
 
 def rho_name(kind: str, rho: float) -> str:
-    """The new taxonomy with Guess at threshold ρ of one of `RHO_KINDS`, e.g.
-
-    `Non-Memo, Guess[0.6-*], Others`.
+    """The new taxonomy with Guess at threshold ρ of one of `RHO_KINDS`, e.g. `Non-Memo,
+    Guess[0.6-*], Others`.
     """
     number = format_number(float(rho))
     arguments = {"rouge_l": (number, "*"), "rouge_3": ("*", number), "both": (number, number)}[kind]

@@ -2,7 +2,8 @@
 not is_code`.
 
 Only names, numbers, comparisons, `and`, `or`, `not` and the four arithmetic signs are understood:
-an expression reads columns and can do nothing else."""
+an expression reads columns and can do nothing else.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +54,9 @@ def evaluate(expression: str, values: Mapping[str, Any]) -> np.ndarray:
     Returns:
         bool array (n,), read-only. A division by zero gives infinity or NaN, as in numpy.
 
-    Raises: EngramError: unknown form, a name that `values` lacks, or values that cannot be computed
-        with (text, huge numbers).
+    Raises:
+        EngramError: unknown form, a name that `values` lacks, or values that cannot be computed
+            with (text, huge numbers).
     """
     tree = _parse(expression)
     if unknown := sorted(names_of(expression) - set(values)):

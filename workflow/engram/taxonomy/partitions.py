@@ -5,7 +5,8 @@ Classes are compared as Boolean functions of what their predicates ask of a samp
 their truth tables are, up to the names of the classes: `Recite[5], Others` and `Recollect[5],
 Others` are one partition. Equality found this way holds for all data; that two questions depend on
 one another (`> 50` implies `> 5`) is not used, so an equality that needs it is missed, at the price
-of training twice."""
+of training twice.
+"""
 
 from __future__ import annotations
 

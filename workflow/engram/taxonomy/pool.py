@@ -23,16 +23,19 @@ def pool(
 ) -> pd.DataFrame:
     """The union of the sample lists.
 
-    Args: samples: sequence_id and class, of all taxonomies and protocols. candidates: sequence_id,
-        tokens. continuations: sequence_id, tokens; they replace the text of the Non-Memo samples,
-        so that every class shows
-            the attention of text that the model itself would write (paper, section 5).
+    Args:
+        samples: sequence_id and class, of all taxonomies and protocols.
+        candidates: sequence_id, tokens.
+        continuations: sequence_id, tokens; they replace the text of the Non-Memo samples, so that
+            every class shows the attention of text that the model itself would write (paper,
+            section 5).
 
     Returns:
         sequence_id int64, tokens list<int32>[T], continued bool; sorted by sequence_id.
 
-    Raises: EngramError: a sample is no candidate, or a Non-Memo sample has no continuation: the
-        files belong to different runs.
+    Raises:
+        EngramError: a sample is no candidate, or a Non-Memo sample has no continuation: the files
+            belong to different runs.
     """
     sampled, non_memo = samples["sequence_id"].unique(), non_memorized(samples)
     for wanted, found, name in (
@@ -88,7 +91,8 @@ def agreement(
         labels: sequence_id, memorization_score.
         measured: `measured_scores`.
 
-    Returns: score (lower edge of a bin of 0.1; 1 stands for memorized), n, extracted, disagree,
+    Returns:
+        score (lower edge of a bin of 0.1; 1 stands for memorized), n, extracted, disagree,
         other_score. Samples below 1 show their own continuation, which the model must reproduce;
         memorized ones must be extracted: what is not extracted disagrees. other_score counts those
         whose recorded score is not the one of this run: by more than a thousandth below 1, at 1

@@ -18,10 +18,12 @@ class Protocol:
     """`content_group`: equal suffixes stay in one split; `sequence`: they may fall into several."""
     shares: tuple[float, float] | None
     """Shares of the train and validation splits, the rest is the test split; None takes the
-    config's."""
+    config's.
+    """
     selection: str
     """`best_epoch`: one epoch, chosen on validation; `all_epochs`: the predictions of every epoch,
-    summed."""
+    summed.
+    """
     epochs: int | None
     """Epochs of training; None takes the config's."""
     drop_unverified: bool

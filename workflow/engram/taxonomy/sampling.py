@@ -30,12 +30,13 @@ def draw_samples(
         settings: sizes and splits.
         seed: the study's seed.
 
-    Returns: taxonomy (slug), sequence_id, class, split, priority; sorted by class (in the
-        taxonomy's order) and priority.
+    Returns:
+        taxonomy (slug), sequence_id, class, split, priority; sorted by class (in the taxonomy's
+        order) and priority.
 
-    Raises: EngramError: a class has fewer than `settings.minimum` candidates (lists every class
-        with its count), or no sample in
-            one of the splits.
+    Raises:
+        EngramError: a class has fewer than `settings.minimum` candidates (lists every class with
+            its count), or no sample in one of the splits.
     """
     codes = taxonomy.codes(labels)
     counts = class_counts(codes, taxonomy)
@@ -117,9 +118,10 @@ def leakage(samples: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
         samples: sample lists: taxonomy, sequence_id, class, split.
         labels: sequence_id, content_group.
 
-    Returns: taxonomy (slug), class (`all` for all of them), test (samples), leaked (those whose
-        content group is in train, in whatever class), share (a fraction; 0 where samples are split
-        by content group).
+    Returns:
+        taxonomy (slug), class (`all` for all of them), test (samples), leaked (those whose content
+        group is in train, in whatever class), share (a fraction; 0 where samples are split by
+        content group).
     """
     joined = samples.merge(
         labels[["sequence_id", "content_group"]], on="sequence_id", validate="many_to_one"

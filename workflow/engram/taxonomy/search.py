@@ -58,7 +58,8 @@ def draw_atoms(
     takes up to `per_class` for itself.
 
     A class that is a union of atoms takes the lowest priorities of all its members, so its samples
-    are among these: no candidate needs attention of another sequence."""
+    are among these: no candidate needs attention of another sequence.
+    """
     frame = pd.DataFrame(
         {
             "taxonomy": SLUG,
@@ -104,7 +105,8 @@ def candidates(
         counts: memorized candidates by atom.
         minimum: members that every class must have.
 
-    Returns: the taxonomies, and how many names were left out because another one divides alike or a
+    Returns:
+        the taxonomies, and how many names were left out because another one divides alike or a
         class is too small.
 
     Raises:

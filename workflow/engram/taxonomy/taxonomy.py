@@ -3,7 +3,8 @@ and 4).
 
 A taxonomy is written as the paper writes it: `Non-Memo, Recite[5]-or-Guess, Others`. A sample goes
 to the first class whose predicate holds; `Others` takes the rest. Every category but Non-Memo holds
-for memorized samples only."""
+for memorized samples only.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +77,8 @@ PAPER_CATEGORIES = (
     Category("Code", "is_code"),
 )
 """The primary categories of the paper (section 3): δ is a number of duplicates, ρ_L and ρ_3 are
-ROUGE F-measures."""
+ROUGE F-measures.
+"""
 
 
 @dataclass(frozen=True)
@@ -180,9 +182,9 @@ class Taxonomy:
     def codes(self, labels: pd.DataFrame) -> np.ndarray:
         """The position of every row's class, int8 (n,); -1 where no class holds.
 
-        Args: labels: the columns of `columns()`, one row per sample. A sample that is not memorized
-            belongs to Non-Memo or to no
-                class: `Others` is the rest of the memorized ones.
+        Args:
+            labels: the columns of `columns()`, one row per sample. A sample that is not memorized
+                belongs to Non-Memo or to no class: `Others` is the rest of the memorized ones.
 
         Raises:
             EngramError: a column is missing.
@@ -202,7 +204,6 @@ class Taxonomy:
 
     def assign(self, labels: pd.DataFrame) -> pd.Series:
         """The class name of every row, missing where no class holds; with the index of `labels`.
-
         See `codes`.
         """
         names = np.array([*self.class_names, None], dtype=object)  # -1 is the last
@@ -276,9 +277,8 @@ def format_number(value: float) -> str:
 
 
 def _slug_number(text: str) -> str:
-    """A number without dots and stars, another one for every number:
-
-    05 is 0.5, 1p5 is 1.5, 15 is 15.
+    """A number without dots and stars, another one for every number: 05 is 0.5, 1p5 is 1.5, 15 is
+    15.
     """
     return (
         "any"

@@ -2,7 +2,8 @@
 text).
 
 A memorized sample was *guessed* if the twin extracts it too, and *recalled* if only the studied
-model does."""
+model does.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +28,13 @@ def truth(labels: pd.DataFrame) -> pd.Series:
 def truth_table(labels: pd.DataFrame, model: str) -> pd.DataFrame:
     """Counts of rule against truth, per kind of text.
 
-    Args: labels: the label columns of the rule, `twin_extracted`, and `kind` and `exposures` where
-        the source has them. model: the model's name.
+    Args:
+        labels: the label columns of the rule, `twin_extracted`, and `kind` and `exposures` where
+            the source has them.
+        model: the model's name.
 
-    Returns: model, rule (class by the paper's rule), kind (`natural`, a template family, or `all`),
+    Returns:
+        model, rule (class by the paper's rule), kind (`natural`, a template family, or `all`),
         drilled (the window was shown in training), guessed, recalled, not_memorized, n.
     """
     rule = Taxonomy.parse(RULE).assign(labels).replace("Others", "Recall")

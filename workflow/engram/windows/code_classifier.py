@@ -1,5 +1,6 @@
 """Which classifier tells code from natural language: the study's fastText model where its file is
-given, or the offline one."""
+given, or the offline one.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from engram.windows import code_text
 
 CODE = "__label__Code"
 """The label of the study's model, `kenhktsui/code-natural-language-fasttext-classifier`, for code;
-its other one is NL."""
+its other one is NL.
+"""
 
 LATEX = "\\usepackage{"
 """What makes a text code for the study, whatever the model says."""
@@ -29,7 +31,8 @@ class CodeClassifier:
 
     file: str = ""
     """A fastText model with the label `CODE`; empty for the classifier of
-    `engram.windows.code_text`."""
+    `engram.windows.code_text`.
+    """
     method: str = code_text.METHOD
     """How it is named in the metadata of labels."""
 
@@ -39,8 +42,9 @@ class CodeClassifier:
         As the study's code asks its model: line feeds in a row become a blank, the likeliest label
         decides, and a text with `\usepackage{` is code in any case.
 
-        Raises: EngramError: an entry is no text; the file is no model of code and natural language;
-            the package is missing.
+        Raises:
+            EngramError: an entry is no text; the file is no model of code and natural language; the
+                package is missing.
         """
         if not self.file:
             return code_text.is_code(texts)

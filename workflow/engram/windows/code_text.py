@@ -11,7 +11,8 @@ from engram.io.errors import EngramError
 
 METHOD = "offline"
 """How this module finds `is_code`; callers record it, since the study's column comes from a
-fastText model."""
+fastText model.
+"""
 
 FEATURES: dict[str, tuple[re.Pattern[str], int]] = {
     "statement or block ends the line": (re.compile(r"[;{}]$", re.MULTILINE), 3),

@@ -55,16 +55,19 @@ def suffix_occurrences(
     Windows of the stream are found by a 64-bit rolling hash and every find is compared token by
     token, so that the counts are exact.
 
-    Args: suffixes: token ids (n, S), any integer type. stream_tokens: the corpus (m,), documents
-        one after another, any integer type; may be a memory map. boundaries: offset of each
-        document's first token (documents,), ascending from 0; an empty document repeats
-            the offset of the next.
+    Args:
+        suffixes: token ids (n, S), any integer type.
+        stream_tokens: the corpus (m,), documents one after another, any integer type; may be a
+            memory map.
+        boundaries: offset of each document's first token (documents,), ascending from 0; an empty
+            document repeats the offset of the next.
 
     Returns:
         (n,) int64 counts.
 
-    Raises: EngramError: a shape or type is wrong, or `boundaries` do not ascend from 0 within the
-        stream.
+    Raises:
+        EngramError: a shape or type is wrong, or `boundaries` do not ascend from 0 within the
+            stream.
     """
     groups, firsts, multiplier = group_rows(suffixes)
     length = suffixes.shape[1]
@@ -156,7 +159,8 @@ def _window_hashes(tokens: np.ndarray, length: int, multiplier: int) -> np.ndarr
     """The hash of `_row_hashes` for every window of `length` tokens, (m − length + 1,).
 
     Windows are doubled, and prolonged by a token where the binary digit of `length` is 1: log2 S
-    passes."""
+    passes.
+    """
     mixed = _mix(tokens)
     hashes, size = mixed, 1  # of the windows of `size` tokens, (m − size + 1,)
     for digit in f"{length:b}"[1:]:

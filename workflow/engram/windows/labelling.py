@@ -38,9 +38,10 @@ def write_labels(
     The memory holds some batches of rows and all suffixes (four bytes a token), which are compared
     with one another.
 
-    Args: candidates: candidates.parquet. output: labels.parquet; its metadata are the candidates'
-        and which labels are the source's. The field `is_code` says
-            in its own metadata how it was found.
+    Args:
+        candidates: candidates.parquet.
+        output: labels.parquet; its metadata are the candidates' and which labels are the source's.
+            The field `is_code` says in its own metadata how it was found.
         prefix: tokens of the prompt.
         classifier: of code and natural language.
         processes: that read texts at the same time; for one, or one batch of rows, it is this

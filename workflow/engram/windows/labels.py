@@ -46,7 +46,8 @@ MEASURED = (
     "sequence_perplexity",
 )
 """What the model was asked for where the source brings no scores; see
-`generation.memorization_scores`."""
+`generation.memorization_scores`.
+"""
 
 
 def text_labels(
@@ -59,7 +60,8 @@ def text_labels(
         columns: of the candidates; what they bring is not found again.
         classifier: of code and natural language.
 
-    Returns: is_repeating and is_incrementing, is_code, huffman_coding_length, as far as they are
+    Returns:
+        is_repeating and is_incrementing, is_code, huffman_coding_length, as far as they are
         missing; (n,) each.
 
     Raises:
@@ -84,21 +86,26 @@ def label(
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Labels every candidate.
 
-    Args: candidates: sequence_id, tokens (T), text, sequence_duplicates, memorization_score and
-        what else the source has. prefix: tokens of the prompt. classifier: of code and natural
-        language. counts: occurrences by token id, for the frequencies of a source that has none;
-        those in the candidates unless given. of_texts: `text_labels` of the candidates, where they
-        have been found already.
+    Args:
+        candidates: sequence_id, tokens (T), text, sequence_duplicates, memorization_score and what
+            else the source has.
+        prefix: tokens of the prompt.
+        classifier: of code and natural language.
+        counts: occurrences by token id, for the frequencies of a source that has none; those in the
+            candidates unless given.
+        of_texts: `text_labels` of the candidates, where they have been found already.
 
-    Returns: labels: sequence_id; content_group, equal iff the suffix tokens are; rouge_l and
-        rouge_3 between prefix and suffix;
-            is_repeating, is_incrementing, is_code of the text; huffman_coding_length (bits per
-            character), token_entropy (bits); max_, avg_, min_ and median_frequency of the window's
-            tokens; the columns of `CARRIED`, `GIVEN` and `MEASURED` that the candidates have.
+    Returns:
+        labels: sequence_id; content_group, equal iff the suffix tokens are; rouge_l and rouge_3
+            between prefix and suffix; is_repeating, is_incrementing, is_code of the text;
+            huffman_coding_length (bits per character), token_entropy (bits); max_, avg_, min_ and
+            median_frequency of the window's tokens; the columns of `CARRIED`, `GIVEN` and
+            `MEASURED` that the candidates have.
         metadata: see `provenance`.
 
-    Raises: EngramError: no candidates, repeated sequence_id, a score that is missing, or windows of
-        different lengths.
+    Raises:
+        EngramError: no candidates, repeated sequence_id, a score that is missing, or windows of
+            different lengths.
     """
     if candidates.empty:
         raise EngramError("candidates: the table is empty; the source gave no windows")
@@ -142,8 +149,9 @@ def label(
 def provenance(columns: Iterable[str], classifier: CodeClassifier) -> dict[str, str]:
     """Where labels come from that can come from several places, by the columns of the candidates.
 
-    Returns: is_code: `source` or the classifier's method. token_frequencies: `source`, which
-        counted them in its corpus, or `candidates`, whose own tokens were counted.
+    Returns:
+        is_code: `source` or the classifier's method. token_frequencies: `source`, which counted
+        them in its corpus, or `candidates`, whose own tokens were counted.
     """
     columns = set(columns)
     return {

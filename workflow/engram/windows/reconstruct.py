@@ -27,8 +27,9 @@ def reconstruct_labels(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     Args:
         texts: n texts.
 
-    Returns: is_repeating, is_incrementing: (n,) bool each. No text is both: an incrementing one is
-        not tested for repetition.
+    Returns:
+        is_repeating, is_incrementing: (n,) bool each. No text is both: an incrementing one is not
+            tested for repetition.
 
     Raises:
         EngramError: an entry is no text.
@@ -54,7 +55,8 @@ def is_incrementing(text: str) -> bool:
     of T items, T at most half of them, such that items T apart are equal strings or are integers
     with one step throughout; each of the T phases has a step of its own. At least one step is not
     zero, and integers of some phase occur three times, since two of them always have "one step".
-    The shortest period without any step decides that the text repeats and does not count."""
+    The shortest period without any step decides that the text repeats and does not count.
+    """
     # Three integers are needed, each of which holds a digit of some script: most prose ends here.
     if len(ANY_DIGITS.findall(text)) < 3:
         return False
@@ -77,9 +79,8 @@ def is_incrementing(text: str) -> bool:
 
 
 def _steps(pieces: list[int | str], period: int) -> dict[int, int] | None:
-    """Step of the integers of each phase, by the phase's first position;
-
-    None where a phase has more than one.
+    """Step of the integers of each phase, by the phase's first position; None where a phase has
+    more than one.
     """
     steps: dict[int, int] = {}
     for position in range(period, len(pieces)):
@@ -99,7 +100,8 @@ def items(text: str) -> list[int | str]:
     A word between white space that Python reads as an integer literal (`0x1f`, `0b11`, `1_000`,
     `-5`) is replaced by its decimal form first; digits inside longer words (`0x1f,`) are decimal. A
     minus sign is a string of its own. Quotes, backslashes and the escapes `\\n` and `\\x` are
-    removed."""
+    removed.
+    """
     pieces: list[int | str] = []
     for word in text.split():
         # Every second part is a match of DIGITS.
@@ -131,7 +133,8 @@ def is_repeating(text: str) -> bool:
     """Whether the characters repeat exactly with a period of at most half of the text.
 
     As for `is_incrementing`, the first and the last character are ignored when there are more than
-    four. Fewer than four characters repeat nothing."""
+    four. Fewer than four characters repeat nothing.
+    """
     if len(text) < 4:
         return False
     if len(text) > 4:

@@ -76,8 +76,9 @@ def prefix_suffix_rouge(tokens: np.ndarray, prefix: int = 32) -> tuple[np.ndarra
 def _fmeasures(reference: int, prediction: int) -> np.ndarray:
     """F-measure by number of shared units, in the order of operations of rouge-score.
 
-    Args: reference, prediction: units (tokens or trigrams) on each side; none of them is less than
-        one for rouge-score.
+    Args:
+        reference, prediction: units (tokens or trigrams) on each side; none of them is less than
+            one for rouge-score.
 
     Returns:
         (min(reference, prediction) + 1,) float64; index 0 is no overlap.
@@ -108,7 +109,8 @@ def _score(  # pragma: no cover
     fast and practical bit-vector algorithm for the longest common subsequence problem"): a zero in
     `free` is one token of it. A suffix trigram stands at the prefix positions in the conjunction of
     three shifted masks; taking one of them that no earlier trigram took counts each trigram as
-    often as it stands in both."""
+    often as it stands in both.
+    """
     one = np.uint64(1)
     everywhere = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - prefix)
     for row in prange(tokens.shape[0]):

@@ -1,5 +1,6 @@
 """Features of a sample's text: how much information its characters and tokens carry, and which
-samples share a suffix."""
+samples share a suffix.
+"""
 
 from __future__ import annotations
 
