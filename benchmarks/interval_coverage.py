@@ -1,4 +1,4 @@
-"""How often the intervals of the tables hold the truth: simulated studies whose true scores are
+"""How often the intervals of the tables cover the truth: simulated studies whose true scores are
 known.
 
     python benchmarks/interval_coverage.py --studies 1000
@@ -6,23 +6,27 @@ known.
 
 A simulated study draws content groups of one or two samples, and CNNs whose class biases differ;
 the truth is the score of a very large population with very many CNNs. Prints, for every setting and
-score, the share of intervals that hold it (nominal 95 %). `--compare` sets other intervals beside
-the tables' own (docs/statistics.md):
+score, the share of intervals that cover it (nominal 95 %). `--compare` adds other intervals
+(docs/statistics.md):
 
 - texts alone: the CNNs are not resampled;
-- narrowed: drawing texts and CNNs counts the noise that a CNN has on a text three times; the spread
-  is brought down to once;
-- percentile: of the same resamples, not reflected.
+- narrowed: drawing texts and CNNs counts the noise of a CNN on a text three times; the spread is
+  reduced to once;
+- percentile: of the same resamples, not mirrored.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 import numpy as np
+from scipy.special import expit, logit
 from tqdm import tqdm
 
-from engram.scores.bootstrap import intervals, logit_basic, scores_of
+from engram.scores.bootstrap import draw_counts, logit_basic_interval, percentile_interval
+from engram.scores.metrics import table_scores
+from engram.scores.runs import Run, score_intervals
 
 SETTINGS = {
     "easy, 80 a class": (1.6, 80, 4),
@@ -32,12 +36,13 @@ SETTINGS = {
 }
 """Signal of a class in standard deviations of the noise, test samples of a class, CNNs."""
 CLASSES = 3
+CONFIDENCE = 0.95
 SCORES = ("min_f1", "mean_f1", "balanced_accuracy")
 
 
 def study(random: np.random.Generator, signal: float, per_class: int, cnns: int) -> np.ndarray:
-    """Confusion matrices per CNN and content group, (C, G, K, K): samples of a group share half of
-    their noise.
+    """Simulate confusion matrices per CNN and content group, (C, G, K, K); samples of a group share
+    half of their noise.
     """
     groups = per_class * CLASSES * 2 // 3
     label = np.arange(groups) % CLASSES
@@ -55,65 +60,53 @@ def study(random: np.random.Generator, signal: float, per_class: int, cnns: int)
     return counts
 
 
+def as_run(counts: np.ndarray) -> Run:
+    """Return the run that has these confusion matrices, (C, G, K, K)."""
+    cnns, groups = counts.shape[:2]
+    return Run(tuple(map(str, range(cnns))), tuple(range(groups)), counts)
+
+
 def drawn(
-    counts: np.ndarray, random: np.random.Generator, resamples: int, *, texts: bool, networks: bool
+    run: Run, generator: np.random.Generator, resamples: int, *, texts: bool, networks: bool
 ) -> dict[str, np.ndarray]:
-    """Scores of resamples of content groups, of CNNs, or of both."""
-    cnns, groups, classes, _ = counts.shape
-    of_groups = (
-        random.multinomial(groups, np.full(groups, 1 / groups), resamples)
-        if texts
-        else np.ones((resamples, groups))
+    """Return scores of resamples of content groups, of CNNs, or of both."""
+    of_groups, of_cnns = (
+        draw_counts(generator, units, resamples) if varied else np.ones((resamples, units))
+        for units, varied in ((len(run.groups), texts), (len(run.cnns), networks))
     )
-    of_cnns = (
-        random.multinomial(cnns, np.full(cnns, 1 / cnns), resamples)
-        if networks
-        else np.ones((resamples, cnns))
-    )
-    flat = counts.transpose(1, 0, 2, 3).reshape(groups, -1).astype(float)
-    per_cnn = (of_groups.astype(float) @ flat).reshape(resamples, cnns, classes, classes)
-    return scores_of(np.einsum("rc,rckj->rkj", of_cnns, per_cnn))
+    return table_scores(run.drawn(of_groups, of_cnns))
 
 
 def alternatives(
-    counts: np.ndarray, resamples: int, seed: int
-) -> dict[str, dict[str, tuple[float, float]]]:
-    """Other intervals by their name and score."""
-    random, value, least = (
-        np.random.default_rng(seed),
-        scores_of(counts.sum(axis=(0, 1))),
-        len(counts) / (2 * counts.sum()),
-    )
-    both = drawn(counts, random, resamples, texts=True, networks=True)
-    texts = drawn(counts, random, resamples, texts=True, networks=False)
-    networks = drawn(counts, random, resamples, texts=False, networks=True)
+    run: Run, resamples: int, seed: int
+) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Return other intervals by their name and score."""
+    generator, margin = np.random.default_rng(seed), run.half_sample
+    both = drawn(run, generator, resamples, texts=True, networks=True)
+    texts = drawn(run, generator, resamples, texts=True, networks=False)
+    networks = drawn(run, generator, resamples, texts=False, networks=True)
 
-    def logit(x: np.ndarray) -> np.ndarray:
-        inside = np.clip(x, least, 1 - least)
-        return np.log(inside / (1 - inside))
+    def inside(draws: np.ndarray) -> np.ndarray:
+        return logit(np.clip(draws, margin, 1 - margin))
 
-    found: dict[str, dict[str, tuple[float, float]]] = {
+    result: dict[str, dict[str, tuple[float, float, float]]] = {
         "texts alone": {},
         "narrowed": {},
         "percentile": {},
     }
     for score in SCORES:
-        own = float(value[score])
-        found["percentile"][score] = tuple(np.quantile(both[score], [0.025, 0.975]))
-        found["texts alone"][score] = logit_basic(own, texts[score], 0.025, least)[1:]
-        of_both, of_texts, of_cnns = (
-            logit(both[score]).var(),
-            logit(texts[score]).var(),
-            logit(networks[score]).var(),
-        )
-        once = max(
-            0.0, of_both - of_texts - of_cnns
-        )  # texts and CNNs each hold the noise of a CNN on a text once, both together thrice
-        wanted = max(of_texts, of_texts + of_cnns * len(counts) / (len(counts) - 1) - once)
-        center = logit(both[score]).mean()
-        scaled = center + (logit(both[score]) - center) * np.sqrt(wanted / of_both)
-        found["narrowed"][score] = logit_basic(own, 1 / (1 + np.exp(-scaled)), 0.025, least)[1:]
-    return found
+        value = float(table_scores(run.total)[score])
+        result["percentile"][score] = percentile_interval(value, both[score], CONFIDENCE)
+        result["texts alone"][score] = logit_basic_interval(value, texts[score], CONFIDENCE, margin)
+        of_both, of_texts, of_cnns = (inside(of[score]).var() for of in (both, texts, networks))
+        # Texts and CNNs each have the noise of a CNN on a text once, both together three times.
+        once = max(0.0, of_both - of_texts - of_cnns)
+        cnns = len(run.cnns)
+        wanted = max(of_texts, of_texts + of_cnns * cnns / (cnns - 1) - once)
+        center = inside(both[score]).mean()
+        scaled = center + (inside(both[score]) - center) * np.sqrt(wanted / of_both)
+        result["narrowed"][score] = logit_basic_interval(value, expit(scaled), CONFIDENCE, margin)
+    return result
 
 
 def main() -> None:
@@ -122,25 +115,24 @@ def main() -> None:
     )
     parser.add_argument("--studies", type=int, default=1000, help="simulated data sets per setting")
     parser.add_argument("--resamples", type=int, default=500, help="of every interval")
-    parser.add_argument(
-        "--compare", action="store_true", help="other intervals beside the tables' own"
-    )
+    parser.add_argument("--compare", action="store_true", help="add other intervals")
     arguments = parser.parse_args()
     print(f"| setting | interval | {' | '.join(SCORES)} |\n|---|---|{'---|' * len(SCORES)}")
     for name, (signal, per_class, cnns) in SETTINGS.items():
         random = np.random.default_rng(0)
-        truth = scores_of(study(random, signal, 30_000, 30).sum(axis=(0, 1)))
+        truth = table_scores(study(random, signal, 30_000, 30).sum(axis=(0, 1)))
         hits: dict[str, dict[str, int]] = {}
         for seed in tqdm(range(arguments.studies), desc=name):
-            counts = study(random, signal, per_class, cnns)
-            own = intervals(counts, scores_of, resamples=arguments.resamples, seed=seed)
-            found = {"of the tables": {score: own[score][1:] for score in SCORES}}
+            run = as_run(study(random, signal, per_class, cnns))
+            own = score_intervals(run, table_scores, resamples=arguments.resamples, seed=seed)
+            kinds: dict[str, Mapping[str, tuple[float, float, float]]] = {"of the tables": own}
             if arguments.compare:
-                found |= alternatives(counts, arguments.resamples, seed)
-            for kind, ends in found.items():
+                kinds |= alternatives(run, arguments.resamples, seed)
+            for kind, intervals in kinds.items():
                 held = hits.setdefault(kind, dict.fromkeys(SCORES, 0))
                 for score in SCORES:
-                    held[score] += ends[score][0] <= truth[score] <= ends[score][1]
+                    _, low, high = intervals[score]
+                    held[score] += low <= truth[score] <= high
         for kind, held in hits.items():
             shares = " | ".join(
                 f"{100 * held[score] / arguments.studies:.1f} %" for score in SCORES

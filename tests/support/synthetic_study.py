@@ -18,7 +18,7 @@ from engram.explorer.content import ExplorerStudy, TaxonomyEntry
 from engram.explorer.settings import ExplorerSettings
 from engram.io.artifacts import read_parquet, write_csv, write_parquet
 from engram.io.packing import pack, packed_length
-from engram.knockout.effects import effects
+from engram.knockout.effects import effect_table
 from engram.knockout.trials import COLUMNS
 from engram.saliency.file import Saliency, write_saliency
 from engram.store.attention_file import KEY_BYTES, Header, new_attention_file
@@ -217,7 +217,7 @@ def _write_knockout(
     rows["extracted"] = np.where(intact, 1.0, random.random(len(rows)) < 0.6)
     rows["matched_fraction"] = np.where(intact, 1.0, random.random(len(rows)))
     rows["suffix_log_prob"] = np.where(intact, -1.5, -1.5 - random.exponential(3, len(rows)))
-    table = effects(conditions, rows, entry.classes, resamples=100, confidence=0.95, seed=0)
+    table = effect_table(conditions, rows, entry.classes, resamples=100, confidence=0.95, seed=0)
     write_csv(table, folder / f"{slug}.csv")
     write_parquet(rows, folder / f"{slug}.parquet")
 

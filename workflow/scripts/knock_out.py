@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from engram.io.artifacts import read_metadata, write_csv, write_parquet
-from engram.knockout.effects import effects
+from engram.knockout.effects import effect_table
 from engram.knockout.experiment import Runner, run
 from engram.knockout.selection import chosen_samples
 from engram.knockout.settings import KnockoutSettings
@@ -34,7 +34,7 @@ with job(snakemake) as settings:
     delta = read_saliency(Path(files.saliency), settings.method).delta
     seed = model_seed(settings.seed, identity)
     conditions, results = run(runner, test, ranking, delta, classes, knockout, seed)
-    table = effects(conditions, results, classes, seed=settings.seed, **settings.statistics)
+    table = effect_table(conditions, results, classes, seed=settings.seed, **settings.statistics)
     write_csv(table, snakemake.output.effects)
     metadata |= {"fingerprint": identity, "samples": len(np.unique(test.sequence_id))}
     write_parquet(results, snakemake.output.results, metadata)

@@ -5,7 +5,7 @@ from tqdm import tqdm
 from engram.cnn.key import CnnKey
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
 from engram.run.job import gather, job
-from engram.scores.bootstrap import score_table
+from engram.scores.score_table import score_table
 
 with job(snakemake) as settings:
     names, tables = [], []

@@ -1,4 +1,4 @@
-"""Tabulate the recall of every class on natural text and on templates apart."""
+"""Tabulate the recall of every class on natural text and on templates separately."""
 
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
 from engram.run.job import gather, job

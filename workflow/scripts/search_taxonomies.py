@@ -8,7 +8,7 @@ from engram.cnn.settings import CnnSettings
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.digests import code_digest
 from engram.run.job import PARTS, job
-from engram.scores.search import search_taxonomies
+from engram.scores.taxonomy_search import search_taxonomies
 from engram.store.index import AttentionStore
 from engram.store.memory import Memory
 from engram.taxonomy.protocols import PROTOCOLS

@@ -5,14 +5,14 @@ from tqdm import tqdm
 
 from engram.io.artifacts import write_csv
 from engram.run.job import gather, job
-from engram.saliency.file import read_saliency
-from engram.saliency.summary import (
+from engram.saliency.delta_shares import (
     block_shares,
     distance_shares,
-    draw,
+    draw_shares,
     layer_shares,
     top_regions,
 )
+from engram.saliency.file import read_saliency
 
 TABLES = {
     "layers": layer_shares,
@@ -28,9 +28,9 @@ with job(snakemake) as settings:
     for run, path in files:
         for method in settings.methods:
             saliency = read_saliency(path, method)
-            drawn = draw(saliency, seed=settings.seed, **settings.statistics)
+            drawn = draw_shares(saliency, seed=settings.seed, **settings.statistics)
             names.append({**run, "method": method})
             for name, summarize in TABLES.items():
-                tables[name].append(summarize(saliency, drawn))
+                tables[name].append(summarize(drawn))
     for name, parts in tables.items():
         write_csv(gather(names, parts), snakemake.output[name])

@@ -5,7 +5,8 @@ from tqdm import tqdm
 
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import job
-from engram.scores import contrasts, taxonomy_tables
+from engram.scores import difference_tables, taxonomy_tables
+from engram.scores.trained import read_trained, score_together
 from engram.taxonomy.partitions import merge_equal
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
@@ -22,7 +23,7 @@ with job(snakemake) as settings:
     }
     predictions = tqdm(files.predictions, desc="predictions", unit="taxonomy")
     trained = [
-        taxonomy_tables.read_trained(path, *run, candidates[run], confidence=confidence, **draws)
+        read_trained(path, *run, candidates[run], confidence=confidence, **draws)
         for run, path in zip(runs, predictions, strict=True)
     ]
     columns = ["sequence_id", "content_group"]
@@ -31,18 +32,18 @@ with job(snakemake) as settings:
         for model, path in zip(settings.models, files.labels, strict=True)
     }
     leaked = {
-        run: contrasts.leaked_groups(read_parquet(path), groups[run[0]])
+        run: difference_tables.leaked_groups(read_parquet(path), groups[run[0]])
         for run, path in zip(runs, files.samples, strict=True)
     }
-    scores = taxonomy_tables.score(trained, **draws)
+    scores = score_together(trained, **draws)
     published, published_rho = pd.read_csv(files.published), pd.read_csv(files.published_rho)
     tables = {
-        "benchmark": taxonomy_tables.benchmark_table(scores, names, published, confidence),
+        "benchmark": taxonomy_tables.taxonomy_table(scores, names, published, confidence),
         "classes": taxonomy_tables.class_table(scores, names, confidence),
         "rho": taxonomy_tables.rho_table(scores, names, settings.rho, published_rho, confidence),
-        "comparisons": contrasts.comparison_table(scores, names, confidence),
-        "added": contrasts.added_table(trained, names, confidence, **draws),
-        "protocols": contrasts.protocol_table(trained, names, leaked, confidence, **draws),
+        "comparisons": difference_tables.comparison_table(scores, names, confidence),
+        "added": difference_tables.added_table(trained, names, confidence, **draws),
+        "protocols": difference_tables.protocol_table(trained, names, leaked, confidence, **draws),
         "calibration": taxonomy_tables.calibration_table(trained, names),
     }
     for name, table in tables.items():

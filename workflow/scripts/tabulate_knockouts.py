@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
-from engram.knockout.dissociation import causal_agreement, dissociations
+from engram.knockout.causal_agreement import causal_agreement
+from engram.knockout.dissociation import dissociations
 from engram.run.job import gather, job
 from engram.saliency.file import read_saliency
 

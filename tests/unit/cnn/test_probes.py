@@ -3,9 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from scipy.special import softmax
 
-from engram.cnn.probes import STRENGTHS, choose, choose_all, fit, loss_of, scalar_features
+from engram.cnn.probes import (
+    STRENGTHS,
+    choose_strength,
+    fit_logistic,
+    mean_loss,
+    rank_inputs,
+    scalar_features,
+)
 
 RANDOM = np.random.default_rng(0)
 LABEL = np.arange(300) % 3
@@ -13,34 +20,44 @@ FEATURES = RANDOM.normal(size=(300, 5)) + LABEL[:, None] * [1.0, 0, 0, 0, 0.3]
 TRAIN, VALIDATION = np.arange(200), np.arange(200, 300)
 
 
-@pytest.mark.parametrize("strength", [1.0, 0.01])
-def test_fit_is_the_optimum_that_scikit_learn_finds(strength: float) -> None:
-    features = FEATURES * [1, 100, 0.01, 1, 1] + 7
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_fit_is_the_optimum_of_mean_loss_plus_penalty(strength: float, classes: int) -> None:
+    """The objective is convex: its gradient is zero at the optimum and nowhere else."""
+    features, label = FEATURES * [1, 100, 0.01, 1, 1] + 7, LABEL % classes
+    probe = fit_logistic(features, label, classes, strength)
     standard = (features - features.mean(0)) / features.std(0)
-    # Theirs is C · Σ loss + Σ w² / 2, ours mean loss + λ/2 · Σ w².
-    theirs = LogisticRegression(C=1 / (strength * len(LABEL)), tol=1e-10, max_iter=10_000).fit(
-        standard, LABEL
-    )
-    expected = theirs.predict_proba(standard)
-    logits = fit(features, LABEL, 3, strength).logits(features)
-    found = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(found, expected, atol=2e-4)
+    residual = softmax(standard @ probe.weight.T + probe.bias, axis=1) - np.eye(classes)[label]
+    gradient = residual.T @ standard / len(label) + strength * probe.weight
+    np.testing.assert_allclose(gradient, 0, atol=1e-6)
+    np.testing.assert_allclose(residual.mean(axis=0), 0, atol=1e-6)
+    expected = standard @ probe.weight.T + probe.bias
+    np.testing.assert_allclose(probe.logits(features), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_class_without_samples_is_improbable_and_leaves_the_others_as_they_are() -> None:
+    fitted = LABEL != 1
+    with_absent = fit_logistic(FEATURES[fitted], LABEL[fitted], 3, 0.1).logits(FEATURES)
+    without = fit_logistic(FEATURES[fitted], LABEL[fitted] // 2, 2, 0.1).logits(FEATURES)
+    np.testing.assert_allclose(with_absent[:, [0, 2]], without, atol=1e-5)
+    assert softmax(with_absent.astype(float), axis=1)[:, 1].max() < 1e-9
 
 
 def test_constant_feature_changes_nothing() -> None:
     with_constant = np.column_stack([FEATURES, np.full(300, 3.0)])
     np.testing.assert_allclose(
-        fit(with_constant, LABEL, 3, 0.1).logits(with_constant),
-        fit(FEATURES, LABEL, 3, 0.1).logits(FEATURES),
+        fit_logistic(with_constant, LABEL, 3, 0.1).logits(with_constant),
+        fit_logistic(FEATURES, LABEL, 3, 0.1).logits(FEATURES),
         atol=1e-4,
     )
 
 
 def test_strength_is_the_best_on_validation_and_validation_is_not_learned() -> None:
-    chosen = choose(FEATURES, LABEL, 3, TRAIN, VALIDATION)
+    chosen = choose_strength(FEATURES, LABEL, 3, TRAIN, VALIDATION)
     losses = {
-        s: loss_of(
-            fit(FEATURES[TRAIN], LABEL[TRAIN], 3, s).logits(FEATURES[VALIDATION]), LABEL[VALIDATION]
+        s: mean_loss(
+            fit_logistic(FEATURES[TRAIN], LABEL[TRAIN], 3, s).logits(FEATURES[VALIDATION]),
+            LABEL[VALIDATION],
         )
         for s in STRENGTHS
     }
@@ -49,14 +66,14 @@ def test_strength_is_the_best_on_validation_and_validation_is_not_learned() -> N
 
 
 def test_without_validation_every_fifth_training_sample_chooses_and_all_are_fitted() -> None:
-    chosen = choose(FEATURES, LABEL, 3, TRAIN, np.empty(0, int))
-    whole = fit(FEATURES[TRAIN], LABEL[TRAIN], 3, chosen.strength)
+    chosen = choose_strength(FEATURES, LABEL, 3, TRAIN, np.empty(0, int))
+    whole = fit_logistic(FEATURES[TRAIN], LABEL[TRAIN], 3, chosen.strength)
     np.testing.assert_array_equal(chosen.probe.weight, whole.weight)
 
 
 def test_the_informative_layer_comes_first() -> None:
     noise = RANDOM.normal(size=FEATURES.shape)
-    ranked = choose_all(
+    ranked = rank_inputs(
         {"layer-0": noise, "layer-1": FEATURES, "layer-2": noise[::-1]},
         LABEL,
         3,

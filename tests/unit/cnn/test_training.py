@@ -29,8 +29,8 @@ from engram.cnn.training import TrainedCnn, learned_labels, predict, train_cnn
 from engram.io.artifacts import read_metadata, read_parquet
 from engram.io.errors import EngramError
 from engram.io.schema import SCHEMA_VERSION
-from engram.scores.bootstrap import score_table
-from engram.scores.metrics import log_loss
+from engram.scores.probability_metrics import log_loss
+from engram.scores.score_table import score_table
 
 SETTINGS = CnnSettings(
     kernels=(3,), features=(6,), hidden=16, dropout=0.2, epochs=4, batch_size=8, learning_rate=3e-3

@@ -15,8 +15,9 @@ from engram.io.artifacts import read_parquet, write_parquet
 from engram.io.errors import EngramError
 from engram.io.packing import packed_length, query_key
 from engram.knockout import experiment
-from engram.knockout.dissociation import POOLED, causal_agreement, correlations, dissociations
-from engram.knockout.effects import effects
+from engram.knockout.causal_agreement import causal_agreement, profile_correlations
+from engram.knockout.dissociation import POOLED, dissociations
+from engram.knockout.effects import effect_table
 from engram.knockout.experiment import Runner, Samples, choose, run
 from engram.knockout.regions import blocks, distance_band, random_region, top_cells
 from engram.knockout.trials import COLUMNS, KnockoutSettings, rank_units, single_trials, units
@@ -283,7 +284,7 @@ def test_differences_are_paired_with_the_intact_model(
     outcome: tuple[pd.DataFrame, pd.DataFrame, Path],
 ) -> None:
     conditions, results, _ = outcome
-    table = effects(conditions, results, CLASSES, **STATISTICS)
+    table = effect_table(conditions, results, CLASSES, **STATISTICS)
     assert len(table) == len(conditions) * len(CLASSES)
     intact = table[table["kind"] == "intact"]
     assert (
@@ -347,8 +348,8 @@ def test_pooled_intervals_speak_of_models_too() -> None:
 def test_correlations_are_numpys() -> None:
     first, second = np.random.default_rng(0).normal(size=(2, 5, 7))
     expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(first, second, strict=True)]
-    np.testing.assert_allclose(correlations(first, second)[:, 0], expected)
-    assert np.isnan(correlations(np.ones((1, 4)), np.arange(4.0)[None])).all()
+    np.testing.assert_allclose(profile_correlations(first, second)[:, 0], expected)
+    assert np.isnan(profile_correlations(np.ones((1, 4)), np.arange(4.0)[None])).all()
 
 
 def test_delta_that_lies_in_the_layers_that_matter_agrees() -> None:
@@ -379,7 +380,9 @@ def test_figures_draw_every_class(
     outcome: tuple[pd.DataFrame, pd.DataFrame, Path], plot: str
 ) -> None:
     conditions, results, _ = outcome
-    figure = PLOTS[plot](effects(conditions, results, CLASSES, **STATISTICS), style=FigureStyle())
+    figure = PLOTS[plot](
+        effect_table(conditions, results, CLASSES, **STATISTICS), style=FigureStyle()
+    )
     texts = " ".join(
         [text.get_text() for legend in figure.legends for text in legend.get_texts()]
         + [a.get_title() for a in figure.axes]

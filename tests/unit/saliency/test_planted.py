@@ -7,12 +7,13 @@ import pytest
 from planted import BANDS, CLASSES, PREFIX, planted, region
 
 from engram.cnn.training import predict
-from engram.saliency.checks import Samples, check_saliency
 from engram.saliency.delta import saliency_of_grid
+from engram.saliency.delta_shares import draw_shares, top_regions
 from engram.saliency.file import Saliency
+from engram.saliency.held_out import HeldOut
 from engram.saliency.methods import METHODS
+from engram.saliency.sanity_checks import check_saliency
 from engram.saliency.settings import CheckSettings
-from engram.saliency.summary import draw, top_regions
 
 RESOLVED = [method for method in METHODS if method != "gradcam"]
 """Methods that tell layers apart."""
@@ -88,7 +89,7 @@ def test_first_region_in_words_names_layer_and_distance(
     found: dict[str, dict[str, Saliency]], method: str, name: str
 ) -> None:
     saliency = found["real"][method]
-    table = top_regions(saliency, draw(saliency, resamples=100, confidence=0.95, seed=0))
+    table = top_regions(draw_shares(saliency, resamples=100, confidence=0.95, seed=0))
     first = table[(table["class"] == name) & (table["rank"] == 1)].iloc[0]
     layer, distance = BANDS[name]
     assert (first["layers"], first["distances"]) == (f"{layer + 1}", f"{distance}")
@@ -101,7 +102,7 @@ def test_first_region_in_words_names_layer_and_distance(
 def test_checks_see_that_the_cnns_have_learned() -> None:
     data, cnns = planted()
     test = data.rows("test")
-    samples = Samples(data.mean[test], data.max[test], data.label[test], CLASSES)
+    samples = HeldOut(data.mean[test], data.max[test], data.label[test], CLASSES)
     settings = CheckSettings(
         methods=["integrated_gradients", "gradcam"], rank_draws=10, resamples=100
     )

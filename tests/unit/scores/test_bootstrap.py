@@ -1,207 +1,263 @@
-"""Intervals: an independent plain implementation, clusters, and coverage by simulation."""
+"""Draws and interval ends against scipy, analytic distributions and simulation."""
+
+from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
+import scipy.stats
+from scipy.special import expit, logit
 
-from engram.io.errors import EngramError
-from engram.scores.bootstrap import group_confusions, intervals, score_table, scores_of
-from engram.scores.metrics import class_scores
-
-CLASSES = ["Non-Memo", "Guess", "Recall"]
-
-
-def simulate(
-    random: np.random.Generator, groups: int, cnns: int = 4, strength: float = 1.2
-) -> np.ndarray:
-    """Counts (C, G, 3, 3): samples of a group share its difficulty, each CNN has its own bias."""
-    sizes = np.minimum(random.geometric(0.6, groups), 6)
-    label = random.integers(0, 3, groups)
-    of_group = random.normal(size=(groups, 3)) + strength * np.eye(3)[label]
-    of_cnn = random.normal(0, 0.15, size=(cnns, 3))
-    counts = np.zeros((cnns, groups, 3, 3), dtype=np.int64)
-    for member in range(6):
-        present = np.flatnonzero(sizes > member)
-        noise = random.normal(0, 0.5, (1, groups, 3)) + random.normal(0, 0.7, (cnns, groups, 3))
-        predicted = (of_group[None] + of_cnn[:, None] + noise).argmax(axis=-1)[:, present]
-        for cnn in range(cnns):
-            np.add.at(counts[cnn], (present, label[present], predicted[cnn]), 1)
-    return counts
+from engram.scores import bootstrap
+from engram.scores.bootstrap import (
+    cluster_means,
+    cluster_sums,
+    draw_counts,
+    draw_in_parts,
+    logit_basic_interval,
+    mirror,
+    normal_interval,
+    percentile_ends,
+    percentile_interval,
+    pigeonhole_shares,
+    studentised_intervals,
+    t_interval,
+    two_stage_means,
+)
 
 
-def plain_interval(counts: np.ndarray, name: str, resamples: int, seed: int) -> tuple[float, float]:
-    """The basic interval on the logit scale from draws that are summed one by one."""
-    cnns, groups = counts.shape[:2]
-    random = np.random.default_rng(seed)
-    of_groups = random.multinomial(groups, np.full(groups, 1 / groups), resamples)
-    of_cnns = random.multinomial(cnns, np.full(cnns, 1 / cnns), resamples)
-    values = []
-    for draw in range(resamples):
-        total = np.zeros((3, 3))
-        for cnn in np.repeat(np.arange(cnns), of_cnns[draw]):
-            for group in np.repeat(np.arange(groups), of_groups[draw]):
-                total += counts[cnn, group]
-        values.append(float(scores_of(total)[name]))
-    low, high = np.quantile(values, [0.025, 0.975])
-    value = float(scores_of(counts.sum((0, 1)))[name])
-    odds = (value / (1 - value)) ** 2
-    return odds / (odds + high / (1 - high)), odds / (odds + low / (1 - low))
+def some_values(units: int = 40, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).beta(4, 2, units)
 
 
-@pytest.mark.parametrize("name", ["min_f1", "balanced_accuracy"])
-def test_intervals_are_those_of_a_plain_loop(name: str) -> None:
-    counts = simulate(np.random.default_rng(1), groups=30, cnns=2)
-    found = intervals(counts, scores_of, resamples=120, seed=7)[name]
-    assert found[1:] == pytest.approx(plain_interval(counts, name, 120, 7))
-
-
-def test_value_is_the_score_of_all_counts() -> None:
-    counts = simulate(np.random.default_rng(1), groups=30)
-    found = intervals(counts, scores_of, resamples=100)
-    assert {name: value for name, (value, _, _) in found.items()} == pytest.approx(
-        scores_of(counts.sum((0, 1)))
+def scipy_bootstrap(values: np.ndarray, statistic: object, method: str):  # type: ignore[no-untyped-def]
+    return scipy.stats.bootstrap(
+        (values,),
+        statistic,
+        n_resamples=2000,
+        confidence_level=0.9,
+        method=method,
+        rng=np.random.default_rng(1),
     )
 
 
-def test_value_lies_in_its_interval() -> None:
-    for seed in range(20):
-        for value, low, high in intervals(
-            simulate(np.random.default_rng(seed), 12), scores_of, resamples=100
-        ).values():
-            assert 0 <= low <= value <= high <= 1
+# --- draws
 
 
-def test_copies_within_a_group_add_no_certainty() -> None:
-    counts = simulate(np.random.default_rng(1), groups=60, cnns=1)
-    once, twice = (
-        intervals(c, scores_of, resamples=300)["balanced_accuracy"] for c in (counts, 2 * counts)
+def test_counts_are_draws_with_replacement() -> None:
+    counts = draw_counts(np.random.default_rng(0), 5, 20_000)
+    assert (counts.sum(axis=1) == 5).all()
+    # How often one unit is drawn is binomial, and draws of two units are negatively correlated.
+    observed = np.bincount(counts[:, 0].astype(int), minlength=6)
+    expected = 20_000 * scipy.stats.binom.pmf(np.arange(6), 5, 1 / 5)
+    assert scipy.stats.chisquare(observed, expected).pvalue > 1e-3
+    assert np.cov(counts.T)[0, 1] == pytest.approx(-5 / 25, abs=0.02)
+
+
+def test_estimate_comes_before_the_draws_and_changes_none() -> None:
+    plain, first = (
+        draw_counts(np.random.default_rng(3), 4, 6, estimate=estimate) for estimate in (False, True)
     )
-    assert twice == pytest.approx(once)
+    np.testing.assert_array_equal(first[0], 1)
+    np.testing.assert_array_equal(first[1:], plain)
 
 
-def test_new_groups_add_certainty() -> None:
-    counts = simulate(np.random.default_rng(1), groups=60, cnns=1)
-    small, large = (
-        intervals(c, scores_of, resamples=500)["balanced_accuracy"]
-        for c in (counts, np.tile(counts, (1, 4, 1, 1)))
+@pytest.mark.parametrize("width", [0, 1000])
+def test_parts_are_the_draws_of_one_piece(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = draw_counts(np.random.default_rng(2), 30, 101)
+    monkeypatch.setattr(bootstrap, "WEIGHTS_IN_MEMORY", 2100)
+    parts = list(draw_in_parts(np.random.default_rng(2), 30, 101, width))
+    assert max(len(counts) for _, counts in parts) == (2 if width else 70)
+    for part, counts in parts:
+        np.testing.assert_array_equal(counts, whole[part])
+    assert [i for part, _ in parts for i in range(part.start, part.stop)] == list(range(101))
+
+
+def test_pigeonhole_shares_begin_with_equal_weights_and_sum_to_1() -> None:
+    shares = pigeonhole_shares(np.random.default_rng(0), 4, 5, resamples=7)
+    np.testing.assert_allclose(shares[0], 1 / 20)
+    np.testing.assert_allclose(shares.sum(axis=(1, 2)), 1)
+    assert len(shares) == 8 and (shares[1:].std(axis=(1, 2)) > 0).all()
+
+
+def test_pigeonhole_draws_cnns_and_groups_independently() -> None:
+    shares = pigeonhole_shares(np.random.default_rng(0), 3, 4, resamples=20_000)[1:]
+    of_cnn, of_group = shares.sum(axis=2)[:, 0], shares.sum(axis=1)[:, 0]
+    assert abs(np.corrcoef(of_cnn, of_group)[0, 1]) < 0.03
+    np.testing.assert_allclose(shares, shares.sum(2)[:, :, None] * shares.sum(1)[:, None])
+
+
+def test_cluster_means_of_single_samples_are_scipys_bootstrap_of_the_mean() -> None:
+    values = some_values()
+    sums, sizes = cluster_sums(values[:, None], np.arange(len(values)))
+    counts = draw_counts(np.random.default_rng(5), len(values), 2000)
+    drawn = cluster_means(counts, sums, sizes)[:, 0]
+    theirs = scipy_bootstrap(values, np.mean, "percentile").bootstrap_distribution
+    assert scipy.stats.ks_2samp(drawn, theirs).pvalue > 1e-3
+    assert drawn.std() == pytest.approx(theirs.std(), rel=0.08)
+
+
+def test_cluster_means_count_every_sample_of_a_drawn_cluster() -> None:
+    values = np.array([[1.0, 0], [3, 0], [5, 6], [7, 8]])
+    sums, sizes = cluster_sums(values, np.array(["b", "b", "a", "c"]))
+    np.testing.assert_array_equal(sizes, [2, 1, 1])
+    drawn = cluster_means(np.array([[2.0, 1, 0], [0, 0, 3]]), sums, sizes)
+    expected = [values[[0, 1, 0, 1, 2]].mean(axis=0), values[3]]
+    np.testing.assert_allclose(drawn, expected)
+
+
+def test_two_stage_means_have_the_variance_between_models_and_within() -> None:
+    generator = np.random.default_rng(0)
+    centers, resamples = np.array([0.0, 1.0, 5.0, 6.0]), 40_000
+    draws = centers[:, None] + 0.3 * generator.normal(size=(4, resamples))
+    pooled = two_stage_means(generator, draws)
+    assert pooled.mean() == pytest.approx(centers.mean(), abs=0.03)
+    assert pooled.var() == pytest.approx((centers.var() + 0.3**2) / 4, rel=0.03)
+
+
+def test_two_stage_means_of_several_values_are_paired() -> None:
+    draws = np.random.default_rng(0).normal(size=(3, 50, 1))
+    pooled = two_stage_means(np.random.default_rng(1), np.concatenate([draws, 2 * draws], axis=2))
+    np.testing.assert_allclose(pooled[:, 1], 2 * pooled[:, 0])
+
+
+# --- interval ends
+
+
+def test_percentile_interval_is_scipys() -> None:
+    theirs = scipy_bootstrap(some_values(), np.mean, "percentile")
+    interval = percentile_interval(some_values().mean(), theirs.bootstrap_distribution, 0.9)
+    assert interval[1:] == pytest.approx(tuple(theirs.confidence_interval))
+    assert interval.value == some_values().mean()
+
+
+def test_percentile_ends_are_taken_of_every_column() -> None:
+    draws = np.random.default_rng(0).normal(size=(500, 3, 2))
+    low, high = percentile_ends(draws, 0.8)
+    assert low.shape == high.shape == (3, 2)
+    assert percentile_interval(0.0, draws[:, 2, 1], 0.8) == (0, low[2, 1], high[2, 1])
+
+
+def test_discrete_percentiles_are_drawn_values_that_hold_at_least_the_confidence() -> None:
+    draws = np.random.default_rng(0).integers(1, 20, 101)
+    low, high = percentile_ends(draws, 0.77, discrete=True)
+    assert {int(low), int(high)} <= set(draws.tolist())
+    assert ((draws >= low) & (draws <= high)).mean() >= 0.77
+    inner = percentile_ends(draws, 0.77)
+    assert low <= inner[0] and inner[1] <= high
+
+
+def test_logit_basic_interval_is_scipys_basic_interval_on_the_logit_scale() -> None:
+    values = some_values()
+
+    def of_mean(values: np.ndarray, axis: int = -1) -> np.ndarray:
+        return logit(np.mean(values, axis=axis))
+
+    theirs = scipy_bootstrap(values, of_mean, "basic")
+    interval = logit_basic_interval(
+        values.mean(), expit(theirs.bootstrap_distribution), 0.9, margin=1e-6
     )
-    assert (large[2] - large[1]) / (small[2] - small[1]) == pytest.approx(0.5, abs=0.07)
+    assert interval[1:] == pytest.approx(tuple(expit(list(theirs.confidence_interval))))
 
 
-def test_cnns_that_differ_widen_the_interval() -> None:
-    alike = np.repeat(simulate(np.random.default_rng(1), groups=200, cnns=1), 2, axis=0)
-    differing = alike.copy()
-    differing[1] = 0
-    differing[1, :, :, 0] = alike[1].sum(axis=-1)  # the second CNN always says class 0
-    widths = [
-        high - low
-        for _, low, high in (
-            intervals(c, scores_of, resamples=300)["mean_f1"] for c in (alike, differing)
-        )
-    ]
-    assert widths[1] > 3 * widths[0]
-
-
-def test_score_that_no_draw_changes_is_a_point() -> None:
-    constant = np.zeros((2, 30, 3, 3), dtype=np.int64)
-    constant[:, :, 1, 0] = 1
-    assert intervals(constant, scores_of, resamples=100)["min_f1"] == (0.0, 0.0, 0.0)
-
-
-@pytest.mark.parametrize("strength", [0.0, 2.5])
-def test_nominal_95_percent_intervals_cover_the_truth(strength: float) -> None:
-    random = np.random.default_rng(5)
-    truth = scores_of(sum(simulate(random, 4000, strength=strength).sum((0, 1)) for _ in range(10)))
-    names = ("balanced_accuracy", "min_f1", "mean_f1", "min_recall")
-    covered = dict.fromkeys(names, 0)
-    for trial in range(150):
-        found = intervals(
-            simulate(random, 100, strength=strength), scores_of, resamples=250, seed=trial
-        )
-        for name in names:
-            covered[name] += bool(found[name][1] <= truth[name] <= found[name][2])
-    # 150 trials at 95 %: three standard errors are 5.3 points.
-    assert min(covered.values()) / 150 >= 0.89, covered
-
-
-def predictions(seed: int = 0) -> pd.DataFrame:
-    """Two CNNs and two epochs on attention, one CNN on token identity, of 40 test and 40 train
-    samples in groups of two.
-    """
-    random = np.random.default_rng(seed)
-    frames = []
-    attention = [("attention", cnn, epoch) for cnn in "ab" for epoch in (1, 2)]
-    for source, cnn, epoch in [*attention, ("token_identity", "a", 1)]:
-        rows = {
-            "sequence_id": np.arange(80),
-            "content_group": np.arange(80) // 2,
-            "split": np.repeat(["test", "train"], 40),
-        }
-        rows |= {
-            "class": np.array(CLASSES)[np.arange(80) % 3],
-            "input": source,
-            "labels": "real",
-            "cnn": cnn,
-            "seed": 0,
-            "epoch": epoch,
-        }
-        frames.append(
-            pd.DataFrame({**rows, "logits": list(random.normal(size=(80, 3)).astype(np.float32))})
-        )
-    return pd.concat(frames, ignore_index=True)
-
-
-def test_table_scores_the_summed_test_predictions() -> None:
-    frame = predictions()
-    attention = frame[(frame["split"] == "test") & (frame["input"] == "attention")]
-    total = np.zeros((3, 3))
-    for _, row in attention.iterrows():
-        total[CLASSES.index(row["class"]), int(np.argmax(row["logits"]))] += 1
-    row = score_table(frame, CLASSES, resamples=100).iloc[0]
-    assert row[list(class_scores(total))].to_dict() == pytest.approx(class_scores(total))
-
-
-def test_table_has_a_row_for_each_input_and_counts_samples_groups_and_cnns() -> None:
-    table = score_table(predictions(), CLASSES, resamples=100)
-    found = table[["input", "labels", "n", "groups", "cnns"]].to_numpy().tolist()
-    assert found == [["attention", "real", 40, 20, 2], ["token_identity", "real", 40, 20, 1]]
-
-
-def test_seed_decides_the_table() -> None:
-    tables = [score_table(predictions(), CLASSES, resamples=100, seed=seed) for seed in (1, 1, 2)]
-    pd.testing.assert_frame_equal(tables[0], tables[1])
-    assert (tables[0]["min_f1_low"] != tables[2]["min_f1_low"]).any()
-
-
-def test_wider_confidence_gives_wider_intervals() -> None:
-    narrow, wide = (
-        score_table(predictions(), CLASSES, resamples=300, confidence=c).iloc[0]
-        for c in (0.5, 0.99)
+def test_mirrored_draws_are_as_far_on_the_other_side() -> None:
+    draws = np.array([0.2, 0.5, 0.9])
+    np.testing.assert_allclose(
+        logit(mirror(0.5, draws, 0.01)) - logit(0.5), logit(0.5) - logit(draws), atol=1e-12
     )
-    assert (
-        wide["mean_f1_low"] < narrow["mean_f1_low"] < narrow["mean_f1_high"] < wide["mean_f1_high"]
-    )
+    assert mirror(0.5, np.array([0.0]), 0.01) == pytest.approx(0.99)
 
 
-def test_confusions_of_groups_sum_to_all() -> None:
-    run = predictions().query("input == 'attention' and split == 'test'")
-    counts = group_confusions(run, CLASSES)
-    assert counts.shape == (2, 20, 3, 3)
-    assert (counts.sum(axis=(2, 3)) == 4).all()  # two samples a group, two epochs
+@pytest.mark.parametrize("end", [0, 1])
+def test_draws_at_the_end_of_the_scale_give_the_percentile_interval(end: int) -> None:
+    draws = abs(end - np.r_[np.zeros(100), np.linspace(0, 0.3, 300)])
+    interval = logit_basic_interval(abs(end - 0.1), draws, 0.9, margin=0.01)
+    assert interval == percentile_interval(abs(end - 0.1), draws, 0.9)
 
 
-def test_no_test_predictions_is_an_error() -> None:
-    with pytest.raises(EngramError, match="no row of the test split"):
-        score_table(predictions().query("split == 'train'"), CLASSES)
+def test_logit_basic_interval_includes_a_value_outside_its_ends() -> None:
+    draws = np.linspace(0.2, 0.3, 101)  # all below the value: the ends are above it
+    interval = logit_basic_interval(0.5, draws, 0.9, margin=0.01)
+    assert interval.low == 0.5 < interval.high
 
 
-def test_unknown_class_is_an_error() -> None:
-    with pytest.raises(EngramError, match="class Recall is not among"):
-        score_table(predictions(), CLASSES[:2])
+def test_logit_basic_interval_is_a_point_where_no_draw_differs() -> None:
+    assert logit_basic_interval(0.0, np.zeros(9), 0.9, margin=0.1) == (0, 0, 0)
 
 
-def test_logits_that_are_no_numbers_are_an_error() -> None:
-    frame = predictions()
-    frame.at[3, "logits"] = np.array([np.nan, 0, 0], np.float32)
-    with pytest.raises(EngramError, match="1 of 160 rows have logits that are not finite"):
-        score_table(frame, CLASSES)
+def test_normal_interval_is_that_of_the_normal_distribution_within_limits() -> None:
+    draws = np.random.default_rng(0).normal(0.4, 0.05, 500)
+    low, high = scipy.stats.norm.interval(0.95, 0.5, draws.std(ddof=1))
+    assert normal_interval(0.5, draws, 0.95) == pytest.approx((0.5, low, high))
+    assert normal_interval(0.99, draws, 0.95, limits=(-1, 1)).high == 1
+    assert normal_interval(-0.99, draws, 0.95, limits=(-1, 1)).low == -1
+
+
+def test_t_interval_is_that_of_the_t_test() -> None:
+    values = some_values(5)
+    theirs = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.9)
+    assert t_interval(values, 0.9) == pytest.approx((values.mean(), theirs.low, theirs.high))
+
+
+def test_t_interval_of_equal_units_is_a_point_and_of_one_unit_has_no_ends() -> None:
+    assert t_interval(np.full(3, 0.25), 0.95) == (0.25, 0.25, 0.25)
+    alone = t_interval(np.array([0.25]), 0.95)
+    assert alone.value == 0.25 and np.isnan(alone[1:]).all()
+
+
+def test_columns_are_named_after_the_statistic() -> None:
+    interval = t_interval(np.full(2, 0.5), 0.9)
+    assert interval.columns("f1") == {"f1": 0.5, "f1_low": 0.5, "f1_high": 0.5}
+
+
+# --- families
+
+
+def test_studentised_intervals_of_independent_normals_have_sidaks_critical_value() -> None:
+    spreads = np.array([0.1, 1.0, 20.0])
+    draws = spreads[:, None] * np.random.default_rng(0).normal(size=(3, 100_000))
+    family = studentised_intervals(np.zeros(3), draws, 0.9)
+    single = scipy.stats.norm.ppf(0.95)
+    together = scipy.stats.norm.ppf((1 + 0.9 ** (1 / 3)) / 2)
+    np.testing.assert_allclose((family.high - family.low) / 2, single * spreads, rtol=0.02)
+    width = (family.simultaneous_high - family.simultaneous_low) / 2
+    np.testing.assert_allclose(width, together * spreads, rtol=0.02)
+
+
+def test_p_values_of_independent_normals_are_two_sided_and_sidaks() -> None:
+    values = np.array([0.0, 1.0, -2.0])
+    draws = values[:, None] + np.random.default_rng(0).normal(size=(3, 100_000))
+    family = studentised_intervals(values, draws, 0.9)
+    p = 2 * scipy.stats.norm.sf([0, 1, 2])
+    np.testing.assert_allclose(family.p, p, atol=0.01)
+    np.testing.assert_allclose(family.p_adjusted, 1 - (1 - p) ** 3, atol=0.01)
+
+
+def test_equal_estimates_make_a_family_of_one() -> None:
+    draws = np.repeat(np.random.default_rng(0).normal(size=(1, 4000)), 3, axis=0)
+    family = studentised_intervals(np.full(3, 0.5), draws, 0.9)
+    np.testing.assert_allclose(family.low, family.simultaneous_low)
+    np.testing.assert_allclose(family.p, family.p_adjusted)
+
+
+def test_bias_of_the_draws_shifts_the_interval_the_other_way() -> None:
+    draws = np.random.default_rng(0).normal(0.7, 0.1, size=(1, 20_000))  # 0.2 above the estimate
+    family = studentised_intervals(np.array([0.5]), draws, 0.95)
+    assert (family.low[0] + 0.5 * 2 * 0.1 * 1.96) == pytest.approx(0.3, abs=0.01)
+    assert family.high[0] == pytest.approx(0.5, abs=0.01)  # never below the estimate
+
+
+def test_an_estimate_without_spread_is_a_point_and_not_different() -> None:
+    family = studentised_intervals(np.zeros(1), np.zeros((1, 50)), 0.95)
+    assert family.low == family.high == family.simultaneous_low == family.simultaneous_high == 0
+    assert family.p == family.p_adjusted == 1
+
+
+def test_simultaneous_intervals_cover_all_of_a_family_at_once() -> None:
+    random, covered = np.random.default_rng(4), 0
+    for _ in range(200):
+        values = random.normal(size=(60, 4)) + random.normal(size=(60, 1))  # truth: 0 four times
+        counts = draw_counts(random, 60, 400)
+        family = studentised_intervals(values.mean(axis=0), (counts @ values).T / 60, 0.9)
+        covered += bool(((family.simultaneous_low <= 0) & (family.simultaneous_high >= 0)).all())
+    # 200 trials at 90 %: three standard errors are 6.4 points.
+    assert 0.836 <= covered / 200 <= 0.964

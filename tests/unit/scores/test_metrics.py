@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 
 from engram.scores.metrics import (
     CLASS_SCORES,
-    auroc_one_vs_rest,
     balanced_accuracy,
     class_scores,
     confusion_matrix,
-    log_loss,
 )
 
 PUBLISHED = Path(__file__).parents[3] / "resources" / "published"
@@ -73,32 +71,3 @@ def test_class_never_predicted_scores_zero() -> None:
     assert {
         name: float(scores[name]) for name in ("min_f1", "min_precision", "min_recall")
     } == dict.fromkeys(("min_f1", "min_precision", "min_recall"), 0.0)
-
-
-def random_logits(classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    random = np.random.default_rng(classes)
-    logits = np.repeat(random.normal(size=(40, classes)), 2, axis=0)  # ties
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return logits, probabilities, random.integers(0, classes, 80)
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-def test_log_loss_is_that_of_scikit_learn(classes: int) -> None:
-    logits, probabilities, labels = random_logits(classes)
-    assert log_loss(logits, labels) == pytest.approx(sklearn.log_loss(labels, probabilities))
-
-
-def test_log_loss_of_large_logits_is_finite() -> None:
-    assert log_loss(np.array([[1e4, 0.0]]), np.array([1])) == pytest.approx(1e4)
-
-
-@pytest.mark.parametrize("classes", [2, 4])
-def test_auroc_is_that_of_scikit_learn(classes: int) -> None:
-    logits, probabilities, labels = random_logits(classes)
-    expected = [sklearn.roc_auc_score(labels == k, probabilities[:, k]) for k in range(classes)]
-    np.testing.assert_allclose(auroc_one_vs_rest(logits, labels), expected)
-
-
-def test_auroc_of_an_absent_class_is_nan() -> None:
-    areas = auroc_one_vs_rest(np.eye(3)[[0, 1, 0]], np.array([0, 1, 0]))
-    np.testing.assert_array_equal(np.isnan(areas), [False, False, True])

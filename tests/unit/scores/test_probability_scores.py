@@ -1,22 +1,18 @@
-"""Log-loss, AUROC and calibration with intervals: scikit-learn's weighted areas, a plain loop,
-clusters, CNNs.
-"""
+"""Log-loss, AUROC and calibration with intervals: a plain loop, clusters, CNNs."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import tiny_predictions
-from sklearn.metrics import roc_auc_score
 
-from engram.scores.bootstrap import logit_basic
-from engram.scores.metrics import (
+from engram.scores.bootstrap import logit_basic_interval
+from engram.scores.probability_metrics import (
     auroc_one_vs_rest,
     calibration_error,
     log_loss,
-    reliability,
-    softmax,
+    reliability_sums,
 )
-from engram.scores.probability_scores import ProbabilityScores, probability_scores, weighted_areas
+from engram.scores.probability_scores import ProbabilityScores, probability_scores
 
 CLASSES = tiny_predictions.CLASSES
 RUN = tiny_predictions.predictions(per_class=10, cnns=["a", "b"], seeds=[0])
@@ -24,23 +20,6 @@ RUN = tiny_predictions.predictions(per_class=10, cnns=["a", "b"], seeds=[0])
 
 def scores(run: pd.DataFrame = RUN, **changes: float) -> ProbabilityScores:
     return probability_scores(run, CLASSES, **({"resamples": 200, "seed": 3} | changes))  # type: ignore[arg-type]
-
-
-def test_weighted_areas_are_those_of_scikit_learn() -> None:
-    random = np.random.default_rng(0)
-    logits, label = random.normal(size=(60, 3)).round(1), random.integers(0, 3, 60)
-    logits[:20] = logits[20:40]  # ties
-    weights = random.integers(0, 4, size=(5, 60)).astype(float)
-    expected = [
-        [roc_auc_score(label == k, softmax(logits)[:, k], sample_weight=row) for k in range(3)]
-        for row in np.maximum(weights, 1e-12)
-    ]
-    np.testing.assert_allclose(weighted_areas(logits, label, weights), expected, atol=1e-9)
-
-
-def test_a_draw_without_the_class_is_as_good_as_a_guess() -> None:
-    areas = weighted_areas(np.eye(3), np.arange(3), np.array([[0.0, 1.0, 1.0]]))
-    assert areas[0, 0] == 0.5
 
 
 def test_values_are_means_over_cnns() -> None:
@@ -51,7 +30,7 @@ def test_values_are_means_over_cnns() -> None:
         np.mean([auroc_one_vs_rest(own, label) for own in logits])
     )
     assert found.ece[0] == pytest.approx(
-        np.mean([calibration_error(reliability(own, label)) for own in logits])
+        np.mean([calibration_error(reliability_sums(own, label)) for own in logits])
     )
     assert [area[0] for area in found.areas] == pytest.approx(
         np.mean([auroc_one_vs_rest(own, label) for own in logits], axis=0)
@@ -77,12 +56,12 @@ def test_intervals_are_those_of_a_plain_loop() -> None:
             values["auroc"] += times * [
                 np.nan_to_num(auroc_one_vs_rest(logits, label), nan=0.5).mean()
             ]  # a class may be missing
-            values["ece"] += times * [calibration_error(reliability(logits, label))]
+            values["ece"] += times * [calibration_error(reliability_sums(logits, label))]
         for name, parts in values.items():
             drawn[name].append(float(np.mean(parts)))
     for name, parts in drawn.items():
         assert getattr(found, name) == pytest.approx(
-            logit_basic(getattr(found, name)[0], np.array(parts), 0.025, 1 / 60)
+            logit_basic_interval(getattr(found, name)[0], np.array(parts), 0.95, 1 / 60)
         )
 
 

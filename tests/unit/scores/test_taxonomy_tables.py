@@ -1,5 +1,5 @@
-"""The benchmark's tables: the same numbers as scikit-learn from predictions.parquet, published rows
-beside them, aliases relabelled.
+"""Tables of taxonomies and of their differences: the same numbers as scikit-learn from
+predictions.parquet, published rows next to them, aliases relabelled.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tiny_predictions
+from scipy.special import softmax
 from sklearn.metrics import (
     balanced_accuracy_score,
     f1_score,
@@ -21,9 +22,9 @@ from sklearn.metrics import (
 )
 
 from engram.io.errors import EngramError
-from engram.scores import contrasts
-from engram.scores import taxonomy_tables as benchmark
-from engram.scores.metrics import class_scores, softmax
+from engram.scores import difference_tables, taxonomy_tables
+from engram.scores.metrics import class_scores
+from engram.scores.trained import Trained, read_trained, score_together
 from engram.taxonomy.partitions import Named, merge_equal
 from engram.taxonomy.taxonomy import Taxonomy
 
@@ -63,21 +64,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def trained(files: list[Path]) -> list[benchmark.Trained]:
+def trained(files: list[Path]) -> list[Trained]:
     candidates = {"Non-Memo": 800, "Guess": 50, "Others": 150, "Recite[5]": 100}
     return [read(path, candidates) for path in files]
 
 
-def read(path: Path, candidates: dict[str, int]) -> benchmark.Trained:
+def read(path: Path, candidates: dict[str, int]) -> Trained:
     """Read predictions under results/<study>/<model>/<protocol>/cnns/<taxonomy>/."""
     model, protocol, _, slug = path.parts[-5:-1]
-    return benchmark.read_trained(path, model, protocol, slug, candidates, confidence=0.95, **DRAWS)
+    return read_trained(path, model, protocol, slug, candidates, confidence=0.95, **DRAWS)
 
 
 @pytest.fixture(scope="module")
-def table(trained: list[benchmark.Trained], names: list[Named]) -> pd.DataFrame:
-    return benchmark.benchmark_table(
-        benchmark.score(trained, **DRAWS), names, pd.read_csv(PUBLISHED / "taxonomy_scores.csv")
+def table(trained: list[Trained], names: list[Named]) -> pd.DataFrame:
+    return taxonomy_tables.taxonomy_table(
+        score_together(trained, **DRAWS), names, pd.read_csv(PUBLISHED / "taxonomy_scores.csv")
     )
 
 
@@ -118,12 +119,14 @@ def test_scores_equal_scikit_learn(
     assert row["natural_mean_f1"] == pytest.approx(
         f1_score(true, predicted, average="macro", sample_weight=weights), abs=1e-12
     )
-    assert row["log_loss"] == pytest.approx(log_loss(true, softmax(logits)), rel=1e-9)
+    assert row["log_loss"] == pytest.approx(
+        log_loss(true, softmax(logits.astype(float), axis=1)), rel=1e-9
+    )
     areas = []
     for _, part in frame.assign(model=np.repeat(range(len(mine)), len(frame) // len(mine))).groupby(
         ["model", "cnn", "seed"]
     ):
-        probabilities = softmax(np.stack(part["logits"].tolist()))
+        probabilities = softmax(np.stack(part["logits"].tolist()).astype(float), axis=1)
         areas.append(
             roc_auc_score(
                 part["class"].map(classes.index), probabilities, multi_class="ovr", average="macro"
@@ -146,12 +149,12 @@ def test_intervals_and_ranks_hold_their_values(table: pd.DataFrame) -> None:
 
 
 def test_an_alias_has_the_scores_of_what_was_trained(
-    table: pd.DataFrame, trained: list[benchmark.Trained], names: list[Named]
+    table: pd.DataFrame, trained: list[Trained], names: list[Named]
 ) -> None:
     own, alias = (row_of(table, "other", name) for name in NAMES[1:])
     assert alias["trained_as"] == NAMES[1]
     assert (own["min_f1"], own["rank"]) == (alias["min_f1"], alias["rank"])
-    classes = benchmark.class_table(benchmark.score(trained, **DRAWS), names)
+    classes = taxonomy_tables.class_table(score_together(trained, **DRAWS), names)
     f1 = {
         name: part.set_index("class")["f1"]
         for name, part in classes[classes["models"] == "other"].groupby("taxonomy")
@@ -185,9 +188,9 @@ def test_every_published_matrix_gives_the_published_row() -> None:
 
 
 def test_a_better_taxonomy_is_told_from_a_worse_one(
-    trained: list[benchmark.Trained], names: list[Named]
+    trained: list[Trained], names: list[Named]
 ) -> None:
-    table = contrasts.comparison_table(benchmark.score(trained, **DRAWS), names)
+    table = difference_tables.comparison_table(score_together(trained, **DRAWS), names)
     row = table[(table["models"] == "all") & (table["score"] == "balanced_accuracy")].iloc[0]
     assert (row["first"], row["second"], bool(row["different"])) == (NAMES[0], NAMES[1], True)
     assert (
@@ -200,9 +203,9 @@ def test_a_better_taxonomy_is_told_from_a_worse_one(
 
 
 def test_attention_is_compared_with_every_other_run(
-    trained: list[benchmark.Trained], names: list[Named]
+    trained: list[Trained], names: list[Named]
 ) -> None:
-    table = contrasts.added_table(trained, names, **DRAWS)
+    table = difference_tables.added_table(trained, names, **DRAWS)
     assert set(zip(table["input"], table["labels"], strict=True)) == {
         ("attention", "shuffled"),
         ("token_identity", "real"),
@@ -221,7 +224,7 @@ def test_protocols_stand_side_by_side(tmp_path: Path, names: list[Named]) -> Non
         )
         parts.append(read(path, dict.fromkeys(tiny_predictions.CLASSES, 10)))
     leaked = {("m", "paper", parts[0].slug): set(range(30))}
-    table = contrasts.protocol_table(parts, names, leaked, **DRAWS).set_index("protocol")
+    table = difference_tables.protocol_table(parts, names, leaked, **DRAWS).set_index("protocol")
     excess = table.loc["paper", "balanced_accuracy"] - table.loc["engram", "balanced_accuracy"]
     assert table.loc["paper", "excess_balanced_accuracy"] == pytest.approx(excess)
     assert table.loc["paper", "excess_balanced_accuracy_low"] > 0
@@ -238,7 +241,7 @@ def test_leaked_groups_are_those_of_both_splits() -> None:
         }
     )
     groups = pd.Series([7, 7, 8, 8], index=[1, 2, 3, 4])
-    assert contrasts.leaked_groups(samples, groups) == {7}
+    assert difference_tables.leaked_groups(samples, groups) == {7}
 
 
 def test_thresholds_stand_beside_the_published_ones(tmp_path: Path) -> None:
@@ -255,8 +258,8 @@ def test_thresholds_stand_beside_the_published_ones(tmp_path: Path) -> None:
             taxonomy.slug,
         )
         parts.append(read(path, dict.fromkeys(taxonomy.class_names, 10)))
-    table = benchmark.rho_table(
-        benchmark.score(parts, **DRAWS),
+    table = taxonomy_tables.rho_table(
+        score_together(parts, **DRAWS),
         merge_equal(taxonomies),
         rho,
         pd.read_csv(PUBLISHED / "rho_scores.csv"),
@@ -267,10 +270,8 @@ def test_thresholds_stand_beside_the_published_ones(tmp_path: Path) -> None:
     ]
 
 
-def test_calibration_counts_every_prediction(
-    trained: list[benchmark.Trained], names: list[Named]
-) -> None:
-    table = benchmark.calibration_table(trained, names)
+def test_calibration_counts_every_prediction(trained: list[Trained], names: list[Named]) -> None:
+    table = taxonomy_tables.calibration_table(trained, names)
     assert (table.groupby(["model", "taxonomy"])["predictions"].sum() == 120 * 4).all()
     assert table["confidence"].between(table["bin"] - 0.1, table["bin"]).all()
 

@@ -1,9 +1,9 @@
 """Baselines without a CNN: multinomial logistic regression on scalars of a sequence, and on hidden
 states layer by layer.
 
-Features are standardised on the training split. How strongly weights are kept small, and which
-layer is reported, is chosen by the loss on the validation split; a protocol that has none chooses
-on every fifth training sample and then fits all of them.
+Features are standardized on the training split. The strength of the penalty and the layer that is
+reported are chosen by the loss on the validation split; a protocol without one chooses on every
+fifth training sample and then fits all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import torch
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
-from torch.nn.functional import cross_entropy
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 
 from engram.cnn.dataset import Dataset
@@ -27,7 +28,7 @@ from engram.taxonomy.sampling import SPLITS
 log = logging.getLogger(__name__)
 
 STRENGTHS = (1.0, 0.1, 0.01, 0.001, 0.0001)
-"""λ of the penalty λ/2 · Σ w², beside the mean loss in nats; standardised features."""
+"""λ of the penalty λ/2 · Σ w² that is added to the mean loss in nats; standardized features."""
 NOT_FEATURES = frozenset(
     {
         "sequence_id",
@@ -39,9 +40,14 @@ NOT_FEATURES = frozenset(
         "twin_extracted",
     }
 )
-"""Numbers among the labels that name a sequence, say outright that it is memorized, or are the
-nursery's hidden truth.
-"""
+"""Numbers among the labels that identify a sequence, state that it is memorized, or are the
+nursery's hidden truth."""
+_TOLERANCE = 1e-8
+"""Of the gradient of the mean loss."""
+_ITERATIONS = 10_000
+"""Most iterations of a fit; a few hundred are enough."""
+_ABSENT_LOGIT = -30.0
+"""Logit of a class that no fitted sample has; those of the others have mean 0."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +55,16 @@ class Probe:
     """A fitted logistic regression."""
 
     mean: np.ndarray
-    """Of every feature over the samples it was fitted on, (F,)."""
+    """Of every feature over the fitted samples, (F,)."""
     scale: np.ndarray
     """Standard deviation likewise, (F,); 1 where a feature is constant."""
     weight: np.ndarray
-    """(K, F), for standardised features."""
+    """(K, F), for standardized features."""
     bias: np.ndarray
     """(K,)."""
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """(n, F) -> (n, K) float32."""
+        """Return the logits of features (n, F), float32 (n, K)."""
         return (((features - self.mean) / self.scale) @ self.weight.T + self.bias).astype(
             np.float32
         )
@@ -66,30 +72,31 @@ class Probe:
 
 @dataclass(frozen=True)
 class ProbeChoice:
-    """The probe of one set of features, at the strength that did best where it was chosen."""
+    """The probe of one set of features, at the strength with the lowest loss."""
 
     probe: Probe
     strength: float
+    """λ, see `STRENGTHS`."""
     loss: float
     """Mean nats per sample where the strength was chosen."""
 
 
 def scalar_features(labels: pd.DataFrame, defining: set[str]) -> pd.DataFrame:
-    """Scalars of sequences: perplexities, duplicates, ROUGE, entropy, coding length, token
-    frequencies, flags, as far as there are any.
+    """Return scalars of sequences: perplexities, duplicates, ROUGE, entropy, coding length, token
+    frequencies, flags, as far as the labels have them.
 
     Counts, frequencies and perplexities, which have long tails, come as log(1 + x). Missing values
-    become the column's median.
+    become the column's median. What remains can still be close to a definition: the perplexity of
+    the suffix separates most memorized samples from the others, because the model is sure of what
+    it has memorized.
 
     Args:
         labels: the table `labels.parquet`, or some of its rows.
-        defining: columns that the taxonomy's classes are defined by. They are left out: a
-            regression on them would repeat the definition.
+        defining: columns that define the taxonomy's classes. They are left out: a regression on
+            them would repeat the definition.
 
     Returns:
-        a float column per feature, finite. What remains can still be near a definition: the
-        perplexity of the suffix tells most memorized samples from others, for whom else would the
-        model be that sure.
+        A float column per feature, finite.
     """
     features = {}
     for name in labels.columns:
@@ -109,44 +116,40 @@ def scalar_features(labels: pd.DataFrame, defining: set[str]) -> pd.DataFrame:
     return pd.DataFrame(features, index=labels.index)
 
 
-def fit(features: np.ndarray, label: np.ndarray, classes: int, strength: float) -> Probe:
-    """Multinomial logistic regression by L-BFGS in float64; the optimum is unique, so nothing is
-    drawn at random.
+def fit_logistic(features: np.ndarray, label: np.ndarray, classes: int, strength: float) -> Probe:
+    """Fit a multinomial logistic regression in float64; the optimum is unique, so nothing is drawn
+    at random.
+
+    A class that no sample has, which happens only where few samples are left to fit, gets no weight
+    and a logit far below the others.
 
     Args:
         features: (n, F).
-        label: int (n,), 0 … classes - 1.
+        label: int (n,), 0 … classes - 1, of two classes at least.
         classes: K.
-        strength: λ, see `STRENGTHS`; the bias is not kept small.
+        strength: λ, see `STRENGTHS`; the bias is not penalized.
     """
-    mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
-    scale = np.where(scale > 0, scale, 1.0)
-    x, y = torch.from_numpy((features - mean) / scale), torch.from_numpy(label)
-    weight = torch.zeros(classes, x.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=300,
-        tolerance_grad=1e-6,
-        tolerance_change=1e-10,
-        history_size=20,
-        line_search_fn="strong_wolfe",
-    )
-
-    def objective() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = cross_entropy(x @ weight.T + bias, y) + strength / 2 * weight.square().sum()
-        loss.backward()
-        return loss
-
-    optimizer.step(objective)
-    return Probe(mean, scale, weight.detach().numpy(), bias.detach().numpy())
+    scaler = StandardScaler()
+    standard = scaler.fit_transform(np.asarray(features, dtype=np.float64))
+    present = np.unique(label)
+    # scikit-learn minimizes C · Σ loss + Σ w² / 2. Of two classes it fits the difference v of their
+    # weights, v/2 and -v/2, whose penalty is λ/2 · v²/2.
+    cost = (2 if len(present) == 2 else 1) / (strength * len(label))
+    model = LogisticRegression(C=cost, tol=_TOLERANCE, max_iter=_ITERATIONS)
+    model.fit(standard, label)
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(present) == 2:
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+    weight, bias = np.zeros((classes, standard.shape[1])), np.full(classes, _ABSENT_LOGIT)
+    weight[present], bias[present] = coefficients, intercepts - intercepts.mean()
+    return Probe(scaler.mean_, scaler.scale_, weight, bias)
 
 
-def choose(
+def choose_strength(
     features: np.ndarray, label: np.ndarray, classes: int, train: np.ndarray, validation: np.ndarray
 ) -> ProbeChoice:
-    """The probe at the best strength.
+    """Return the probe at the strength with the lowest loss.
 
     Args:
         features: of all samples, (n, F).
@@ -157,26 +160,20 @@ def choose(
             training row.
     """
     held_out = len(validation) == 0
-    learned, judged = (
-        (np.delete(train, np.s_[::5]), train[::5]) if held_out else (train, validation)
-    )
-    best: ProbeChoice | None = None
+    fitted, judged = (np.delete(train, np.s_[::5]), train[::5]) if held_out else (train, validation)
+    choices = []
     for strength in STRENGTHS:
-        probe = fit(features[learned], label[learned], classes, strength)
-        loss = loss_of(probe.logits(features[judged]), label[judged])
-        if best is None or loss < best.loss:
-            best = ProbeChoice(probe, strength, loss)
-    assert best is not None
-    return (
-        ProbeChoice(
-            fit(features[train], label[train], classes, best.strength), best.strength, best.loss
-        )
-        if held_out
-        else best
-    )
+        probe = fit_logistic(features[fitted], label[fitted], classes, strength)
+        loss = mean_loss(probe.logits(features[judged]), label[judged])
+        choices.append(ProbeChoice(probe, strength, loss))
+    best = min(choices, key=lambda choice: choice.loss)
+    if not held_out:
+        return best
+    probe = fit_logistic(features[train], label[train], classes, best.strength)
+    return ProbeChoice(probe, best.strength, best.loss)
 
 
-def choose_all(
+def rank_inputs(
     inputs: Mapping[str, np.ndarray],
     label: np.ndarray,
     classes: int,
@@ -184,61 +181,68 @@ def choose_all(
     validation: np.ndarray,
     title: str,
 ) -> dict[str, ProbeChoice]:
-    """`choose` for several sets of features by name, such as the layers of hidden states; the best
-    first.
+    """Fit a probe on each of several sets of features, such as the layers of hidden states.
 
     Args:
-        inputs: features of all samples, (n, F) each.
-        title: what the progress bar and the log call them.
-        label, classes, train, validation: as in `choose`.
+        inputs: name → features of all samples, (n, F) each.
+        label: as in `choose_strength`.
+        classes: as in `choose_strength`.
+        train: as in `choose_strength`.
+        validation: as in `choose_strength`.
+        title: what the progress bar and the log call the inputs.
+
+    Returns:
+        Name → probe, the one with the lowest loss first.
     """
     chosen = {
-        name: choose(features, label, classes, train, validation)
+        name: choose_strength(features, label, classes, train, validation)
         for name, features in tqdm(inputs.items(), desc=title, mininterval=2)
     }
     ranked = dict(sorted(chosen.items(), key=lambda item: item[1].loss))
-    log.info(
-        "%s: %s",
-        title,
-        ", ".join(
-            f"{name} {one.loss:.4f} nats at λ = {one.strength:g}" for name, one in ranked.items()
-        ),
+    losses = (
+        f"{name} {choice.loss:.4f} nats at λ = {choice.strength:g}"
+        for name, choice in ranked.items()
     )
+    log.info("%s: %s", title, ", ".join(losses))
     return ranked
 
 
-def loss_of(logits: np.ndarray, label: np.ndarray) -> float:
-    """Mean cross-entropy in nats; logits (n, K), label (n,)."""
-    return cross_entropy(torch.from_numpy(logits).double(), torch.from_numpy(label)).item()
+def mean_loss(logits: np.ndarray, label: np.ndarray) -> float:
+    """Return the mean cross-entropy in nats; logits (n, K), label (n,)."""
+    return measure(logits, torch.from_numpy(label))["loss"]
 
 
 def fit_probes(dataset: Dataset, baseline: str, selection: str) -> dict[CnnKey, TrainedCnn]:
-    """Fits the logistic regressions of a baseline, in the form of trained CNNs.
+    """Fit the logistic regressions of a baseline, in the form of trained CNNs.
 
-    Each is in the history, as epoch 0; only the one with the lowest loss where it was chosen
-    predicts.
+    All are in the history, as epoch 0; only the one with the lowest loss where the strength was
+    chosen predicts.
+
+    Args:
+        dataset: samples with the baseline's features.
+        baseline: `scalar_features` or `hidden_states`.
+        selection: see `engram.cnn.grid.train_grid`.
     """
     label, classes = dataset.label.astype(np.int64), len(dataset.classes)
-    train, validation = (
-        dataset.rows("train"),
-        dataset.rows("validation") if selection == "best_epoch" else np.empty(0, np.int64),
-    )
+    by_validation = selection == "best_epoch"
+    train = dataset.rows("train")
+    validation = dataset.rows("validation") if by_validation else np.empty(0, np.int64)
     inputs = dataset.features[baseline]
-    chosen = choose_all(inputs, label, classes, train, validation, baseline.replace("_", " "))
+    ranked = rank_inputs(inputs, label, classes, train, validation, baseline.replace("_", " "))
     probes: dict[CnnKey, TrainedCnn] = {}
-    for name, choice in chosen.items():
-        first, probe = not probes, choice.probe
-        predicted = (
-            [dataset.rows(split) for split in (SPLITS if selection == "best_epoch" else ("test",))]
-            if first
-            else []
-        )
-        rows = np.concatenate([np.empty(0, np.int64), *predicted])
+    for name, choice in ranked.items():
+        reported, probe = not probes, choice.probe
+        splits: tuple[str, ...] = ()
+        if reported:
+            splits = tuple(SPLITS) if by_validation else ("test",)
+        rows = np.concatenate([np.empty(0, np.int64), *map(dataset.rows, splits)])
         history = []
-        for split in ("train", "validation") if selection == "best_epoch" else ("train",):
-            mine = dataset.rows(split)
-            measured = measure(probe.logits(inputs[name][mine]), torch.from_numpy(label[mine]))
-            history.append({"epoch": 0, "split": split, **measured, "selected": first})
+        for split in ("train", "validation") if by_validation else ("train",):
+            of_split = dataset.rows(split)
+            measured = measure(
+                probe.logits(inputs[name][of_split]), torch.from_numpy(label[of_split])
+            )
+            history.append({"epoch": 0, "split": split, **measured, "selected": reported})
         parameters = {
             part: torch.from_numpy(getattr(probe, part))
             for part in ("mean", "scale", "weight", "bias")

@@ -1,4 +1,4 @@
-"""What the CNNs say of a single sample."""
+"""What the CNNs predict for single samples."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engram.scores.probability_metrics import class_probabilities
+
 _DIGITS = 4
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the last axis, (…, K)."""
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
 
 
 def sample_probabilities(
     predictions: pd.DataFrame, sequence_ids: np.ndarray
 ) -> dict[int, list[dict[str, Any]]]:
-    """Class probabilities of samples of the test split, by kind of CNN.
+    """Return class probabilities of samples of the test split, by kind of CNN.
 
     Args:
         predictions: sequence_id, split, input, labels, cnn, seed, epoch, logits.
@@ -27,32 +23,30 @@ def sample_probabilities(
 
     Returns:
         sequence_id → runs, CNNs on attention with real labels first: `input`, `labels`, `mean` (K
-        probabilities, over CNNs) and `cnns` with `name` and `p` (K probabilities, over the epochs
-        that the protocol reports).
+        probabilities, mean over CNNs) and `cnns` with `name` and `p` (K probabilities, mean over
+        the epochs that the protocol reports).
     """
-    mine = predictions[
-        predictions["sequence_id"].isin(sequence_ids) & (predictions["split"] == "test")
-    ]
-    if mine.empty:
+    chosen = predictions["sequence_id"].isin(sequence_ids) & (predictions["split"] == "test")
+    rows = predictions[chosen]
+    if rows.empty:
         return {}
-    frame = mine.drop(columns="logits").assign(
-        p=list(probabilities(np.stack(mine["logits"].tolist()).astype(np.float64)))
-    )
-    said: dict[int, list[dict[str, Any]]] = {}
+    probabilities = class_probabilities(np.stack(rows["logits"].tolist()))
+    frame = rows.drop(columns="logits").assign(p=list(probabilities))
+    result: dict[int, list[dict[str, Any]]] = {}
     key: Any
-    for key, rows in frame.groupby(["sequence_id", "input", "labels"], sort=False):
+    for key, part in frame.groupby(["sequence_id", "input", "labels"], sort=False):
         sequence, source, labels = key
         cnns = [
             {
                 "name": f"{cnn}, seed {seed}",
                 "p": np.mean(np.stack(epochs["p"].tolist()), axis=0).round(_DIGITS).tolist(),
             }
-            for (cnn, seed), epochs in rows.groupby(["cnn", "seed"], sort=False)
+            for (cnn, seed), epochs in part.groupby(["cnn", "seed"], sort=False)
         ]
         mean = np.mean([cnn["p"] for cnn in cnns], axis=0).round(_DIGITS).tolist()
-        said.setdefault(int(sequence), []).append(
+        result.setdefault(int(sequence), []).append(
             {"input": source, "labels": labels, "mean": mean, "cnns": cnns}
         )
-    for runs in said.values():
+    for runs in result.values():
         runs.sort(key=lambda run: (run["labels"] != "real", run["input"] != "attention"))
-    return said
+    return result

@@ -33,8 +33,8 @@ def saliency_checks(
     between CNNs, and probability of the true class when cells are removed or kept alone.
 
     Args:
-        randomization, agreement, deletion: as `engram.saliency.checks.check_saliency` returns them.
-        methods: in the order of the config.
+        randomization, agreement, deletion: as `engram.saliency.sanity_checks.check_saliency`
+        returns them. methods: in the order of the config.
 
     Raises:
         EngramError: a table without its columns or rows.

@@ -1,7 +1,7 @@
 """Knock-outs: what the language model loses without a layer, a head, a region of Δ, or several
 units one after another.
 
-All take the table `knockout/<taxonomy>.csv` (`engram.knockout.effects.effects`).
+All take the table `knockout/<taxonomy>.csv` (`engram.knockout.effects.effect_table`).
 """
 
 from __future__ import annotations

@@ -17,10 +17,8 @@ def layer_profile(shares: pd.DataFrame, classes: Sequence[str], *, style: Figure
     """Share of Δ per layer for every class as a line with its interval as a band; dotted, the share
     of the attention itself.
 
-    Args:
-        shares: class, layer, share, low, high, attention (fractions), n; see
-            `engram.saliency.summary.layer_shares`.
-        classes: the K class names, in order.
+    Args: shares: class, layer, share, low, high, attention (fractions), n; see
+        `engram.saliency.delta_shares.layer_shares`. classes: the K class names, in order.
 
     Raises:
         EngramError: a column or a class is missing.

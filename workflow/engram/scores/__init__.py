@@ -1,1 +1,1 @@
-"""Scores of classifiers, with intervals, comparisons and tables."""
+"""Scores of classifiers: metrics, intervals, comparisons and tables."""

@@ -1,198 +1,304 @@
-"""Intervals of scores by a cluster bootstrap: over content groups, and over CNNs where there are
-several.
+"""The bootstrap: how often each unit is drawn, and interval ends from the draws.
 
-Samples of one content group hold the same text and are not independent, so whole groups are drawn.
-CNNs are drawn too, each time independently of the groups (Owen, The pigeonhole bootstrap, 2007):
-the interval then speaks of other texts *and* of another training. The noise of one CNN on one text
-is counted three times that way, so with few CNNs the interval is rather too wide.
+Every interval of Engram comes from here. *Units* are what is independent of one another: content
+groups, CNNs, models. Samples of one content group hold the same text, so whole groups are drawn.
+Where several kinds of units vary, each is drawn independently of the others (Owen, The pigeonhole
+bootstrap, 2007): the interval then covers other texts *and* another training. This counts the noise
+of one CNN on one text three times, so with few CNNs the interval is rather too wide.
 
-The plain percentile interval fails for a minimum over classes: the estimate lies too low (the worst
-class is partly the unluckiest), resampling lowers it once more, and in simulations with three
-classes of 80 samples a nominal 95 % interval of the minimum F1 held the truth in 82 to 89 % of the
-cases. The basic interval reflects the resamples' distribution at the estimate and so takes the bias
-off; on the logit scale it stays within [0, 1]. Over 1,000 simulated studies it held the truth in 97
-to 98 % (four CNNs) and 95.5 to 97 % (sixteen) for minimum F1, mean F1 and balanced accuracy
-(`benchmarks/interval_coverage.py`, docs/statistics.md). Where the resamples reach 0 or 1 themselves
-there is nothing to reflect and the percentile interval is taken.
+Kinds of intervals:
+
+- *percentile*, for means and shares;
+- *basic on the logit scale*, for scores in [0, 1] whose estimate is biased. The percentile interval
+  fails for a minimum over classes: the estimate is too low (the worst class is partly the
+  unluckiest), and resampling lowers it once more. In simulations with three classes of 80 samples,
+  a nominal 95 % percentile interval of the minimum F1 covered the truth in 82 to 89 % of the cases.
+  The basic interval mirrors the draws at the estimate, which removes the bias; the logit scale
+  keeps it within [0, 1]. It covered the truth in 97 to 98 % of 1,000 simulated studies with four
+  CNNs, and in 95.5 to 97 % with sixteen (`benchmarks/interval_coverage.py`, docs/statistics.md);
+- *normal*, from the standard deviation of the draws, where the draws are noisier than the estimate;
+- *studentised*, for families of differences whose intervals must hold together (max-t; Westfall and
+  Young, Resampling-Based Multiple Testing, 1993);
+- *Student's t*, for a mean over so few units (seeds, models) that drawing them is hopeless.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit, ndtri, stdtrit
 
-from engram.io.errors import EngramError
-from engram.scores.metrics import balanced_accuracy, class_scores, predicted_classes
-
-_CHUNK = 4_000_000
-"""Weights in memory at a time."""
+WEIGHTS_IN_MEMORY = 4_000_000
+"""Weights (resamples × units) that `draw_in_parts` keeps in memory at a time."""
 
 
-def scores_of(confusion: np.ndarray) -> dict[str, np.ndarray]:
-    """The scores of the tables, as fractions: balanced accuracy and
-    `engram.scores.metrics.class_scores`; (…) for matrices (…, K, K).
-    """
-    return {"balanced_accuracy": balanced_accuracy(confusion)} | class_scores(confusion)
+class Interval(NamedTuple):
+    """An estimate with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def columns(self, name: str) -> dict[str, float]:
+        """Return the columns `<name>`, `<name>_low` and `<name>_high` of a table."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
 
 
-def intervals(
-    confusions: np.ndarray,
-    statistics: Callable[[np.ndarray], Mapping[str, np.ndarray]],
-    *,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> dict[str, tuple[float, float, float]]:
-    """Statistics of a summed confusion matrix, with their intervals.
+# --- draws
+
+
+def draw_counts(
+    generator: np.random.Generator, units: int, resamples: int, *, estimate: bool = False
+) -> np.ndarray:
+    """Draw U of U units with replacement, R times.
 
     Args:
-        confusions: counts per CNN and content group, (C, G, K, K).
-        statistics: from matrices (…, K, K) to values (…) in [0, 1] by name.
-        resamples: draws of G groups and C CNNs with replacement.
+        generator: source of the draws.
+        units: U.
+        resamples: R.
+        estimate: put a first row of ones before the draws, which gives the estimate itself.
+
+    Returns:
+        How often each unit is drawn, float64 (R, U), or (1 + R, U) with the estimate. Rows sum to
+        U.
+    """
+    counts = generator.multinomial(units, np.full(units, 1 / units), resamples).astype(np.float64)
+    return np.concatenate([np.ones((1, units)), counts]) if estimate else counts
+
+
+def draw_in_parts(
+    generator: np.random.Generator, units: int, resamples: int, width: int = 0
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Draw as `draw_counts` does, a part of the resamples at a time, so that memory is bounded.
+
+    Args:
+        generator: source of the draws; its draws do not depend on the size of the parts.
+        units: U.
+        resamples: R.
+        width: values per resample that the caller makes of the counts, where these are more than U.
+
+    Yields:
+        The resamples of the part as a slice of 0 … R, and their counts, float64 (r, U).
+    """
+    size = max(1, WEIGHTS_IN_MEMORY // max(units, width, 1))
+    for start in range(0, resamples, size):
+        part = slice(start, min(start + size, resamples))
+        yield part, draw_counts(generator, units, part.stop - part.start)
+
+
+def pigeonhole_shares(
+    generator: np.random.Generator, cnns: int, groups: int, resamples: int
+) -> np.ndarray:
+    """Draw CNNs and groups independently of each other.
+
+    Returns:
+        Weights of every CNN and group, float64 (1 + R, C, G). Each resample sums to 1; the first
+        has equal weights and gives the estimate itself.
+    """
+    of_cnns = draw_counts(generator, cnns, resamples, estimate=True) / cnns
+    of_groups = draw_counts(generator, groups, resamples, estimate=True) / groups
+    return of_cnns[:, :, None] * of_groups[:, None, :]
+
+
+def cluster_sums(values: np.ndarray, cluster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum the values of samples (n, X) over the clusters that they belong to, (n,).
+
+    Returns:
+        The sums, float64 (G, X), and the number of samples per cluster, float64 (G,), in the order
+        in which clusters first occur.
+    """
+    number, names = pd.factorize(cluster)
+    sums = np.zeros((len(names), values.shape[1]))
+    np.add.at(sums, number, values)
+    return sums, np.bincount(number).astype(np.float64)
+
+
+def cluster_means(counts: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return means over the samples of drawn clusters, (R, X).
+
+    Args:
+        counts: how often each cluster is drawn, (R, G).
+        sums: sum of the values over each cluster, (G, X).
+        sizes: samples per cluster, (G,).
+    """
+    return (counts @ sums) / (counts @ sizes)[:, None]
+
+
+def two_stage_means(generator: np.random.Generator, draws: np.ndarray) -> np.ndarray:
+    """Resample a mean over models from the draws of each model, (M, R, …) → (R, …).
+
+    As many models are drawn as there are, and of each drawn model one of its resamples. NaN is left
+    out of the mean.
+    """
+    models, resamples = draws.shape[:2]
+    picked = [
+        draws[generator.integers(models, size=resamples), generator.permutation(resamples)]
+        for _ in range(models)
+    ]
+    return np.nanmean(picked, axis=0)
+
+
+# --- interval ends
+
+
+def percentile_ends(
+    draws: np.ndarray, confidence: float, *, discrete: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and upper percentiles of draws (R, …), each (…).
+
+    Args:
+        draws: along the first axis.
         confidence: nominal coverage.
-        seed: same seed, same intervals.
-
-    Returns:
-        name → (value, low, high) with low <= value <= high; an interval is a point where no
-        resample differs from the value.
+        discrete: take the nearest drawn value further out, for ranks and counts, instead of
+            interpolating between two.
     """
-    cnns, groups, classes, _ = confusions.shape
-    value = statistics(confusions.sum(axis=(0, 1)))
-    counts = confusions.transpose(1, 0, 2, 3).reshape(groups, -1).astype(np.float64)  # (G, C·K·K)
-    random = np.random.default_rng(seed)
-    drawn: dict[str, list[np.ndarray]] = {name: [] for name in value}
-    chunk = max(1, _CHUNK // groups)
-    for start in range(0, resamples, chunk):
-        size = min(chunk, resamples - start)
-        of_groups = random.multinomial(groups, np.full(groups, 1 / groups), size).astype(
-            np.float64
-        )  # (R, G)
-        of_cnns = random.multinomial(cnns, np.full(cnns, 1 / cnns), size)  # (R, C)
-        per_cnn = (of_groups @ counts).reshape(size, cnns, classes, classes)
-        for name, values in statistics(np.einsum("rc,rckj->rkj", of_cnns, per_cnn)).items():
-            drawn[name].append(values)
-    tail, smallest = (1 - confidence) / 2, 1 / (2 * confusions.sum() / cnns)
-    return {
-        name: logit_basic(float(value[name]), np.concatenate(drawn[name]), tail, smallest)
-        for name in value
-    }
+    tail = (1 - confidence) / 2
+    if discrete:
+        return (
+            np.quantile(draws, tail, axis=0, method="lower"),
+            np.quantile(draws, 1 - tail, axis=0, method="higher"),
+        )
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return low, high
 
 
-def mean_interval(
-    groups: np.ndarray, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
-) -> tuple[float, float, float]:
-    """A share and its percentile interval over content groups.
+def percentile_interval(value: float, draws: np.ndarray, confidence: float) -> Interval:
+    """Return an estimate with the percentiles of its draws, (R,)."""
+    low, high = percentile_ends(draws, confidence)
+    return Interval(float(value), float(low), float(high))
+
+
+def mirror(value: float, draws: np.ndarray, margin: float) -> np.ndarray:
+    """Mirror draws of a score in [0, 1] at its value on the logit scale.
+
+    A draw shows how far an estimate is from what it estimates; mirroring subtracts that distance
+    from the estimate.
 
     Args:
-        groups: sum of hits and number of trials per group, (G, 2).
-
-    Returns:
-        the share of hits, low, high.
+        value: the estimate.
+        draws: of any shape.
+        margin: values closer to 0 or 1 than this count as that far away.
     """
-    count = len(groups)
-    weights = np.random.default_rng(seed).multinomial(
-        count, np.full(count, 1 / count), resamples
-    )  # (R, G)
-    hits, trials = (weights @ groups).T  # (R,) each
-    low, high = np.quantile(hits / trials, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(groups[:, 0].sum() / groups[:, 1].sum()), float(low), float(high)
+    inside = np.clip(draws, margin, 1 - margin)
+    return expit(2 * logit(np.clip(value, margin, 1 - margin)) - logit(inside))
 
 
-def score_table(
-    predictions: pd.DataFrame,
-    classes: Sequence[str],
-    diverged: Iterable[tuple[str, str]] = (),
-    *,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Scores on the test split for every input and kind of labels, confusion matrices summed over
-    CNNs, seeds and reported epochs.
+def logit_basic_interval(
+    value: float, draws: np.ndarray, confidence: float, margin: float
+) -> Interval:
+    """Return the basic (reverse percentile) interval of a score in [0, 1] on the logit scale.
+
+    The interval always includes the value; it is a point where no draw differs from the value.
+    Where a percentile of the draws reaches the end of the scale (a class that is never predicted),
+    there is nothing to mirror, and the interval is the percentile interval.
 
     Args:
-        predictions: the table `predictions.parquet`.
-        classes: the K class names in the order of the logits.
-        diverged: input and labels of every CNN that diverged and so predicts nothing.
-        resamples: bootstrap draws.
-        confidence: nominal coverage of the intervals.
-        seed: of the bootstrap.
+        value: the estimate.
+        draws: (R,).
+        confidence: nominal coverage.
+        margin: half a sample as a share of all samples; values closer to 0 or 1 count as that far
+            away.
+    """
+    if (draws == value).all():
+        return Interval(value, value, value)
+    low, high = percentile_ends(draws, confidence)
+    if low > margin and high < 1 - margin:
+        low, high = mirror(value, np.array([high, low]), margin)
+    return Interval(value, min(value, float(low)), max(value, float(high)))
+
+
+def normal_interval(
+    value: float,
+    draws: np.ndarray,
+    confidence: float,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Interval:
+    """Return an interval around an estimate from the standard deviation of its draws, (R,).
+
+    For statistics whose draws are noisier than the estimate, so that their percentiles would miss
+    it. Needs fewer draws than percentiles.
+
+    Args:
+        value: the estimate.
+        draws: (R,).
+        confidence: nominal coverage.
+        limits: least and greatest possible value, at which the ends are cut.
+    """
+    half = ndtri((1 + confidence) / 2) * draws.std(ddof=1)
+    return Interval(
+        float(value), float(max(limits[0], value - half)), float(min(limits[1], value + half))
+    )
+
+
+def t_interval(values: np.ndarray, confidence: float) -> Interval:
+    """Return the mean of a few independent units and its interval by Student's t.
+
+    Args:
+        values: one per unit, (U,).
+        confidence: nominal coverage.
 
     Returns:
-        input, labels, then for every score its value (a fraction) and the interval's ends as
-        `<score>_low` and `<score>_high`, then n (test samples), groups (their content groups), cnns
-        (CNNs times seeds that are summed), diverged (those that are missing from the sum). Where
-        all CNNs of an input and kind of labels diverged there is a row without scores.
-
-    Raises:
-        EngramError: nothing was predicted on the test split, or a class is not among `classes`.
+        Mean and ends; NaN as ends for fewer than two units.
     """
-    test = predictions[predictions["split"] == "test"]
-    if test.empty:
-        raise EngramError(
-            "predictions: no row of the test split, so nothing can be scored; train the CNNs again"
-        )
-    if unknown := sorted(set(test["class"]) - set(classes)):
-        raise EngramError(
-            f"predictions: class {unknown[0]} is not among {', '.join(classes)}; train the CNNs "
-            f"again"
-        )
-    rows, lost = [], Counter(diverged)
-    for (source, labels), run in test.groupby(["input", "labels"], sort=False):
-        counts = group_confusions(run, classes)
-        row: dict[str, object] = {"input": source, "labels": labels}
-        for name, (value, low, high) in intervals(
-            counts, scores_of, resamples=resamples, confidence=confidence, seed=seed
-        ).items():
-            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-        rows.append(
-            row
-            | {
-                "n": run["sequence_id"].nunique(),
-                "groups": counts.shape[1],
-                "cnns": counts.shape[0],
-            }
-        )
-        rows[-1]["diverged"] = lost.pop((str(source), str(labels)), 0)
-    for (source, labels), count in lost.items():
-        rows.append(
-            {"input": source, "labels": labels, "n": 0, "groups": 0, "cnns": 0, "diverged": count}
-        )
-    return pd.DataFrame(rows)
+    units, mean = len(values), float(np.mean(values))
+    if units < 2:
+        return Interval(mean, np.nan, np.nan)
+    error = np.std(values, ddof=1) / np.sqrt(units)
+    half = float(stdtrit(units - 1, (1 + confidence) / 2) * error)
+    return Interval(mean, mean - half, mean + half)
 
 
-def group_confusions(run: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
-    """Confusion matrices per CNN and content group, (C, G, K, K): rows of `predictions.parquet` of
-    one input and kind of labels.
+@dataclass(frozen=True)
+class StudentisedIntervals:
+    """Intervals and tests of a family of M estimates, (M,) each; the null hypothesis is 0."""
+
+    low: np.ndarray
+    """Lower ends of intervals that hold one at a time."""
+    high: np.ndarray
+    simultaneous_low: np.ndarray
+    """Lower ends of intervals that hold together."""
+    simultaneous_high: np.ndarray
+    p: np.ndarray
+    """Two-sided, of each estimate alone."""
+    p_adjusted: np.ndarray
+    """Chance that the largest |t| of the family is as large if all estimates are of 0."""
+
+
+def studentised_intervals(
+    values: np.ndarray, draws: np.ndarray, confidence: float
+) -> StudentisedIntervals:
+    """Return intervals of a family of estimates that were resampled together.
+
+    Each estimate is divided by the standard deviation of its own draws. The quantile of the largest
+    |t| over the family gives one critical value for all of it (single-step max-t; Westfall and
+    Young, 1993). Draws estimate the bias of an estimate as well as its spread, and the intervals
+    are centred on the estimate without the bias; they always include the estimate.
+
+    Args:
+        values: the estimates, (M,).
+        draws: (M, R).
+        confidence: of the single and of the simultaneous intervals.
     """
-    cnn = run.groupby(["cnn", "seed"], sort=False).ngroup().to_numpy()
-    group = pd.factorize(run["content_group"])[0]
-    true = run["class"].map({name: index for index, name in enumerate(classes)}).to_numpy()
-    predicted = predicted_classes(np.stack(run["logits"].tolist()))
-    shape = (cnn.max() + 1, group.max() + 1, len(classes), len(classes))
-    cells = np.ravel_multi_index((cnn, group, true, predicted), shape)
-    return np.bincount(cells, minlength=int(np.prod(shape))).reshape(shape)
-
-
-def logit_basic(
-    value: float, drawn: np.ndarray, tail: float, smallest: float
-) -> tuple[float, float, float]:
-    """The basic (reverse percentile) interval on the logit scale; values closer to 0 or 1 than
-    `smallest`, half a sample, count as that far away."""
-    if (drawn == value).all():
-        return value, value, value
-
-    def logit(x: np.ndarray | float) -> np.ndarray:
-        inside = np.clip(x, smallest, 1 - smallest)
-        return np.log(inside / (1 - inside))
-
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    if low <= smallest or high >= 1 - smallest:
-        # At the end of the scale (a class that is never predicted) there is nothing to reflect: the
-        # percentile interval.
-        return value, min(value, float(low)), max(value, float(high))
-    reflected = 1 / (1 + np.exp(logit(np.array([high, low])) - 2 * logit(value)))
-    return value, min(value, float(reflected[0])), max(value, float(reflected[1]))
+    center = draws.mean(axis=1)
+    spread = draws.std(axis=1, ddof=1)
+    spread = np.where(spread > 0, spread, np.inf)  # nothing varies: |t| is 0, the interval a point
+    scaled = np.abs(draws - center[:, None]) / spread[:, None]  # (M, R)
+    unbiased = 2 * values - center
+    t = np.abs(unbiased) / spread
+    largest = scaled.max(axis=0)  # (R,)
+    width = np.where(np.isinf(spread), 0, spread)
+    single = np.quantile(scaled, confidence, axis=1) * width
+    together = np.quantile(largest, confidence) * width
+    resamples = draws.shape[1]
+    return StudentisedIntervals(
+        low=np.minimum(values, unbiased - single),
+        high=np.maximum(values, unbiased + single),
+        simultaneous_low=np.minimum(values, unbiased - together),
+        simultaneous_high=np.maximum(values, unbiased + together),
+        p=(1 + (scaled >= t[:, None]).sum(axis=1)) / (1 + resamples),
+        p_adjusted=(1 + (largest >= t[:, None]).sum(axis=1)) / (1 + resamples),
+    )

@@ -1,10 +1,9 @@
 """Which scores really differ: paired differences with simultaneous intervals, and the ranks that
 they allow.
 
-Every difference is studentised by the standard deviation of its own resamples. The largest of all
-|t| over the family of comparisons gives one critical value for it (single-step max-t; Westfall and
-Young, Resampling-Based Multiple Testing, 1993): with the chosen confidence *all* intervals of the
-family hold at once, and a pair whose adjusted p lies below 1 - confidence is really different.
+With the chosen confidence *all* intervals of a family of differences hold together, and a pair
+whose adjusted p is below 1 - confidence is really different
+(`engram.scores.bootstrap.studentised_intervals`).
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engram.scores.resampling import Key, Resampled
+from engram.scores.bootstrap import percentile_ends, studentised_intervals
+from engram.scores.runs import Key, Resampled
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Difference:
     p: float
     """Two-sided, of this difference alone."""
     p_adjusted: float
-    """Chance that the largest of the family's |t| would be as large, were nothing different."""
+    """Chance that the largest |t| of the family is as large if nothing is different."""
 
     def columns(self) -> dict[str, object]:
-        """As columns of a table."""
+        """Return the difference as columns of a table."""
         return {
             "difference": self.value,
             "difference_low": self.low,
@@ -50,10 +50,7 @@ class Difference:
 def differences(
     scores: Mapping[Key, Resampled], pairs: Sequence[tuple[Key, Key]], confidence: float = 0.95
 ) -> list[Difference]:
-    """The differences of a family of pairs, first minus second.
-
-    Resamples estimate the bias of a difference of minima as well as its spread; the intervals are
-    taken about the difference without that bias.
+    """Return the differences of a family of pairs, first minus second.
 
     Args:
         scores: resampled together.
@@ -64,51 +61,39 @@ def differences(
         return []
     values = np.array([scores[a].value - scores[b].value for a, b in pairs])  # (M,)
     draws = np.stack([scores[a].draws - scores[b].draws for a, b in pairs])  # (M, R)
-    center = draws.mean(axis=1)
-    spread = draws.std(axis=1, ddof=1)
-    spread = np.where(spread > 0, spread, np.inf)  # of equal runs: no difference, no spread
-    scaled = np.abs(draws - center[:, None]) / spread[:, None]  # (M, R)
-    unbiased = 2 * values - center
-    t = np.abs(unbiased) / spread
-    largest = scaled.max(axis=0)  # (R,)
-    count = draws.shape[1]
-    width = np.where(np.isinf(spread), 0, spread)
-    single, family = (
-        np.quantile(scaled, confidence, axis=1) * width,
-        np.quantile(largest, confidence) * width,
-    )
-    p = (1 + (scaled >= t[:, None]).sum(axis=1)) / (1 + count)
-    adjusted = (1 + (largest >= t[:, None]).sum(axis=1)) / (1 + count)
+    family = studentised_intervals(values, draws, confidence)
     return [
-        Difference(*map(float, row))
-        for row in zip(
-            values,
-            np.minimum(values, unbiased - single),
-            np.maximum(values, unbiased + single),
-            np.minimum(values, unbiased - family),
-            np.maximum(values, unbiased + family),
-            p,
-            adjusted,
-            strict=True,
+        Difference(
+            float(values[i]),
+            float(family.low[i]),
+            float(family.high[i]),
+            float(family.simultaneous_low[i]),
+            float(family.simultaneous_high[i]),
+            float(family.p[i]),
+            float(family.p_adjusted[i]),
         )
+        for i in range(len(pairs))
     ]
 
 
-def ranks(
+def rank_intervals(
     scores: Mapping[Key, Resampled], confidence: float = 0.95
 ) -> dict[Key, tuple[int, int, int]]:
-    """Rank of every score (1 is the highest, equal ones share the better rank) and the ranks that
-    it takes in resamples.
+    """Return the rank of every score (1 is the highest, equal ones share the better rank) with the
+    lowest and highest rank that it takes in resamples.
+
+    Args:
+        scores: resampled together.
+        confidence: nominal coverage.
     """
     keys = list(scores)
     values = np.array([scores[key].value for key in keys])  # (M,)
     draws = np.stack([scores[key].reflected for key in keys])  # (M, R)
-    own = 1 + (values[None] > values[:, None]).sum(axis=1)
-    taken = np.stack([1 + (draws > row).sum(axis=0) for row in draws])  # (M, R)
-    tail = (1 - confidence) / 2
-    low = np.quantile(taken, tail, axis=1, method="lower")
-    high = np.quantile(taken, 1 - tail, axis=1, method="higher")
+    own = 1 + (values[None] > values[:, None]).sum(axis=1)  # (M,)
+    taken = np.stack([1 + (draws > row).sum(axis=0) for row in draws], axis=1)  # (R, M)
+    low, high = percentile_ends(taken, confidence, discrete=True)
+    ends = zip(own, np.minimum(own, low), np.maximum(own, high), strict=True)
     return {
-        key: (int(own[i]), min(int(own[i]), int(low[i])), max(int(own[i]), int(high[i])))
-        for i, key in enumerate(keys)
+        key: (int(rank), int(first), int(last))
+        for key, (rank, first, last) in zip(keys, ends, strict=True)
     }

@@ -1,4 +1,4 @@
-"""Tables for a paper: LaTeX in the style of booktabs, scores in percent with their intervals."""
+"""LaTeX tables for a paper: booktabs, scores in percent with their intervals."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _ESCAPED = {
 
 
 def escape(text: str) -> str:
-    """A text as LaTeX prints it."""
+    """Return a text with LaTeX's special characters escaped."""
     return re.sub(r"[\\&%_#${}]", lambda match: _ESCAPED[match[0]], text)
 
 
 def percent(value: float, low: float | None = None, high: float | None = None) -> str:
-    """A fraction in percent with one decimal, and its interval small behind it; a dash where there
-    is no value.
+    """Return a fraction in percent with one decimal, followed by its interval in small print; a
+    dash for a missing value.
     """
     if pd.isna(value):
         return "--"
@@ -42,7 +42,9 @@ def percent(value: float, low: float | None = None, high: float | None = None) -
 
 
 def tabular(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return a booktabs tabular whose first `left` columns are left-aligned, the others right."""
+    """Return a booktabs tabular whose first `left` columns are left-aligned, the others
+    right-aligned.
+    """
     columns = "l" * left + "r" * (len(head) - left)
     lines = [" & ".join(row) + r" \\" for row in rows]
     return "\n".join(
@@ -65,7 +67,7 @@ def write_tables(
     scores: Sequence[str],
     by: Sequence[str],
 ) -> None:
-    """Writes one tabular for every value of the columns `by`, each under a comment that names it.
+    """Write one tabular for every value of the columns `by`, each under a comment that names it.
 
     Args:
         table: `<score>` as fractions, with `<score>_low` and `<score>_high` where there are

@@ -1,182 +1,43 @@
-"""The benchmark's tables: every taxonomy by every name, with intervals and ranks, beside what the
+"""Tables of taxonomies: every taxonomy by every name, with intervals and ranks, next to what the
 paper published.
-
-Scores are of the test split and the CNNs on attention with real labels, confusion matrices summed
-over CNNs, seeds, reported epochs and, in the rows `models` = all, over models (paper, Tables 1, 3
-and 5-7).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from engram.cnn.key import CnnKey
-from engram.io.artifacts import read_metadata, read_parquet
-from engram.io.errors import EngramError
-from engram.scores.bootstrap import scores_of
-from engram.scores.comparisons import ranks
-from engram.scores.metrics import natural_scores, per_class_scores
-from engram.scores.probability_scores import BINS, ProbabilityScores, probability_scores
-from engram.scores.resampling import Key, Resampled, Run, resample, summed
+from engram.scores.comparisons import rank_intervals
+from engram.scores.metrics import CLASS_SCORES, NATURAL_SCORES, per_class_scores
+from engram.scores.probability_scores import BINS
+from engram.scores.trained import ALL_MODELS, TaxonomyScores, Trained, score_columns
 from engram.taxonomy.catalogue import RHO_KINDS, rho_name
 from engram.taxonomy.partitions import Named
 from engram.taxonomy.taxonomy import Taxonomy
 
-ALL = "all"
-"""In the column `models`: all models summed."""
-ATTENTION = ("attention", "real")
-_SCORES = ("min_f1", "mean_f1", "min_precision", "mean_precision", "min_recall", "mean_recall")
 
-
-@dataclass(frozen=True)
-class Trained:
-    """The test predictions of one trained taxonomy."""
-
-    model: str
-    protocol: str
-    slug: str
-    classes: tuple[str, ...]
-    runs: Mapping[tuple[str, str], Run]
-    """By input and kind of labels."""
-    probabilities: ProbabilityScores
-    """Of attention with real labels."""
-    n: int
-    """Test samples."""
-    diverged: int
-    """CNNs on attention with real labels that diverged and count nowhere."""
-
-
-def read_trained(
-    path: str | Path,
-    model: str,
-    protocol: str,
-    slug: str,
-    candidates: Mapping[str, int],
-    **statistics: Any,
-) -> Trained:
-    """Reads results/<study>/<model>/<protocol>/cnns/<taxonomy>/predictions.parquet.
-
-    Args:
-        path: the file.
-        model, protocol, slug: the run's names.
-        candidates: candidates by class.
-        statistics: `resamples`, `confidence` and `seed`.
-
-    Raises:
-        EngramError: no prediction of the test split on attention and real labels, or a class
-            without candidates.
-    """
-    metadata = read_metadata(path)
-    classes = tuple(metadata["classes"])
-    if unknown := [name for name in classes if name not in candidates]:
-        raise EngramError(f"{path}: the counts have no class {unknown[0]}; draw the samples again")
-    frame = read_parquet(path)
-    test = frame[frame["split"] == "test"]
-    natural = tuple(int(candidates[name]) for name in classes)
-    runs = {
-        (str(source), str(labels)): replace(Run.of(part, classes, model), candidates=natural)
-        for (source, labels), part in test.groupby(["input", "labels"], sort=False)
-    }
-    if ATTENTION not in runs:
-        raise EngramError(
-            f"{path}: no test prediction on attention with real labels, so nothing can be scored; "
-            f"train the CNNs again"
-        )
-    real = test[(test["input"] == ATTENTION[0]) & (test["labels"] == ATTENTION[1])]
-    return Trained(
-        model,
-        protocol,
-        slug,
-        classes,
-        runs,
-        probability_scores(real, classes, **statistics),
-        int(real["sequence_id"].nunique()),
-        sum(
-            (key.input, key.labels) == ATTENTION
-            for key in map(CnnKey.of_path, metadata["diverged"])
-        ),
-    )
-
-
-def statistics_of(confusions: np.ndarray, run: Run) -> dict[str, np.ndarray]:
-    """The scores of the tables, and the F1 of every class as `f1/<position>`."""
-    f1 = per_class_scores(confusions)[2]
-    scores = scores_of(confusions) | {f"f1/{k}": f1[..., k] for k in range(f1.shape[-1])}
-    return scores | (
-        natural_scores(confusions, np.array(run.candidates)) if sum(run.candidates) else {}
-    )
-
-
-@dataclass(frozen=True)
-class Scores:
-    """All taxonomies of one model (or of all) and protocol, resampled together."""
-
-    models: str
-    """Name of the model, or `ALL`."""
-    protocol: str
-    trained: Mapping[str, tuple[Trained, ...]]
-    """By slug; one entry per model."""
-    values: Mapping[str, Mapping[str, Resampled]]
-    """Statistic → slug → value and resamples."""
-    runs: Mapping[str, Run]
-    """By slug."""
-
-
-def score(trained: Sequence[Trained], **settings: Any) -> list[Scores]:
-    """Scores per model and protocol, then of all models of a protocol where there are several;
-    `settings` are `resample`'s.
-    """
-    result = []
-    protocols = dict.fromkeys(part.protocol for part in trained)
-    models = dict.fromkeys(part.model for part in trained)
-    for protocol in protocols:
-        for label in [*models, *([ALL] if len(models) > 1 else [])]:
-            slugs: dict[str, list[Trained]] = {}
-            for part in trained:
-                if part.protocol == protocol and label in (part.model, ALL):
-                    slugs.setdefault(part.slug, []).append(part)
-            runs = {
-                slug: summed(part.runs[ATTENTION] for part in parts)
-                for slug, parts in slugs.items()
-            }
-            values = resample(runs, statistics_of, **settings)
-            result.append(
-                Scores(
-                    label,
-                    protocol,
-                    {slug: tuple(parts) for slug, parts in slugs.items()},
-                    values,
-                    runs,
-                )
-            )
-    return result
-
-
-def benchmark_table(
-    scores: Sequence[Scores],
+def taxonomy_table(
+    scores: Sequence[TaxonomyScores],
     names: Sequence[Named],
     published: pd.DataFrame,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """Every taxonomy by every name, best minimum F1 first, for every model, all models, and
+    """Tabulate every taxonomy by every name, best minimum F1 first, per model (and all models) and
     protocol.
 
     Args:
-        scores: of `score`.
+        scores: of `engram.scores.trained.score_together`.
         names: all names; an alias gets the scores of the taxonomy that is trained for it.
         published: `resources/published/taxonomy_scores.csv`.
         confidence: of the intervals.
 
     Returns:
-        models, protocol, taxonomy, trained_as (another name of the same partition, if that was
-        trained), classes (their number); the scores with intervals as `<score>_low` and
+        models, protocol, taxonomy, trained_as (the other name of the same partition that was
+        trained, if any), classes (their number); the scores with intervals as `<score>_low` and
         `<score>_high`; rank by minimum F1 with the ranks that resamples give it; log_loss, auroc,
         ece (with intervals for single models); n, groups, cnns, diverged; published_models and the
         published scores, as fractions.
@@ -184,7 +45,8 @@ def benchmark_table(
     tables = []
     for part in scores:
         rows: list[dict[str, object]] = []
-        ranked = ranks(part.values["min_f1"], confidence)
+        ranked = rank_intervals(part.values["min_f1"], confidence)
+        natural = [name for name in NATURAL_SCORES if name in part.values]
         for named in names:
             slug = named.trained.slug
             if slug not in part.runs:
@@ -196,27 +58,25 @@ def benchmark_table(
                 "trained_as": named.trained.name if named.is_alias else "",
                 "classes": len(named.taxonomy.classes),
             }
-            row |= score_columns(
-                part.values,
-                slug,
-                (*_SCORES, "balanced_accuracy", *_natural(part.values)),
-                confidence,
-            )
+            columns = (*CLASS_SCORES, "balanced_accuracy", *natural)
+            row |= score_columns(part.values, slug, columns, confidence)
             row |= dict(zip(("rank", "rank_low", "rank_high"), ranked[slug], strict=True))
             row |= _probabilities(part.trained[slug])
-            rows.append(
-                row | _sizes(part, slug) | _published(part.models, named.taxonomy.name, published)
-            )
+            row |= _sizes(part, slug)
+            rows.append(row | _published(part.models, named.taxonomy.name, published))
         rows.sort(key=_rank_and_name)
         tables.append(pd.DataFrame(rows))
     return pd.concat(tables, ignore_index=True)
 
 
 def class_table(
-    scores: Sequence[Scores], names: Sequence[Named], confidence: float = 0.95
+    scores: Sequence[TaxonomyScores], names: Sequence[Named], confidence: float = 0.95
 ) -> pd.DataFrame:
-    """Precision, recall, F1 and AUROC with their intervals (AUROC of single models) and natural
-    share of every class, by every name.
+    """Tabulate precision, recall, F1 and AUROC of every class, by every name of the taxonomy.
+
+    Returns:
+        models, protocol, taxonomy, class, f1 with its interval, precision, recall, auroc (with its
+        interval for single models), candidates, natural_share (of all candidates).
     """
     rows = []
     for part in scores:
@@ -231,41 +91,46 @@ def class_table(
             )  # (K, 3)
             single = len(part.trained[slug]) == 1
             for k, name in enumerate(named.trained.class_names):
-                low, high = part.values[f"f1/{k}"][slug].interval(confidence)
-                rows.append(
-                    {
-                        "models": part.models,
-                        "protocol": part.protocol,
-                        "taxonomy": named.taxonomy.name,
-                        "class": named.classes[name],
-                        "f1": part.values[f"f1/{k}"][slug].value,
-                        "f1_low": low,
-                        "f1_high": high,
-                        "precision": float(precision[k]),
-                        "recall": float(recall[k]),
-                        "auroc": areas[k, 0],
-                        "auroc_low": areas[k, 1] if single else np.nan,
-                        "auroc_high": areas[k, 2] if single else np.nan,
-                        "candidates": run.candidates[k],
-                        "natural_share": run.candidates[k] / max(1, sum(run.candidates)),
-                    }
-                )
+                row: dict[str, object] = {
+                    "models": part.models,
+                    "protocol": part.protocol,
+                    "taxonomy": named.taxonomy.name,
+                    "class": named.classes[name],
+                }
+                row |= part.values[f"f1/{k}"][slug].interval(confidence).columns("f1")
+                row |= {
+                    "precision": float(precision[k]),
+                    "recall": float(recall[k]),
+                    "auroc": areas[k, 0],
+                    "auroc_low": areas[k, 1] if single else np.nan,
+                    "auroc_high": areas[k, 2] if single else np.nan,
+                    "candidates": run.candidates[k],
+                    "natural_share": run.candidates[k] / max(1, sum(run.candidates)),
+                }
+                rows.append(row)
     return pd.DataFrame(rows)
 
 
 def rho_table(
-    scores: Sequence[Scores],
+    scores: Sequence[TaxonomyScores],
     names: Sequence[Named],
     rho: Mapping[str, Sequence[float]],
     published: pd.DataFrame,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """The new taxonomy at every threshold of the config's section `rho` (paper, Table 4), beside
-    the published scores.
+    """Tabulate the new taxonomy at every threshold of the config's section `rho` (paper, Table 4),
+    next to the published scores.
+
+    Args:
+        scores: of `engram.scores.trained.score_together`.
+        names: all names of the taxonomies.
+        rho: kind (of `engram.taxonomy.catalogue.RHO_KINDS`) → thresholds.
+        published: `resources/published/rho_scores.csv`.
+        confidence: of the intervals.
 
     Returns:
-        models, protocol, kind (of `engram.taxonomy.catalogue.RHO_KINDS`), rho, taxonomy, the scores
-        with intervals, n, groups, cnns, diverged, published_<score> as fractions.
+        models, protocol, kind, rho, taxonomy, the scores with intervals, n, groups, cnns, diverged,
+        published_<score> as fractions.
     """
     by_name = {named.taxonomy.name: named for named in names}
     rows = []
@@ -281,38 +146,27 @@ def rho_table(
                     "protocol": part.protocol,
                     "kind": kind,
                     "rho": value,
+                    "taxonomy": named.taxonomy.name,
                 }
-                row["taxonomy"] = named.taxonomy.name
-                row |= score_columns(part.values, slug, (*_SCORES, "balanced_accuracy"), confidence)
-                same = published["rouge_l"].eq(kind != "rouge_3") & published["rouge_3"].eq(
+                columns = (*CLASS_SCORES, "balanced_accuracy")
+                row |= score_columns(part.values, slug, columns, confidence)
+                same_kind = published["rouge_l"].eq(kind != "rouge_3") & published["rouge_3"].eq(
                     kind != "rouge_l"
                 )
-                found = published[same & np.isclose(published["rho"], value)]
-                row |= _sizes(part, slug)
-                rows.append(
-                    row
-                    | {
-                        f"published_{name}": found[name].iloc[0] / 100 if len(found) else np.nan
-                        for name in _SCORES
-                    }
-                )
-    columns = [
-        "models",
-        "protocol",
-        "kind",
-        "rho",
-        "taxonomy",
-        "min_f1",
-        "min_f1_low",
-        "min_f1_high",
-        "published_min_f1",
-    ]
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+                matches = published[same_kind & np.isclose(published["rho"], value)]
+                rows.append(row | _sizes(part, slug) | _published_scores(matches))
+    if rows:
+        return pd.DataFrame(rows)
+    first = ["models", "protocol", "kind", "rho", "taxonomy"]
+    return pd.DataFrame(columns=[*first, "min_f1", "min_f1_low", "min_f1_high", "published_min_f1"])
 
 
 def calibration_table(trained: Iterable[Trained], names: Sequence[Named]) -> pd.DataFrame:
-    """model, protocol, taxonomy, bin (its upper end), predictions, confidence and accuracy; bins
-    without predictions are left out.
+    """Tabulate how often the CNNs on attention are right, by how sure they are.
+
+    Returns:
+        model, protocol, taxonomy, bin (its upper end), predictions, confidence and accuracy (means
+        over the predictions); bins without predictions are left out.
     """
     by_slug = {named.trained.slug: named.trained.name for named in names}
     rows = []
@@ -324,68 +178,52 @@ def calibration_table(trained: Iterable[Trained], names: Sequence[Named]) -> pd.
                     "protocol": part.protocol,
                     "taxonomy": by_slug[part.slug],
                     "bin": (index + 1) / BINS,
+                    "predictions": int(count),
+                    "confidence": confidence / count,
+                    "accuracy": hits / count,
                 }
-                rows.append(
-                    row
-                    | {
-                        "predictions": int(count),
-                        "confidence": confidence / count,
-                        "accuracy": hits / count,
-                    }
-                )
+                rows.append(row)
     return pd.DataFrame(rows)
 
 
-def score_columns(
-    values: Mapping[str, Mapping[Key, Resampled]], key: Key, names: Iterable[str], confidence: float
-) -> dict[str, float]:
-    """`<name>`, `<name>_low`, `<name>_high` for every name."""
-    columns: dict[str, float] = {}
-    for name in names:
-        low, high = values[name][key].interval(confidence)
-        columns |= {name: values[name][key].value, f"{name}_low": low, f"{name}_high": high}
-    return columns
-
-
-def _natural(values: Mapping[str, object]) -> list[str]:
-    return [
-        name for name in ("natural_accuracy", "natural_min_f1", "natural_mean_f1") if name in values
-    ]
-
-
 def _probabilities(parts: Sequence[Trained]) -> dict[str, float]:
-    """Means over models; intervals are a single model's."""
+    """Return the columns of log_loss, auroc and ece: of one model with intervals, of several their
+    means.
+    """
     columns = [part.probabilities.columns() for part in parts]
-    return (
-        columns[0]
-        if len(parts) == 1
-        else {
-            name: float(np.mean([part[name] for part in columns]))
-            for name in ("log_loss", "auroc", "ece")
-        }
-    )
+    if len(parts) == 1:
+        return columns[0]
+    return {
+        name: float(np.mean([of_model[name] for of_model in columns]))
+        for name in ("log_loss", "auroc", "ece")
+    }
 
 
-def _sizes(part: Scores, slug: str) -> dict[str, int]:
+def _sizes(part: TaxonomyScores, slug: str) -> dict[str, int]:
     run = part.runs[slug]
-    sizes = {
+    return {
         "n": sum(trained.n for trained in part.trained[slug]),
         "groups": len(run.groups),
         "cnns": len(run.cnns),
+        "diverged": sum(trained.diverged for trained in part.trained[slug]),
     }
-    return sizes | {"diverged": sum(trained.diverged for trained in part.trained[slug])}
 
 
 def _published(models: str, taxonomy: str, published: pd.DataFrame) -> dict[str, object]:
-    """The published row of the same model, else of all three models; a model is known by its size
-    in its name.
+    """Return the published row of the same model, else of all three models; a model is recognized
+    by the size in its name.
     """
     size = re.search(r"pythia-(12b|6\.9b|2\.8b)-deduped", models)
-    label = size[1] if size else ALL
-    found = published[published["models"].eq(label) & published["taxonomy"].eq(taxonomy)]
-    columns: dict[str, object] = {"published_models": label if len(found) else ""}
-    return columns | {
-        f"published_{name}": found[name].iloc[0] / 100 if len(found) else np.nan for name in _SCORES
+    label = size[1] if size else ALL_MODELS
+    matches = published[published["models"].eq(label) & published["taxonomy"].eq(taxonomy)]
+    return {"published_models": label if len(matches) else ""} | _published_scores(matches)
+
+
+def _published_scores(matches: pd.DataFrame) -> dict[str, object]:
+    """Return the published scores, in percent in the first row of `matches`, as fractions."""
+    return {
+        f"published_{name}": matches[name].iloc[0] / 100 if len(matches) else np.nan
+        for name in CLASS_SCORES
     }
 
 

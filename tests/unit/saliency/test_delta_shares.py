@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from engram.io.packing import packed_length, query_key
-from engram.saliency.file import Bins, Saliency
-from engram.saliency.summary import (
+from engram.saliency.delta_shares import (
     LOCAL,
     block_shares,
     distance_shares,
-    draw,
+    draw_shares,
     layer_shares,
     top_regions,
 )
+from engram.saliency.file import Bins, Saliency
 
 TOKENS, PREFIX, LAYERS, CNNS, GROUPS = 16, 8, 5, 3, 4
 CLASSES = ["Guess", "Recall"]
@@ -48,14 +48,11 @@ def random_maps() -> np.ndarray:
 
 def test_shares_are_those_of_the_maps_and_sum_to_one() -> None:
     maps = random_maps()
-    drawn = draw(saliency_of(maps), 20, 0.95, 0)
+    drawn = draw_shares(saliency_of(maps), 20, 0.95, 0)
     queries, keys = query_key(TOKENS)
     total = maps.sum(axis=(1, 2))
-    by_layer, by_distance = (
-        layer_shares(saliency_of(maps), drawn),
-        distance_shares(saliency_of(maps), drawn),
-    )
-    blocks = block_shares(saliency_of(maps), drawn).set_index(["class", "region"])["share"]
+    by_layer, by_distance = layer_shares(drawn), distance_shares(drawn)
+    blocks = block_shares(drawn).set_index(["class", "region"])["share"]
     for k, name in enumerate(CLASSES):
         np.testing.assert_allclose(
             by_layer[by_layer["class"] == name]["share"], maps[k].sum(axis=1) / total[k], rtol=1e-4
@@ -77,34 +74,51 @@ def test_shares_are_those_of_the_maps_and_sum_to_one() -> None:
 
 def test_attention_share_of_even_attention_is_the_share_of_cells() -> None:
     saliency = saliency_of(random_maps())
-    table = distance_shares(saliency, draw(saliency, 20, 0.95, 0))
+    table = distance_shares(draw_shares(saliency, 20, 0.95, 0))
     expected = np.arange(TOKENS, 0, -1) / packed_length(TOKENS)
     np.testing.assert_allclose(table[table["class"] == "Guess"]["attention"], expected, rtol=1e-5)
 
 
 def test_equal_cnns_and_groups_have_no_interval_and_different_ones_have_one() -> None:
     same = saliency_of(random_maps())
-    table = layer_shares(same, draw(same, 50, 0.95, 0))
+    table = layer_shares(draw_shares(same, 50, 0.95, 0))
     np.testing.assert_allclose(table["low"], table["high"], atol=1e-6)
     same.binned[0, :, :, 0] *= 3
-    table = layer_shares(same, draw(same, 50, 0.95, 0))
+    table = layer_shares(draw_shares(same, 50, 0.95, 0))
     first = table[table["layer"] == 1]
     assert (first["low"] < first["share"] - 0.01).all() and (
         first["high"] > first["share"] + 0.01
     ).all()
 
 
+def test_draws_are_shares_of_the_drawn_cnns_and_groups() -> None:
+    saliency = saliency_of(random_maps())
+    saliency.binned[:] *= np.random.default_rng(1).random(saliency.binned.shape)
+    saliency.binned[:, 1, 2] = 0
+    saliency.sizes[1, 2] = 0  # class 1 has three groups
+    drawn = draw_shares(saliency, 5, 0.95, 0)
+    layers = drawn.shares(1, lambda sums: sums.sum(axis=(-1, -2)))
+    for draw in range(6):
+        total = np.zeros(LAYERS)
+        for cnn, times in enumerate(drawn.of_cnns[draw]):
+            for group, count in zip((0, 1, 3), drawn.of_groups[1][draw], strict=True):
+                total += times * count * saliency.binned[cnn, 1, group].sum(axis=(1, 2))
+        np.testing.assert_allclose(layers[draw], total / total.sum(), rtol=1e-5)
+    np.testing.assert_allclose(layers[0], drawn.estimate(1).sum(axis=(1, 2)))
+    assert (drawn.of_groups[1].sum(axis=1) == 3).all()
+
+
 def test_a_class_without_delta_has_shares_of_zero_and_no_region() -> None:
     maps = random_maps()
     maps[1] = 0
     saliency = saliency_of(maps)
-    drawn = draw(saliency, 20, 0.95, 0)
-    shares = layer_shares(saliency, drawn)
+    drawn = draw_shares(saliency, 20, 0.95, 0)
+    shares = layer_shares(drawn)
     assert not shares[shares["class"] == "Recall"][["share", "low", "high"]].to_numpy().any()
-    assert set(top_regions(saliency, drawn)["class"]) == {"Guess"}
+    assert set(top_regions(drawn)["class"]) == {"Guess"}
 
 
-def test_planted_boxes_are_told_in_words() -> None:
+def test_planted_boxes_are_put_into_words() -> None:
     queries, keys = query_key(TOKENS)
     distance, back = queries - keys, (queries >= PREFIX) & (keys < PREFIX) & (keys > 0)
     maps = np.full((2, LAYERS, len(queries)), 1e-3, np.float32)
@@ -112,7 +126,7 @@ def test_planted_boxes_are_told_in_words() -> None:
     maps[1, 4, (keys >= PREFIX) & (distance == 0)] = 1
     maps[1, 0, keys == 0] = 0.4
     saliency = saliency_of(maps)
-    table = top_regions(saliency, draw(saliency, 20, 0.95, 0))
+    table = top_regions(draw_shares(saliency, 20, 0.95, 0))
     words = table[table["rank"] == 1].set_index("class")["words"]
     assert words["Guess"] == "layers 2–3, suffix looks back at keys in the prefix, distances 6 to 8"
     assert words["Recall"] == "layer 5, within the suffix, each token at itself"

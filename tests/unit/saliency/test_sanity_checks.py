@@ -11,22 +11,19 @@ from engram.cnn.key import CnnKey
 from engram.cnn.network import AttentionCNN, square_maps
 from engram.io.errors import EngramError
 from engram.io.packing import pack
-from engram.saliency.checks import (
-    STAGES,
-    Samples,
-    check_saliency,
-    reinitialized,
-    validity,
-)
-from engram.saliency.ranks import correlations, draws, interval, normal_interval, standard_ranks
+from engram.saliency.held_out import HeldOut
+from engram.saliency.map_checks import STAGES, correlation_interval, reinitialized
+from engram.saliency.ranks import rank_correlations, standard_ranks
+from engram.saliency.sanity_checks import check_saliency, validity
 from engram.saliency.settings import CheckSettings
+from engram.scores.bootstrap import pigeonhole_shares
 
 CLASSES = ["Non-Memo", "Guess", "Recall"]
 
 
-def random_samples(rows: int = 24) -> Samples:
+def random_samples(rows: int = 24) -> HeldOut:
     heads = torch.from_numpy(full_attention(rows, seed=3))
-    return Samples(
+    return HeldOut(
         pack(heads.mean(dim=2)).numpy(),
         pack(heads.amax(dim=2)).numpy(),
         np.arange(rows) % 3,
@@ -44,50 +41,46 @@ def test_correlation_is_spearmans_with_ties() -> None:
     first, second = (
         np.random.default_rng(0).integers(0, 6, (2, 1, 1, 4, 50)).astype(np.float32)
     )  # (C, G, L, P)
-    one = draws(1, 1, resamples=1, seed=1)
-    found = correlations(standard_ranks(first, one), standard_ranks(second, one))
+    one = pigeonhole_shares(np.random.default_rng(1), 1, 1, resamples=1)
+    rho = rank_correlations(standard_ranks(first, one), standard_ranks(second, one))
     for layer in range(4):
-        assert found[0, layer] == pytest.approx(
+        assert rho[0, layer] == pytest.approx(
             spearmanr(first[0, 0, layer], second[0, 0, layer]).statistic, abs=1e-5
         )
 
 
 def test_drawn_maps_are_weighted_means_over_cnns_and_groups() -> None:
     first, second = np.random.default_rng(0).random((2, 3, 2, 4, 50), np.float32)  # (C, G, L, P)
-    weights = draws(3, 2, resamples=5, seed=1)
-    found = correlations(standard_ranks(first, weights), standard_ranks(second, weights))
+    weights = pigeonhole_shares(np.random.default_rng(1), 3, 2, resamples=5)
+    rho = rank_correlations(standard_ranks(first, weights), standard_ranks(second, weights))
     for r, weight in enumerate(weights):
         one, two = (np.einsum("cg,cglp->lp", weight, maps) for maps in (first, second))
         for layer in range(4):
-            assert found[r, layer] == pytest.approx(
+            assert rho[r, layer] == pytest.approx(
                 spearmanr(one[layer], two[layer]).statistic, abs=1e-3
             )
 
 
 def test_a_flat_map_correlates_with_nothing() -> None:
-    weights = draws(1, 2, resamples=2, seed=0)
+    weights = pigeonhole_shares(np.random.default_rng(0), 1, 2, resamples=2)
     flat, other = (
         np.zeros((1, 2, 1, 9), np.float32),
         np.random.default_rng(0).random((1, 2, 1, 9), np.float32),
     )
-    assert not correlations(standard_ranks(flat, weights), standard_ranks(other, weights)).any()
+    assert not rank_correlations(
+        standard_ranks(flat, weights), standard_ranks(other, weights)
+    ).any()
 
 
-def test_draws_begin_with_equal_weights_and_sum_to_one() -> None:
-    weights = draws(4, 5, resamples=7, seed=0)
-    np.testing.assert_allclose(weights[0], 1 / 20)
-    np.testing.assert_allclose(weights.sum(axis=(1, 2)), 1)
-    assert len(weights) == 8 and (weights[1:].std(axis=(1, 2)) > 0).all()
-
-
-def test_intervals_hold_the_spread_of_the_draws() -> None:
-    values = np.concatenate([[0.5], np.random.default_rng(0).normal(0.4, 0.05, 20_000)])
-    assert interval(values, 0.95) == pytest.approx((0.5, 0.302, 0.498), abs=3e-3)
-    assert normal_interval(values, 0.95) == pytest.approx((0.5, 0.402, 0.598), abs=3e-3)
+def test_intervals_of_correlations_surround_the_estimate_and_end_at_1() -> None:
+    draws = np.random.default_rng(0).normal(0.4, 0.05, 20_000)
+    found = correlation_interval(np.concatenate([[0.5], draws]), 0.95)
+    assert found == pytest.approx((0.5, 0.402, 0.598), abs=3e-3)
+    assert correlation_interval(np.concatenate([[0.95], draws]), 0.95).high == 1
 
 
 @pytest.mark.parametrize("stage", range(len(STAGES)))
-def test_layers_are_drawn_anew_from_the_last_one_on(stage: int) -> None:
+def test_layers_are_reinitialized_from_the_last_one_on(stage: int) -> None:
     cnn = make_cnn(seed=4)
     before = {name: value.clone() for name, value in cnn.state_dict().items()}
     changed = reinitialized(cnn, STAGES[: stage + 1], seed=9).state_dict()

@@ -1,4 +1,4 @@
-"""Runs the search of `engram.taxonomy.search` on a model's attention: atoms, estimates, finalists,
+"""Run the search of `engram.taxonomy.search` on a model's attention: atoms, estimates, finalists,
 one test.
 """
 
@@ -15,8 +15,9 @@ import pandas as pd
 from engram.cnn.dataset import Dataset
 from engram.cnn.grid import GridResult, train_grid
 from engram.cnn.settings import CnnSettings
-from engram.scores.bootstrap import group_confusions, intervals, scores_of
-from engram.scores.metrics import class_scores, softmax
+from engram.scores.metrics import class_scores, confusion_matrix, table_scores
+from engram.scores.probability_metrics import class_probabilities
+from engram.scores.runs import Run, score_intervals
 from engram.taxonomy import search
 from engram.taxonomy.sampling import draw_samples
 from engram.taxonomy.settings import DrawSettings
@@ -41,28 +42,28 @@ def search_taxonomies(
     code: str = "",
     **statistics: Any,
 ) -> pd.DataFrame:
-    """Every candidate with its estimate; the finalists with their own score on validation; the
-    chosen one with its score on test.
+    """Estimate every candidate, train the finalists, and test the one that is best on validation.
 
     Args:
         labels: all candidates' labels.
         drawn: the atoms' sample list, of samples that the model reproduces.
-        terms: categories with their numbers that are merged and ordered.
-        categories: all that there are.
-        assemble: from a sample list and its classes to a data set.
+        terms: categories with their parameters, to be merged and ordered.
+        categories: all categories of the study.
+        assemble: makes a data set of a sample list and its classes.
         samples: sizes and splits.
         cnn: grid and training, of the atoms and of the finalists.
-        most_classes: of a candidate.
+        most_classes: most classes of a candidate.
         finalists: candidates that are trained.
         seed: the study's.
-        parts: where finished CNNs are kept.
+        parts: folder where finished CNNs are kept.
         code: digest of the code that trains them.
         statistics: `resamples` and `confidence` of the test score.
 
-    Returns: rank (by estimate), taxonomy, classes, tried (candidates in all), left_out (names that
-        divide like another candidate, or have a class below `samples.minimum`), estimated_min_f1,
-        validation_min_f1 (finalists), chosen, test_min_f1, test_mean_f1 and test_balanced_accuracy
-        with intervals (the chosen one), n.
+    Returns:
+        rank (by estimate), taxonomy, classes, tried (number of candidates), left_out (names that
+        divide the samples like another candidate, or have a class below `samples.minimum`),
+        estimated_min_f1, validation_min_f1 (finalists), chosen, test_min_f1, test_mean_f1 and
+        test_balanced_accuracy with intervals (the chosen one), n.
     """
     atom_of = search.atoms(labels, terms, categories)
     names = search.large_enough(drawn)
@@ -76,20 +77,13 @@ def search_taxonomies(
         len(names),
         ", ".join(f"{name} {counts[name]:,}" for name in names),
     )
-    trained = train_grid(
-        assemble(drawn[drawn["class"].isin(names)].reset_index(drop=True), names),
-        cnn,
-        "best_epoch",
-        parts,
-        code,
-    )
+    of_atoms = assemble(drawn[drawn["class"].isin(names)].reset_index(drop=True), names)
+    trained = train_grid(of_atoms, cnn, "best_epoch", parts, code)
     logits, atom = _validation(trained)
-    prior = np.bincount(
-        trained.dataset.label[trained.dataset.rows("train")], minlength=len(names)
-    ).astype(float)
+    learned = trained.dataset.label[trained.dataset.rows("train")]
+    prior = np.bincount(learned, minlength=len(names)) / len(learned)
     estimates = [
-        estimate(taxonomy, names, counts, logits, atom, prior / prior.sum())
-        for taxonomy in taxonomies
+        estimated_min_f1(taxonomy, names, counts, logits, atom, prior) for taxonomy in taxonomies
     ]
     rows: list[dict[str, Any]] = []
     scored: list[tuple[float, GridResult]] = []
@@ -101,14 +95,15 @@ def search_taxonomies(
             "classes": len(taxonomy.classes),
             "tried": len(taxonomies),
             "left_out": left_out,
+            "estimated_min_f1": estimates[index],
+            "validation_min_f1": np.nan,
+            "chosen": False,
         }
-        row |= {"estimated_min_f1": estimates[index], "validation_min_f1": np.nan, "chosen": False}
         if rank <= finalists:
-            own = draw_samples(labels, taxonomy, samples, seed)
-            own = own[own["sequence_id"].isin(drawn["sequence_id"])].reset_index(
-                drop=True
-            )  # the others are not reproduced
-            grid = train_grid(assemble(own, taxonomy.class_names), cnn, "best_epoch", parts, code)
+            chosen = draw_samples(labels, taxonomy, samples, seed)
+            reproduced = chosen["sequence_id"].isin(drawn["sequence_id"])
+            dataset = assemble(chosen[reproduced].reset_index(drop=True), taxonomy.class_names)
+            grid = train_grid(dataset, cnn, "best_epoch", parts, code)
             row["validation_min_f1"] = _min_f1(grid)
             scored.append((row["validation_min_f1"], grid))
         rows.append(row)
@@ -117,7 +112,7 @@ def search_taxonomies(
     return pd.DataFrame(rows)
 
 
-def estimate(
+def estimated_min_f1(
     taxonomy: Taxonomy,
     atom_names: Sequence[str],
     counts: pd.Series,
@@ -125,10 +120,11 @@ def estimate(
     atom: np.ndarray,
     prior: np.ndarray,
 ) -> float:
-    """Minimum F1 of a taxonomy on the samples, by CNNs that tell atoms apart.
+    """Estimate the minimum F1 of a taxonomy from CNNs that tell atoms apart.
 
-    A class's likelihood is the mean of its atoms', weighed by how often each occurs in it; samples
-    of an atom together weigh what the atom's share of its class is, and all classes alike.
+    The likelihood of a class is the mean of its atoms', weighted by how often each occurs in it.
+    The samples of an atom together weigh as much as the atom's share of its class, and all classes
+    weigh the same.
 
     Args:
         taxonomy: a candidate.
@@ -138,15 +134,13 @@ def estimate(
         atom: index of every sample's atom, (n,).
         prior: share of every atom in training, (A,).
     """
-    parts = [
-        [NON_MEMO],
-        *search.parts_of(taxonomy, [name for name in atom_names if name != NON_MEMO]),
-    ]
+    others = [name for name in atom_names if name != NON_MEMO]
+    parts = [[NON_MEMO], *search.parts_of(taxonomy, others)]
     share = np.zeros((len(parts), len(atom_names)))  # (K, A)
     for k, part in enumerate(parts):
         members = [atom_names.index(name) for name in part]
         share[k, members] = counts[list(part)].to_numpy() / counts[list(part)].sum()
-    likelihood = softmax(logits) / prior  # (n, A), up to a factor per sample
+    likelihood = class_probabilities(logits) / prior  # (n, A), up to a factor per sample
     predicted = (likelihood @ share.T).argmax(axis=1)
     true = share.argmax(axis=0)[atom]
     weight = share.max(axis=0)[atom] / np.bincount(atom, minlength=len(atom_names))[atom]
@@ -156,46 +150,40 @@ def estimate(
 
 
 def _validation(result: GridResult) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and true classes on validation, all CNNs one after another."""
+    """Return logits and true classes on validation, one CNN after another."""
     data = result.dataset
     parts = []
     for cnn in result.trained.values():
         rows = data.split[cnn.row] == "validation"
         parts.append((cnn.logits[rows], data.label[cnn.row[rows]]))
-    return np.concatenate([logits for logits, _ in parts]), np.concatenate(
-        [label for _, label in parts]
-    )
+    logits, label = zip(*parts, strict=True)
+    return np.concatenate(logits), np.concatenate(label)
 
 
 def _min_f1(result: GridResult) -> float:
     logits, label = _validation(result)
-    classes = len(result.dataset.classes)
-    confusion = np.bincount(
-        label * classes + logits.argmax(axis=1), minlength=classes * classes
-    ).reshape(classes, classes)
+    confusion = confusion_matrix(label, logits.argmax(axis=1), len(result.dataset.classes))
     return float(class_scores(confusion)["min_f1"])
 
 
 def _test(result: GridResult, **statistics: Any) -> dict[str, float]:
+    """Return the test scores of the chosen taxonomy as columns."""
     data = result.dataset
     frames = []
     for key, cnn in result.trained.items():
         test = data.split[cnn.row] == "test"
         rows = cnn.row[test]
-        columns = {"cnn": key.cnn, "seed": key.seed, "content_group": data.content_group[rows]}
-        columns |= {
+        columns = {
+            "cnn": key.cnn,
+            "seed": key.seed,
+            "content_group": data.content_group[rows],
             "class": np.array(data.classes, dtype=object)[data.label[rows]],
             "logits": list(cnn.logits[test]),
         }
         frames.append(pd.DataFrame(columns))
-    found = intervals(
-        group_confusions(pd.concat(frames, ignore_index=True), data.classes),
-        scores_of,
-        **statistics,
-    )
+    run = Run.of(pd.concat(frames, ignore_index=True), data.classes)
+    scores = score_intervals(run, table_scores, **statistics)
     row: dict[str, float] = {"n": len(data.rows("test"))}
     for name in ("min_f1", "mean_f1", "balanced_accuracy"):
-        row |= dict(
-            zip((f"test_{name}", f"test_{name}_low", f"test_{name}_high"), found[name], strict=True)
-        )
+        row |= scores[name].columns(f"test_{name}")
     return row

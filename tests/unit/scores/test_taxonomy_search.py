@@ -15,7 +15,7 @@ from engram.cnn.settings import CnnSettings
 from engram.io.errors import EngramError
 from engram.run.config import complete
 from engram.scores.metrics import class_scores, confusion_matrix
-from engram.scores.search import estimate, search_taxonomies
+from engram.scores.taxonomy_search import estimated_min_f1, search_taxonomies
 from engram.taxonomy import search
 from engram.taxonomy.sampling import draw_samples
 from engram.taxonomy.settings import DrawSettings
@@ -96,9 +96,9 @@ def test_the_estimate_is_the_minimum_f1_where_weights_are_equal() -> None:
     logits = random.normal(size=(150, 3)) + np.eye(3)[atom]
     counts = pd.Series([500, 30, 70], index=names)
     direct = class_scores(confusion_matrix(atom, logits.argmax(axis=1), 3))["min_f1"]
-    assert estimate(taxonomy, names, counts, logits, atom, np.full(3, 1 / 3)) == pytest.approx(
-        float(direct)
-    )
+    assert estimated_min_f1(
+        taxonomy, names, counts, logits, atom, np.full(3, 1 / 3)
+    ) == pytest.approx(float(direct))
 
 
 def test_merged_atoms_are_weighed_by_their_frequency() -> None:
@@ -113,9 +113,9 @@ def test_merged_atoms_are_weighed_by_their_frequency() -> None:
         counts = pd.Series([100, 1000 * (1 - share), 1000 * share, 100], index=names)
         recall, f1_rest = 1 - share, 2 / (2 + share)
         expected = min(2 * recall / (1 + recall), f1_rest)
-        assert estimate(taxonomy, names, counts, logits, atom, np.full(4, 0.25)) == pytest.approx(
-            expected, abs=1e-6
-        )
+        assert estimated_min_f1(
+            taxonomy, names, counts, logits, atom, np.full(4, 0.25)
+        ) == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_planted_taxonomy_is_found_and_alone_tested() -> None:

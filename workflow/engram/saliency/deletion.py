@@ -1,0 +1,170 @@
+"""Do the CNNs use the cells of the greatest Δ? Deletion and insertion (Petsiuk et al., RISE, 2018).
+
+The CNNs' probability of the true class is measured when the cells of the greatest Δ are removed, or
+are all that is kept, and compared with equally many random cells and with the cells of the greatest
+attention. A removed cell gets its mean over samples of all classes, which says nothing about the
+class. Δ orders the cells on one half of the samples, and the other half is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from engram.cnn.network import AttentionCNN
+from engram.cnn.training import predict
+from engram.saliency.held_out import HeldOut
+from engram.saliency.settings import CheckSettings
+from engram.scores.bootstrap import percentile_interval, pigeonhole_shares
+
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Shares of all causal cells of all layers that are removed or kept."""
+JUDGED_SHARE = 0.1
+"""Share of removed cells at which a method is compared with random cells."""
+RANDOM_DRAWS = 3
+"""Random orders of the cells, whose probabilities are averaged."""
+
+
+def falling_order(maps: np.ndarray) -> np.ndarray:
+    """Return the cells of each class, flattened over (L, P), by falling Δ of the even groups.
+
+    Args:
+        maps: Δ and evidence, (2, K, C, G, L, P).
+
+    Returns:
+        int (K, L·P).
+    """
+    means = maps[0, :, :, ::2].mean(axis=(1, 2))  # (K, L, P)
+    return np.argsort(-means.reshape(len(means), -1), axis=1, kind="stable")
+
+
+def deletion_curves(
+    cnns: Sequence[AttentionCNN],
+    samples: HeldOut,
+    orders: Mapping[str, np.ndarray],
+    settings: CheckSettings,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Measure the probability of the true class under deletion and insertion.
+
+    Args:
+        cnns: trained on attention with real labels.
+        samples: held-out samples.
+        orders: name → cells of each class in the order in which they are removed or kept, (K, L·P).
+        settings: how much is measured; its methods must be among `orders`.
+
+    Returns:
+        The table `deletion` (see `engram.saliency.sanity_checks.check_saliency`); and, per method,
+        how much more probability the removal of its cells costs than that of random ones, drawn
+        over CNNs and samples, (1 + R,).
+    """
+    groups = samples.groups()
+    even = [np.concatenate(parts[::2]) for parts in groups]
+    # A single group is ordered and measured on the same samples.
+    odd = [np.concatenate(parts[1::2] or parts) for parts in groups]
+    generator = np.random.default_rng(settings.seed)
+    size = int(np.prod(samples.mean.shape[1:]))
+    attention = np.stack(
+        [samples.maximum[rows].mean(axis=0, dtype=np.float32).ravel() for rows in even]
+    )  # (K, L·P)
+    by_attention = np.argsort(-attention, axis=1, kind="stable")
+    random = [np.stack([generator.permutation(size) for _ in groups]) for _ in range(RANDOM_DRAWS)]
+    steps = [(name, [order]) for name, order in {**orders, "attention": by_attention}.items()]
+    steps.append(("random", random))
+    neutral = _neutral_cells(samples, odd)
+    measured: dict[tuple[str, str, float], list[np.ndarray]] = {}  # per class (C, n)
+    with tqdm(
+        total=2 * len(SHARES) * len(steps),
+        desc="deletion and insertion",
+        unit="setting",
+        mininterval=2,
+    ) as progress:
+        for mode, share, (name, repeats) in product(("deletion", "insertion"), SHARES, steps):
+            count = max(1, round(share * size))
+            measured[name, mode, share] = [
+                np.mean(
+                    [
+                        _probabilities(cnns, samples, rows, k, order[k][:count], mode, neutral)
+                        for order in repeats
+                    ],
+                    axis=0,
+                )
+                for k, rows in enumerate(odd)
+            ]
+            progress.update()
+    nothing = np.empty(0, np.int64)
+    measured["none", "deletion", 0.0] = [
+        _probabilities(cnns, samples, rows, k, nothing, "deletion", neutral)
+        for k, rows in enumerate(odd)
+    ]
+    table = []
+    for (name, mode, share), per_class in measured.items():
+        means = np.stack([_drawn_means(values, settings) for values in per_class])  # (K, 1 + R)
+        of_classes = zip(samples.classes, means, strict=True)
+        for of_class, drawn in (("all", means.mean(axis=0)), *of_classes):
+            interval = percentile_interval(drawn[0], drawn[1:], settings.confidence)
+            row = {"cells": name, "mode": mode, "share": share, "class": of_class}
+            row |= {"probability": interval.value, "low": interval.low, "high": interval.high}
+            table.append(row)
+    chance = measured["random", "deletion", JUDGED_SHARE]
+    gains: dict[str, np.ndarray] = {
+        method: np.mean(
+            [
+                _drawn_means(of_random - of_method, settings)
+                for of_random, of_method in zip(
+                    chance, measured[method, "deletion", JUDGED_SHARE], strict=True
+                )
+            ],
+            axis=0,
+        )
+        for method in settings.methods
+    }
+    return pd.DataFrame(table), gains
+
+
+def _neutral_cells(samples: HeldOut, rows: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return, by head pooling, the mean attention of each cell over samples of all classes alike,
+    (L·P,).
+    """
+    return {
+        pooling: np.mean(
+            [maps[of_class].mean(axis=0, dtype=np.float32) for of_class in rows], axis=0
+        ).ravel()
+        for pooling, maps in (("mean", samples.mean), ("max", samples.maximum))
+    }
+
+
+def _probabilities(
+    cnns: Sequence[AttentionCNN],
+    samples: HeldOut,
+    rows: np.ndarray,
+    target: int,
+    cells: np.ndarray,
+    mode: str,
+    neutral: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """Return the probability of the target class for each CNN and sample, (C, n), with cells
+    removed (deletion) or kept alone (insertion).
+    """
+    changed, probabilities = {}, []
+    for pooling in {cnn.head_pooling for cnn in cnns}:
+        maps = samples.mean if pooling == "mean" else samples.maximum
+        flat, mean = maps[rows].astype(np.float32).reshape(len(rows), -1), neutral[pooling]
+        result = flat if mode == "deletion" else np.broadcast_to(mean, flat.shape).copy()
+        result[:, cells] = mean[cells] if mode == "deletion" else flat[:, cells]
+        changed[pooling] = result.reshape(len(rows), *maps.shape[1:])
+    for cnn in cnns:
+        logits = torch.from_numpy(predict(cnn, changed[cnn.head_pooling], np.arange(len(rows))))
+        probabilities.append(logits.softmax(dim=1)[:, target].numpy())
+    return np.stack(probabilities)
+
+
+def _drawn_means(values: np.ndarray, settings: CheckSettings) -> np.ndarray:
+    """Return means of (C, n) over drawn CNNs and samples, (1 + R,); the first is the estimate."""
+    generator = np.random.default_rng(settings.seed)
+    weights = pigeonhole_shares(generator, values.shape[0], values.shape[1], settings.resamples)
+    return np.einsum("rcn,cn->r", weights, values)
