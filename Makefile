@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/installed
 	$(BIN)/snakemake
 	$(BIN)/snakemake --report results/$(STUDY)/report.html --quiet
-	@$(BIN)/python -m engram.run.summary results/$(STUDY)
+	@$(BIN)/python -m engram summary results/$(STUDY)
 
 test: lint unit workflow cluster browser
 
@@ -71,11 +71,11 @@ envs: $(VENV)/installed-test
 
 # Writes the config reference of the README from the schema.
 docs: $(VENV)/installed
-	$(BIN)/python -m engram.run.config_reference README.md
+	$(BIN)/python -m engram config-reference README.md
 
 # Makes the base that `snakemake nursery_base` trained the shipped one.
 promote-base: $(VENV)/installed
-	$(BIN)/python -m engram.nursery.promote
+	$(BIN)/python -m engram promote-base
 
 clean:
 	rm -rf results .snakemake

@@ -21,19 +21,6 @@ ROOT = _root()
 resources."""
 
 
-def shipped(name: str) -> str:
-    """Return the path of a file or folder that the working folder has, or else that ships.
-
-    A study in a checkout keeps its relative paths; one that runs where Engram was installed from a
-    wheel finds the same files in the package.
-
-    Args:
-        name: a path relative to the project, such as `resources/nursery`; absolute paths are
-            returned as they are.
-    """
-    return name if Path(name).exists() or not (ROOT / name).exists() else str(ROOT / name)
-
-
 def shipped_file(name: str) -> Path:
     """Return the path of a file that ships with Engram.
 

@@ -15,12 +15,13 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from engram.io.errors import EngramError
+from engram.io.shipped import ROOT
 from engram.sources.entry import brings_duplicates, complete_entry, refuse_unused
 from engram.taxonomy.catalogue import PAPER, paper_names, rho_names
 from engram.taxonomy.partitions import Named, merge_equal
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
 
-SCHEMA_FILE = Path(__file__).parents[2] / "schemas" / "config.schema.yaml"
+SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 MAX_DEPTH = 12
 RESERVED = frozenset(
     {"tables", "figures", "logs", "benchmarks", "run.json", "report.html", "explorer.html"}

@@ -1,15 +1,15 @@
-"""`python -m engram.run.config_reference README.md`: writes the config reference between its marks,
+"""`python -m engram config-reference README.md`: writes the config reference between its marks,
 from the schema.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from engram.io.errors import EngramError
 from engram.run.config import load_schema
 
 BEGIN, END = "<!-- config reference: begin -->", "<!-- config reference: end -->"
@@ -78,8 +78,13 @@ def _kind(entry: dict[str, Any]) -> str:
     return " ".join([kind, ", ".join(bounds)]).strip()
 
 
-if __name__ == "__main__":
-    readme = Path(sys.argv[1])
-    readme.write_text(
-        insert(readme.read_text(encoding="utf-8"), reference(load_schema())), encoding="utf-8"
-    )
+def command(page: Path) -> None:
+    """Write the reference between its marks on a page.
+
+    Raises:
+        EngramError: the page lacks the marks.
+    """
+    text = page.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise EngramError(f"{page}: without the marks {BEGIN} and {END}")
+    page.write_text(insert(text, reference(load_schema())), encoding="utf-8")
