@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,6 +109,10 @@ class AttentionMaps:
             packed_max=self.packed_max[chosen],
             verification=self.verification.iloc[chosen],
         )
+
+    def __iter__(self) -> Iterator[AttentionMaps]:
+        """Go through the maps text by text."""
+        return (self[row] for row in range(len(self)))
 
     def plot(
         self, rows: Sequence[int] | int | None = None, titles: Sequence[str] | None = None

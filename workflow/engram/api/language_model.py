@@ -145,7 +145,13 @@ def load(
             model = load_model(folder, dtype="float32" if dtype == "auto" else dtype, device=device)
         return LanguageModel(str(source), model, shipped_tokenizer())
     model = load_model(source, revision, dtype, device)
-    return LanguageModel(str(source), model, load_tokenizer(source, revision), revision)
+    tokenizer = load_tokenizer(source, revision)
+    # For some architectures transformers makes up an empty tokenizer where a folder has none.
+    if not tokenizer("Engram", add_special_tokens=False)["input_ids"]:
+        raise EngramError(
+            f"tokenizer of {source}: it knows no tokens; save the tokenizer in the model's folder"
+        )
+    return LanguageModel(str(source), model, tokenizer, revision)
 
 
 @contextmanager

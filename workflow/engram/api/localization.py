@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,8 +16,10 @@ from engram.api.display import STYLE, html_table, shown
 from engram.api.regions import Region, check_share
 from engram.cnn.dataset import Dataset
 from engram.cnn.grid import GridResult, train_grid
+from engram.cnn.key import CnnKey
 from engram.cnn.network import AttentionCNN
 from engram.cnn.settings import CnnSettings
+from engram.cnn.training import TrainedCnn
 from engram.figures.delta import delta_maps
 from engram.figures.profile import layer_profile
 from engram.io.errors import EngramError
@@ -196,11 +198,12 @@ def localize(
         [method],
         maps.prefix,
     )[method]
-    diverged = [(key.input, key.labels) for key, cnn in result.trained.items() if cnn.diverged]
+    trained = _in_order(result)
+    diverged = [(key.input, key.labels) for key, cnn in trained.items() if cnn.diverged]
     statistics = {"resamples": resamples, "confidence": confidence, "seed": seed}
     return Localization(
         classes=names,
-        scores=score_table(_predictions(result), names, diverged, **statistics),
+        scores=score_table(_predictions(data, trained), names, diverged, **statistics),
         layers=layer_shares(saliency, draw(saliency, **statistics)),
         saliency=saliency,
         method=method,
@@ -211,7 +214,7 @@ def localize(
         chosen_by=all_halves(data.tokens, maps.prefix),
         model=maps.model,
         history=pd.DataFrame(
-            [{**vars(key), **row} for key, cnn in result.trained.items() for row in cnn.history]
+            [{**vars(key), **row} for key, cnn in trained.items() for row in cnn.history]
         ),
     )
 
@@ -237,7 +240,7 @@ def _codes(maps: AttentionMaps, classes: Any) -> tuple[list[str], np.ndarray]:
             f"classes: {len(names)} with texts ({', '.join(names) or 'none'}); two are needed to "
             f"tell apart"
         )
-    return names, pd.Categorical(values, categories=names).codes.astype(np.int64)
+    return names, pd.Categorical(values.astype(object), categories=names).codes.astype(np.int64)
 
 
 def _balanced(
@@ -300,10 +303,19 @@ def _cnns(result: GridResult) -> dict[str, AttentionCNN]:
     return cnns
 
 
-def _predictions(result: GridResult) -> pd.DataFrame:
+def _in_order(result: GridResult) -> dict[CnnKey, TrainedCnn]:
+    """Return the CNNs in the order of the grid, then the probes.
+
+    They finish in any order, and the draws of the bootstrap depend on it.
+    """
+    first = {key: result.trained[key] for key in result.architectures}
+    return first | {key: cnn for key, cnn in result.trained.items() if key not in first}
+
+
+def _predictions(data: Dataset, trained: Mapping[CnnKey, TrainedCnn]) -> pd.DataFrame:
     """Return the predictions of all CNNs, in the columns of a study's `predictions.parquet`."""
-    data, frames = result.dataset, []
-    for key, cnn in result.trained.items():
+    frames = []
+    for key, cnn in trained.items():
         columns = {
             "sequence_id": data.sequence_id[cnn.row],
             "content_group": data.content_group[cnn.row],

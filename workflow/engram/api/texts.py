@@ -156,7 +156,7 @@ def _check_tokens(item: Any, row: Any, name: str) -> None:
     try:
         array = np.asarray(item)
     except (ValueError, TypeError):  # a list of lists of different lengths
-        array = np.empty(0, object)
+        array = np.empty(1, object)
     if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
         raise EngramError(
             f"{name}: row {row} is not a sequence of whole numbers; give text or token ids"
