@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +26,9 @@ from engram.store.index import AttentionStore
 from engram.taxonomy.pool import pool
 from engram.taxonomy.protocols import PROTOCOLS
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
+
+SEARCH = "search"
+"""The list that a search of taxonomies draws: no taxonomy, but part of the pool."""
 
 
 class Tables(Mapping[str, pd.DataFrame]):
@@ -105,7 +107,7 @@ class Study:
     def taxonomies(self, model: str | None = None, protocol: str | None = None) -> list[str]:
         """Return the slugs of the taxonomies that samples were drawn for."""
         lists = self._sample_lists(self._model(model), self._protocol(protocol))
-        return list(lists["taxonomy"].unique())
+        return [name for name in lists["taxonomy"].unique() if name != SEARCH]
 
     def labels(self, model: str | None = None) -> pd.DataFrame:
         """Return the labels of all candidates by sequence_id; see `engram.windows.labels.label`."""
@@ -221,16 +223,13 @@ class Study:
         return np.array(texts.loc[ids].tolist(), np.int64)
 
     def _store(self, model: str) -> AttentionStore:
-        folder = self._file(model, "attention/index.parquet").parent
-        shards = sorted(
-            folder.glob("shard-*.h5"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0)
-        )
-        if not shards:
+        index = self._file(model, "attention/index.parquet")
+        if not any(index.parent.glob("shard-*.h5")):
             raise EngramError(
-                f"{folder}: no attention shards, the study came in a bundle or they were deleted; "
+                f"{index.parent}: no attention shards, the study came in a bundle or they were deleted; "
                 f"open it where it ran, or take attention anew with engram.attention"
             )
-        return AttentionStore(folder / "index.parquet", shards)
+        return AttentionStore(index)
 
     def _sample_lists(self, model: str, protocol: str) -> pd.DataFrame:
         """Return the samples of all taxonomies: taxonomy (slug), sequence_id, class, split, …"""
@@ -247,7 +246,7 @@ class Study:
 
     def _slug(self, taxonomy: str, lists: pd.DataFrame) -> str:
         """Return the slug of a taxonomy by its name or slug."""
-        slugs = list(lists["taxonomy"].unique())
+        slugs = [name for name in lists["taxonomy"].unique() if name != SEARCH]
         if taxonomy in slugs:
             return taxonomy
         slug = Taxonomy.parse(taxonomy, categories_from_config(self.config["categories"])).slug
