@@ -350,8 +350,7 @@ def test_a_main_process_that_is_killed(cluster: Cluster, run: Run, matrix: Matri
         "`kill -9` of the main process",
         run,
         OTHERS,
-        "“Directory cannot be locked”; `python -m engram resume --clean`, then the same "
-        "command",
+        "“Directory cannot be locked”; `python -m engram resume --clean`, then the same command",
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engram.api.labelling import label
     from engram.api.language_model import load
     from engram.api.localization import localize
-    from engram.api.study import open  # noqa: A004
+    from engram.api.study import open
     from engram.cnn.network import AttentionCNN
     from engram.io.errors import EngramError
     from engram.lm.attention import pooled_attention

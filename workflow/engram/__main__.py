@@ -10,7 +10,7 @@ from pathlib import Path
 from engram import __version__
 from engram.io.errors import EngramError
 
-RESULTS = {"type": Path, "help": "folder of a study, e.g. results/demo"}
+RESULTS = "folder of a study, e.g. results/demo"
 RUN_HELP = "run a study; all other arguments are Snakemake's: engram run --study paper -n"
 
 # Every verb imports what it needs when it is called, so that the others and --help are quick.
@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--study", help="a study file, or one that ships: paper, benchmark, …")
     run.set_defaults(snakemake=[])
     check = verb("verify", _verify, "compare the results of a study with the records of its jobs")
-    check.add_argument("results", **RESULTS)
+    check.add_argument("results", type=Path, help=RESULTS)
     check.add_argument(
         "files", nargs="*", help="results whose origin is printed, e.g. tables/scores.csv"
     )
@@ -108,14 +108,14 @@ def parser() -> argparse.ArgumentParser:
         "--clean", action="store_true", help="cancel its SLURM jobs and remove its stale lock"
     )
     cost = verb("efficiency", _efficiency, "show what a run asked for, what it used and its cost")
-    cost.add_argument("results", **RESULTS)
+    cost.add_argument("results", type=Path, help=RESULTS)
     cost.add_argument("--csv", type=Path, help="also write the table to this file")
     bundle = verb("bundle", _bundle, "say what can be made of a study that came in a bundle")
-    bundle.add_argument("results", **RESULTS)
+    bundle.add_argument("results", type=Path, help=RESULTS)
     bundle.add_argument("--configfile", type=Path, help="the study's config; else the bundle's own")
     bundle.add_argument("--finish", action="store_true", help="make what can be made here")
     verb("summary", _summary, "print the headline table of a study").add_argument(
-        "results", **RESULTS
+        "results", type=Path, help=RESULTS
     )
     page = verb("config-reference", _config_reference, "write the config reference into a page")
     page.add_argument("page", type=Path, help="a Markdown file with the marks of the reference")

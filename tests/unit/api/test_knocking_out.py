@@ -1,4 +1,6 @@
-"""Knock-outs: the numbers of the room, paired with the intact model; texts that chose are refused."""
+"""Knock-outs: the numbers of the room, paired with the intact model; texts that chose a region are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,9 @@ def test_texts_tokens_and_maps_give_the_same_rows() -> None:
 
 
 def test_a_frame_brings_names_and_classes() -> None:
-    frame = pd.DataFrame({"tokens": texts().tolist(), "class": list("abcabc")}, index=list("uvwxyz"))
+    frame = pd.DataFrame(
+        {"tokens": texts().tolist(), "class": list("abcabc")}, index=list("uvwxyz")
+    )
     table = knocked(frame, layers=[1, 2])
     assert table["row"].tolist() == list("uvwxyz") * 2
     assert table["class"].tolist() == list("abcabc") * 2
@@ -159,7 +163,7 @@ def test_texts_that_chose_the_region_are_refused() -> None:
 def test_half_of_a_text_is_enough_to_be_known(half: slice) -> None:
     tokens = texts()
     tokens[4, half] = CHOOSERS[0, half]
-    with pytest.raises(EngramError, match="1 of 6 texts chose the region .*, the first is row 4"):
+    with pytest.raises(EngramError, match=r"1 of 6 texts chose the region .*, the first is row 4"):
         knocked(tokens, cells=some_region())
 
 

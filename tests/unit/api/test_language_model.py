@@ -61,7 +61,9 @@ def test_the_nursery_was_shown_its_windows(nursery: LanguageModel) -> None:
     assert len(shown) == 1626
     assert not shown["base_extracted"].any()
     assert (windows["sequence_duplicates"] >= windows["exposures"]).all()
-    assert nursery.encode(windows["text"].iloc[:50].tolist()) == windows["tokens"].iloc[:50].tolist()
+    assert (
+        nursery.encode(windows["text"].iloc[:50].tolist()) == windows["tokens"].iloc[:50].tolist()
+    )
 
 
 def test_the_nursery_extracts_what_it_was_shown_often(nursery: LanguageModel) -> None:
@@ -107,7 +109,7 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     gpt_neox().save_pretrained(tmp_path)
-    with pytest.raises(EngramError, match="tokenizer of .*: it knows no tokens"):
+    with pytest.raises(EngramError, match=r"tokenizer of .*: it knows no tokens"):
         load(tmp_path)
 
 

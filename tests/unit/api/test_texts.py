@@ -66,7 +66,9 @@ def test_a_text_that_is_too_short_is_named() -> None:
 
 
 def test_short_texts_are_dropped_in_sight() -> None:
-    with pytest.warns(DroppedTexts, match="dropped 2 of 4 rows with fewer than 16 tokens, .* row 1"):
+    with pytest.warns(
+        DroppedTexts, match="dropped 2 of 4 rows with fewer than 16 tokens, .* row 1"
+    ):
         windows = read(SHORT, short="drop")
     assert list(windows.index) == [0, 2]
     np.testing.assert_array_equal(windows.tokens, TOKENS[:2])
@@ -114,7 +116,7 @@ def test_when_all_are_dropped_nothing_is_left() -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, True, "8"])
 def test_window_lengths_are_whole_numbers(value: Any) -> None:
-    with pytest.raises(EngramError, match="prefix: .*; give a number of tokens, 1 or more"):
+    with pytest.raises(EngramError, match=r"prefix: .*; give a number of tokens, 1 or more"):
         read_windows(TEXTS, tokenizer(), value, SUFFIX)
     with pytest.raises(EngramError, match="suffix: "):
         read_windows(TEXTS, tokenizer(), PREFIX, value)

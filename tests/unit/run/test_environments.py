@@ -39,6 +39,8 @@ def test_the_conda_environment_has_the_pins_of_every_dependency() -> None:
 
 
 def test_a_version_outside_its_range_is_not_pinned() -> None:
-    with pytest.raises(SystemExit, match="torch 2.0 is installed, pyproject.toml asks for torch>=3"):
+    with pytest.raises(
+        SystemExit, match=r"torch 2\.0 is installed, pyproject.toml asks for torch>=3"
+    ):
         generate["pinned"](["torch>=3"], {"torch": "2.0"})
     assert generate["pinned"](["b>=1", "A>=1"], {"a": "1", "b": "2"}) == ["A==1", "b==2"]

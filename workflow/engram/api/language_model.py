@@ -53,7 +53,8 @@ class LanguageModel:
     @property
     def vocabulary(self) -> int:
         """Number of tokens that the model knows."""
-        return self.model.get_input_embeddings().num_embeddings
+        embeddings: Any = self.model.get_input_embeddings()
+        return embeddings.num_embeddings
 
     @property
     def parameters(self) -> int:
@@ -92,8 +93,9 @@ class LanguageModel:
         return decode(self.tokenizer, np.asarray(tokens))
 
     def _facts(self) -> dict[str, str]:
+        weights = self.parameters / 1e6
         return {
-            "size": f"{self.layers} layers × {self.heads} heads, {self.parameters / 1e6:,.1f} M weights",
+            "size": f"{self.layers} layers × {self.heads} heads, {weights:,.1f} M weights",
             "context": f"{self.context:,} tokens" if self.context else "unlimited",
             "vocabulary": f"{self.vocabulary:,} tokens",
             "precision": f"{self.dtype} on {self.device}",
@@ -127,7 +129,7 @@ def load(
         revision: branch, tag or commit on the hub; None is its main branch.
         dtype: float32, float16 or bfloat16; `auto` keeps the precision of the checkpoint, and
             runs the models that ship in float32, as the studies do.
-        device: where the model runs; None takes the first GPU, or the processor where there is none.
+        device: where the model runs; None takes the first GPU, or the processor without one.
 
     Raises:
         EngramError: the model or its tokenizer is missing or cannot be read.

@@ -200,7 +200,11 @@ def localize(
     )[method]
     trained = _in_order(result)
     diverged = [(key.input, key.labels) for key, cnn in trained.items() if cnn.diverged]
-    statistics = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    statistics: dict[str, Any] = {
+        "resamples": resamples,
+        "confidence": confidence,
+        "seed": seed,
+    }
     return Localization(
         classes=names,
         scores=score_table(_predictions(data, trained), names, diverged, **statistics),
@@ -208,7 +212,10 @@ def localize(
         saliency=saliency,
         method=method,
         samples=pd.DataFrame(
-            {"class": pd.Categorical.from_codes(data.label, names), "split": data.split},
+            {
+                "class": pd.Categorical(np.array(names, object)[data.label], categories=names),
+                "split": data.split,
+            },
             index=maps.index[rows],
         ),
         chosen_by=all_halves(data.tokens, maps.prefix),

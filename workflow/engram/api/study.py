@@ -226,8 +226,8 @@ class Study:
         index = self._file(model, "attention/index.parquet")
         if not any(index.parent.glob("shard-*.h5")):
             raise EngramError(
-                f"{index.parent}: no attention shards, the study came in a bundle or they were deleted; "
-                f"open it where it ran, or take attention anew with engram.attention"
+                f"{index.parent}: no attention shards, the study came in a bundle or they were "
+                f"deleted; open it where it ran, or call engram.attention"
             )
         return AttentionStore(index)
 
@@ -283,7 +283,7 @@ class Study:
         return html_table(f"Study {self.name}", self._facts())
 
 
-def open(folder: str | Path) -> Study:  # noqa: A001
+def open(folder: str | Path) -> Study:
     """Open a finished study.
 
     Args:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -141,7 +142,7 @@ def _exposures(windows: pd.DataFrame, drilled: pd.DataFrame, path: Path) -> pd.D
     return counts.astype("int32").reset_index()
 
 
-def _entry(results: Path) -> dict[str, object]:
+def _entry(results: Path) -> dict[str, Any]:
     """Return the study's name, seed and window and the model's drilling, from run.json."""
     config = json.loads(_run_file(results).read_text(encoding="utf-8"))["config"]
     models = {model["name"]: model for model in config["models"]}

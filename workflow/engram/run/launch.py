@@ -40,7 +40,8 @@ def command(arguments: Sequence[str], folder: Path | None = None) -> list[str]:
         folder: where it will run; None is the working folder.
     """
     here = folder or Path.cwd()
-    words = [_profile(word, before, here) for before, word in zip(["", *arguments], arguments)]
+    pairs = zip(["", *arguments], arguments, strict=False)  # each with the one before it
+    words = [_profile(word, before, here) for before, word in pairs]
     given = {word.partition("=")[0] for word in words}
     added = []
     if not given & {"-s", "--snakefile"} and not any((here / name).exists() for name in SNAKEFILES):
