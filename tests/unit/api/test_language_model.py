@@ -40,6 +40,14 @@ def test_a_folder_is_a_model_with_its_tokenizer(folder: Path) -> None:
     assert lm.decode([[3, 1]]) == ["w3 w1"]
 
 
+def test_a_saved_model_is_loaded_again(tmp_path: Path) -> None:
+    folder = tiny_lm().save(tmp_path / "saved")
+    again = load(folder)
+    assert again.encode(["w3 w1"]) == [[3, 1]]
+    for ours, theirs in zip(again.model.parameters(), gpt_neox().parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_a_model_says_what_it_is() -> None:
     lm = tiny_lm()
     assert repr(lm) == (

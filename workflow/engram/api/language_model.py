@@ -92,6 +92,14 @@ class LanguageModel:
         """Return the texts of windows of tokens (n, T)."""
         return decode(self.tokenizer, np.asarray(tokens))
 
+    def save(self, folder: str | Path) -> Path:
+        """Write model and tokenizer to a folder that `load` and studies read, and return it."""
+        path = Path(folder)
+        with _without_progress():
+            self.model.save_pretrained(path)
+        self.tokenizer.save_pretrained(path)
+        return path
+
     def _facts(self) -> dict[str, str]:
         weights = self.parameters / 1e6
         return {
@@ -143,7 +151,7 @@ def load(
         if revision:
             raise EngramError(f"revision {revision!r}: {source} ships with Engram and has none")
         folder = shipped_model(str(source))
-        with _without_progress():  # it loads at once
+        with _without_progress():
             model = load_model(folder, dtype="float32" if dtype == "auto" else dtype, device=device)
         return LanguageModel(str(source), model, shipped_tokenizer())
     model = load_model(source, revision, dtype, device)
@@ -158,7 +166,7 @@ def load(
 
 @contextmanager
 def _without_progress() -> Iterator[None]:
-    """Keep transformers from drawing its progress bar."""
+    """Keep transformers from drawing progress bars for work of a moment."""
     drawn = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:

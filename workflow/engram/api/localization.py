@@ -36,7 +36,7 @@ from engram.taxonomy.taxonomy import NON_MEMO, OTHERS
 
 FEWEST = 20
 """Fewest texts of a class: with fewer, a split would often have none of it."""
-SMALL = 100
+SMALL = 200
 """Texts per class below which the quick settings are taken."""
 STANDARD = CnnSettings(features=(10,), epochs=25, baselines=())
 """The grid of the default study on attention, with shuffled labels as its control."""
@@ -166,7 +166,7 @@ def localize(
             the column `class` of `engram.label`, or a list or array in their order. Texts whose
             class is missing are left out. The categories of a categorical column give the order of
             the classes.
-        settings: the CNNs; None takes the grid of the default study, and half of it below 100 texts
+        settings: the CNNs; None takes the grid of the default study, and half of it below 200 texts
             per class.
         method: guided, gradient, integrated_gradients or gradcam.
         per_class: most texts of a class.
