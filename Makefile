@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint unit workflow cluster wheel notebook test-faults test-mutations test-kills browser chromium envs docs promote-base promote-nursery clean
+.PHONY: demo test lint unit workflow cluster wheel notebook test-faults test-mutations test-kills browser chromium envs docs pictures promote-base promote-nursery clean
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake
@@ -40,7 +40,7 @@ test-faults: $(VENV)/installed-test
 # Damaged artifacts and mutated configs; `make test` tries 200 artifacts and three configs through the real command.
 test-mutations: $(VENV)/installed-test
 	ENGRAM_MUTATIONS=2000 $(BIN)/pytest -s tests/mutations
-	$(BIN)/pytest tests/unit/test_config.py -k mutation
+	$(BIN)/pytest tests/unit/run/test_config.py -k mutation
 
 # A study of seconds, killed 40 times with all its processes and resumed as the README says: its tables must not differ by a byte.
 test-kills: $(VENV)/installed-test
@@ -70,16 +70,23 @@ $(VENV)/installed: pyproject.toml envs/constraints.txt
 	touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install -q -c envs/constraints.txt -e .[test]
+	$(BIN)/python -m pip install -q -c envs/constraints.txt -e .[test,docs]
 	touch $@
 
 # Writes the pins in envs/ from the names in pyproject.toml and the versions in this environment.
 envs: $(VENV)/installed-test
 	$(BIN)/python envs/generate.py
 
-# Writes the config reference of the README from the schema.
-docs: $(VENV)/installed
-	$(BIN)/python -m engram config-reference README.md
+# Writes the config reference and the numbers of README.md and docs/, and builds the documentation into site/, offline.
+docs: $(VENV)/installed-test
+	$(BIN)/python -m engram config-reference docs/config.md
+	$(BIN)/python docs/results/render.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Draws the diagrams and figures of the documentation; Δ needs the finished default study.
+pictures: $(VENV)/installed
+	$(BIN)/python docs/pictures/draw.py
+	$(BIN)/python docs/pictures/plots.py $(wildcard results/demo)
 
 # Makes the base that `snakemake nursery_base` trained the shipped one.
 promote-base: $(VENV)/installed

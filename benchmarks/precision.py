@@ -36,14 +36,10 @@ PRECISIONS = ("float32", "bfloat16")
 def study_dataset(model: Path, slug: str, scratch: Path) -> Dataset:
     """The samples of a taxonomy of a finished study, protocol engram."""
     predictions = model / "engram" / "cnns" / slug / "predictions.parquet"
-    shards = sorted(
-        (model / "attention").glob("shard-*.h5"), key=lambda path: int(path.stem.split("-")[1])
-    )
     verification = read_parquet(model / "attention" / "verification.parquet")
     return assemble(
         usable_samples(
-            read_parquet(model / "engram" / "samples.parquet"),
-            slug,
+            read_parquet(model / "engram" / "samples" / f"{slug}.parquet"),
             verification,
             drop_unverified=True,
         ),
@@ -51,7 +47,7 @@ def study_dataset(model: Path, slug: str, scratch: Path) -> Dataset:
         read_parquet(model / "labels.parquet"),
         read_parquet(model / "candidates.parquet", ["sequence_id", "tokens"]),
         read_parquet(model / "continuations.parquet", ["sequence_id", "tokens"]),
-        AttentionStore(model / "attention" / "index.parquet", shards),
+        AttentionStore(model / "attention" / "index.parquet"),
         Memory(8192, scratch),
     )
 

@@ -56,7 +56,7 @@ def write_store(folder: Path, samples: int) -> AttentionStore:
                 }
                 writer.append({"mean": maps, "max": maps.astype(np.float16)}, columns)
     write_index(shards, folder / "index.parquet")
-    return AttentionStore(folder / "index.parquet", shards)
+    return AttentionStore(folder / "index.parquet")
 
 
 def empty_page_cache() -> bool:

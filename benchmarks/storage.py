@@ -116,12 +116,10 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     attention, study = arguments.model / "attention", arguments.model / arguments.protocol
-    shards = sorted(attention.glob("shard-*.h5"), key=lambda path: int(path.stem.split("-")[1]))
-    store = AttentionStore(attention / "index.parquet", shards)
+    store = AttentionStore(attention / "index.parquet")
     verification = read_parquet(attention / "verification.parquet")
     samples = usable_samples(
-        read_parquet(study / "samples.parquet"),
-        arguments.taxonomy,
+        read_parquet(study / "samples" / f"{arguments.taxonomy}.parquet"),
         verification,
         drop_unverified=True,
     )

@@ -20,13 +20,12 @@ def extracted(name):
             "code": CODE["fetch_model"],
         }
     stored = {key: STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")}
-    stages = ("continue_prefixes", "index_attention")
     return {
         **WINDOW,
         **stored,
         "weights": weights,
         "dtype": entry["dtype"],
-        "stages": {stage: CODE[stage] for stage in stages},
+        "continuations": CODE["continue_prefixes"],
     }
 
 
@@ -153,7 +152,9 @@ rule index_attention:
     input:
         shards=shards,
         twin=twin_scores,
-        settings=settings("index_attention"),
+        settings=settings.by(
+            "model", "index_attention", {name: {"twin": name in TWINNED} for name in MODELS}
+        ),
     output:
         index=f"{MODEL}/attention/index.parquet",
         verification=f"{MODEL}/attention/verification.parquet",

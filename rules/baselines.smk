@@ -10,7 +10,6 @@ Outputs: <model>/random/ (the model with permuted weights, deleted after use, an
 rule permute_weights:
     input:
         model=f"{MODEL}/model/config.json",
-        version=f"{MODEL}/attention/version.json",
         settings=settings.by(
             "model",
             "permute_weights",
@@ -51,7 +50,7 @@ use rule index_attention as index_random_attention with:
     input:
         shards=random_shards,
         twin=[],
-        settings=f"{settings.folder}/index_attention.json",
+        settings=f"{settings.folder}/model/{{model}}/index_attention.json",
     output:
         index=f"{MODEL}/random/attention/index.parquet",
         verification=f"{MODEL}/random/attention/verification.parquet",
@@ -65,7 +64,6 @@ rule extract_hidden_states:
         candidates=f"{MODEL}/candidates.parquet",
         continuations=f"{MODEL}/continuations.parquet",
         model=f"{MODEL}/model/config.json",
-        version=f"{MODEL}/attention/version.json",
         settings=settings.by(
             "model",
             "extract_hidden_states",

@@ -40,7 +40,7 @@ rule table_benchmark:
         counts=f"{RESULTS}/tables/counts.csv",
         published=ancient(shipped("resources/published/taxonomy_scores.csv")),
         published_rho=ancient(shipped("resources/published/rho_scores.csv")),
-        settings=settings(
+        settings=settings.stamped(
             "table_benchmark",
             runs=runs(TAXONOMIES),
             models=list(MODELS),
@@ -69,7 +69,7 @@ rule table_benchmark:
 rule export_latex:
     input:
         **{name: f"{RESULTS}/tables/{name}.csv" for name in LATEX},
-        settings=settings("export_latex"),
+        settings=settings.stamped("export_latex"),
     output:
         **{name: f"{RESULTS}/tables/{name}.tex" for name in LATEX},
     log:
@@ -83,7 +83,7 @@ rule export_latex:
 rule plot_ranking:
     input:
         table=f"{RESULTS}/tables/benchmark.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_ranking", script="plot_table", plot="ranking", style=STUDY["figures"]
         ),
     output:
@@ -99,7 +99,7 @@ rule plot_ranking:
 use rule plot_ranking as plot_reliability with:
     input:
         table=f"{RESULTS}/tables/calibration.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_reliability", script="plot_table", plot="reliability", style=STUDY["figures"]
         ),
     output:
@@ -111,7 +111,7 @@ use rule plot_ranking as plot_reliability with:
 use rule plot_ranking as plot_comparisons with:
     input:
         table=f"{RESULTS}/tables/comparisons.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_comparisons", script="plot_table", plot="comparisons", style=STUDY["figures"]
         ),
     output:
@@ -123,7 +123,7 @@ use rule plot_ranking as plot_comparisons with:
 use rule plot_ranking as plot_attention_adds with:
     input:
         table=f"{RESULTS}/tables/attention_adds.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_attention_adds",
             script="plot_table",
             plot="attention_adds",
@@ -138,7 +138,9 @@ use rule plot_ranking as plot_attention_adds with:
 use rule plot_ranking as plot_rho with:
     input:
         table=f"{RESULTS}/tables/rho.csv",
-        settings=settings("plot_rho", script="plot_table", plot="rho", style=STUDY["figures"]),
+        settings=settings.stamped(
+            "plot_rho", script="plot_table", plot="rho", style=STUDY["figures"]
+        ),
     output:
         figure=figure("rho", "rho", "2 Scores", figure="thresholds of Guess"),
     log:
@@ -148,7 +150,7 @@ use rule plot_ranking as plot_rho with:
 use rule plot_ranking as plot_protocols with:
     input:
         table=f"{RESULTS}/tables/protocols.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_protocols", script="plot_table", plot="protocols", style=STUDY["figures"]
         ),
     output:

@@ -20,7 +20,7 @@ onstart:
 rule bundle:
     input:
         rules.all.input,
-        settings=settings("bundle_study", config=GIVEN),
+        settings=settings.stamped("bundle_study", config=GIVEN),
     output:
         bundle=f"{RESULTS}.bundle.tar",
     log:

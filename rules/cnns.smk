@@ -11,13 +11,7 @@ BASELINE_STAGES = {
     "random_weights": ["permute_weights"],
     "hidden_states": ["extract_hidden_states"],
 }
-settings(
-    "train_cnns",
-    cnn={key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"},
-    seed=STUDY["seed"],
-    # Files of baselines hold all taxonomies and lie behind order-only edges.
-    baselines={stage: CODE[stage] for name in BASELINES for stage in BASELINE_STAGES.get(name, [])},
-)
+VERIFIED = {"verification": CODE["index_attention"]}
 
 
 rule train_cnns:
@@ -26,7 +20,16 @@ rule train_cnns:
         labels=f"{MODEL}/labels.parquet",
         candidates=f"{MODEL}/candidates.parquet",
         version=f"{MODEL}/attention/version.json",
-        settings=f"{settings.folder}/stamps/train_cnns.json",
+        settings=settings.stamped(
+            "train_cnns",
+            cnn={key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"},
+            seed=STUDY["seed"],
+            # Files of baselines hold all taxonomies and lie behind order-only edges.
+            baselines={
+                stage: CODE[stage] for name in BASELINES for stage in BASELINE_STAGES.get(name, [])
+            },
+            **VERIFIED,
+        ),
         continuations=ancient(f"{MODEL}/continuations.parquet"),
         verification=ancient(f"{MODEL}/attention/verification.parquet"),
         attention=attention,

@@ -4,9 +4,9 @@ Every cause of a result is a file. What the config, the code and the user's own 
 stage is its *settings file*, `results/<study>/settings/<stage>.json`: it is written when the rules
 are read, and only if its content differs. So a plan needs no memory of earlier runs to know what is
 outdated. Edges are plain, except those from the files that hold all taxonomies of a model
-(continuations, attention): they are `ancient`, which orders jobs and triggers none. A stage behind
-such an edge takes its settings from a job (`stamp`, `version_attention`), because Snakemake looks
-at nothing but plain edges from jobs that run.
+(continuations, attention): they are `ancient`, which orders jobs and triggers none. All that follows
+from such an edge takes its settings from a job (`stamp`, `version_attention`): where a job ahead of a
+stage runs, Snakemake looks at nothing but plain edges from jobs that run.
 """
 
 import functools
@@ -20,7 +20,7 @@ from engram.io.errors import EngramError
 from engram.run import config as study_config
 from engram.run import digests, provenance
 from engram.run.project import ROOT
-from engram.run.settings import SettingsFiles, locked
+from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 

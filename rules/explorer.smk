@@ -27,7 +27,7 @@ rule build_explorer:
             *per_run("{model}/{protocol}/knockout/{taxonomy}.csv", KNOCKED_OUT),
             *per_run("{model}/{protocol}/knockout/{taxonomy}.parquet", KNOCKED_OUT),
         ],
-        settings=settings(
+        settings=settings.stamped(
             "build_explorer",
             study=STUDY["study"],
             prefix=STUDY["prefix"],

@@ -29,7 +29,7 @@ FIGURES = [
 rule plot_headline:
     input:
         scores=f"{RESULTS}/tables/scores.csv",
-        settings=settings("plot_headline", style=STUDY["figures"]),
+        settings=settings.stamped("plot_headline", style=STUDY["figures"]),
     output:
         figure=figure("headline", "headline", "2 Scores", figure="headline"),
     log:
@@ -51,7 +51,7 @@ rule plot_cnns:
         histories=expand(
             f"{PROTOCOL}/cnns/{{taxonomy}}/history.csv", taxonomy=TAXONOMIES, allow_missing=True
         ),
-        settings=settings("plot_cnns", style=STUDY["figures"]),
+        settings=settings.stamped("plot_cnns", style=STUDY["figures"]),
     output:
         confusions=figures_of_cnns("confusion", "2 Scores", "confusion"),
         curves=figures_of_cnns("training_curves", "6 Training", "CNN training"),
@@ -86,7 +86,7 @@ rule plot_attention_examples:
 rule plot_delta_maps:
     input:
         saliency=f"{PROTOCOL}/saliency/{{taxonomy}}.h5",
-        settings=settings(
+        settings=settings.stamped(
             "plot_delta_maps", prefix=STUDY["prefix"], method=METHODS[0], style=STUDY["figures"]
         ),
     output:
@@ -102,7 +102,7 @@ rule plot_delta_maps:
 use rule plot_delta_maps as plot_delta_maps_by_method with:
     input:
         saliency=f"{PROTOCOL}/saliency/{{taxonomy}}.h5",
-        settings=settings(
+        settings=settings.stamped(
             "plot_delta_maps_by_method",
             script="plot_delta_maps",
             prefix=STUDY["prefix"],
@@ -121,7 +121,7 @@ use rule plot_delta_maps as plot_delta_maps_by_method with:
 rule plot_layer_profile:
     input:
         saliency=f"{PROTOCOL}/saliency/{{taxonomy}}.h5",
-        settings=settings(
+        settings=settings.stamped(
             "plot_layer_profile", method=METHODS[0], style=STUDY["figures"], **STATISTICS
         ),
     output:

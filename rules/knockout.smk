@@ -19,13 +19,6 @@ KNOCKOUT_FIGURES = per_figure(
     plot=KNOCKOUT_PLOTS,
 )
 NOT_MEASURED = ("enabled", "taxonomies")
-settings(
-    "knock_out",
-    knockout={key: value for key, value in STUDY["knockout"].items() if key not in NOT_MEASURED},
-    method=METHODS[0],
-    prefix=STUDY["prefix"],
-    **STATISTICS,
-)
 
 
 rule knock_out:
@@ -36,7 +29,16 @@ rule knock_out:
         labels=f"{MODEL}/labels.parquet",
         candidates=f"{MODEL}/candidates.parquet",
         version=f"{MODEL}/attention/version.json",
-        settings=f"{settings.folder}/stamps/knock_out.json",
+        settings=settings.stamped(
+            "knock_out",
+            knockout={
+                key: value for key, value in STUDY["knockout"].items() if key not in NOT_MEASURED
+            },
+            method=METHODS[0],
+            prefix=STUDY["prefix"],
+            **VERIFIED,
+            **STATISTICS,
+        ),
         continuations=ancient(f"{MODEL}/continuations.parquet"),
         verification=ancient(f"{MODEL}/attention/verification.parquet"),
     output:
@@ -60,12 +62,16 @@ rule tabulate_knockouts:
     input:
         results=per_run("{model}/{protocol}/knockout/{taxonomy}.parquet", KNOCKED_OUT),
         saliency=per_run("{model}/{protocol}/saliency/{taxonomy}.h5", KNOCKED_OUT),
-        settings=settings(
+        settings=settings.stamped(
             "tabulate_knockouts", runs=runs(KNOCKED_OUT), method=METHODS[0], **STATISTICS
         ),
     output:
-        dissociation=table("double_dissociation", "double_dissociation", "double dissociation"),
-        agreement=table("causal_agreement", "causal_agreement", "Δ and causal effect"),
+        dissociation=table(
+            "double_dissociation", "double_dissociation", "double dissociation", "4 Knock-out"
+        ),
+        agreement=table(
+            "causal_agreement", "causal_agreement", "Δ and causal effect", "4 Knock-out"
+        ),
     log:
         f"{RESULTS}/logs/tabulate_knockouts.log",
     conda:
@@ -77,7 +83,7 @@ rule tabulate_knockouts:
 rule plot_knockout_layers:
     input:
         effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_knockout_layers", script="plot_knockout", plot="layers", style=STUDY["figures"]
         ),
     output:
@@ -95,7 +101,7 @@ rule plot_knockout_layers:
 use rule plot_knockout_layers as plot_knockout_heads with:
     input:
         effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_knockout_heads", script="plot_knockout", plot="heads", style=STUDY["figures"]
         ),
     output:
@@ -107,7 +113,7 @@ use rule plot_knockout_layers as plot_knockout_heads with:
 use rule plot_knockout_layers as plot_knockout_regions with:
     input:
         effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_knockout_regions", script="plot_knockout", plot="regions", style=STUDY["figures"]
         ),
     output:
@@ -121,7 +127,7 @@ use rule plot_knockout_layers as plot_knockout_regions with:
 use rule plot_knockout_layers as plot_knockout_curves with:
     input:
         effects=f"{PROTOCOL}/knockout/{{taxonomy}}.csv",
-        settings=settings(
+        settings=settings.stamped(
             "plot_knockout_curves", script="plot_knockout", plot="curves", style=STUDY["figures"]
         ),
     output:

@@ -28,26 +28,19 @@ LOCALIZATION = [
         method=METHODS[1:],
     ),
 ]
-settings(
-    "compute_saliency",
-    prefix=STUDY["prefix"],
-    methods=METHODS,
-    samples_per_class=STUDY["saliency"]["samples_per_class"],
-)
-settings(
-    "check_saliency",
-    methods=METHODS,
-    check_samples=STUDY["saliency"]["check_samples"],
-    confidence=STUDY["statistics"]["confidence"],
-    seed=STUDY["seed"],
-)
 
 
 rule compute_saliency:
     input:
         checkpoints=f"{PROTOCOL}/cnns/{{taxonomy}}/checkpoints.safetensors",
         samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
-        settings=f"{settings.folder}/stamps/compute_saliency.json",
+        settings=settings.stamped(
+            "compute_saliency",
+            prefix=STUDY["prefix"],
+            methods=METHODS,
+            samples_per_class=STUDY["saliency"]["samples_per_class"],
+            **VERIFIED,
+        ),
         verification=ancient(f"{MODEL}/attention/verification.parquet"),
         attention=attention,
     output:
@@ -67,7 +60,14 @@ rule check_saliency:
     input:
         checkpoints=f"{PROTOCOL}/cnns/{{taxonomy}}/checkpoints.safetensors",
         samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
-        settings=f"{settings.folder}/stamps/check_saliency.json",
+        settings=settings.stamped(
+            "check_saliency",
+            methods=METHODS,
+            check_samples=STUDY["saliency"]["check_samples"],
+            confidence=STUDY["statistics"]["confidence"],
+            seed=STUDY["seed"],
+            **VERIFIED,
+        ),
         verification=ancient(f"{MODEL}/attention/verification.parquet"),
         attention=attention,
     output:
@@ -90,7 +90,7 @@ rule check_saliency:
 rule collect_checks:
     input:
         validity=per_run("{model}/{protocol}/saliency_checks/{taxonomy}/validity.csv", CHECKED),
-        settings=settings("collect_checks", runs=runs(CHECKED)),
+        settings=settings.stamped("collect_checks", runs=runs(CHECKED)),
     output:
         checks=table(
             "saliency_checks", "saliency_validity", "is the saliency real?", "3 Localization"
@@ -110,7 +110,7 @@ rule plot_saliency_checks:
             table=CHECKS,
             allow_missing=True,
         ),
-        settings=settings("plot_saliency_checks", methods=METHODS, style=STUDY["figures"]),
+        settings=settings.stamped("plot_saliency_checks", methods=METHODS, style=STUDY["figures"]),
     output:
         figure=figure_of_run(
             "saliency_checks", "saliency_checks", "3 Localization", "is the saliency real?"
@@ -126,7 +126,9 @@ rule plot_saliency_checks:
 rule summarize_saliency:
     input:
         saliency=per_run("{model}/{protocol}/saliency/{taxonomy}.h5", LOCALIZED),
-        settings=settings("summarize_saliency", runs=runs(LOCALIZED), methods=METHODS, **STATISTICS),
+        settings=settings.stamped(
+            "summarize_saliency", runs=runs(LOCALIZED), methods=METHODS, **STATISTICS
+        ),
     output:
         layers=table("delta_layers", "delta_layers", "Δ by layer", "3 Localization"),
         distances=table("delta_distances", "delta_distances", "Δ by distance", "3 Localization"),

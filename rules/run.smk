@@ -12,7 +12,7 @@ rule describe_run:
     input:
         labels=per_model("labels.parquet"),
         tables=ALL_TABLES,
-        settings=settings("describe_run", config=STUDY, stages=CODE, models=list(MODELS)),
+        settings=settings.stamped("describe_run", config=STUDY, stages=CODE, models=list(MODELS)),
     output:
         run=f"{RESULTS}/run.json",
     log:
@@ -27,7 +27,7 @@ rule table_efficiency:
     input:
         tables=ALL_TABLES,
         explorer=f"{RESULTS}/explorer.html",
-        settings=settings("table_efficiency"),
+        settings=settings.stamped("table_efficiency"),
     output:
         efficiency=table("efficiency", "efficiency_table", "efficiency and cost", "7 Run"),
     log:

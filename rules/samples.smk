@@ -4,6 +4,10 @@ Inputs: <model>/labels.parquet.
 Outputs: <model>/<protocol>/samples/<taxonomy>.parquet, and search.parquet of the taxonomy search.
 """
 
+# How few samples are too few stops a study and changes no list.
+DRAWN = {key: value for key, value in STUDY["samples"].items() if key != "minimum"}
+FEWEST = STUDY["samples"]["minimum"]
+
 
 def defined(taxonomy):
     """Return what defines a taxonomy: its name, and those categories of the config that it uses."""
@@ -21,13 +25,15 @@ rule draw_samples:
             {slug: defined(taxonomy) for slug, taxonomy in TAXONOMIES.items()},
             script="draw_samples",
         ),
-        settings=settings("draw_samples", samples=STUDY["samples"], seed=STUDY["seed"]),
+        settings=settings("draw_samples", samples=DRAWN, seed=STUDY["seed"]),
     output:
         samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/{{protocol}}/draw_samples/{{taxonomy}}.log",
     conda:
         "../envs/engram.yaml"
+    resources:
+        fewest_samples=FEWEST,
     script:
         "../workflow/scripts/draw_samples.py"
 
@@ -38,7 +44,7 @@ rule draw_search:
         labels=f"{MODEL}/labels.parquet",
         settings=settings(
             "draw_search",
-            samples=STUDY["samples"],
+            samples=DRAWN,
             seed=STUDY["seed"],
             search=STUDY["search"]["categories"],
             categories=study_config.used_categories(STUDY),
@@ -49,5 +55,7 @@ rule draw_search:
         f"{RESULTS}/logs/{{model}}/engram/draw_search.log",
     conda:
         "../envs/engram.yaml"
+    resources:
+        fewest_samples=FEWEST,
     script:
         "../workflow/scripts/draw_search.py"

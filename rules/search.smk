@@ -23,7 +23,7 @@ rule search_taxonomies:
             "search_taxonomies",
             categories=study_config.used_categories(STUDY),
             search=STUDY["search"],
-            samples=STUDY["samples"],
+            samples=DRAWN,
             cnn={key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"},
             **STATISTICS,
         ),
@@ -38,6 +38,7 @@ rule search_taxonomies:
     threads: 2
     resources:
         maps_mb=STUDY["cnn"]["memory_mb"],
+        fewest_samples=FEWEST,
     script:
         "../workflow/scripts/search_taxonomies.py"
 
@@ -45,7 +46,7 @@ rule search_taxonomies:
 rule gather_search:
     input:
         searches=per_model("engram/search.csv", SEARCHED_MODELS),
-        settings=settings("gather_search"),
+        settings=settings("gather_search", models=SEARCHED_MODELS),
     output:
         search=table("search", "search_table", "taxonomy search"),
     log:

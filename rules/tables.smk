@@ -18,7 +18,7 @@ PREDICTIONS = "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet"
 rule score_cnns:
     input:
         predictions=per_run(PREDICTIONS, TAXONOMIES),
-        settings=settings("score_cnns", runs=runs(TAXONOMIES), **STATISTICS),
+        settings=settings.stamped("score_cnns", runs=runs(TAXONOMIES), **STATISTICS),
     output:
         scores=table("scores", "scores", "scores"),
     log:
@@ -34,7 +34,7 @@ rule score_cnns:
 rule count_samples:
     input:
         samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
-        settings=settings("count_samples", runs=runs(TAXONOMIES)),
+        settings=settings("count_samples", runs=runs(TAXONOMIES), minimum=FEWEST),
     output:
         counts=table("counts", "counts", "counts"),
     log:
@@ -81,7 +81,7 @@ rule score_kinds:
     input:
         predictions=per_run(PREDICTIONS, TAXONOMIES, NURSERY),
         labels=per_model("labels.parquet", NURSERY),
-        settings=settings(
+        settings=settings.stamped(
             "score_kinds", runs=runs(TAXONOMIES, NURSERY), models=NURSERY, **STATISTICS
         ),
     output:

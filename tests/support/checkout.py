@@ -97,9 +97,9 @@ class Checkout:
         """Writes config.yaml: the tiny study with some keys changed."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(TINY | changes, sort_keys=False))
 
-    def planned(self) -> dict[str, int]:
-        """Rules that would run now, with their number of jobs; `all` left out."""
-        text = self.snakemake("-n", "--quiet", "rules").stdout
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """Return the rules that would run now with their number of jobs, without `all`."""
+        text = self.snakemake("-n", "--quiet", "rules", *arguments).stdout
         jobs = re.findall(r"^(\w+)\s+(\d+)$", text, flags=re.MULTILINE)
         return {rule: int(count) for rule, count in jobs if rule not in ("all", "total")}
 

@@ -73,7 +73,7 @@ def write_study(
         "root": root,
         "study": "synthetic",
         "prefix": PREFIX,
-        "shards": dict.fromkeys(models, 1),
+        "models": models,
         "protocols": protocols,
     }
     found = {"localized": list(TAXONOMIES), "methods": methods, "knocked_out": list(TAXONOMIES)[:1]}
@@ -127,7 +127,6 @@ def _write_model(
             number = np.where(memorized, 1 + np.arange(rows) % (kinds - 1), 0)
             mine = pd.DataFrame(
                 {
-                    "taxonomy": slug,
                     "sequence_id": ids,
                     "class": np.array(entry.classes, object)[number],
                 }
@@ -137,6 +136,7 @@ def _write_model(
                 random.permutation(rows) / rows,
             )
             lists.append(mine)
+            write_parquet(mine, folder / protocol / "samples" / f"{slug}.parquet")
             _write_predictions(
                 folder / protocol / "cnns" / slug / "predictions.parquet",
                 mine,
@@ -150,7 +150,6 @@ def _write_model(
         _write_knockout(
             folder / protocol / "knockout", first[first["split"] == "test"], layers, random
         )
-        write_parquet(pd.concat(lists, ignore_index=True), folder / protocol / "samples.parquet")
 
 
 def _write_attention(

@@ -1,6 +1,4 @@
-"""Changes to a finished tiny study, each of which has a row in docs/recompute.md: what the plan
-must be after it.
-"""
+"""Changes to a finished tiny study, each of which has a row in recompute.json: what the plan must be."""
 
 from __future__ import annotations
 

@@ -48,8 +48,9 @@ def test_the_plan_counts_the_sample_lists(planned: tuple[Checkout, str]) -> None
     results = planned[0].folder / "results/paper"
     lists = pd.concat(
         [
-            pd.read_parquet(results / MODEL / protocol / "samples.parquet")
+            pd.read_parquet(path)
             for protocol in ("engram", "paper")
+            for path in sorted((results / MODEL / protocol / "samples").glob("*.parquet"))
         ]
     )
     plan = pd.read_csv(results / "tables/plan.csv").set_index("model").loc[MODEL]

@@ -1,4 +1,4 @@
-"""What reruns after a change: exactly what the table says, docs/recompute.md."""
+"""What reruns after a change: exactly what recompute.json lists."""
 
 from __future__ import annotations
 
@@ -31,17 +31,39 @@ MODULES = [
 """
 
 
+NEW = "taxonomies: a new one"
+SCRIPTS = list(scripts_of(EXPECTED))
+
+
 @pytest.fixture(scope="module")
 def plans(finished: Checkout) -> dict[str, Plan]:
-    """What Snakemake plans after each change alone."""
-    wanted = changes(finished.folder) | {
+    """What Snakemake plans after each change alone, and after a change of a script next to a new
+    taxonomy.
+    """
+    alone = changes(finished.folder)
+    wanted = alone | {
         module: code_edit(finished.folder, f"workflow/engram/{module}.py") for module in MODULES
+    }
+    wanted |= {
+        f"{NEW}, {script}": alone[NEW] + alone[f"scripts/{script}.py"] for script in SCRIPTS
     }
     return plans_beside(finished.folder, wanted, 2)
 
 
 def test_every_change_has_a_row(plans: dict[str, Plan]) -> None:
-    assert list(plans) == [*EXPECTED, *MODULES]
+    assert [name for name in plans if not name.startswith(f"{NEW}, ")] == [
+        *(name for name in EXPECTED if not name.startswith(f"{NEW}, ")),
+        *MODULES,
+    ]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_new_taxonomy_hides_no_change_of_code(plans: dict[str, Plan], script: str) -> None:
+    """Extraction runs for the new taxonomy; what it does not change must still rerun."""
+    both = plans[f"{NEW}, {script}"]
+    needed = EXPECTED[NEW].keys() | EXPECTED[f"scripts/{script}.py"].keys()
+    assert needed <= both.keys()
+    assert all(both[rule] >= count for rule, count in EXPECTED[f"scripts/{script}.py"].items())
 
 
 @pytest.mark.parametrize("change", EXPECTED)

@@ -71,7 +71,8 @@ def test_the_model_reproduces_every_text_whose_attention_is_stored(finished: Che
 
 
 def test_no_content_group_is_in_two_splits(finished: Checkout) -> None:
-    samples = pq.read_table(finished.folder / MODEL / "engram" / "samples.parquet").to_pandas()
+    lists = sorted((finished.folder / MODEL / "engram" / "samples").glob("*.parquet"))
+    samples = pd.concat([pq.read_table(path).to_pandas() for path in lists])
     labels = pq.read_table(finished.folder / MODEL / "labels.parquet").to_pandas()
     splits = (
         samples.merge(labels[["sequence_id", "content_group"]])

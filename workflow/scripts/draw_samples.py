@@ -16,7 +16,10 @@ with job(snakemake) as settings:
     labels = read_parquet(snakemake.input.labels, sorted(columns))
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
     samples = draw_samples(
-        labels, taxonomy, protocol.sample_settings(**settings.samples), settings.seed
+        labels,
+        taxonomy,
+        protocol.sample_settings(**settings.samples, minimum=snakemake.resources.fewest_samples),
+        settings.seed,
     )
     metadata = read_metadata(snakemake.input.labels) | {
         "seed": settings.seed,

@@ -9,7 +9,9 @@ from engram.taxonomy.taxonomy import categories_from_config
 with job(snakemake) as settings:
     labels = read_parquet(snakemake.input.labels)
     categories = categories_from_config(settings.categories)
-    sizes = PROTOCOLS["engram"].sample_settings(**settings.samples)
+    sizes = PROTOCOLS["engram"].sample_settings(
+        **settings.samples, minimum=snakemake.resources.fewest_samples
+    )
     of = atoms(labels, settings.search, categories)
     samples = draw_atoms(labels, of, sizes, settings.seed)
     metadata = read_metadata(snakemake.input.labels) | {"seed": settings.seed, "slug": "search"}

@@ -28,7 +28,7 @@ with job(snakemake) as settings:
         search["categories"],
         categories_from_config(settings.categories),
         lambda chosen, classes: assemble(chosen, classes, labels, *texts, store, memory),
-        protocol.sample_settings(**settings.samples),
+        protocol.sample_settings(**settings.samples, minimum=snakemake.resources.fewest_samples),
         CnnSettings(**{**settings.cnn, **grid, "controls": [], "baselines": []}),
         most_classes=search["most_classes"],
         finalists=search["finalists"],

@@ -48,7 +48,7 @@ def block(collected: tuple[dict, dict], name: str, maps: int) -> np.ndarray:
 def test_the_maps_are_the_store_s(settings: ExplorerSettings, collected: tuple[dict, dict]) -> None:
     sample = collected[0]["models"][0]["samples"][2]
     folder = settings.root / "one" / "attention"
-    store = AttentionStore(folder / "index.parquet", [folder / "shard-0.h5"])
+    store = AttentionStore(folder / "index.parquet")
     poolings = collected[0]["models"][0]["poolings"]
     levels = block(collected, sample["block"], 8).reshape(2, 4, -1)
     for number, pooling in enumerate(poolings):
@@ -74,8 +74,14 @@ def test_samples_are_test_samples_of_every_class(
     settings: ExplorerSettings, collected: tuple[dict, dict]
 ) -> None:
     for model in collected[0]["models"]:
-        lists = read_parquet(settings.root / model["name"] / "engram" / "samples.parquet")
-        known = lists[lists["split"] == "test"].set_index(["taxonomy", "sequence_id"])["class"]
+        folder = settings.root / model["name"] / "engram" / "samples"
+        lists = {slug: read_parquet(folder / f"{slug}.parquet") for slug in TAXONOMIES}
+        known = {
+            (slug, row.sequence_id): row.class_
+            for slug, samples in lists.items()
+            for row in samples.rename(columns={"class": "class_"}).itertuples()
+            if row.split == "test"
+        }
         for number, view in enumerate(model["views"]):
             found = {
                 (sample["id"], sample["places"][str(number)]["class"])
@@ -84,7 +90,7 @@ def test_samples_are_test_samples_of_every_class(
             }
             assert {kind for _, kind in found} == set(range(len(view["classes"])))
             assert all(
-                known.loc[(view["taxonomy"], sequence)] == view["classes"][kind]
+                known[view["taxonomy"], sequence] == view["classes"][kind]
                 for sequence, kind in found
             )
 

@@ -20,7 +20,7 @@ from engram.run.bundle import (
 RULES = Path(__file__).parents[3] / "rules"
 SCREEN = """
 rule train_cnns:
-    input: results/s/samples.parquet, results/s/attention/shard-0.h5
+    input: results/s/samples/a.parquet, results/s/attention/shard-0.h5
     output: results/s/predictions.parquet
     reason: {reason}
 

@@ -8,9 +8,9 @@ from engram.run.config_reference import insert, reference
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_readme_has_the_config_reference_of_the_schema() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert insert(readme, reference(load_schema())) == readme, "run `make docs`"
+def test_the_docs_have_the_config_reference_of_the_schema() -> None:
+    page = (ROOT / "docs/config.md").read_text(encoding="utf-8")
+    assert insert(page, reference(load_schema())) == page, "run `make docs`"
 
 
 def test_the_reference_names_nested_keys() -> None:

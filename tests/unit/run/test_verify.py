@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from engram.run.records import record_outputs
+from engram.run.records import input_checksums, record_outputs
 from engram.run.verify import followers, origin, read_records, report, verify
 
 STUDY = "results/tiny"
@@ -24,12 +24,8 @@ def run(rule: str, inputs: list[str], output: str, content: str) -> None:
     path = Path(output)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
-    params = {"code": "abc", "seed": 1, "where": Path("x")}
-    record_outputs(
-        SimpleNamespace(
-            rule=rule, input=inputs, output=[output], params=params, wildcards={"model": "m"}
-        )
-    )
+    job = SimpleNamespace(rule=rule, output=[output], wildcards={"model": "m"})
+    record_outputs(job, {"code": "abc", "seed": 1}, input_checksums(inputs))
 
 
 @pytest.fixture
@@ -75,6 +71,16 @@ def test_a_result_of_an_earlier_input_is_named(study: Path) -> None:
     assert verify(study, read_records(study)).outdated == {TABLE: SAMPLES}
 
 
+def test_a_result_of_earlier_settings_is_named(study: Path) -> None:
+    settings = study / "settings" / "score_cnns.json"
+    settings.parent.mkdir()
+    settings.write_text('{"seed": 1}')
+    run("score_cnns", [SAMPLES, str(settings)], TABLE, "a,b")
+    assert verify(study, read_records(study)).outdated == {}
+    settings.write_text('{"seed": 2}')
+    assert verify(study, read_records(study)).outdated == {TABLE: str(settings)}
+
+
 def test_a_table_that_no_job_wrote_is_named(study: Path) -> None:
     (study / "tables/mine.csv").write_text("1")
     assert verify(study, read_records(study)).unrecorded == [f"{STUDY}/tables/mine.csv"]
@@ -89,8 +95,7 @@ def test_the_origin_of_a_figure_goes_back_to_the_source(study: Path) -> None:
     said = origin(read_records(study), FIGURE)
     for part in (
         "rule      plot (model=m)",
-        "code      abc",
-        '"seed": 1',
+        'settings  {"code": "abc", "seed": 1}',
         f"input     {TABLE}",
         "source    source.parquet",
         "torch",

@@ -65,7 +65,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def trained(files: list[Path]) -> list[benchmark.Trained]:
     candidates = {"Non-Memo": 800, "Guess": 50, "Others": 150, "Recite[5]": 100}
-    return [benchmark.read_trained(path, candidates, confidence=0.95, **DRAWS) for path in files]
+    return [read(path, candidates) for path in files]
+
+
+def read(path: Path, candidates: dict[str, int]) -> benchmark.Trained:
+    """Read predictions under results/<study>/<model>/<protocol>/cnns/<taxonomy>/."""
+    model, protocol, _, slug = path.parts[-5:-1]
+    return benchmark.read_trained(path, model, protocol, slug, candidates, confidence=0.95, **DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -213,11 +219,7 @@ def test_protocols_stand_side_by_side(tmp_path: Path, names: list[Named]) -> Non
         path = tiny_predictions.write(
             [frame], tmp_path, NAMES[0], Taxonomy.parse(NAMES[0]).slug, protocol=protocol
         )
-        parts.append(
-            benchmark.read_trained(
-                path, dict.fromkeys(tiny_predictions.CLASSES, 10), confidence=0.95, **DRAWS
-            )
-        )
+        parts.append(read(path, dict.fromkeys(tiny_predictions.CLASSES, 10)))
     leaked = {("m", "paper", parts[0].slug): set(range(30))}
     table = contrasts.protocol_table(parts, names, leaked, **DRAWS).set_index("protocol")
     excess = table.loc["paper", "balanced_accuracy"] - table.loc["engram", "balanced_accuracy"]
@@ -231,13 +233,12 @@ def test_protocols_stand_side_by_side(tmp_path: Path, names: list[Named]) -> Non
 def test_leaked_groups_are_those_of_both_splits() -> None:
     samples = pd.DataFrame(
         {
-            "taxonomy": "t",
             "sequence_id": [1, 2, 3, 4],
             "split": ["train", "test", "test", "validation"],
         }
     )
     groups = pd.Series([7, 7, 8, 8], index=[1, 2, 3, 4])
-    assert contrasts.leaked_groups(samples, groups) == {"t": {7}}
+    assert contrasts.leaked_groups(samples, groups) == {7}
 
 
 def test_thresholds_stand_beside_the_published_ones(tmp_path: Path) -> None:
@@ -253,11 +254,7 @@ def test_thresholds_stand_beside_the_published_ones(tmp_path: Path) -> None:
             taxonomy.name,
             taxonomy.slug,
         )
-        parts.append(
-            benchmark.read_trained(
-                path, dict.fromkeys(taxonomy.class_names, 10), confidence=0.95, **DRAWS
-            )
-        )
+        parts.append(read(path, dict.fromkeys(taxonomy.class_names, 10)))
     table = benchmark.rho_table(
         benchmark.score(parts, **DRAWS),
         merge_equal(taxonomies),
@@ -283,4 +280,4 @@ def test_predictions_without_attention_are_refused(tmp_path: Path) -> None:
         [tiny_predictions.predictions(run=("token_identity", "real"))], tmp_path, NAMES[0], "slug"
     )
     with pytest.raises(EngramError, match="no test prediction on attention"):
-        benchmark.read_trained(path, dict.fromkeys(tiny_predictions.CLASSES, 1), **DRAWS)
+        read(path, dict.fromkeys(tiny_predictions.CLASSES, 1))

@@ -26,11 +26,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> AttentionStore:
         ModelSource("tiny", "f00d", gpt_neox),
         sequences,
         folder / "parts",
-        folder / "shard.h5",
+        folder / "shard-0.h5",
         ExtractionSettings(prefix=6),
     )
-    write_index([folder / "shard.h5"], folder / "index.parquet")
-    return AttentionStore(folder / "index.parquet", [folder / "shard.h5"])
+    write_index([folder / "shard-0.h5"], folder / "index.parquet")
+    return AttentionStore(folder / "index.parquet")
 
 
 def test_what_exceeds_the_bound_lies_in_a_file_and_is_the_same(

@@ -76,8 +76,9 @@ def build(tmp_path: Path, counted: Counted) -> Callable[..., ShardReport]:
 def opened(folder: Path, *names: str) -> AttentionStore:
     """The store over some shards."""
     paths = [folder / name for name in names]
-    write_index(paths, folder / "index.parquet")
-    return AttentionStore(folder / "index.parquet", paths)
+    index = paths[0].with_name("index.parquet")
+    write_index(paths, index)
+    return AttentionStore(index)
 
 
 # Which shard a sequence belongs to

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from engram.io.errors import EngramError
 from engram.io.hashing import uniform
-from engram.taxonomy.sampling import SPLITS, SampleSettings, count_samples, draw_samples, leakage
+from engram.taxonomy.sampling import (
+    SPLITS,
+    SampleSettings,
+    class_counts,
+    count_samples,
+    draw_samples,
+    leakage,
+)
 from engram.taxonomy.taxonomy import Taxonomy
 from engram.windows.text_features import content_groups
 
@@ -172,8 +179,7 @@ def test_the_order_of_the_labels_does_not_matter() -> None:
 
 def test_the_list_holds_what_others_read() -> None:
     sample = draw_samples(labels(500), OLD, replace(SETTINGS, per_class=20), 1)
-    assert sample.columns.tolist() == ["taxonomy", "sequence_id", "class", "split", "priority"]
-    assert sample["taxonomy"].unique().tolist() == ["non-memo_recite-5_reconstruct_others"]
+    assert sample.columns.tolist() == ["sequence_id", "class", "split", "priority"]
     assert sample["class"].unique().tolist() == OLD.class_names
     assert all(part["priority"].is_monotonic_increasing for _, part in sample.groupby("class"))
     assert not sample["sequence_id"].duplicated().any()
@@ -279,7 +285,9 @@ def test_a_class_of_exactly_the_minimum_is_taken_whole() -> None:
 def test_counts_add_up() -> None:
     frame = labels(800, groups=300)
     sample = draw_samples(frame, OLD, SETTINGS, 1)
-    counts = count_samples(frame, sample, OLD).set_index("class")
+    candidates = class_counts(OLD.codes(frame), OLD)
+    metadata = {"taxonomy": OLD.name, "slug": OLD.slug, "classes": OLD.class_names}
+    counts = count_samples(sample, metadata | {"candidates": candidates}).set_index("class")
     assert counts.index.tolist() == OLD.class_names
     assert counts["candidates"].to_dict() == OLD.assign(frame).value_counts().to_dict()
     assert (counts[list(SPLITS)].sum(axis=1) == 50).all()
@@ -312,12 +320,7 @@ def test_planted_suffixes_never_cross_splits(planted: int, copies: int, seed: in
     frame = labels(n, seed=seed).assign(content_group=content_groups(suffixes[shuffled]))
     loose = replace(SETTINGS, per_class=300, minimum=1)
     try:
-        drawn = pd.concat(
-            [
-                draw_samples(frame, taxonomy, loose, seed).assign(taxonomy=taxonomy.slug)
-                for taxonomy in (NEW, OLD)
-            ]
-        )
+        drawn = pd.concat([draw_samples(frame, taxonomy, loose, seed) for taxonomy in (NEW, OLD)])
     except EngramError as error:
         assert "too few samples with different text" in str(error)
         return
@@ -334,7 +337,6 @@ def test_planted_suffixes_never_cross_splits(planted: int, copies: int, seed: in
 def test_leakage_counts_test_samples_whose_text_is_trained_on_in_any_class() -> None:
     drawn = pd.DataFrame(
         {
-            "taxonomy": "t",
             "sequence_id": range(6),
             "class": ["A", "B", "A", "A", "B", "B"],
             "split": ["train", "train", "test", "test", "test", "validation"],
@@ -364,5 +366,5 @@ def test_a_split_by_sequence_leaks_what_it_must() -> None:
     )
     taxonomy = Taxonomy.parse("Reconstruct, Others")
     frame = frame.assign(is_incrementing=False)
-    drawn = draw_samples(frame, taxonomy, by_sequence, 1).assign(taxonomy=taxonomy.slug)
+    drawn = draw_samples(frame, taxonomy, by_sequence, 1)
     assert leakage(drawn, frame)["share"].iloc[0] == pytest.approx(2 / 3, abs=0.04)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from engram.io.errors import EngramError
 from engram.run.records import input_checksums, record_outputs
-from engram.run.settings import read_settings
+from engram.run.settings_files import read_settings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -60,13 +60,7 @@ def draw_samples(
     codes = taxonomy.codes(labels)
     counts = class_counts(codes, taxonomy)
     size = min(settings.per_class, *counts.values())
-    if size < settings.minimum:
-        found = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        raise EngramError(
-            f"taxonomy `{taxonomy.name}`: a class has fewer candidates than `samples.minimum`, "
-            f"{settings.minimum:,} ({found}); "
-            "lower `samples.minimum`, take more candidates, or drop the taxonomy"
-        )
+    require_samples(taxonomy.name, counts, settings.minimum)
     parts = []
     for code, name in enumerate(taxonomy.class_names):
         members = np.flatnonzero(codes == code)
@@ -103,6 +97,17 @@ def class_counts(codes: np.ndarray, taxonomy: Taxonomy) -> dict[str, int]:
     """Candidates per class, in the taxonomy's order, of `Taxonomy.codes`."""
     counts = np.bincount(codes[codes >= 0], minlength=len(taxonomy.classes))
     return dict(zip(taxonomy.class_names, counts.tolist(), strict=True))
+
+
+def require_samples(taxonomy: str, counts: Mapping[str, int], minimum: int) -> None:
+    """Raise an EngramError that lists every class with its count if one is below `minimum`."""
+    if min(counts.values()) < minimum:
+        listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        raise EngramError(
+            f"taxonomy `{taxonomy}`: a class has fewer candidates than `samples.minimum`, "
+            f"{minimum:,} ({listed}); "
+            "lower `samples.minimum`, take more candidates, or drop the taxonomy"
+        )
 
 
 def count_samples(samples: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:

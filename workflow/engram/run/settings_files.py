@@ -43,6 +43,15 @@ class SettingsFiles:
         self._keep(path, {"code": self.code[script or stage], **values})
         return str(path)
 
+    def stamped(self, stage: str, script: str = "", **values: Any) -> str:
+        """Do as a call, and return the file as the job `stamp` hands it on.
+
+        Every stage that follows from the attention takes its settings so: Snakemake asks nothing
+        but plain edges from jobs where a job ahead of it runs, even behind an order-only edge.
+        """
+        self(stage, script, **values)
+        return str(self.folder / "stamps" / f"{stage}.json")
+
     def by(
         self, wildcard: str, stage: str, values: Mapping[str, Mapping[str, Any]], script: str = ""
     ) -> str:
