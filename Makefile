@@ -77,9 +77,9 @@ $(VENV)/installed-test: $(VENV)/installed
 envs: $(VENV)/installed-test
 	$(BIN)/python envs/generate.py
 
-# Writes the config reference and the numbers of README.md and docs/, and builds the documentation into site/, offline.
+# Writes the JSON schema, the config reference and the numbers of README.md and docs/, and builds the documentation into site/, offline.
 docs: $(VENV)/installed-test
-	$(BIN)/python -m engram config-reference docs/config.md
+	$(BIN)/python -m engram config-reference
 	$(BIN)/python docs/results/render.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

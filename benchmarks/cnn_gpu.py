@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from engram.cnn.architecture import Architecture
 from engram.cnn.dataset import Dataset
 from engram.cnn.grid import train_grid
-from engram.cnn.network import Architecture
 from engram.cnn.settings import CnnSettings
 from engram.io.packing import packed_length
 

@@ -26,7 +26,8 @@ from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 from engram.lm.attention import pooled_attention
 from engram.store.attention_file import COLUMNS, KEY_BYTES, Header, new_attention_file
-from engram.store.shards import ExtractionSettings, ModelSource, build_shard
+from engram.store.settings import ExtractionSettings
+from engram.store.shards import ModelSource, build_shard
 
 PREFIX, WINDOW, VOCABULARY = 32, 64, 50_304
 SHAPES = {"70m": (6, 512, 8), "160m": (12, 768, 12)}
@@ -104,7 +105,7 @@ def shard(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder: Path
     """
     sequences = pd.DataFrame({"sequence_id": np.arange(len(tokens)), "tokens": list(tokens)})
     with TemporaryDirectory(dir=folder) as parts:
-        settings = ExtractionSettings(PREFIX, batch_tokens=rows * WINDOW)
+        settings = ExtractionSettings(prefix=PREFIX, batch_tokens=rows * WINDOW)
         build_shard(
             ModelSource("random", "0", lambda: model),
             sequences,

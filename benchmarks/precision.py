@@ -79,9 +79,9 @@ def main() -> None:
         named: dict[tuple[CnnKey, str], np.ndarray] = {}
         for precision in PRECISIONS:
             settings = CnnSettings(
-                (6,),
-                (10,),
-                seeds=range(arguments.seeds),
+                kernels=(6,),
+                features=(10,),
+                seeds=tuple(range(arguments.seeds)),
                 controls=(),
                 baselines=(),
                 precision=precision,

@@ -25,7 +25,8 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from engram.cnn.network import Architecture, AttentionCNN, square_maps
+from engram.cnn.architecture import Architecture
+from engram.cnn.network import AttentionCNN, square_maps
 from engram.io.packing import pack
 from engram.saliency.delta import delta
 from engram.saliency.methods import METHODS

@@ -39,14 +39,14 @@ def browser() -> Iterator[Browser]:
 def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two models, two protocols and two saliency methods."""
     folder = tmp_path_factory.mktemp("explorer")
-    settings = write_study(
+    written = write_study(
         folder / "study",
         models=("nursery", "other"),
         protocols=("engram", "paper"),
         methods=("guided", "gradient"),
         samples=24,
     )
-    write_page(render(*collect(settings)), folder / "explorer.html", settings.megabytes)
+    write_page(render(*collect(written)), folder / "explorer.html", written.page.megabytes)
     return folder / "explorer.html"
 
 

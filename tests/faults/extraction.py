@@ -28,7 +28,8 @@ from tiny_models import gpt_neox, random_tokens
 from engram.lm.attention import extract
 from engram.store import shards
 from engram.store.attention_file import POOLINGS, AttentionFile
-from engram.store.shards import ExtractionSettings, ModelSource, ShardReport, build_shard
+from engram.store.settings import ExtractionSettings
+from engram.store.shards import ModelSource, ShardReport, build_shard
 
 WINDOW, PREFIX, ROWS, PART_ROWS = 12, 6, 360, 24
 SETTINGS = ExtractionSettings(prefix=PREFIX, batch_tokens=8 * WINDOW)

@@ -14,10 +14,11 @@ import pyarrow as pa
 import torch
 from tiny_models import gpt_neox, random_tokens
 
+from engram.cnn.architecture import Architecture
 from engram.cnn.checkpoints import load_cnns, save_cnns
 from engram.cnn.finished import read_part, write_part
 from engram.cnn.key import CnnKey
-from engram.cnn.network import Architecture, AttentionCNN
+from engram.cnn.network import AttentionCNN
 from engram.cnn.training import TrainedCnn
 from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.io.packing import packed_length

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from engram.explorer.content import ExplorerSettings, TaxonomyEntry
+from engram.explorer.content import ExplorerStudy, TaxonomyEntry
+from engram.explorer.settings import ExplorerSettings
 from engram.io.artifacts import read_parquet, write_csv, write_parquet
 from engram.io.packing import pack, packed_length
 from engram.knockout.effects import effects
@@ -63,7 +64,7 @@ def write_study(
     methods: tuple[str, ...] = ("guided",),
     samples: int = 12,
     megabytes: float = 25,
-) -> ExplorerSettings:
+) -> ExplorerStudy:
     """Writes results/<study> under `root`; `per_class` test samples of each class, and as many
     training samples.
     """
@@ -71,15 +72,14 @@ def write_study(
         _write_model(root / name, layers, per_class, protocols, methods, number)
     named = {
         "root": root,
-        "study": "synthetic",
+        "name": "synthetic",
         "prefix": PREFIX,
         "models": models,
         "protocols": protocols,
     }
     found = {"localized": list(TAXONOMIES), "methods": methods, "knocked_out": list(TAXONOMIES)[:1]}
-    return ExplorerSettings(
-        **named, taxonomies=TAXONOMIES, **found, samples=samples, megabytes=megabytes
-    )
+    page = ExplorerSettings(samples=samples, megabytes=megabytes)
+    return ExplorerStudy(**named, taxonomies=TAXONOMIES, **found, page=page)
 
 
 def _write_model(

@@ -3,7 +3,8 @@
 import torch
 from transformers import GPTNeoXForCausalLM
 
-from engram.nursery.base import BaseSettings, build_model
+from engram.nursery.base import build_model
+from engram.nursery.settings import BaseSettings
 
 TEXT = """
 The owl and the pussycat went to sea in a beautiful pea green boat; they took some honey and plenty of money wrapped up in a
@@ -22,9 +23,6 @@ of the sand they danced by the light of the moon.
 def tiny_model(seed: int = 0, vocabulary: int = 64) -> GPTNeoXForCausalLM:
     """A GPT-NeoX of one layer with rows of up to 32 tokens."""
     torch.set_num_threads(1)
-    nothing = {"tokens": 0, "template_share": 0, "held_out": 0, "package_bytes": 0}
-    return build_model(
-        BaseSettings(
-            layers=1, width=16, heads=2, vocabulary=vocabulary, row_tokens=32, seed=seed, **nothing
-        )
-    )
+    settings = BaseSettings(layers=1, width=16, heads=2, row_tokens=32)
+    # Fewer tokens than a config may ask for.
+    return build_model(settings.model_copy(update={"vocabulary": vocabulary}), seed)

@@ -1,4 +1,4 @@
-"""Changes to a finished tiny study, each of which has a row in recompute.json: what the plan must be."""
+"""Changes to a finished tiny study; each has a row in recompute.json, the plan that must follow."""
 
 from __future__ import annotations
 

@@ -2,8 +2,9 @@
 
     PYTHONPATH=tests/support python tests/workflow/recompute_table.py FOLDER
 
-writes the table again: FOLDER holds a finished tiny study of this code, as `checkout.copy_project` makes it. Look at the difference before you
-commit it: every row says which jobs a change of the config, of a script or of another file may cost a user.
+writes the table again: FOLDER holds a finished tiny study of this code, as `checkout.copy_project`
+makes it. Look at the difference before you commit it: every row says which jobs a change of the
+config, of a script or of another file may cost a user.
 """
 
 from __future__ import annotations

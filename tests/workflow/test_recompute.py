@@ -44,9 +44,7 @@ def plans(finished: Checkout) -> dict[str, Plan]:
     wanted = alone | {
         module: code_edit(finished.folder, f"workflow/engram/{module}.py") for module in MODULES
     }
-    wanted |= {
-        f"{NEW}, {script}": alone[NEW] + alone[f"scripts/{script}.py"] for script in SCRIPTS
-    }
+    wanted |= {f"{NEW}, {script}": alone[NEW] + alone[f"scripts/{script}.py"] for script in SCRIPTS}
     return plans_beside(finished.folder, wanted, 2)
 
 

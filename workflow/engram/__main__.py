@@ -53,10 +53,10 @@ def _summary(options: argparse.Namespace) -> None:
     summary.command(options.results)
 
 
-def _config_reference(options: argparse.Namespace) -> None:
+def _config_reference(_options: argparse.Namespace) -> None:
     from engram.run import config_reference
 
-    config_reference.command(options.page)
+    config_reference.command()
 
 
 def _promote_base(options: argparse.Namespace) -> None:
@@ -117,8 +117,7 @@ def parser() -> argparse.ArgumentParser:
     verb("summary", _summary, "print the headline table of a study").add_argument(
         "results", type=Path, help=RESULTS
     )
-    page = verb("config-reference", _config_reference, "write the config reference into a page")
-    page.add_argument("page", type=Path, help="a Markdown file with the marks of the reference")
+    verb("config-reference", _config_reference, "write the config's JSON schema and reference")
     base = verb("promote-base", _promote_base, "make a trained nursery base the one that ships")
     base.add_argument(
         "trained", type=Path, nargs="?", default=Path("results/nursery_base"), help="its folder"

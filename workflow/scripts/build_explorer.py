@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from engram.explorer.content import ExplorerSettings, TaxonomyEntry, collect
+from engram.explorer.content import ExplorerStudy, TaxonomyEntry, collect
 from engram.explorer.page import render, write_page
+from engram.explorer.settings import ExplorerSettings
 from engram.figures.style import FigureStyle, class_colors
 from engram.run.job import job
 
@@ -13,9 +14,9 @@ with job(snakemake) as settings:
         slug: TaxonomyEntry(name, classes, class_colors(classes, style))
         for slug, (name, classes) in settings.taxonomies.items()
     }
-    shown = ExplorerSettings(
+    shown = ExplorerStudy(
         root=page.parent,
-        study=settings.study,
+        name=settings.study,
         prefix=settings.prefix,
         models=settings.models,
         protocols=settings.protocols,
@@ -23,7 +24,7 @@ with job(snakemake) as settings:
         localized=settings.localized,
         methods=settings.methods,
         knocked_out=settings.knocked_out,
-        **settings.explorer,
+        page=ExplorerSettings(**settings.explorer),
     )
     study, blocks = collect(shown)
-    write_page(render(study, blocks), page, shown.megabytes)
+    write_page(render(study, blocks), page, shown.page.megabytes)

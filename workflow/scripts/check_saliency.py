@@ -8,8 +8,9 @@ from engram.cnn.assembly import usable_samples
 from engram.cnn.checkpoints import load_cnns
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
 from engram.run.job import job
-from engram.saliency.checks import CheckSettings, Samples, check_saliency
+from engram.saliency.checks import Samples, check_saliency
 from engram.saliency.delta import choose_held_out
+from engram.saliency.settings import CheckSettings
 from engram.store.index import AttentionStore
 from engram.taxonomy.protocols import PROTOCOLS
 
@@ -26,7 +27,9 @@ with job(snakemake) as settings:
     store = AttentionStore(Path(files.attention[0]))
     held_out = chosen["sequence_id"].to_numpy()[rows]
     data = Samples(store.read(held_out, "mean"), store.read(held_out, "max"), label[rows], classes)
-    checked = CheckSettings(settings.methods, confidence=settings.confidence, seed=settings.seed)
+    checked = CheckSettings(
+        methods=settings.methods, confidence=settings.confidence, seed=settings.seed
+    )
     tables = check_saliency(load_cnns(Path(files.checkpoints)), data, checked)
     for path in snakemake.output.tables:
         write_csv(tables[Path(path).stem], path)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from engram.lm.models import fingerprint, load_model
 from engram.run.job import PARTS, job
-from engram.store.shards import ExtractionSettings, ModelSource, build_shard, shard_of
+from engram.store.settings import ExtractionSettings
+from engram.store.shards import ModelSource, build_shard, shard_of
 from engram.taxonomy.pool import read_pool
 
 with job(snakemake) as settings:
@@ -19,7 +20,10 @@ with job(snakemake) as settings:
         fingerprint(folder, None, settings.dtype),
         partial(load_model, folder, dtype=settings.dtype),
     )
-    batch_tokens = snakemake.resources.batch_tokens
-    extraction = ExtractionSettings(settings.prefix, settings.mean_dtype, batch_tokens)
+    extraction = ExtractionSettings(
+        prefix=settings.prefix,
+        mean_dtype=settings.mean_dtype,
+        batch_tokens=snakemake.resources.batch_tokens,
+    )
     report = build_shard(source, chosen, PARTS, Path(snakemake.output.shard), extraction)
     logging.info("%d sequences, %d of them sent through the model", report.rows, report.forwards)

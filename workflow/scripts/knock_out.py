@@ -9,7 +9,8 @@ from engram.io.artifacts import read_metadata, write_csv, write_parquet
 from engram.knockout.effects import effects
 from engram.knockout.experiment import Runner, run
 from engram.knockout.selection import chosen_samples
-from engram.knockout.trials import KnockoutSettings, model_seed
+from engram.knockout.settings import KnockoutSettings
+from engram.knockout.trials import model_seed
 from engram.lm.models import fingerprint, load_model
 from engram.run.job import PARTS, job
 from engram.saliency.file import read_saliency

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 
 from engram.io.artifacts import write_csv
 from engram.run.job import job
-from engram.run.plan import Rates, count_jobs, model_shape, plan_model, with_total
+from engram.run.plan import count_jobs, model_shape, plan_model, with_total
+from engram.run.rates import Rates
 from engram.taxonomy.pool import read_lists
 
 with job(snakemake) as settings:

@@ -12,7 +12,7 @@ from engram.run.job import job
 from engram.store.index import AttentionStore
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     files, classes = snakemake.input, read_metadata(snakemake.input.samples)["classes"]
     samples = read_parquet(files.samples)
     test = samples[samples["split"] == "test"].sort_values("priority").drop_duplicates("class")

@@ -8,7 +8,7 @@ from engram.io.checksums import open_sealed
 from engram.run.job import job
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     row = int(snakemake.wildcards.example)
     with open_sealed(Path(snakemake.input.examples)) as file:
         name = file["class"].asstr()[row]

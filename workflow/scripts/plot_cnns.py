@@ -13,7 +13,7 @@ from engram.run.job import job
 from engram.scores.confusions import RUNS, summed_confusions
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     model, inputs, outputs = snakemake.wildcards.model, snakemake.input, snakemake.output
     # Outputs are sorted by taxonomy, then by format.
     every = len(style.formats)

@@ -8,7 +8,7 @@ from engram.run.job import job
 from engram.saliency.file import read_saliency
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     method = snakemake.wildcards.get("method") or settings.method
     saliency = read_saliency(snakemake.input.saliency, method)
     figure = delta_maps(saliency.delta, saliency.classes, saliency.n, settings.prefix, style=style)

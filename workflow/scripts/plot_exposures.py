@@ -8,7 +8,7 @@ from engram.io.artifacts import read_parquet
 from engram.run.job import job
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     labels = read_parquet(
         snakemake.input.labels, ["exposures", "kind", "memorization_score", "twin_extracted"]
     )

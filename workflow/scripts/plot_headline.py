@@ -9,6 +9,6 @@ from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     figure = headline(pd.read_csv(snakemake.input.scores), style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -9,7 +9,7 @@ from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     effects = pd.read_csv(
         snakemake.input.effects,
         dtype={"region": str},

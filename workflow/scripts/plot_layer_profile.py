@@ -9,7 +9,7 @@ from engram.saliency.file import read_saliency
 from engram.saliency.summary import draw, layer_shares
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     saliency = read_saliency(snakemake.input.saliency, settings.method)
     drawn = draw(saliency, seed=settings.seed, **settings.statistics)
     figure = layer_profile(layer_shares(saliency, drawn), saliency.classes, style=style)

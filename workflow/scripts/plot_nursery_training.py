@@ -9,7 +9,7 @@ from engram.figures.training import nursery_training
 from engram.run.job import job
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     curves = {
         "base": pd.read_csv(snakemake.input.base),
         "drilling": pd.read_csv(snakemake.input.drilling),

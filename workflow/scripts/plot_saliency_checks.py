@@ -9,7 +9,7 @@ from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     tables = {
         Path(path).stem: pd.read_csv(path, dtype={"class": str, "layer": str})
         for path in snakemake.input.tables

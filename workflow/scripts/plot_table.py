@@ -19,6 +19,6 @@ FIGURES = {
 }
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     figure = FIGURES[settings.plot](pd.read_csv(snakemake.input.table), style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -11,7 +11,7 @@ from engram.run.job import job
 from engram.taxonomy.taxonomy import NON_MEMO, Taxonomy, categories_from_config
 
 with job(snakemake) as settings:
-    style = FigureStyle.from_config(settings.style)
+    style = FigureStyle(**settings.style)
     labels = read_parquet(snakemake.input.labels)
     labels = labels[labels["memorization_score"] == 1]
     categories = categories_from_config(settings.categories)

@@ -3,7 +3,8 @@
 import pandas as pd
 
 from engram.run.job import job
-from engram.run.plan import TOTAL, Rates, plan_text
+from engram.run.plan import TOTAL, plan_text
+from engram.run.rates import Rates
 
 with job(snakemake) as settings:
     plan, jobs = pd.read_csv(snakemake.input.plan), pd.read_csv(snakemake.input.jobs)

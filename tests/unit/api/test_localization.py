@@ -22,7 +22,7 @@ from engram.io.packing import pack, unpack
 from engram.saliency.delta import saliency_of_grid
 from engram.scores.bootstrap import score_table
 
-FEWER = replace(SETTINGS, seeds=(0,))
+FEWER = SETTINGS.model_copy(update={"seeds": (0,)})
 
 
 @cache
@@ -121,14 +121,14 @@ def test_it_is_the_work_of_the_rooms() -> None:
 
 def test_the_same_arguments_give_the_same_numbers() -> None:
     maps, classes = planted_maps(120)
-    quick = replace(SETTINGS, kernels=(3,), epochs=2)
+    quick = SETTINGS.model_copy(update={"kernels": (3,), "epochs": 2})
     first, second = (localize(maps, classes, settings=quick, resamples=50) for _ in range(2))
     pd.testing.assert_frame_equal(first.scores, second.scores)
     np.testing.assert_array_equal(first.saliency.delta, second.saliency.delta)
     pd.testing.assert_frame_equal(first.layers, second.layers)
 
 
-QUICKER = replace(SETTINGS, kernels=(3,), epochs=1, controls=())
+QUICKER = SETTINGS.model_copy(update={"kernels": (3,), "epochs": 1, "controls": ()})
 
 
 def quick(maps: AttentionMaps, classes: Any, **options: Any) -> Localization:

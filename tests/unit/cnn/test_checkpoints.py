@@ -7,9 +7,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from engram.cnn.architecture import Architecture
 from engram.cnn.checkpoints import load_cnns, save_cnns
 from engram.cnn.key import CnnKey
-from engram.cnn.network import Architecture, AttentionCNN
+from engram.cnn.network import AttentionCNN
 from engram.io.errors import EngramError
 
 SHAPES = [Architecture(3, 5, "max", 7, 0.25, "log"), Architecture(3, 4, "none", 7, 0.25)]

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from engram.cnn.network import Architecture, AttentionCNN, Dropout, square_maps, token_identity
+from engram.cnn.architecture import Architecture
+from engram.cnn.network import AttentionCNN, Dropout, square_maps, token_identity
 from engram.io.errors import EngramError
 from engram.io.packing import pack, packed_length, unpack
 

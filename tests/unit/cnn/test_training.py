@@ -37,17 +37,21 @@ SETTINGS = CnnSettings(
 )
 KEY = CnnKey("attention", "real", "k3-f6-mean", 0)
 SHAPE = SETTINGS.grid()[KEY]
+DIVERGING = SETTINGS.model_copy(update={"learning_rate": 1e30})
+"""A rate that no config may ask for."""
 DATA = tiny_dataset()
 
 
-def train(selection: str = "best_epoch", **changes: Any) -> TrainedCnn:
-    settings = replace(SETTINGS, **changes)
+def train(
+    selection: str = "best_epoch", settings: CnnSettings = SETTINGS, **changes: Any
+) -> TrainedCnn:
+    settings = settings.replace(**changes) if changes else settings
     return train_cnn(DATA, KEY, settings.grid()[KEY], settings, selection)
 
 
 @pytest.fixture(scope="module")
 def result() -> GridResult:
-    return train_grid(DATA, replace(SETTINGS, epochs=12), "best_epoch")
+    return train_grid(DATA, SETTINGS.replace(epochs=12), "best_epoch")
 
 
 @pytest.fixture
@@ -139,7 +143,7 @@ def test_other_cnns_and_threads_change_nothing(threads: int) -> None:
     try:
         grid = train_grid(
             DATA,
-            replace(SETTINGS, features=(6, 4), head_poolings=("mean",), seeds=(0, 1), baselines=()),
+            SETTINGS.replace(features=(6, 4), head_poolings=("mean",), seeds=(0, 1), baselines=()),
             "best_epoch",
         )
         assert torch.get_num_threads() == threads
@@ -219,7 +223,7 @@ def test_bfloat16_is_close_to_float32() -> None:
 
 
 def test_diverging_cnn_is_marked_and_reports_nothing() -> None:
-    trained = train(learning_rate=1e30)
+    trained = train(settings=DIVERGING)
     assert trained.diverged
     assert np.isnan(trained.history[-1]["loss"])
     assert not any(row["selected"] for row in trained.history)
@@ -231,7 +235,9 @@ def test_grid_that_diverges_altogether_is_an_error() -> None:
         EngramError, match=r"all 2 CNNs on attention diverged .* cnn.learning_rate 1e\+30"
     ):
         train_grid(
-            DATA, replace(SETTINGS, learning_rate=1e30, controls=(), baselines=()), "best_epoch"
+            DATA,
+            DIVERGING.model_copy(update={"controls": (), "baselines": ()}),
+            "best_epoch",
         )
 
 
@@ -324,7 +330,7 @@ def test_results_can_be_scored(written: Path) -> None:
 
 
 def test_diverged_cnn_is_in_the_history_alone(result: GridResult, tmp_path: Path) -> None:
-    trained = {**result.trained, KEY: train(learning_rate=1e30)}
+    trained = {**result.trained, KEY: train(settings=DIVERGING)}
     paths = [
         tmp_path / name
         for name in ("checkpoints.safetensors", "history.csv", "predictions.parquet")
@@ -341,7 +347,7 @@ def test_diverged_cnns_are_counted_in_the_scores(result: GridResult, tmp_path: P
     """One of two CNNs on attention, and all of the control: neither may look as if nothing had
     happened.
     """
-    lost = train(learning_rate=1e30)
+    lost = train(settings=DIVERGING)
     shuffled = [key for key in result.trained if key.labels == "shuffled"]
     paths = [
         tmp_path / name
@@ -376,7 +382,7 @@ def test_cnn_whose_logits_overflow_is_marked_too(monkeypatch: pytest.MonkeyPatch
     assert train().diverged
 
 
-QUICK = replace(SETTINGS, epochs=1, head_poolings=("mean",))
+QUICK = SETTINGS.replace(epochs=1, head_poolings=("mean",))
 
 
 def counted(monkeypatch: pytest.MonkeyPatch, fail_at: int | None = None) -> list[CnnKey]:
@@ -422,7 +428,7 @@ def test_finished_cnns_serve_the_same_settings_alone(
 ) -> None:
     train_grid(DATA, QUICK, "best_epoch", tmp_path)
     trained = counted(monkeypatch)
-    train_grid(DATA, replace(QUICK, **change), "best_epoch", tmp_path)
+    train_grid(DATA, QUICK.replace(**change), "best_epoch", tmp_path)
     assert len(trained) == expected
 
 
@@ -468,8 +474,7 @@ def with_probes(rows: int = 120) -> Dataset:
     )
 
 
-BASELINES = replace(
-    QUICK,
+BASELINES = QUICK.replace(
     baselines=("token_identity", "random_weights", "scalar_features", "hidden_states"),
     baseline_grid={"head_poolings": ["max"]},
 )
@@ -519,12 +524,12 @@ def test_every_baseline_is_predicted_and_the_best_layer_alone(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_an_error() -> None:
     with pytest.raises(EngramError, match=r"cnn\.device: cuda, but this machine has no GPU"):
-        train_grid(DATA, replace(QUICK, device="cuda"), "best_epoch")
+        train_grid(DATA, QUICK.replace(device="cuda"), "best_epoch")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_learns_the_planted_signal_and_repeats_it() -> None:
-    settings = replace(SETTINGS, epochs=12, device="cuda")
+    settings = SETTINGS.replace(epochs=12, device="cuda")
     one, other = (train_cnn(DATA, KEY, SHAPE, settings, "best_epoch") for _ in range(2))
     assert one.history[-1]["accuracy"] > 0.9
     np.testing.assert_allclose(one.logits, other.logits, atol=1e-3)
@@ -535,7 +540,7 @@ def test_a_gpu_learns_the_planted_signal_and_repeats_it() -> None:
 def test_a_recorded_step_trains_like_one_that_is_launched(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(SETTINGS, epochs=3, device="cuda", precision=precision)
+    settings = SETTINGS.replace(epochs=3, device="cuda", precision=precision)
     recorded = train_cnn(DATA, KEY, SHAPE, settings, "all_epochs")
     monkeypatch.setattr("engram.cnn.epoch._WARM", 10**9)
     launched = train_cnn(DATA, KEY, SHAPE, settings, "all_epochs")

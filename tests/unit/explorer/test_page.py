@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from synthetic_study import TAXONOMIES, write_study
 
-from engram.explorer.content import ExplorerSettings, collect
+from engram.explorer.content import ExplorerStudy, collect
 from engram.explorer.maps import dequantize, encode, quantize
 from engram.explorer.page import MEGABYTE, render, write_page
 from engram.explorer.predictions import sample_probabilities
@@ -24,7 +24,7 @@ from engram.store.index import AttentionStore
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> ExplorerSettings:
+def written(tmp_path_factory: pytest.TempPathFactory) -> ExplorerStudy:
     return write_study(
         tmp_path_factory.mktemp("study"),
         models=("one", "two"),
@@ -34,8 +34,13 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> ExplorerSettings:
 
 
 @pytest.fixture(scope="module")
-def collected(settings: ExplorerSettings) -> tuple[dict, dict]:
-    return collect(settings)
+def collected(written: ExplorerStudy) -> tuple[dict, dict]:
+    return collect(written)
+
+
+def smaller(study: ExplorerStudy, megabytes: float) -> ExplorerStudy:
+    """The study with a smaller page than a config may ask for."""
+    return replace(study, page=study.page.model_copy(update={"megabytes": megabytes}))
 
 
 def block(collected: tuple[dict, dict], name: str, maps: int) -> np.ndarray:
@@ -45,9 +50,9 @@ def block(collected: tuple[dict, dict], name: str, maps: int) -> np.ndarray:
     )
 
 
-def test_the_maps_are_the_store_s(settings: ExplorerSettings, collected: tuple[dict, dict]) -> None:
+def test_the_maps_are_the_store_s(written: ExplorerStudy, collected: tuple[dict, dict]) -> None:
     sample = collected[0]["models"][0]["samples"][2]
-    folder = settings.root / "one" / "attention"
+    folder = written.root / "one" / "attention"
     store = AttentionStore(folder / "index.parquet")
     poolings = collected[0]["models"][0]["poolings"]
     levels = block(collected, sample["block"], 8).reshape(2, 4, -1)
@@ -56,13 +61,11 @@ def test_the_maps_are_the_store_s(settings: ExplorerSettings, collected: tuple[d
         assert np.abs(shown - store.read([sample["id"]], pooling)[0]).max() < 1 / 255 + 1e-5
 
 
-def test_delta_is_the_saliency_file_s(
-    settings: ExplorerSettings, collected: tuple[dict, dict]
-) -> None:
+def test_delta_is_the_saliency_file_s(written: ExplorerStudy, collected: tuple[dict, dict]) -> None:
     view = collected[0]["models"][1]["views"][1]
     entry = view["delta"][0]
     found = read_saliency(
-        settings.root / "two" / view["protocol"] / "saliency" / f"{view['taxonomy']}.h5", "guided"
+        written.root / "two" / view["protocol"] / "saliency" / f"{view['taxonomy']}.h5", "guided"
     )
     levels = block(collected, entry["block"], len(view["classes"]) * 4).reshape(found.delta.shape)
     shown = dequantize(levels, np.array(entry["maxima"], np.float32))
@@ -71,10 +74,10 @@ def test_delta_is_the_saliency_file_s(
 
 
 def test_samples_are_test_samples_of_every_class(
-    settings: ExplorerSettings, collected: tuple[dict, dict]
+    written: ExplorerStudy, collected: tuple[dict, dict]
 ) -> None:
     for model in collected[0]["models"]:
-        folder = settings.root / model["name"] / "engram" / "samples"
+        folder = written.root / model["name"] / "engram" / "samples"
         lists = {slug: read_parquet(folder / f"{slug}.parquet") for slug in TAXONOMIES}
         known = {
             (slug, row.sequence_id): row.class_
@@ -95,10 +98,10 @@ def test_samples_are_test_samples_of_every_class(
             )
 
 
-def test_probabilities_are_the_softmax_of_the_logits(settings: ExplorerSettings) -> None:
+def test_probabilities_are_the_softmax_of_the_logits(written: ExplorerStudy) -> None:
     slug = next(iter(TAXONOMIES))
     predictions = read_parquet(
-        settings.root / "one" / "engram" / "cnns" / slug / "predictions.parquet"
+        written.root / "one" / "engram" / "cnns" / slug / "predictions.parquet"
     )
     row = predictions[predictions["split"] == "test"].iloc[0]
     runs = sample_probabilities(predictions, np.array([row["sequence_id"]]))[row["sequence_id"]]
@@ -124,8 +127,8 @@ def test_matched_tokens_are_those_of_the_corpus(collected: tuple[dict, dict]) ->
             ] == [bool(m) for m in sample["matched"]]
 
 
-def test_the_truth_is_the_twin_s(settings: ExplorerSettings, collected: tuple[dict, dict]) -> None:
-    labels = read_parquet(settings.root / "one" / "labels.parquet").set_index("sequence_id")
+def test_the_truth_is_the_twin_s(written: ExplorerStudy, collected: tuple[dict, dict]) -> None:
+    labels = read_parquet(written.root / "one" / "labels.parquet").set_index("sequence_id")
     for sample in collected[0]["models"][0]["samples"]:
         row = labels.loc[sample["id"]]
         memorized = "guessed" if row["twin_extracted"] else "recalled"
@@ -133,9 +136,9 @@ def test_the_truth_is_the_twin_s(settings: ExplorerSettings, collected: tuple[di
 
 
 def test_the_same_study_gives_the_same_page(
-    settings: ExplorerSettings, collected: tuple[dict, dict]
+    written: ExplorerStudy, collected: tuple[dict, dict]
 ) -> None:
-    assert render(*collect(settings)) == render(*collected)
+    assert render(*collect(written)) == render(*collected)
 
 
 def test_the_page_asks_for_nothing(collected: tuple[dict, dict]) -> None:
@@ -154,9 +157,9 @@ def test_no_text_of_a_sample_can_end_its_element(collected: tuple[dict, dict]) -
     assert inside and json.loads(inside[1]) == study
 
 
-def test_delta_that_does_not_fit_is_left_out_and_said_to_be(settings: ExplorerSettings) -> None:
-    samples = sum(len(text) for name, text in collect(settings)[1].items() if "-s" in name[:5])
-    study, blocks = collect(replace(settings, megabytes=(samples + 60_000) / 0.97 / MEGABYTE))
+def test_delta_that_does_not_fit_is_left_out_and_said_to_be(written: ExplorerStudy) -> None:
+    samples = sum(len(text) for name, text in collect(written)[1].items() if "-s" in name[:5])
+    study, blocks = collect(smaller(written, (samples + 60_000) / 0.97 / MEGABYTE))
     left_out = [
         view["without_delta"]
         for model in study["models"]
@@ -167,9 +170,9 @@ def test_delta_that_does_not_fit_is_left_out_and_said_to_be(settings: ExplorerSe
     assert len(left_out) < 8 and sum(map(len, blocks.values())) <= samples + 60_000
 
 
-def test_samples_that_do_not_fit_are_an_error(settings: ExplorerSettings) -> None:
+def test_samples_that_do_not_fit_are_an_error(written: ExplorerStudy) -> None:
     with pytest.raises(EngramError, match=r"lower explorer\.samples"):
-        collect(replace(settings, megabytes=0.05))
+        collect(smaller(written, 0.05))
 
 
 def test_a_page_that_is_too_large_is_not_written(tmp_path: Path) -> None:
@@ -178,8 +181,8 @@ def test_a_page_that_is_too_large_is_not_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_taxonomy_that_is_not_localized_says_so(settings: ExplorerSettings) -> None:
-    study, _ = collect(replace(settings, localized=[]))
+def test_a_taxonomy_that_is_not_localized_says_so(written: ExplorerStudy) -> None:
+    study, _ = collect(replace(written, localized=[]))
     assert "saliency.localize" in study["models"][0]["views"][0]["without_delta"]
 
 
@@ -198,11 +201,11 @@ def test_a_hundred_samples_of_36_layers_fit_even_where_nothing_can_be_compressed
 
 
 def test_losses_are_the_intact_model_s_values_less_the_damaged_one_s(
-    settings: ExplorerSettings, collected: tuple[dict, dict]
+    written: ExplorerStudy, collected: tuple[dict, dict]
 ) -> None:
-    slug, model = settings.knocked_out[0], collected[0]["models"][0]
+    slug, model = written.knocked_out[0], collected[0]["models"][0]
     results = read_parquet(
-        settings.root / "one" / "engram" / "knockout" / f"{slug}.parquet"
+        written.root / "one" / "engram" / "knockout" / f"{slug}.parquet"
     ).set_index(["kind", "region"])
     knockout, classes = model["views"][0]["knockout"], model["views"][0]["classes"]
     found = knockout["layers"]["remove"]["extracted"]

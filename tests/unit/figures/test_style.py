@@ -178,20 +178,20 @@ def test_text_width_is_that_of_the_longest_drawn_line(weight, style):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"formats": ["svg", "gif"]}, r"figures\.formats: gif"),
-        ({"formats": []}, r"figures\.formats: empty"),
+        ({"formats": ["svg", "gif"]}, r"figures\.formats\.1: 'gif' is not 'svg', 'png' or 'pdf'"),
+        ({"formats": []}, r"figures\.formats: \[\] has too few items"),
         ({"colormap": "rainbows"}, r"figures\.colormap: .*rainbows"),
-        ({"dpi": 0}, "dpi 0"),
+        ({"dpi": 0}, "figures.dpi: 0 is less than"),
         ({"palette": {"Guess": "orangeish"}}, r"figures\.palette\.Guess: .*orangeish"),
     ],
 )
 def test_wrong_settings_are_named(settings, message):
     with pytest.raises(EngramError, match=message):
-        FigureStyle.from_config(settings)
+        FigureStyle.parse(settings, "figures")
 
 
 def test_style_of_an_empty_section_is_the_default():
-    assert FigureStyle.from_config({}) == FigureStyle()
+    assert FigureStyle.parse({}) == FigureStyle()
 
 
 def test_missing_columns_and_rows_are_named():

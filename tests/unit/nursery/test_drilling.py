@@ -1,7 +1,6 @@
 """The drilling: every window is shown as often as scheduled, evenly, among replayed text."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,18 +12,23 @@ from transformers import PreTrainedTokenizerFast
 from engram.io.errors import EngramError
 from engram.nursery import drilling
 from engram.nursery.drilling import (
-    DrillingSettings,
-    Exposure,
     choose_candidates,
     drilling_rows,
     schedule_exposures,
 )
+from engram.nursery.settings import DrillingSettings, Exposure
 from engram.nursery.templates import FAMILIES, TemplateWriter
 
 Tokenizer = PreTrainedTokenizerFast
 LENGTH = 16
-SCHEDULE = [Exposure(1, 10, 2), Exposure(4, 20, 5), Exposure(16, 5, 0), Exposure(64, 10, 3)]
-SETTINGS = DrillingSettings(SCHEDULE, replay_share=0.4, replay_templates=0.5)
+
+
+def exposure(exposures: int, natural: int, templates: int) -> Exposure:
+    return Exposure(exposures=exposures, natural=natural, templates=templates)
+
+
+SCHEDULE = [exposure(1, 10, 2), exposure(4, 20, 5), exposure(16, 5, 0), exposure(64, 10, 3)]
+SETTINGS = DrillingSettings(schedule=SCHEDULE, replay_share=0.4, replay_templates=0.5)
 
 
 def windows(natural: int = 80, templates: int = 30, seed: int = 0) -> pd.DataFrame:
@@ -70,7 +74,7 @@ def test_what_the_base_extracts_is_never_drilled(frame_seed: int, seed: int) -> 
 def test_every_window_that_is_free_may_be_asked_for() -> None:
     frame = windows()
     free = ~frame["base_extracted"] & (frame["kind"] == "natural")
-    exposures = schedule_exposures(frame, [Exposure(3, int(free.sum()), 0)], 1)
+    exposures = schedule_exposures(frame, [exposure(3, int(free.sum()), 0)], 1)
     assert ((exposures == 3) == free).all()
 
 
@@ -88,7 +92,7 @@ def test_too_many_windows_are_an_error_with_both_counts(
         f"not extract, lower the counts"
     )
     with pytest.raises(EngramError, match=re.escape(expected)):
-        schedule_exposures(frame, [Exposure(1, natural, templates)], 1)
+        schedule_exposures(frame, [exposure(1, natural, templates)], 1)
 
 
 def test_the_draw_depends_on_seed_and_windows_but_not_on_their_order() -> None:
@@ -103,7 +107,7 @@ def test_a_further_step_changes_no_earlier_one() -> None:
     frame = windows(120, 60)
     few, many = (
         schedule_exposures(frame, SCHEDULE, 1),
-        schedule_exposures(frame, [*SCHEDULE, Exposure(128, 5, 5)], 1),
+        schedule_exposures(frame, [*SCHEDULE, exposure(128, 5, 5)], 1),
     )
     np.testing.assert_array_equal(many[few > 0], few[few > 0])
     assert set(many[few == 0]) == {0, 128}
@@ -195,7 +199,7 @@ def test_replay_has_its_share(
     tokenizer: Tokenizer, exposures: np.ndarray, share: float, templates: float
 ) -> None:
     rows = drill(
-        tokenizer, exposures, replace(SETTINGS, replay_share=share, replay_templates=templates)
+        tokenizer, exposures, SETTINGS.replace(replay_share=share, replay_templates=templates)
     )
     counts = {kind: int((origin(rows) == kind).sum()) for kind in ("window", "replay", "fresh")}
     replayed = counts["replay"] + counts["fresh"]

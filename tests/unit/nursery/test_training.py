@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from transformers import (
 
 from engram.io import tensors
 from engram.io.errors import EngramError
+from engram.nursery.settings import TrainingSettings
 from engram.nursery.training import (
-    TrainingSettings,
     resolve_precision,
     save_trained,
     train,
@@ -112,7 +112,7 @@ def test_loss_falls_on_repetitive_text(tmp_path: Path) -> None:
     curve = train(
         tiny_model(),
         rows(n=40 * 16),
-        replace(SETTINGS, batch_size=16, learning_rate=0.03),
+        SETTINGS.replace(batch_size=16, learning_rate=0.03),
         tmp_path,
         "tiny",
     )
@@ -128,7 +128,7 @@ def test_every_row_is_seen_once_in_order_and_the_rest_is_dropped(tmp_path: Path)
 
 
 def test_the_first_loss_is_the_cross_entropy_of_the_untrained_model(tmp_path: Path) -> None:
-    curve = train(tiny_model(), ROWS, replace(SETTINGS, log_steps=1), tmp_path, "tiny")
+    curve = train(tiny_model(), ROWS, SETTINGS.replace(log_steps=1), tmp_path, "tiny")
     tokens = torch.from_numpy(ROWS[:BATCH].astype(np.int64))
     with torch.no_grad():
         expected = tiny_model()(tokens, labels=tokens).loss.item()
@@ -140,7 +140,7 @@ def test_logged_losses_are_means_since_the_last_entry(
 ) -> None:
     each = [
         entry["loss"]
-        for entry in train(tiny_model(), ROWS, replace(SETTINGS, log_steps=1), tmp_path, "tiny")
+        for entry in train(tiny_model(), ROWS, SETTINGS.replace(log_steps=1), tmp_path, "tiny")
     ]
     expected = [np.mean(each[start : start + 3]) for start in range(0, STEPS, 3)]
     assert [entry["loss"] for entry in undisturbed.curve] == pytest.approx(expected, rel=1e-12)
@@ -167,7 +167,7 @@ def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
 
 @pytest.mark.parametrize("warmup", [0, 11, 100])
 def test_any_warm_up_gives_rates(warmup: int) -> None:
-    settings = replace(SETTINGS, warmup_steps=warmup)
+    settings = SETTINGS.replace(warmup_steps=warmup)
     assert all(0 < settings.rate(step, STEPS) <= settings.learning_rate for step in range(STEPS))
 
 
@@ -188,7 +188,7 @@ def test_rows_that_fill_no_batch_are_an_error(tmp_path: Path) -> None:
 
 def test_mixed_precision_keeps_parameters_in_float32(tmp_path: Path) -> None:
     model = tiny_model()
-    curve = train(model, ROWS[:4], replace(SETTINGS, precision="bfloat16"), tmp_path, "tiny")
+    curve = train(model, ROWS[:4], SETTINGS.replace(precision="bfloat16"), tmp_path, "tiny")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert math.isfinite(curve[-1]["loss"])
 
@@ -246,7 +246,7 @@ OTHERS: dict[str, tuple[int, np.ndarray, TrainingSettings]] = {
     "rows": (0, rows(seed=1), SETTINGS),
     "order of rows": (0, ROWS[::-1], SETTINGS),
     "rows of the same bytes": (0, ROWS.reshape(16, 23), SETTINGS),
-    "settings": (0, ROWS, replace(SETTINGS, learning_rate=0.02)),
+    "settings": (0, ROWS, SETTINGS.replace(learning_rate=0.02)),
     "initial model": (1, ROWS, SETTINGS),
 }
 

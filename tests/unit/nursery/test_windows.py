@@ -1,7 +1,6 @@
 """The shipped windows: new to the base, disjoint, of different suffixes, and measured."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,14 +10,14 @@ from transformers import PreTrainedTokenizerFast
 
 from engram.nursery import windows as windows_module
 from engram.nursery.corpus import Document
+from engram.nursery.settings import WindowSettings
 from engram.nursery.templates import FAMILIES, TemplateWriter
-from engram.nursery.windows import WindowSettings, held_out_windows, select_windows
+from engram.nursery.windows import held_out_windows, select_windows
 from engram.windows.rouge import prefix_suffix_rouge
 
 PREFIX, SUFFIX = 8, 8
-SETTINGS = WindowSettings(
-    PREFIX, SUFFIX, stride=4, natural=60, overlapping=20, per_file=5, per_family=10, seed=1
-)
+LENGTH = PREFIX + SUFFIX
+SETTINGS = WindowSettings(stride=4, natural=60, overlapping=20, per_file=5, per_family=10)
 
 
 def files(
@@ -70,6 +69,8 @@ def select(
         encoded,
         nothing if seen is None else seen,
         settings,
+        (PREFIX, SUFFIX),
+        seed=1,
     )
 
 
@@ -84,7 +85,7 @@ def tokens_of(windows: pd.DataFrame) -> np.ndarray:
 
 def test_windows_of_a_file_begin_at_the_stride_and_end_before_the_end_of_text() -> None:
     documents, encoded = files(count=2, length=30)
-    found = held_out_windows(documents, encoded, SETTINGS)
+    found = held_out_windows(documents, encoded, LENGTH, stride=4)
     assert found[found["path"] == "stdlib/0.py"]["offset"].tolist() == [0, 4, 8, 12]
     for path, offset, tokens in found.itertuples(index=False):
         np.testing.assert_array_equal(
@@ -95,7 +96,7 @@ def test_windows_of_a_file_begin_at_the_stride_and_end_before_the_end_of_text() 
 def test_a_file_shorter_than_a_window_has_none() -> None:
     documents, encoded = files(count=2, length=40)
     short = [tokens[:16] for tokens in encoded]
-    assert held_out_windows(documents, short, SETTINGS).empty
+    assert held_out_windows(documents, short, LENGTH, stride=4).empty
 
 
 def test_the_table_holds_what_others_read(chosen: pd.DataFrame) -> None:
@@ -147,8 +148,8 @@ def test_numbers_are_at_most_those_asked_for(chosen: pd.DataFrame) -> None:
 def test_of_high_overlap_come_first_what_the_base_extracts(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
-    many = select(tokenizer, settings=replace(SETTINGS, natural=1, per_file=100, overlapping=200))
-    few = select(tokenizer, settings=replace(SETTINGS, natural=1, per_file=100, overlapping=5))
+    many = select(tokenizer, settings=SETTINGS.replace(natural=1, per_file=100, overlapping=200))
+    few = select(tokenizer, settings=SETTINGS.replace(natural=1, per_file=100, overlapping=5))
     assert many["base_extracted"][many["kind"] == "natural"].sum() > 5
     assert few["base_extracted"][few["kind"] == "natural"].sum() >= 5
 
@@ -157,7 +158,7 @@ def test_one_file_gives_at_most_its_share_of_high_overlap(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     natural = select(
-        tokenizer, settings=replace(SETTINGS, natural=1, per_file=2, overlapping=100)
+        tokenizer, settings=SETTINGS.replace(natural=1, per_file=2, overlapping=100)
     ).query("kind == 'natural'")
     per_file = natural["source"].str.split(":").str[0].value_counts()
     # One more may be of the single window that is drawn from all text.

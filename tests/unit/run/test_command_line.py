@@ -56,7 +56,7 @@ def test_the_version_is_the_package_s() -> None:
         (["efficiency", "r", "--csv", "c"], "engram.run.efficiency", (Path("r"), Path("c"))),
         (["bundle", "r", "--finish"], "engram.run.bundle", (Path("r"), None, True)),
         (["summary", "r"], "engram.run.summary", (Path("r"),)),
-        (["config-reference", "p"], "engram.run.config_reference", (Path("p"),)),
+        (["config-reference"], "engram.run.config_reference", ()),
     ],
 )
 def test_a_verb_calls_its_command(
@@ -203,13 +203,6 @@ def test_the_summary_is_the_headline_of_the_scores(
     assert command_line.main(["summary", str(tmp_path)]) == 0
     assert "0.500 [0.400, 0.600]" in capsys.readouterr().out
     assert command_line.main(["summary", str(tmp_path / "none")]) == 1
-
-
-def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("nothing here")
-    assert command_line.main(["config-reference", str(page)]) == 1
-    assert page.read_text() == "nothing here"
 
 
 def test_a_bundle_is_asked_for(tmp_path: Path) -> None:

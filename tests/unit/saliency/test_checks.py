@@ -6,19 +6,20 @@ import torch
 from scipy.stats import spearmanr
 from tiny_samples import LAYERS, TOKENS, full_attention
 
+from engram.cnn.architecture import Architecture
 from engram.cnn.key import CnnKey
-from engram.cnn.network import Architecture, AttentionCNN, square_maps
+from engram.cnn.network import AttentionCNN, square_maps
 from engram.io.errors import EngramError
 from engram.io.packing import pack
 from engram.saliency.checks import (
     STAGES,
-    CheckSettings,
     Samples,
     check_saliency,
     reinitialized,
     validity,
 )
 from engram.saliency.ranks import correlations, draws, interval, normal_interval, standard_ranks
+from engram.saliency.settings import CheckSettings
 
 CLASSES = ["Non-Memo", "Guess", "Recall"]
 
@@ -98,7 +99,9 @@ def test_layers_are_drawn_anew_from_the_last_one_on(stage: int) -> None:
 def test_checks_of_one_cnn_without_a_control_do_not_judge() -> None:
     key = CnnKey("attention", "real", "k3-f6-mean", 0)
     tables = check_saliency(
-        {key: make_cnn()}, random_samples(), CheckSettings(["guided"], rank_draws=4, resamples=20)
+        {key: make_cnn()},
+        random_samples(),
+        CheckSettings(methods=["guided"], rank_draws=4, resamples=20),
     )
     assert tables["validity"]["valid"].tolist() == ["not judged"]
     assert tables["agreement"].empty and "against" in tables["agreement"]
@@ -113,7 +116,9 @@ def test_an_untouched_input_has_the_cnns_own_probability() -> None:
             for i, p in enumerate(("mean", "max"))
         },
     )
-    tables = check_saliency(cnns, samples, CheckSettings(["gradient"], rank_draws=4, resamples=20))
+    tables = check_saliency(
+        cnns, samples, CheckSettings(methods=["gradient"], rank_draws=4, resamples=20)
+    )
     deletion = tables["deletion"].set_index(["cells", "mode", "class"])["probability"]
     for k, name in enumerate(CLASSES):
         rows = np.concatenate(np.array_split(np.flatnonzero(samples.label == k), 8)[1::2])
@@ -132,7 +137,7 @@ def test_no_cnn_on_real_labels_is_an_error() -> None:
         check_saliency(
             {CnnKey("attention", "shuffled", "k3-f6-mean", 0): make_cnn()},
             random_samples(),
-            CheckSettings(["guided"]),
+            CheckSettings(methods=["guided"]),
         )
 
 

@@ -14,7 +14,8 @@ from captum.attr import Saliency as Gradients
 from tiny_samples import HEADS, LAYERS, TOKENS, full_attention
 from torch.nn import functional
 
-from engram.cnn.network import Architecture, AttentionCNN, square_maps
+from engram.cnn.architecture import Architecture
+from engram.cnn.network import AttentionCNN, square_maps
 from engram.io.errors import EngramError
 from engram.io.packing import pack, query_key, unpack
 from engram.saliency.delta import choose_held_out, delta, normalize, saliency_of_grid

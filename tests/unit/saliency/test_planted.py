@@ -7,10 +7,11 @@ import pytest
 from planted import BANDS, CLASSES, PREFIX, planted, region
 
 from engram.cnn.training import predict
-from engram.saliency.checks import CheckSettings, Samples, check_saliency
+from engram.saliency.checks import Samples, check_saliency
 from engram.saliency.delta import saliency_of_grid
 from engram.saliency.file import Saliency
 from engram.saliency.methods import METHODS
+from engram.saliency.settings import CheckSettings
 from engram.saliency.summary import draw, top_regions
 
 RESOLVED = [method for method in METHODS if method != "gradcam"]
@@ -101,7 +102,9 @@ def test_checks_see_that_the_cnns_have_learned() -> None:
     data, cnns = planted()
     test = data.rows("test")
     samples = Samples(data.mean[test], data.max[test], data.label[test], CLASSES)
-    settings = CheckSettings(["integrated_gradients", "gradcam"], rank_draws=10, resamples=100)
+    settings = CheckSettings(
+        methods=["integrated_gradients", "gradcam"], rank_draws=10, resamples=100
+    )
     tables = check_saliency(cnns, samples, settings)
 
     validity = tables["validity"].set_index("method")

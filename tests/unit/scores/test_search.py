@@ -17,11 +17,12 @@ from engram.run.config import complete
 from engram.scores.metrics import class_scores, confusion_matrix
 from engram.scores.search import estimate, search_taxonomies
 from engram.taxonomy import search
-from engram.taxonomy.sampling import SampleSettings, draw_samples
+from engram.taxonomy.sampling import draw_samples
+from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import PAPER_CATEGORIES, Taxonomy
 
 TERMS = ["Recite[5]", "Reconstruct", "Code"]
-SETTINGS = SampleSettings(
+SETTINGS = DrawSettings(
     per_class=60, minimum=20, train=0.6, validation=0.2, split_by="content_group"
 )
 
@@ -168,9 +169,9 @@ def test_the_planted_taxonomy_is_found_and_alone_tested() -> None:
 @pytest.mark.parametrize(
     ("categories", "message"),
     [
-        (["Guess"], "search.categories: `Guess` stands alone"),
+        (["Guess"], "search.categories: `Guess` alone can be neither"),
         (["Guess", "Recite"], "needs its delta"),
-        (["Guess", "Recite[5]-or-Code"], "is no single category"),
+        (["Guess", "Recite[5]-or-Code"], "is not a single category"),
         (["Guess", "Nonsense"], "unknown class `Nonsense`"),
     ],
 )

@@ -13,7 +13,8 @@ from engram.cnn.grid import train_grid
 from engram.cnn.settings import CnnSettings
 from engram.store.index import AttentionStore, write_index
 from engram.store.memory import Memory
-from engram.store.shards import ExtractionSettings, ModelSource, build_shard
+from engram.store.settings import ExtractionSettings
+from engram.store.shards import ModelSource, build_shard
 
 IDS = np.arange(700)  # three blocks, the last one short
 
@@ -27,7 +28,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> AttentionStore:
         sequences,
         folder / "parts",
         folder / "shard-0.h5",
-        ExtractionSettings(prefix=6),
+        ExtractionSettings(prefix=6, batch_tokens=4096),
     )
     write_index([folder / "shard-0.h5"], folder / "index.parquet")
     return AttentionStore(folder / "index.parquet")

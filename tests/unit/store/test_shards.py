@@ -19,7 +19,8 @@ from engram.io.schema import SCHEMA_VERSION
 from engram.lm.attention import extract, pooled_attention
 from engram.store import parts, shards
 from engram.store.index import AttentionStore, read_verification, write_index
-from engram.store.shards import ExtractionSettings, ModelSource, ShardReport, build_shard, shard_of
+from engram.store.settings import ExtractionSettings
+from engram.store.shards import ModelSource, ShardReport, build_shard, shard_of
 
 WINDOW, PREFIX = 12, 6
 SETTINGS = ExtractionSettings(prefix=PREFIX, batch_tokens=4 * WINDOW)
@@ -106,7 +107,7 @@ def test_shards_are_equally_full_and_stable() -> None:
 def test_store_returns_the_model_attention(
     build: Callable[..., ShardReport], tmp_path: Path, mean_dtype: str
 ) -> None:
-    settings = ExtractionSettings(PREFIX, mean_dtype, SETTINGS.batch_tokens)
+    settings = SETTINGS.replace(mean_dtype=mean_dtype)
     build(range(0, 10, 2), "shard-0.h5", settings)
     build(range(1, 10, 2), "shard-1.h5", settings)
     wanted = [7, 0, 3, 3, 8]
@@ -208,7 +209,7 @@ def test_second_study_with_other_shards_needs_no_model(
 
 
 @pytest.mark.parametrize(
-    "settings", [ExtractionSettings(PREFIX - 1), ExtractionSettings(PREFIX, "float16")]
+    "settings", [SETTINGS.replace(prefix=PREFIX - 1), SETTINGS.replace(mean_dtype="float16")]
 )
 def test_other_settings_are_computed_anew(
     build: Callable[..., ShardReport], settings: ExtractionSettings
@@ -476,7 +477,7 @@ def test_sequences_must_be_distinct(tmp_path: Path, counted: Counted) -> None:
 
 def test_prefix_must_leave_a_suffix(build: Callable[..., ShardReport]) -> None:
     with pytest.raises(EngramError, match="prefix of 12 tokens leaves no suffix in windows of 12"):
-        build(range(2), settings=ExtractionSettings(WINDOW))
+        build(range(2), settings=SETTINGS.replace(prefix=WINDOW))
 
 
 def test_foreign_tokens_are_refused(tmp_path: Path, counted: Counted) -> None:

@@ -66,10 +66,10 @@ def test_what_is_localized_may_be_named_by_an_alias() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"taxonomies": "papers"}, "taxonomies: 'papers' is not of type array"),
-        ({"rho": {"rouge_2": [0.5]}}, "rho: unknown key rouge_2; known are both, rouge_3, rouge_l"),
-        ({"rho": {"rouge_l": [1.5]}}, "rho.rouge_l.0: 1.5 is more than 1"),
-        ({"deltas": []}, "deltas: [] has fewer items than 1"),
+        ({"taxonomies": "papers"}, "taxonomies: 'papers' is not a list"),
+        ({"rho": {"rouge_2": [0.5]}}, "rho: unknown key rouge_2 (did you mean"),
+        ({"rho": {"rouge_l": [1.5]}}, "rho.rouge_l.0: 1.5 is greater than the maximum, 1"),
+        ({"deltas": []}, "deltas: [] has too few items; the minimum is 1"),
         (
             {"taxonomies": ["paper", "Guess, Others", "Guess[0.5-0.5], Others"]},
             "are one taxonomy or have one folder name",

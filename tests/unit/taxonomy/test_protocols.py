@@ -1,20 +1,20 @@
 """Protocols change the config's sections as they say."""
 
 from engram.taxonomy.protocols import PROTOCOLS
-from engram.taxonomy.sampling import SampleSettings
+from engram.taxonomy.settings import DrawSettings
 
 SAMPLES = {"per_class": 400, "minimum": 100, "train": 0.6, "validation": 0.2}
 
 
 def test_engram_takes_the_shares_of_the_config_and_splits_by_content() -> None:
-    assert PROTOCOLS["engram"].sample_settings(**SAMPLES) == SampleSettings(
-        400, 100, 0.6, 0.2, "content_group"
+    assert PROTOCOLS["engram"].sample_settings(**SAMPLES) == DrawSettings(
+        **SAMPLES, split_by="content_group"
     )
 
 
 def test_paper_trains_on_two_thirds_and_has_no_validation() -> None:
-    assert PROTOCOLS["paper"].sample_settings(**SAMPLES) == SampleSettings(
-        400, 100, 2 / 3, 0.0, "sequence"
+    assert PROTOCOLS["paper"].sample_settings(**SAMPLES) == DrawSettings(
+        per_class=400, minimum=100, train=2 / 3, validation=0.0, split_by="sequence"
     )
 
 

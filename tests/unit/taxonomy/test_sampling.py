@@ -2,7 +2,6 @@
 
 import itertools
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,23 +11,17 @@ from hypothesis import strategies as st
 
 from engram.io.errors import EngramError
 from engram.io.hashing import uniform
-from engram.taxonomy.sampling import (
-    SPLITS,
-    SampleSettings,
-    class_counts,
-    count_samples,
-    draw_samples,
-    leakage,
-)
+from engram.taxonomy.sampling import SPLITS, class_counts, count_samples, draw_samples, leakage
+from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import Taxonomy
 from engram.windows.text_features import content_groups
 
 NEW = Taxonomy.parse("Non-Memo, Guess, Others")
 OLD = Taxonomy.parse("Non-Memo, Recite[5], Reconstruct, Others")
-SETTINGS = SampleSettings(
+SETTINGS = DrawSettings(
     per_class=50, minimum=10, train=0.6, validation=0.2, split_by="content_group"
 )
-ALL_TRAIN = replace(SETTINGS, train=1.0, validation=0.0)
+ALL_TRAIN = SETTINGS.replace(train=1.0, validation=0.0)
 
 
 def labels(n: int, groups: int | None = None, seed: int = 0) -> pd.DataFrame:
@@ -101,7 +94,7 @@ def test_every_sample_of_a_class_is_drawn_equally_often() -> None:
     frame = labels(120)
     candidates = frame["sequence_id"][NEW.assign(frame) == "Others"]
     seeds, size, n = 200, 12, len(candidates)
-    wanted = replace(ALL_TRAIN, per_class=size)
+    wanted = ALL_TRAIN.replace(per_class=size)
     draws = (draw_samples(frame, NEW, wanted, seed) for seed in range(seeds))
     drawn = pd.concat([sample.loc[sample["class"] == "Others", "sequence_id"] for sample in draws])
     counts = drawn.value_counts().reindex(candidates, fill_value=0)
@@ -118,7 +111,7 @@ def test_every_sample_of_a_class_is_drawn_equally_often() -> None:
 def test_a_larger_draw_contains_the_smaller_one(small: int, large: int, seed: int) -> None:
     frame = labels(500)
     few, many = (
-        _rows(draw_samples(frame, NEW, replace(ALL_TRAIN, per_class=size), seed))
+        _rows(draw_samples(frame, NEW, ALL_TRAIN.replace(per_class=size), seed))
         for size in sorted((small, large))
     )
     assert few <= many
@@ -127,7 +120,7 @@ def test_a_larger_draw_contains_the_smaller_one(small: int, large: int, seed: in
 def test_classes_are_balanced_to_the_smallest() -> None:
     frame = labels(500)
     smallest = OLD.assign(frame).value_counts().min()
-    sizes = draw_samples(frame, OLD, replace(SETTINGS, per_class=400), 1)["class"].value_counts()
+    sizes = draw_samples(frame, OLD, SETTINGS.replace(per_class=400), 1)["class"].value_counts()
     assert sizes.to_dict() == dict.fromkeys(OLD.class_names, smallest)
 
 
@@ -160,7 +153,7 @@ def test_a_draw_is_the_lowest_numbers_of_each_class() -> None:
             strict=True,
         )
     )
-    sample = draw_samples(frame, NEW, replace(SETTINGS, per_class=30), 5)
+    sample = draw_samples(frame, NEW, SETTINGS.replace(per_class=30), 5)
     for name in NEW.class_names:
         members = frame["sequence_id"][NEW.assign(frame) == name]
         assert (
@@ -178,7 +171,7 @@ def test_the_order_of_the_labels_does_not_matter() -> None:
 
 
 def test_the_list_holds_what_others_read() -> None:
-    sample = draw_samples(labels(500), OLD, replace(SETTINGS, per_class=20), 1)
+    sample = draw_samples(labels(500), OLD, SETTINGS.replace(per_class=20), 1)
     assert sample.columns.tolist() == ["sequence_id", "class", "split", "priority"]
     assert sample["class"].unique().tolist() == OLD.class_names
     assert all(part["priority"].is_monotonic_increasing for _, part in sample.groupby("class"))
@@ -202,7 +195,7 @@ def test_equal_text_never_crosses_a_split(groups: int, seed: int) -> None:
 
 def test_split_by_sequence_lets_equal_text_cross() -> None:
     frame = labels(800, groups=60)
-    sample = draw_samples(frame, NEW, replace(SETTINGS, split_by="sequence"), 1)
+    sample = draw_samples(frame, NEW, SETTINGS.replace(split_by="sequence"), 1)
     groups = sample["sequence_id"].map(frame.set_index("sequence_id")["content_group"])
     assert sample["split"].groupby(groups).nunique().max() > 1
 
@@ -210,9 +203,9 @@ def test_split_by_sequence_lets_equal_text_cross() -> None:
 @pytest.mark.parametrize("split_by", ["content_group", "sequence"])
 def test_a_sequence_has_one_split_in_all_taxonomies_and_sizes(split_by: str) -> None:
     frame = labels(800, groups=300)
-    wanted = replace(SETTINGS, split_by=split_by)
+    wanted = SETTINGS.replace(split_by=split_by)
     draws = [
-        draw_samples(frame, taxonomy, replace(wanted, per_class=size), 1)
+        draw_samples(frame, taxonomy, wanted.replace(per_class=size), 1)
         for taxonomy in (NEW, OLD)
         for size in (40, 50)
     ]
@@ -223,7 +216,7 @@ def test_a_sequence_has_one_split_in_all_taxonomies_and_sizes(split_by: str) -> 
 def test_splits_have_their_shares(train: float, validation: float) -> None:
     frame = labels(20_000)
     sample = draw_samples(
-        frame, NEW, replace(SETTINGS, per_class=10_000, train=train, validation=validation), 1
+        frame, NEW, SETTINGS.replace(per_class=10_000, train=train, validation=validation), 1
     )
     shares = sample["split"].value_counts(normalize=True).reindex(list(SPLITS), fill_value=0)
     assert shares.to_numpy() == pytest.approx(
@@ -234,7 +227,7 @@ def test_splits_have_their_shares(train: float, validation: float) -> None:
 def test_split_and_priority_are_independent() -> None:
     """Else the lowest numbers would all fall into one split."""
     frame = labels(5000)
-    sample = draw_samples(frame, NEW, replace(SETTINGS, per_class=5000), 1)
+    sample = draw_samples(frame, NEW, SETTINGS.replace(per_class=5000), 1)
     means = sample.groupby("split")["priority"].mean()
     assert max(abs(a - b) for a, b in itertools.combinations(means, 2)) < 6 * np.sqrt(
         1 / 12 / sample["split"].value_counts().min() * 2
@@ -266,7 +259,7 @@ def test_a_class_below_the_minimum_is_an_error_with_every_count() -> None:
             f"`{OLD.name}`: a class has fewer candidates than `samples.minimum`, 300 ({found})"
         ),
     ):
-        draw_samples(frame, OLD, replace(SETTINGS, per_class=400, minimum=300), 1)
+        draw_samples(frame, OLD, SETTINGS.replace(per_class=400, minimum=300), 1)
 
 
 def test_an_empty_class_is_counted_as_zero() -> None:
@@ -278,7 +271,7 @@ def test_an_empty_class_is_counted_as_zero() -> None:
 def test_a_class_of_exactly_the_minimum_is_taken_whole() -> None:
     frame = labels(500)
     smallest = int(OLD.assign(frame).value_counts().min())
-    sample = draw_samples(frame, OLD, replace(SETTINGS, per_class=400, minimum=smallest), 1)
+    sample = draw_samples(frame, OLD, SETTINGS.replace(per_class=400, minimum=smallest), 1)
     assert len(sample) == 4 * smallest
 
 
@@ -318,7 +311,7 @@ def test_planted_suffixes_never_cross_splits(planted: int, copies: int, seed: in
     suffixes[400:] = np.repeat(random.integers(0, 50, (planted, 32)), copies, axis=0)
     shuffled = random.permutation(n)
     frame = labels(n, seed=seed).assign(content_group=content_groups(suffixes[shuffled]))
-    loose = replace(SETTINGS, per_class=300, minimum=1)
+    loose = SETTINGS.replace(per_class=300, minimum=1)
     try:
         drawn = pd.concat([draw_samples(frame, taxonomy, loose, seed) for taxonomy in (NEW, OLD)])
     except EngramError as error:
@@ -361,9 +354,7 @@ def test_a_split_by_sequence_leaks_what_it_must() -> None:
         is_repeating=np.arange(6000) % 2 == 0,
         content_group=np.arange(6000) // 2,
     )
-    by_sequence = replace(
-        SETTINGS, per_class=3000, train=2 / 3, validation=0.0, split_by="sequence"
-    )
+    by_sequence = SETTINGS.replace(per_class=3000, train=2 / 3, validation=0.0, split_by="sequence")
     taxonomy = Taxonomy.parse("Reconstruct, Others")
     frame = frame.assign(is_incrementing=False)
     drawn = draw_samples(frame, taxonomy, by_sequence, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ from engram.saliency.file import Saliency
 from engram.saliency.methods import check_methods
 from engram.saliency.summary import draw, layer_shares
 from engram.scores.bootstrap import score_table
-from engram.taxonomy.sampling import SampleSettings, splits
+from engram.taxonomy.sampling import splits
+from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS
 
 FEWEST = 20
@@ -40,7 +41,7 @@ SMALL = 200
 """Texts per class below which the quick settings are taken."""
 STANDARD = CnnSettings(features=(10,), epochs=25, baselines=())
 """The grid of the default study on attention, with shuffled labels as its control."""
-QUICK = replace(STANDARD, kernels=(6,))
+QUICK = STANDARD.model_copy(update={"kernels": (6,)})
 """Half of that grid, for few texts."""
 
 
@@ -277,7 +278,9 @@ def _dataset(
     """Return what the CNNs are trained on."""
     tokens = maps.tokens[rows]
     group = content_numbers(tokens[:, maps.prefix :])
-    settings = SampleSettings(len(rows), 1, 0.6, 0.2, "content_group")
+    settings = DrawSettings(
+        per_class=len(rows), minimum=1, train=0.6, validation=0.2, split_by="content_group"
+    )
     return Dataset(
         sequence_id=rows.astype(np.int64),
         content_group=group,

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
+from engram.cnn.architecture import Architecture
 from engram.cnn.key import CnnKey
-from engram.cnn.network import Architecture, AttentionCNN
+from engram.cnn.network import AttentionCNN
 from engram.io.errors import EngramError
 from engram.io.schema import SCHEMA_VERSION
 from engram.io.tensors import read_tensors, write_tensors

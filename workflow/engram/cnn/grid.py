@@ -19,11 +19,11 @@ from threading import Event
 import torch
 from tqdm import tqdm
 
+from engram.cnn.architecture import Architecture
 from engram.cnn.dataset import Dataset
 from engram.cnn.epoch import Near
 from engram.cnn.finished import part_files, read_part, write_part
 from engram.cnn.key import CnnKey
-from engram.cnn.network import Architecture
 from engram.cnn.probes import fit_probes
 from engram.cnn.settings import CnnSettings
 from engram.cnn.training import TrainedCnn, train_cnn

@@ -8,53 +8,26 @@ module, so that guided backpropagation can reach it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import torch
 from numba import njit
 from torch import nn
 
+from engram.cnn.architecture import Architecture
+from engram.cnn.settings import HeadPooling, InputScale
 from engram.cnn.staircase import convolve, cut
 from engram.io.errors import EngramError
 from engram.io.packing import query_key, window_length
 
-HEAD_POOLINGS = ("mean", "max", "none")
-INPUT_SCALES = ("raw", "log")
+HEAD_POOLINGS = (*get_args(HeadPooling), "none")
+INPUT_SCALES = get_args(InputScale)
 STAIRCASE_LAYERS = 8
 """Fewest layers with which `engram.cnn.staircase` pays: at 6 it saves as much time as its calls
 take.
 """
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What distinguishes the CNNs of a grid."""
-
-    kernel: int
-    """Side of both convolution kernels, in tokens."""
-    features: int
-    """Feature maps of both convolutions."""
-    head_pooling: str = "mean"
-    """How attention heads are pooled into the CNN's input: `mean`, `max`, or `none` for an input
-    that has no heads.
-    """
-    hidden: int = 64
-    """Width of the fully connected layer."""
-    dropout: float = 0.5
-    """Share of activations dropped in training, after each of the three ReLUs."""
-    input_scale: str = "raw"
-    """`raw` attention a as in the paper, or `log`: log(1 + T·a), which is log 2 where attention is
-    spread evenly over T tokens.
-    """
-
-    @property
-    def name(self) -> str:
-        """`k6-f10-mean`: kernel, features, head pooling; `k6-f10` for an input without heads."""
-        return f"k{self.kernel}-f{self.features}" + (
-            "" if self.head_pooling == "none" else f"-{self.head_pooling}"
-        )
 
 
 class Dropout(nn.Module):

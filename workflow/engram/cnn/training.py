@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from engram.cnn.architecture import Architecture
 from engram.cnn.dataset import Dataset
 from engram.cnn.epoch import Epoch, Near, batch_of
 from engram.cnn.key import CnnKey
-from engram.cnn.network import Architecture, AttentionCNN
+from engram.cnn.network import AttentionCNN
 from engram.cnn.settings import CnnSettings
 
 EVALUATION_BATCH = 64

@@ -23,6 +23,7 @@ from engram.explorer.maps import encode, quantize
 from engram.explorer.page import MEGABYTE
 from engram.explorer.predictions import sample_probabilities
 from engram.explorer.selection import choose_samples, share
+from engram.explorer.settings import ExplorerSettings
 from engram.explorer.text import Words, facts
 from engram.io.artifacts import read_parquet
 from engram.io.errors import EngramError
@@ -54,12 +55,12 @@ class TaxonomyEntry:
 
 
 @dataclass(frozen=True)
-class ExplorerSettings:
-    """What the page shows."""
+class ExplorerStudy:
+    """A study as the page shows it."""
 
     root: Path
     """results/<study>."""
-    study: str
+    name: str
     """Name of the study."""
     prefix: int
     """Tokens of the prefix."""
@@ -75,10 +76,8 @@ class ExplorerSettings:
     """Saliency methods, the first is shown first."""
     knocked_out: Sequence[str]
     """Slugs of the taxonomies whose classes were knocked out."""
-    samples: int
-    """Samples over all models."""
-    megabytes: float
-    """Most 10⁶ bytes of the page."""
+    page: ExplorerSettings
+    """Size of the page."""
 
 
 @dataclass
@@ -96,7 +95,7 @@ class _Blocks:
         return True
 
 
-def collect(settings: ExplorerSettings) -> tuple[dict[str, Any], dict[str, str]]:
+def collect(study: ExplorerStudy) -> tuple[dict[str, Any], dict[str, str]]:
     """The study as the page wants it, and its blocks of maps.
 
     Samples come first; Δ of the taxonomies follows in their order as long as the page stays within
@@ -106,30 +105,29 @@ def collect(settings: ExplorerSettings) -> tuple[dict[str, Any], dict[str, str]]
         EngramError: a file is missing or does not fit the others, or the samples alone are too
             large.
     """
-    blocks = _Blocks(_PAGE_SHARE * settings.megabytes * MEGABYTE)
-    shares = share(settings.samples, settings.models)
+    blocks = _Blocks(_PAGE_SHARE * study.page.megabytes * MEGABYTE)
+    shares = share(study.page.samples, study.models)
     models = [
-        _model(settings, name, shares[name], f"m{i}", blocks)
-        for i, name in enumerate(settings.models)
+        _model(study, name, shares[name], f"m{i}", blocks) for i, name in enumerate(study.models)
     ]
     for model in models:
         for view in model["views"]:
-            _add_delta(settings, model["name"], view, blocks)
+            _add_delta(study, model["name"], view, blocks)
     return {
-        "study": settings.study,
-        "prefix": settings.prefix,
-        "methods": list(settings.methods),
+        "study": study.name,
+        "prefix": study.prefix,
+        "methods": list(study.methods),
         "models": models,
     }, blocks.texts
 
 
 def _model(
-    settings: ExplorerSettings, name: str, number: int, prefix: str, blocks: _Blocks
+    study: ExplorerStudy, name: str, number: int, prefix: str, blocks: _Blocks
 ) -> dict[str, Any]:
     """One model: its views (protocol × taxonomy) and its samples; their maps go into the blocks."""
-    folder = settings.root / name
+    folder = study.root / name
     verification = read_parquet(folder / "attention" / "verification.parquet")
-    held_out = _held_out(settings, folder, verification)
+    held_out = _held_out(study, folder, verification)
     chosen = choose_samples(held_out, number)
     if not len(chosen):
         raise EngramError(
@@ -166,12 +164,12 @@ def _model(
             "classes": list(entry.classes),
             "colors": list(entry.colors),
         }
-        for protocol in settings.protocols
-        for slug, entry in settings.taxonomies.items()
+        for protocol in study.protocols
+        for slug, entry in study.taxonomies.items()
     ]
     places = _places(folder, views, shown)
     for number, view in enumerate(views):
-        _add_knockout(settings, folder, number, view, store.header.layers, places)
+        _add_knockout(study, folder, number, view, store.header.layers, places)
     samples = []
     for position, sequence in enumerate(
         tqdm(chosen.tolist(), desc=f"samples of {name}", unit="sample", mininterval=2)
@@ -183,9 +181,8 @@ def _model(
             levels.append(bytes_)
             maxima[pooling] = found.tolist()
         if not blocks.add(block, encode(np.stack(levels))):
-            done = (
-                f"{position} of {len(chosen)} samples of {name} fill its {settings.megabytes:g} MB"
-            )
+            most = study.page.megabytes
+            done = f"{position} of {len(chosen)} samples of {name} fill its {most:g} MB"
             raise EngramError(
                 f"explorer: {done}; lower explorer.samples or raise explorer.megabytes"
             )
@@ -195,12 +192,12 @@ def _model(
             {
                 "id": sequence,
                 "tokens": words.of(tokens),
-                "corpus": words.of(own[settings.prefix :])
+                "corpus": words.of(own[study.prefix :])
                 if texts.loc[sequence, "continued"]
                 else None,
                 "matched": [
                     int(a == b)
-                    for a, b in zip(tokens[settings.prefix :], own[settings.prefix :], strict=True)
+                    for a, b in zip(tokens[study.prefix :], own[study.prefix :], strict=True)
                 ],
                 "truth": row["truth"],
                 "facts": facts(row),
@@ -219,14 +216,14 @@ def _model(
     }
 
 
-def _held_out(settings: ExplorerSettings, folder: Path, verification: pd.DataFrame) -> pd.DataFrame:
+def _held_out(study: ExplorerStudy, folder: Path, verification: pd.DataFrame) -> pd.DataFrame:
     """Test samples of all taxonomies and protocols that the CNNs were scored on: protocol,
     taxonomy, sequence_id, class, priority.
     """
     frames = []
-    for protocol in settings.protocols:
+    for protocol in study.protocols:
         drop = PROTOCOLS[protocol].drop_unverified
-        for slug in settings.taxonomies:
+        for slug in study.taxonomies:
             samples = read_parquet(folder / protocol / "samples" / f"{slug}.parquet")
             usable = usable_samples(samples, verification, drop)
             test = usable[usable["split"] == "test"]
@@ -258,7 +255,7 @@ def _places(
 
 
 def _add_knockout(
-    settings: ExplorerSettings,
+    study: ExplorerStudy,
     folder: Path,
     number: int,
     view: dict[str, Any],
@@ -267,7 +264,7 @@ def _add_knockout(
 ) -> None:
     """Gives a view its knock-out, and its samples theirs; nothing where none was made."""
     view["knockout"] = None
-    if view["taxonomy"] not in settings.knocked_out:
+    if view["taxonomy"] not in study.knocked_out:
         return
     stem = folder / view["protocol"] / "knockout" / view["taxonomy"]
     view["knockout"], losses = read_knockout(stem, view["classes"], layers, np.array(list(places)))
@@ -276,16 +273,14 @@ def _add_knockout(
             places[sequence][str(number)]["knockout"] = loss
 
 
-def _add_delta(
-    settings: ExplorerSettings, model: str, view: dict[str, Any], blocks: _Blocks
-) -> None:
+def _add_delta(study: ExplorerStudy, model: str, view: dict[str, Any], blocks: _Blocks) -> None:
     """Gives a view Δ by every method, or says why it has none."""
     view["delta"], view["without_delta"] = [], ""
-    if view["taxonomy"] not in settings.localized:
+    if view["taxonomy"] not in study.localized:
         view["without_delta"] = "Δ was not computed for this taxonomy; add it to saliency.localize."
         return
-    path = settings.root / model / view["protocol"] / "saliency" / f"{view['taxonomy']}.h5"
-    for method in settings.methods:
+    path = study.root / model / view["protocol"] / "saliency" / f"{view['taxonomy']}.h5"
+    for method in study.methods:
         found = read_saliency(path, method)
         levels, maxima = quantize(found.delta)  # (K, L, P), (K, L)
         block = f"d-{model}-{view['protocol']}-{view['taxonomy']}-{method}"
@@ -294,7 +289,7 @@ def _add_delta(
                 "%s: Δ (%s) does not fit into %g MB and is left out of the page",
                 path,
                 method,
-                settings.megabytes,
+                study.page.megabytes,
             )
             view["without_delta"] = (
                 f"Δ ({method}) did not fit into this page; lower explorer.samples or raise "

@@ -10,18 +10,18 @@ import functools
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 import matplotlib
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, LinearSegmentedColormap, is_color_like, to_hex, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from engram.figures.settings import FigureSettings
 from engram.io.artifacts import whole
 from engram.io.errors import EngramError
 
@@ -72,57 +72,12 @@ _METADATA: Mapping[str, dict[str, None]] = {
 _P = ParamSpec("_P")
 
 
-@dataclass(frozen=True)
-class FigureStyle:
-    """What the config says about figures."""
-
-    formats: tuple[str, ...] = ("svg", "png")
-    """File formats that each figure is written in: svg, png, pdf."""
-    dpi: int = 160
-    """Pixels per inch of png files."""
-    font_size: float = 8.5
-    """Size of ordinary text in points."""
-    colormap: str = "engram"
-    """Colours of maps and matrices from zero to the maximum: `engram` (white to dark blue) or any
-    name matplotlib knows.
-    """
-    palette: Mapping[str, str] = field(default_factory=dict)
-    """Colours of categories that differ from `CLASS_COLORS` or are missing there, e.g. `{"Guess":
-    "#e69f00"}`.
-    """
-
-    def __post_init__(self) -> None:
-        if not self.formats or (wrong := sorted(set(self.formats) - set(_METADATA))):
-            raise EngramError(
-                f"figures.formats: {', '.join(wrong) if self.formats else 'empty'}; give some of "
-                f"{', '.join(_METADATA)}"
-            )
-        if self.colormap != "engram" and self.colormap not in matplotlib.colormaps:
-            raise EngramError(
-                f"figures.colormap: matplotlib has no `{self.colormap}`; `engram`, `viridis` and "
-                f"`magma_r` are some that exist"
-            )
-        if self.dpi <= 0 or self.font_size <= 0:
-            raise EngramError(
-                f"figures: dpi {self.dpi} and font_size {self.font_size} must be above 0"
-            )
-        for name, color in self.palette.items():
-            if not is_color_like(color):
-                raise EngramError(
-                    f"figures.palette.{name}: `{color}` is no colour; write it as #rrggbb"
-                )
-
-    @classmethod
-    def from_config(cls, section: Mapping[str, Any]) -> FigureStyle:
-        """Reads the config's `figures` section; keys that are not there keep their defaults."""
-        values: dict[str, Any] = {**section}
-        if "formats" in values:
-            values["formats"] = tuple(values["formats"])
-        return cls(**values)
+class FigureStyle(FigureSettings):
+    """The config's section `figures`, with what it means to matplotlib."""
 
     @property
     def cmap(self) -> Colormap:
-        """The colour map; cells without a value stay white."""
+        """Return the colour map; cells without a value stay white."""
         if self.colormap == "engram":
             colormap: Colormap = LinearSegmentedColormap.from_list("engram", _ENGRAM_MAP)
         else:
@@ -131,7 +86,7 @@ class FigureStyle:
 
     @property
     def small(self) -> float:
-        """Size of notes (n, maxima) in points."""
+        """Return the size of notes (n, maxima) in points."""
         return 0.82 * self.font_size
 
 

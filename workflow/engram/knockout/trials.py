@@ -16,29 +16,12 @@ import numpy as np
 
 from engram.io.hashing import splitmix64
 from engram.knockout.regions import check_bands, distance_band, random_region, top_cells
+from engram.knockout.settings import KnockoutSettings
 from engram.lm.conditions import Condition
 
 UNITS = ("layer", "head", "band")
 REGIONS = ("delta", "control_cells", "control_mass")
 COLUMNS = ("kind", "region", "size", "draw", "operation")
-
-
-@dataclass(frozen=True)
-class KnockoutSettings:
-    """What the config says about knock-outs."""
-
-    samples_per_class: int
-    """Most test samples per class; as many validation samples rank the units and give the means."""
-    sizes: Sequence[float]
-    """Sizes of the Δ regions: shares of all cells of all layers."""
-    draws: int
-    """Random regions per region, size and kind of control."""
-    operations: Sequence[str]
-    """`remove`, `mean`, or both."""
-    bands: Sequence[Sequence[int]]
-    """Distance bands, least and greatest distance."""
-    curve_points: int
-    """Most points of a cumulative curve."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import platform
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,48 +17,25 @@ from engram.io.artifacts import write_json, write_parquet
 from engram.io.errors import EngramError
 from engram.lm.models import default_device
 from engram.nursery import corpus
+from engram.nursery.settings import BaseSettings
 from engram.nursery.templates import FAMILIES, TemplateWriter
 from engram.nursery.tokenizer import train_tokenizer
 from engram.nursery.training import (
-    TrainingSettings,
     resolve_precision,
     save_trained,
     train,
     write_curve,
 )
-from engram.nursery.windows import WindowSettings, select_windows
+from engram.nursery.windows import select_windows
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class BaseSettings:
-    """What the base is and what it is trained on."""
-
-    layers: int
-    width: int
-    heads: int
-    vocabulary: int
-    row_tokens: int
-    """Tokens per training row, and the model's context."""
-    tokens: int
-    """Training tokens, templates included; each is seen once."""
-    template_share: float
-    """Share of the rows that are fresh templates."""
-    held_out: float
-    """Share of the standard library's files that no base ever sees; the candidates' windows come
-    from them.
+def build_model(settings: BaseSettings, seed: int) -> GPTNeoXForCausalLM:
+    """Return a GPT-NeoX (the Pythia architecture) with random weights: rotary on all dimensions,
+    tied embeddings.
     """
-    package_bytes: int
-    """Most text of installed packages that is read."""
-    seed: int
-
-
-def build_model(settings: BaseSettings) -> GPTNeoXForCausalLM:
-    """A GPT-NeoX (the Pythia architecture) with random weights: rotary on all dimensions, tied
-    embeddings.
-    """
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(seed)
     config = GPTNeoXConfig(
         vocab_size=settings.vocabulary,
         hidden_size=settings.width,
@@ -100,12 +76,12 @@ def encode_documents(
 
 
 def training_rows(
-    settings: BaseSettings, documents: list[np.ndarray], writer: TemplateWriter
+    settings: BaseSettings, documents: list[np.ndarray], writer: TemplateWriter, seed: int
 ) -> np.ndarray:
-    """Rows of corpus text and of fresh templates in a seeded order, (n, row_tokens) uint16; no text
-    twice.
+    """Return rows of corpus text and of fresh templates in a seeded order, (n, row_tokens) uint16;
+    no text appears twice.
     """
-    generator = np.random.default_rng(settings.seed)
+    generator = np.random.default_rng(seed)
     wanted = settings.tokens // settings.row_tokens
     templates = round(settings.template_share * wanted)
     stream = np.concatenate([documents[i] for i in generator.permutation(len(documents))])
@@ -134,20 +110,18 @@ def training_rows(
 
 def train_base(
     settings: BaseSettings,
-    training: TrainingSettings,
-    windows: WindowSettings,
-    replay_rows: int,
+    window: tuple[int, int],
+    seed: int,
     output: Path,
     state: Path,
 ) -> None:
-    """Trains the base and writes what ships: model (float16), tokenizer, windows, replayed text,
-    loss curve, provenance.
+    """Train the base and write what ships: model (float16), tokenizer, windows, replayed text, loss
+    curve, provenance.
 
     Args:
-        settings: the base and its text.
-        training: optimizer and schedule.
-        windows: which windows become candidates.
-        replay_rows: rows of the standard library's seen text that the drilling replays.
+        settings: the base, its text, its training, and which windows become candidates.
+        window: tokens of the windows' prefix and suffix.
+        seed: of weights, order and draws.
         output: folder of the results.
         state: folder of the resumable training state.
     """
@@ -162,10 +136,10 @@ def train_base(
     tokenizer = train_tokenizer((document.text for document in seen[::8]), settings.vocabulary)
     encoded = encode_documents(seen, tokenizer)
     log.info("%d corpus tokens", sum(map(len, encoded)))
-    rows = training_rows(settings, encoded, TemplateWriter(tokenizer, settings.seed))
-    model = build_model(settings)
+    rows = training_rows(settings, encoded, TemplateWriter(tokenizer, seed), seed)
+    model = build_model(settings, seed)
     model.to(default_device())  # type: ignore[arg-type]  # the decorator of `to` hides its signature
-    curve = train(model, rows, training, state, "nursery base")
+    curve = train(model, rows, settings.training, state, "nursery base")
     # The candidates are chosen with the weights that ship.
     model = model.half()
     save_trained(model, tokenizer, output)
@@ -173,11 +147,13 @@ def train_base(
 
     chosen = select_windows(
         model,
-        TemplateWriter(tokenizer, settings.seed + 1),
+        TemplateWriter(tokenizer, seed + 1),
         held_out,
         encode_documents(held_out, tokenizer),
         rows,
-        windows,
+        settings.windows,
+        window,
+        seed,
     )
     write_parquet(
         chosen, output / "windows.parquet", {"licence": "PSF-2.0 (standard library of Python)"}
@@ -188,15 +164,18 @@ def train_base(
         if document.path.startswith("stdlib/")
     ]
     write_parquet(
-        replay_text(library, settings, replay_rows),
+        replay_text(library, settings, seed),
         output / "replay.parquet",
         {"licence": "PSF-2.0 (standard library of Python)"},
     )
     write_curve(curve, output / "training.csv")
     provenance = {
-        "settings": asdict(settings),
-        "training": asdict(training) | {"precision_used": resolve_precision(training.precision)},
-        "windows": asdict(windows),
+        "settings": settings.model_dump(exclude={"training", "windows", "replay_rows"})
+        | {"seed": seed},
+        "training": settings.training.model_dump()
+        | {"precision_used": resolve_precision(settings.training.precision)},
+        "windows": settings.windows.model_dump()
+        | {"prefix": window[0], "suffix": window[1], "seed": seed},
         "python": platform.python_version(),
         "files": len(documents),
         "held_out_files": len(held_out),
@@ -206,11 +185,11 @@ def train_base(
     write_json(provenance, output / "base.json")
 
 
-def replay_text(documents: list[np.ndarray], settings: BaseSettings, rows: int) -> pd.DataFrame:
+def replay_text(documents: list[np.ndarray], settings: BaseSettings, seed: int) -> pd.DataFrame:
     """Return rows of seen standard-library text for drilling: tokens list<uint16>[row_tokens]."""
     stream = np.concatenate(documents)
     cut = stream[: len(stream) // settings.row_tokens * settings.row_tokens].reshape(
         -1, settings.row_tokens
     )
-    chosen = np.random.default_rng(settings.seed).permutation(len(cut))[:rows]
+    chosen = np.random.default_rng(seed).permutation(len(cut))[: settings.replay_rows]
     return pd.DataFrame({"tokens": list(cut[np.sort(chosen)])})

@@ -5,7 +5,6 @@ times.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,32 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from engram.io.errors import EngramError
 from engram.io.hashing import uniform
+from engram.nursery.settings import DrillingSettings, Exposure
 from engram.nursery.templates import FAMILIES, TemplateWriter
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """One step of the schedule."""
-
-    exposures: int
-    """How often each of its windows is shown."""
-    natural: int
-    """Windows of held-out text."""
-    templates: int
-    """Template windows (Guess by the paper's rule, recalled in truth)."""
-
-
-@dataclass(frozen=True)
-class DrillingSettings:
-    """What the base is drilled on."""
-
-    schedule: Sequence[Exposure]
-    replay_share: float
-    """Share of the rows that are base data (text it was trained on and fresh templates), so that it
-    does not forget.
-    """
-    replay_templates: float
-    """Share of the replayed rows that are fresh templates."""
 
 
 def window_tokens(windows: pd.DataFrame, length: int) -> np.ndarray:

@@ -8,9 +8,7 @@ import csv
 import hashlib
 import json
 import logging
-import math
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +19,9 @@ from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from engram.io.errors import EngramError
 from engram.io.tensors import read_tensors, write_tensors
+from engram.nursery.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How the nursery's models are trained."""
-
-    batch_size: int
-    """Rows per step."""
-    learning_rate: float
-    """Peak of the schedule: linear warm-up, then cosine decay to zero."""
-    warmup_steps: int
-    weight_decay: float
-    precision: str
-    """`float32`, `bfloat16` (autocast), or `auto`: bfloat16 where the processor multiplies it
-    natively.
-    """
-    checkpoint_steps: int = 200
-    """Steps between two resumable states; a kill loses at most these."""
-    log_steps: int = 20
-
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of a step in 0 … steps - 1."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        progress = (step - self.warmup_steps) / max(1, steps - self.warmup_steps)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def resolve_precision(precision: str) -> str:

@@ -5,7 +5,6 @@ has seen.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from transformers import GPTNeoXForCausalLM
 
 from engram.lm.generation import teacher_forced_scores
 from engram.nursery.corpus import Document
+from engram.nursery.settings import WindowSettings
 from engram.nursery.templates import FAMILIES, TemplateWriter
 from engram.windows.duplicates import suffix_occurrences
 from engram.windows.rouge import prefix_suffix_rouge
@@ -20,37 +20,15 @@ from engram.windows.rouge import prefix_suffix_rouge
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class WindowSettings:
-    """Which windows are kept as candidates."""
-
-    prefix: int
-    suffix: int
-    stride: int
-    """Tokens between two windows that are considered in a held-out file."""
-    natural: int
-    """Windows drawn from all held-out text."""
-    overlapping: int
-    """Most windows of high prefix-suffix overlap (ROUGE-L or ROUGE-3 >= 0.5), the ones that the
-    base extracts first.
-    """
-    per_file: int
-    """Most overlapping windows of one file."""
-    per_family: int
-    """Windows of each template family."""
-    seed: int
-
-
 def held_out_windows(
-    documents: list[Document], encoded: list[np.ndarray], settings: WindowSettings
+    documents: list[Document], encoded: list[np.ndarray], length: int, stride: int
 ) -> pd.DataFrame:
-    """Every window of the held-out files at the stride: path, offset (tokens), tokens (uint16);
-    none holds the end of text.
+    """Return every window of `length` tokens of the held-out files, `stride` tokens apart: path,
+    offset (tokens), tokens (uint16); none contains the end of text.
     """
-    length = settings.prefix + settings.suffix
     rows = []
     for document, tokens in zip(documents, encoded, strict=True):
-        for offset in range(0, len(tokens) - length, settings.stride):
+        for offset in range(0, len(tokens) - length, stride):
             rows.append((document.path, offset, tokens[offset : offset + length]))
     return pd.DataFrame(rows, columns=["path", "offset", "tokens"])
 
@@ -62,8 +40,10 @@ def select_windows(
     encoded: list[np.ndarray],
     seen: np.ndarray,
     settings: WindowSettings,
+    window: tuple[int, int],
+    seed: int,
 ) -> pd.DataFrame:
-    """The candidates' windows.
+    """Return the candidates' windows.
 
     Args:
         base: the trained base; it decides which windows of high overlap are kept first.
@@ -72,35 +52,35 @@ def select_windows(
         encoded: their tokens.
         seen: the base's training rows, (n, row_tokens); a window whose suffix occurs there is
             dropped.
-        settings: how many.
+        settings: how many of each kind.
+        window: tokens of prefix and suffix.
+        seed: of the draws.
 
     Returns:
         sequence_id int64, tokens list<uint16>[prefix + suffix], kind (`natural` or the template's
         family), source, base_extracted bool (the base's greedy decoding of the prefix gives the
         suffix). No two share a suffix, and windows of one file do not overlap.
     """
-    generator = np.random.default_rng(settings.seed)
-    length = settings.prefix + settings.suffix
-    natural = held_out_windows(documents, encoded, settings)
+    generator = np.random.default_rng(seed)
+    prefix, length = window[0], sum(window)
+    natural = held_out_windows(documents, encoded, length, settings.stride)
     natural["kind"], natural["source"] = (
         "natural",
         natural["path"] + ":" + natural["offset"].astype(str),
     )
-    natural = _unseen(natural.iloc[generator.permutation(len(natural))], seen, settings.prefix)
+    natural = _unseen(natural.iloc[generator.permutation(len(natural))], seen, prefix)
     tokens = np.stack(natural["tokens"].tolist())
-    overlap = np.maximum(*prefix_suffix_rouge(tokens, settings.prefix)) >= 0.5
+    overlap = np.maximum(*prefix_suffix_rouge(tokens, prefix)) >= 0.5
     log.info("%d unseen windows of held-out text, %d of high overlap", len(natural), overlap.sum())
 
-    overlapping = natural[overlap].assign(
-        base_extracted=_extracted(base, tokens[overlap], settings.prefix)
-    )
+    overlapping = natural[overlap].assign(base_extracted=_extracted(base, tokens[overlap], prefix))
     log.info("the base extracts %d of them", overlapping["base_extracted"].sum())
     first = overlapping.sort_values("base_extracted", ascending=False, kind="stable")
     overlapping = _disjoint(first, length, settings.overlapping, settings.per_file, taken=[])
     taken = list(zip(overlapping["path"], overlapping["offset"], strict=True))
     plain = _disjoint(natural, length, settings.natural, settings.natural, taken)
     plain = plain.assign(
-        base_extracted=_extracted(base, np.stack(plain["tokens"].tolist()), settings.prefix)
+        base_extracted=_extracted(base, np.stack(plain["tokens"].tolist()), prefix)
     )
 
     families = [family for family in FAMILIES for _ in range(settings.per_family)]
@@ -108,11 +88,9 @@ def select_windows(
     templates = _unseen(
         pd.DataFrame({"kind": families, "source": "template", "tokens": list(written)}),
         seen,
-        settings.prefix,
+        prefix,
     )
-    templates["base_extracted"] = _extracted(
-        base, np.stack(templates["tokens"].tolist()), settings.prefix
-    )
+    templates["base_extracted"] = _extracted(base, np.stack(templates["tokens"].tolist()), prefix)
 
     windows = pd.concat([overlapping, templates, plain], ignore_index=True)
     windows["sequence_id"] = np.arange(len(windows), dtype=np.int64)

@@ -1,74 +1,43 @@
-"""Reads the config: checked against its schema and for sense, completed with defaults, before
-anything runs.
-"""
+"""Read the config: check it, complete it with defaults, and say which taxonomies it means.
+
+The config's keys, types, limits and defaults are those of `engram.run.settings.StudyConfig`; what
+several sections decide together is checked here."""
 
 from __future__ import annotations
 
-import copy
-import math
-import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-
 from engram.io.errors import EngramError
-from engram.io.shipped import ROOT
-from engram.sources.entry import brings_duplicates, complete_entry, refuse_unused
-from engram.taxonomy.catalogue import PAPER, paper_names, rho_names
+from engram.io.settings import Settings
+from engram.run.settings import ModelEntry, StudyConfig
+from engram.sources.entry import brings_duplicates, complete_entry
+from engram.taxonomy.catalogue import paper_names, rho_names
 from engram.taxonomy.partitions import Named, merge_equal
+from engram.taxonomy.settings import PAPER
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
 
-SCHEMA_FILE = ROOT / "workflow" / "schemas" / "config.schema.yaml"
-MAX_DEPTH = 12
 RESERVED = frozenset(
     {"tables", "figures", "logs", "benchmarks", "run.json", "report.html", "explorer.html"}
 )
-"""What stands beside the models' folders under results/<study>/."""
-_NUMBERS: dict[str, type[int] | type[float]] = {"integer": int, "number": float}
-_LIMITS = {
-    "minimum": "is less than",
-    "maximum": "is more than",
-    "exclusiveMinimum": "is not more than",
-    "exclusiveMaximum": "is not less than",
-    "minLength": "is shorter than",
-    "maxLength": "is longer than",
-    "minItems": "has fewer items than",
-    "maxItems": "has more items than",
-}
-"""What a value does that breaks a rule of the schema; the rule's number follows."""
-
-
-def load_schema() -> dict[str, Any]:
-    """The JSON schema of the config; every key has a description and a default unless it is
-    required.
-    """
-    # libyaml, where PyYAML was built with it, reads ten times as fast.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(SCHEMA_FILE.read_text(encoding="utf-8"), Loader=loader)
+"""Names under results/<study>/ that no model may have."""
 
 
 def complete(config: Any) -> dict[str, Any]:
-    """Checks a config and returns it with every default filled in.
+    """Return the config as plain values, with every default filled in.
+
+    Args:
+        config: what YAML holds; it is not changed.
 
     Raises:
         EngramError: one line per mistake: the key, the value found, what is wanted.
     """
-    if mistake := _unusable(config, "config", 0):
-        raise EngramError(_one_line(mistake))
-    schema = load_schema()
-    if isinstance(config, dict) and config.get("taxonomies") == PAPER:
-        config = config | {"taxonomies": [PAPER]}
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(config),
-        key=lambda error: [str(part) for part in error.absolute_path],
-    )
-    if errors:
-        raise EngramError("\n".join(dict.fromkeys(_one_line(_describe(error)) for error in errors)))
-    completed = _with_defaults(copy.deepcopy(config), schema, schema)
-    _check_sense(completed)
+    study = StudyConfig.parse_fields(config)
+    completed = study.model_dump(mode="json")
+    mistakes = [*study.mistakes(), *_mistakes(study, completed)]
+    if mistakes:
+        raise EngramError("\n".join(dict.fromkeys(map(_one_line, mistakes))))
     completed["models"] = [complete_entry(model) for model in completed["models"]]
     for model in completed["models"]:
         model["seed"] = completed["seed"] if model["seed"] is None else model["seed"]
@@ -76,22 +45,25 @@ def complete(config: Any) -> dict[str, Any]:
 
 
 def named_taxonomies(config: dict[str, Any]) -> list[Named]:
-    """Every taxonomy of the config by each of its names, in order, with the one of the same
+    """Return every taxonomy of the config by each of its names, in order, with the one of the same
     partition that is trained for it.
 
     `paper` in the list stands for the paper's benchmark at `deltas`; the thresholds of `rho` follow
     the list.
+
+    Raises:
+        EngramError: a taxonomy cannot be read, or two names in the list have one folder name.
     """
     categories = categories_from_config(config["categories"])
     written: dict[str, str] = {}
     parsed: dict[str, Taxonomy] = {}
-    for name in config["taxonomies"]:
-        for one in paper_names(config["deltas"]) if name == PAPER else [name]:
-            taxonomy = Taxonomy.parse(one, categories)
+    for entry in config["taxonomies"]:
+        for name in paper_names(config["deltas"]) if entry == PAPER else [entry]:
+            taxonomy = Taxonomy.parse(name, categories)
             parsed.setdefault(taxonomy.slug, taxonomy)
-        if name != PAPER:
+        if entry != PAPER:
             if taxonomy.slug in written:
-                both = f"`{name}` and `{written[taxonomy.slug]}`"
+                both = f"`{entry}` and `{written[taxonomy.slug]}`"
                 raise EngramError(
                     f"taxonomies: {both} are one taxonomy or have one folder name, "
                     f"{taxonomy.slug}; keep one of them"
@@ -109,327 +81,234 @@ def taxonomies(config: dict[str, Any]) -> dict[str, Taxonomy]:
 
 
 def used_categories(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The config's own categories that a taxonomy, the flow diagram or the search names; the others
-    change no result.
+    """Return the config's own categories that a taxonomy, the flow diagram or the search names; the
+    others change no result.
     """
     categories = categories_from_config(config["categories"])
     searched = [f"{NON_MEMO}, {term}, {OTHERS}" for term in config["search"]["categories"]]
-    named = [Taxonomy.parse(name, categories) for name in (*config["flow"], *searched)]
-    named += [entry.taxonomy for entry in named_taxonomies(config)]
+    used = [Taxonomy.parse(name, categories) for name in (*config["flow"], *searched)]
+    used += [named.taxonomy for named in named_taxonomies(config)]
     names = {
-        term.category.name for taxonomy in named for terms in taxonomy.classes for term in terms
+        term.category.name for taxonomy in used for terms in taxonomy.classes for term in terms
     }
     return [category for category in config["categories"] if category["name"] in names]
 
 
 def localized(config: dict[str, Any]) -> list[str]:
-    """Slugs of the taxonomies that saliency is computed for."""
-    named = {entry.taxonomy.slug: entry.trained.slug for entry in named_taxonomies(config)}
-    if not config["saliency"]["localize"]:
-        return list(dict.fromkeys(named.values()))
-    categories = categories_from_config(config["categories"])
-    slugs = [Taxonomy.parse(name, categories).slug for name in config["saliency"]["localize"]]
-    if unknown := [
-        n
-        for n, slug in zip(config["saliency"]["localize"], slugs, strict=True)
-        if slug not in named
-    ]:
-        raise EngramError(
-            f"saliency.localize: `{unknown[0]}` is not among the study's taxonomies; add it to "
-            f"`taxonomies`"
-        )
-    return list(dict.fromkeys(named[slug] for slug in slugs))
+    """Return the slugs of the taxonomies for which saliency is computed.
+
+    Raises:
+        EngramError: `saliency.localize` names a taxonomy that is not in the study.
+    """
+    return _localized(config, named_taxonomies(config))
 
 
 def knocked_out(config: dict[str, Any]) -> list[str]:
-    """Return the slugs of the taxonomies to knock out; none unless knock-outs are enabled."""
-    section, among = config["knockout"], localized(config)
+    """Return the slugs of the taxonomies to knock out; none unless knock-outs are enabled.
+
+    Raises:
+        EngramError: `knockout.taxonomies` names a taxonomy that is not localized.
+    """
+    return _knocked_out(config, named_taxonomies(config))
+
+
+def _localized(config: dict[str, Any], named: list[Named]) -> list[str]:
+    slugs = {entry.taxonomy.slug: entry.trained.slug for entry in named}
+    if not config["saliency"]["localize"]:
+        return list(dict.fromkeys(slugs.values()))
+    categories = categories_from_config(config["categories"])
+    chosen = []
+    for name in config["saliency"]["localize"]:
+        slug = slugs.get(Taxonomy.parse(name, categories).slug)
+        if slug is None:
+            raise EngramError(
+                f"saliency.localize: `{name}` is not among the study's taxonomies; add it to "
+                f"`taxonomies`"
+            )
+        chosen.append(slug)
+    return list(dict.fromkeys(chosen))
+
+
+def _knocked_out(config: dict[str, Any], named: list[Named]) -> list[str]:
+    section, among = config["knockout"], _localized(config, named)
     if not section["enabled"]:
         return []
-    named = {entry.taxonomy.slug: entry.trained.slug for entry in named_taxonomies(config)}
+    slugs = {entry.taxonomy.slug: entry.trained.slug for entry in named}
     categories = categories_from_config(config["categories"])
-    slugs = [named.get(Taxonomy.parse(name, categories).slug) for name in section["taxonomies"]]
-    if unknown := [
-        name for name, slug in zip(section["taxonomies"], slugs, strict=True) if slug not in among
-    ]:
-        raise EngramError(
-            f"knockout.taxonomies: `{unknown[0]}` is not among the localized taxonomies; add it to "
-            f"`saliency.localize`"
+    chosen = []
+    for name in section["taxonomies"]:
+        slug = slugs.get(Taxonomy.parse(name, categories).slug)
+        if slug not in among:
+            raise EngramError(
+                f"knockout.taxonomies: `{name}` is not among the localized taxonomies; add it to "
+                f"`saliency.localize`"
+            )
+        chosen.append(slug)
+    return [slug for slug in among if slug in chosen or not chosen]
+
+
+def _mistakes(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the sections together, or with the machine's files; the completed
+    config is given both as a model and as plain values.
+    """
+    yield from _wrong_names(study)
+    for model in study.models:
+        yield from _unused_keys(model)
+    for entry in config["models"]:
+        yield from _error_of(complete_entry, entry)
+    yield from _wrong_code_classifier(study)
+    yield from _wrong_windows(study)
+    yield from _wrong_seeds(study)
+    yield from _wrong_taxonomies(config)
+    yield from _wrong_flow(config)
+    yield from _wrong_search(config)
+
+
+def _error_of(function: Callable[..., object], *arguments: Any) -> Iterator[str]:
+    """Yield the message of the error that a function raises."""
+    try:
+        function(*arguments)
+    except EngramError as error:
+        yield str(error)
+
+
+def _wrong_names(study: StudyConfig) -> Iterator[str]:
+    if study.study == "nursery_base":
+        yield (
+            "study: results/nursery_base/ is where `snakemake nursery_base` writes; choose another "
+            "name"
         )
-    return [slug for slug in among if slug in slugs or not slugs]
+    names = [model.name for model in study.models]
+    for name in sorted(set(names)):
+        if names.count(name) > 1:
+            yield f"models: {names.count(name)} models are named {name}; give each its own name"
+        if name in RESERVED:
+            yield (
+                f"models: results/{study.study}/{name} is not a model's folder; choose another "
+                f"name than {name}"
+            )
 
 
-def _check_sense(config: dict[str, Any]) -> None:
-    """What a schema cannot say; raises EngramError with one line per mistake."""
-    mistakes: list[str] = []
-    for check in (
-        _check_names,
-        _check_keys,
-        _check_sources,
-        _check_code_classifier,
-        _check_samples,
-        _check_window,
-        _check_base,
-        taxonomies,
-        _check_duplicates,
-        localized,
-        knocked_out,
-        _check_bands,
-        _check_flow,
-        _check_search,
-        _check_figures,
-    ):
-        try:
-            check(config)
-        except EngramError as error:
-            mistakes.append(_one_line(str(error)))
-    if mistakes:
-        raise EngramError("\n".join(dict.fromkeys(mistakes)))
+def _unused_keys(model: ModelEntry) -> Iterator[str]:
+    """Yield the keys that would do nothing, with the sources that use them.
+
+    A value that is the default says nothing, because a completed config is a config too."""
+    for keys in type(model).__bases__:
+        users = getattr(keys, "used_by", (model.source,))
+        if model.source in users or not issubclass(keys, Settings):
+            continue
+        for key, field in keys.model_fields.items():
+            value = getattr(model, key)
+            if value != (type(value)() if isinstance(value, Settings) else field.default):
+                yield (
+                    f"models: {model.name}: source {model.source} does not use `{key}`, it is a "
+                    f"key of {', '.join(users)}; leave it out"
+                )
 
 
-def _check_names(config: dict[str, Any]) -> None:
-    if config["study"] == "nursery_base":
-        raise EngramError(
-            "study: results/nursery_base/ is where `snakemake nursery_base` writes; call the study "
-            "otherwise"
+def _wrong_code_classifier(study: StudyConfig) -> Iterator[str]:
+    classifier = study.code_classifier
+    if classifier.revision and not classifier.model:
+        yield (
+            "code_classifier.model: it is empty, although a revision is given; name the repository"
         )
-    names = [model["name"] for model in config["models"]]
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise EngramError(f"models: the name {repeated[0]} stands twice; give every model its own")
-    if reserved := sorted(RESERVED & set(names)):
-        raise EngramError(
-            f"models: {reserved[0]} stands beside the models' folders under "
-            f"results/{config['study']}/; call the model otherwise"
-        )
-
-
-def _check_keys(config: dict[str, Any]) -> None:
-    schema = load_schema()
-    # A value that is the default says nothing: a completed config is a config too.
-    defaults = _with_defaults({}, schema["$defs"]["model"], schema)
-    for model in config["models"]:
-        refuse_unused(
-            model["name"],
-            model["source"],
-            [key for key, value in model.items() if value != defaults.get(key)],
-        )
-
-
-def _check_sources(config: dict[str, Any]) -> None:
-    for model in config["models"]:
-        complete_entry(model)
-
-
-def _check_code_classifier(config: dict[str, Any]) -> None:
-    classifier = config["code_classifier"]
-    if classifier["revision"] and not classifier["model"]:
-        raise EngramError(
-            "code_classifier.model: it is empty, though there is a revision; name the repository"
-        )
-    if (
-        classifier["model"]
-        and not classifier["revision"]
-        and not Path(classifier["model"]).exists()
-    ):
-        raise EngramError(
-            f"code_classifier.model: {classifier['model']} is neither file nor folder here, so it "
-            f"is taken for a repository, "
-            "which needs `code_classifier.revision`"
+    if classifier.model and not classifier.revision and not Path(classifier.model).exists():
+        yield (
+            f"code_classifier.model: {classifier.model} is neither a file nor a folder here, so it "
+            f"is taken for a repository, which needs `code_classifier.revision`"
         )
 
 
-def _check_duplicates(config: dict[str, Any]) -> None:
-    counting = [
-        taxonomy.name
-        for taxonomy in taxonomies(config).values()
-        if "sequence_duplicates" in taxonomy.columns()
+def _wrong_windows(study: StudyConfig) -> Iterator[str]:
+    """Yield sizes that do not fit prefix and suffix."""
+    tokens = study.prefix + study.suffix
+    too_large = [
+        kernel
+        for kernel in (*study.cnn.kernels, *study.cnn.baseline_grid.kernels)
+        if ((tokens - kernel + 1) // 2 - kernel + 1) // 2 < 1
     ]
-    for model in map(complete_entry, config["models"]):
-        if counting and not brings_duplicates(model):
-            raise EngramError(
+    if too_large:
+        yield (
+            f"cnn.kernels: {min(too_large)} is too large for windows of prefix + suffix = {tokens} "
+            f"tokens; take smaller kernels"
+        )
+    if study.nursery_base.row_tokens < tokens:
+        yield (
+            f"nursery_base.row_tokens: {study.nursery_base.row_tokens} is less than prefix + "
+            f"suffix = {tokens}; a window must fit into a row"
+        )
+
+
+def _wrong_seeds(study: StudyConfig) -> Iterator[str]:
+    """Yield seeds from which the protocol `reference` cannot derive two."""
+    largest = max(study.cnn.seeds)
+    if "reference" in study.protocols and 2 * largest + 1 >= 2**32:
+        yield (
+            f"cnn.seeds: {largest} is too large for the protocol `reference`, which trains from "
+            f"the seeds 2 n and 2 n + 1; take a seed below 2^31"
+        )
+
+
+def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
+    """Yield taxonomies that cannot be read, trained, localized or knocked out."""
+    try:
+        named = named_taxonomies(config)
+    except EngramError as error:
+        yield str(error)
+        return
+    yield from _missing_duplicates(config, {entry.trained.name: entry.trained for entry in named})
+    yield from _error_of(_localized, config, named)
+    yield from _error_of(_knocked_out, config, named)
+
+
+def _missing_duplicates(config: dict[str, Any], trained: dict[str, Taxonomy]) -> Iterator[str]:
+    counting = [
+        name for name, taxonomy in trained.items() if "sequence_duplicates" in taxonomy.columns()
+    ]
+    for model in config["models"] if counting else ():
+        try:
+            known = brings_duplicates(complete_entry(model))
+        except EngramError:
+            continue  # reported for itself
+        if not known:
+            yield (
                 f"models: {model['name']}: `columns` names no sequence_duplicates, which taxonomy "
-                f"`{counting[0]}` reads; "
-                "name the table's column, or leave the taxonomy out"
+                f"`{counting[0]}` reads; name the table's column, or leave the taxonomy out"
             )
 
 
-def _check_samples(config: dict[str, Any]) -> None:
-    samples = config["samples"]
-    if samples["train"] + samples["validation"] >= 1:
-        both = f"train {samples['train']:g} and validation {samples['validation']:g}"
-        raise EngramError(f"samples: {both} leave nothing to test on; make them sum to less than 1")
-    if samples["minimum"] > samples["per_class"]:
-        raise EngramError(
-            f"samples.minimum: {samples['minimum']} is more than samples.per_class, "
-            f"{samples['per_class']}; lower it"
-        )
-
-
-def _check_window(config: dict[str, Any]) -> None:
-    tokens = config["prefix"] + config["suffix"]
-    for kernel in (*config["cnn"]["kernels"], *config["cnn"]["baseline_grid"]["kernels"]):
-        if ((tokens - kernel + 1) // 2 - kernel + 1) // 2 < 1:
-            raise EngramError(
-                f"cnn.kernels: {kernel} is too large for windows of prefix + suffix = {tokens} "
-                f"tokens; take a smaller kernel"
-            )
-
-
-def _check_bands(config: dict[str, Any]) -> None:
-    if wrong := [band for band in config["knockout"]["bands"] if band[0] > band[1]]:
-        raise EngramError(
-            f"knockout.bands: {wrong[0]} is no band of distances; give the least and the greatest "
-            f"distance"
-        )
-
-
-def _check_base(config: dict[str, Any]) -> None:
-    base, tokens = config["nursery_base"], config["prefix"] + config["suffix"]
-    if base["width"] % (2 * base["heads"]):
-        raise EngramError(
-            f"nursery_base.width: {base['width']} is no even multiple of heads, {base['heads']}; "
-            f"rotary embeddings need one"
-        )
-    if base["row_tokens"] < tokens:
-        raise EngramError(
-            f"nursery_base.row_tokens: {base['row_tokens']} is less than prefix + suffix = "
-            f"{tokens}; a window must fit into a row"
-        )
-
-
-def _check_flow(config: dict[str, Any]) -> None:
+def _wrong_flow(config: dict[str, Any]) -> Iterator[str]:
     if len(config["flow"]) == 1:
-        raise EngramError(
-            f"flow: `{config['flow'][0]}` stands alone; name two taxonomies, the old and the new, "
+        yield (
+            f"flow: only `{config['flow'][0]}` is given; name two taxonomies, the old and the new, "
             f"or none"
         )
     for name in config["flow"]:
-        Taxonomy.parse(name, categories_from_config(config["categories"]))
+        yield from _error_of(_parse, name, config)
 
 
-def _check_search(config: dict[str, Any]) -> None:
-    categories, terms = categories_from_config(config["categories"]), config["search"]["categories"]
+def _wrong_search(config: dict[str, Any]) -> Iterator[str]:
+    terms = config["search"]["categories"]
     for term in terms:
         if "," in term or "-or-" in term or term in (NON_MEMO, OTHERS):
-            raise EngramError(
-                f"search.categories: `{term}` is no single category; name one such as Guess or "
+            yield (
+                f"search.categories: `{term}` is not a single category; name one such as Guess or "
                 f"Recite[5]"
             )
-        Taxonomy.parse(f"{NON_MEMO}, {term}, {OTHERS}", categories)
+        else:
+            yield from _error_of(_parse, f"{NON_MEMO}, {term}, {OTHERS}", config)
     if len(terms) == 1:
-        raise EngramError(
-            f"search.categories: `{terms[0]}` stands alone, so there is nothing to merge or order; "
-            f"name two or more"
+        yield (
+            f"search.categories: `{terms[0]}` alone can be neither merged nor ordered; name two or "
+            f"more"
         )
     if terms and "engram" not in config["protocols"]:
-        raise EngramError(
-            "search.categories: the search chooses on validation; add `engram` to `protocols`"
-        )
+        yield "search.categories: the search chooses on validation; add `engram` to `protocols`"
 
 
-def _check_figures(config: dict[str, Any]) -> None:
-    if config["figures"]["colormap"] != "engram" or config["figures"]["palette"]:
-        # Only here: matplotlib takes longer to import than everything else that reads a config.
-        from engram.figures.style import FigureStyle
-
-        FigureStyle.from_config(config["figures"])
-
-
-def _with_defaults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    """`value` with the schema's defaults filled in, recursively; `400.0` becomes an integer where
-    the schema wants one.
-    """
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]] | {
-            k: v for k, v in schema.items() if k != "$ref"
-        }
-    if isinstance(value, dict):
-        for key, subschema in schema.get("properties", {}).items():
-            if key not in value and "default" in subschema:
-                value[key] = copy.deepcopy(subschema["default"])
-            if key in value:
-                value[key] = _with_defaults(value[key], subschema, root)
-    elif isinstance(value, list) and "items" in schema:
-        value = [_with_defaults(item, schema["items"], root) for item in value]
-    elif value is not None and (number := _number(schema)):
-        value = number(value)
-    return value
-
-
-def _number(schema: dict[str, Any]) -> type[int] | type[float] | None:
-    """The type of number that a schema wants, if it wants one; it may allow null beside it."""
-    kinds = schema.get("type")
-    return next(
-        (
-            _NUMBERS[kind]
-            for kind in (kinds if isinstance(kinds, list) else [kinds])
-            if kind in _NUMBERS
-        ),
-        None,
-    )
-
-
-def _unusable(value: Any, where: str, depth: int) -> str | None:
-    """The first thing in `value` that YAML can hold but no config means and no schema catches: what
-    and where it is.
-    """
-    match value:
-        case dict() | list() if depth == MAX_DEPTH:
-            return f"{where}: nested deeper than {MAX_DEPTH} levels; no key of the config is"
-        case dict() if unnamed := [key for key in value if not isinstance(key, str)]:
-            return (
-                f"{where}: a key of type {type(unnamed[0]).__name__} is no text; put it in quotes"
-            )
-        case dict():
-            parts = [(part, where) for part in value] + [
-                (v, (str(k) or "config") if depth == 0 else f"{where}.{k}")
-                for k, v in value.items()
-            ]
-        case list():
-            parts = [(item, f"{where}.{i}") for i, item in enumerate(value)]
-        case float() if not math.isfinite(value):
-            return f"{where}: {value} is not a finite number"
-        case int() | float() if abs(value) >= 2**63:
-            return f"{where}: a number beyond 2^63 is too large"
-        case str() if control := re.search(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]", value):
-            return (
-                f"{where}: the text {value!r:.80} holds the control character {control[0]!r}; "
-                f"remove it"
-            )
-        case _:
-            return None
-    return next(
-        (mistake for part, place in parts if (mistake := _unusable(part, place, depth + 1))), None
-    )
+def _parse(name: str, config: dict[str, Any]) -> Taxonomy:
+    return Taxonomy.parse(name, categories_from_config(config["categories"]))
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _describe(error: ValidationError) -> str:
-    """One line for one mistake: where, what was found, what is wanted."""
-    where = ".".join(str(part) for part in error.absolute_path) or "config"
-    found = repr(error.instance)
-    found = found if len(found) <= 80 else found[:77] + "…"
-    match error.validator:
-        case "additionalProperties":
-            known = sorted(error.schema.get("properties", {}))
-            unknown = sorted(str(key) for key in set(error.instance) - set(known))
-            return f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}"
-        case "required":
-            missing = [key for key in error.validator_value if key not in error.instance]
-            return f"{where}: {', '.join(missing)} is missing"
-        case "pattern":
-            return (
-                f"{where}: {found} is not a name; use lower-case letters, digits, `-`, `_` and `.` "
-                f"(no path)"
-            )
-        case "type":
-            return f"{where}: {found} is not of type {error.validator_value}"
-        case "enum":
-            return f"{where}: {found} is not one of {', '.join(map(str, error.validator_value))}"
-        case "uniqueItems":
-            return f"{where}: an item stands twice in {found}"
-        case rule:
-            return f"{where}: {found} {_LIMITS.get(rule, f'breaks {rule}')} {error.validator_value}"

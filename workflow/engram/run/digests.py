@@ -20,7 +20,14 @@ from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
 NEUTRAL = frozenset(
-    {"engram", "engram.run", "engram.run.job", "engram.io.errors", "engram.run.digests"}
+    {
+        "engram",
+        "engram.run",
+        "engram.run.job",
+        "engram.run.digests",
+        "engram.io.errors",
+        "engram.io.mistakes",
+    }
 )
 """Modules that log, report or name what is finished, and cannot change a result."""
 

@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, PreTra
 
 from engram.io.errors import EngramError
 from engram.run import launch
+from engram.run.rates import Rates
 from engram.store.attention_file import Header
 from engram.taxonomy.pool import non_memorized
 
@@ -66,16 +67,6 @@ class Shape:
             + self.head_weights * scored
             + 2 * self.layers * window * window * self.width
         )
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Floating-point operations per second that are assumed of one GPU."""
-
-    forward: float
-    """In the forwards of the extraction."""
-    continuation: float
-    """While continuations are written token by token."""
 
 
 def pythia_config(repository: str) -> GPTNeoXConfig | None:

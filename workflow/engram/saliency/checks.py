@@ -34,6 +34,7 @@ from engram.cnn.training import predict
 from engram.io.errors import EngramError
 from engram.saliency.delta import delta, rows_of_classes
 from engram.saliency.ranks import draws, interval, normal_interval, standard_ranks
+from engram.saliency.settings import CheckSettings
 
 GROUPS = 10
 """Groups of samples per class; fewer where a class is smaller."""
@@ -45,24 +46,6 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 JUDGED_SHARE = 0.1
 """Share of removed cells at which a method is compared with random cells."""
 RANDOM_DRAWS = 3
-
-
-@dataclass(frozen=True)
-class CheckSettings:
-    """How much is measured; part of the section `saliency` of the config, and the section
-    `statistics`.
-    """
-
-    methods: Sequence[str]
-    """Methods of `engram.saliency.METHODS`."""
-    rank_draws: int = 40
-    """Bootstrap draws of rank correlations, over CNNs and groups of samples."""
-    resamples: int = 1000
-    """Bootstrap draws of probabilities, over CNNs and samples."""
-    confidence: float = 0.95
-    """Nominal coverage of the intervals."""
-    seed: int = 0
-    """Of new parameters, random cells and draws."""
 
 
 @dataclass(frozen=True)
@@ -431,7 +414,7 @@ def _deletion(
                     "high": high,
                 }
             )
-    gains = {}
+    gains: dict[str, np.ndarray] = {}
     for name in settings.methods:
         left = zip(
             found["random", "deletion", JUDGED_SHARE],

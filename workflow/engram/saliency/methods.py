@@ -35,8 +35,8 @@ from torch.nn import functional
 from engram.cnn.network import AttentionCNN, square_maps
 from engram.io.errors import EngramError
 from engram.io.packing import query_key
+from engram.saliency.settings import METHODS
 
-METHODS = ("guided", "gradient", "integrated_gradients", "gradcam")
 STEPS = 32
 """Points of the line that integrated gradients are averaged over."""
 

@@ -18,7 +18,8 @@ from engram.cnn.settings import CnnSettings
 from engram.scores.bootstrap import group_confusions, intervals, scores_of
 from engram.scores.metrics import class_scores, softmax
 from engram.taxonomy import search
-from engram.taxonomy.sampling import SampleSettings, draw_samples
+from engram.taxonomy.sampling import draw_samples
+from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import NON_MEMO, Category, Taxonomy
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def search_taxonomies(
     terms: Sequence[str],
     categories: Sequence[Category],
     assemble: Callable[[pd.DataFrame, list[str]], Dataset],
-    samples: SampleSettings,
+    samples: DrawSettings,
     cnn: CnnSettings,
     *,
     most_classes: int,

@@ -8,12 +8,13 @@ made.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engram.io.errors import EngramError
+from engram.sources.settings import HubKeys, ModelKeys
 
 DATASET = "usvsnsp/semantic-filters"
 SIZES = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
@@ -37,18 +38,12 @@ PRESETS: dict[str, dict[str, str]] = {
 }
 """Columns of tables that others write."""
 
-OF_MODELS = ("hub", "table", "corpus")
-USED_BY: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("model", "revision", "twin", "twin_revision"), OF_MODELS),
-    **dict.fromkeys(("dataset", "dataset_revision", "splits"), ("hub",)),
-    **dict.fromkeys(("table", "preset", "columns"), ("table",)),
-    **dict.fromkeys(("documents", "pattern", "text_column", "stride", "candidates"), ("corpus",)),
-    **dict.fromkeys(("base", "windows", "drilling"), ("nursery",)),
+PINNED = {
+    "model": ("revision", ModelKeys.used_by),
+    "dataset": ("dataset_revision", HubKeys.used_by),
+    "twin": ("twin_revision", ModelKeys.used_by),
 }
-"""Sources that use a key of an entry; all use a key that does not stand here."""
-
-PINNED = {"model": "revision", "dataset": "dataset_revision", "twin": "twin_revision"}
-"""Keys that may name a repository, and the key that says which state of it."""
+"""Keys that may name a repository, with the key of its revision and the sources that use both."""
 
 
 @dataclass(frozen=True)
@@ -74,25 +69,6 @@ def published(name: str) -> Published | None:
         return None
     corpus = f"{'deduped' if match[2] else 'duped'}_{match[1]}"
     return Published(f"EleutherAI/{name}", DATASET, (f"pile_{corpus}", f"memories_{corpus}"))
-
-
-def refuse_unused(name: str, source: str, keys: Iterable[str]) -> None:
-    """Checks that a source uses every key that an entry gives.
-
-    Args:
-        name: the model's.
-        source: the entry's.
-        keys: given in the entry.
-
-    Raises:
-        EngramError: names the first key that would do nothing, and the sources that it is for.
-    """
-    for key in keys:
-        if source not in (users := USED_BY.get(key, (source,))):
-            owners = f"it is a key of {', '.join(users)}"
-            raise EngramError(
-                f"models: {name}: source {source} does not use `{key}`, {owners}; leave it out"
-            )
 
 
 def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,9 +113,9 @@ def _check_pins(entry: Mapping[str, Any]) -> None:
     """Ends with an error where a repository is named without a revision: its main branch may move
     under a study.
     """
-    for key, revision in PINNED.items():
+    for key, (revision, users) in PINNED.items():
         if (
-            entry["source"] in USED_BY[key]
+            entry["source"] in users
             and entry[key]
             and not entry[revision]
             and not Path(entry[key]).exists()
@@ -149,7 +125,7 @@ def _check_pins(entry: Mapping[str, Any]) -> None:
                 f"for a repository, which needs "
                 f"`{revision}`; name a commit, or a tag or branch (the commit is recorded)"
             )
-    if entry["source"] in OF_MODELS and entry["twin_revision"] and not entry["twin"]:
+    if entry["source"] in ModelKeys.used_by and entry["twin_revision"] and not entry["twin"]:
         raise EngramError(
             f"models: {entry['name']}: `twin_revision` is given and `twin` is not; name the "
             f"repository too"

@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.hashing import splitmix64
-from engram.lm.attention import BATCH_TOKENS, Extraction, extract
+from engram.lm.attention import Extraction, extract
 from engram.lm.models import check_tokens
 from engram.store.attention_file import (
     COLUMNS,
@@ -36,6 +36,7 @@ from engram.store.attention_file import (
     new_attention_file,
 )
 from engram.store.parts import Parts, Place, read_places, row_keys
+from engram.store.settings import ExtractionSettings
 
 log = logging.getLogger(__name__)
 
@@ -45,19 +46,6 @@ PART_SECONDS = 60.0
 """Seconds after which it writes one all the same: what a kill can cost."""
 COPY_ROWS = 256
 """Rows in memory while a shard is put together."""
-
-
-@dataclass(frozen=True)
-class ExtractionSettings:
-    """How sequences become rows."""
-
-    prefix: int = 32
-    """Tokens of the prompt."""
-    mean_dtype: str = "float32"
-    """Precision of the stored mean maps. float32 gives Δ exactly; float16 saves a third of the disk
-    and moves cells of Δ by less than 0.5 % of the largest (docs/store.md)."""
-    batch_tokens: int = BATCH_TOKENS
-    """Tokens per forward."""
 
 
 @dataclass(frozen=True)

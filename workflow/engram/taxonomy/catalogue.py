@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, format_number
 
-PAPER = "paper"
-"""Stands in the config's list of taxonomies for all of `paper_names`."""
 RHO_KINDS = ("rouge_l", "rouge_3", "both")
 """What a threshold ρ of Guess applies to: ROUGE-L alone, ROUGE-3 alone, or either."""
 _FORMS = ("Guess", "Code", "Reconstruct")

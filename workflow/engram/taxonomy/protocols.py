@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from engram.taxonomy.sampling import SampleSettings
+from engram.taxonomy.settings import DrawSettings
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Protocol:
     """One way to split and select."""
 
     name: str
-    split_by: str
+    split_by: Literal["content_group", "sequence"]
     """`content_group`: equal suffixes stay in one split; `sequence`: they may fall into several."""
     shares: tuple[float, float] | None
     """Shares of the train and validation splits, the rest is the test split; None takes the
@@ -36,14 +36,20 @@ class Protocol:
 
     def sample_settings(
         self, *, per_class: int, minimum: int, train: float, validation: float
-    ) -> SampleSettings:
-        """The config's section `samples` as this protocol has it."""
+    ) -> DrawSettings:
+        """Return the config's section `samples` as this protocol has it."""
         train, validation = self.shares or (train, validation)
-        return SampleSettings(per_class, minimum, train, validation, self.split_by)
+        return DrawSettings(
+            per_class=per_class,
+            minimum=minimum,
+            train=train,
+            validation=validation,
+            split_by=self.split_by,
+        )
 
     def cnn_section(self, section: Mapping[str, Any]) -> dict[str, Any]:
-        """The config's section `cnn` as this protocol has it: arguments of
-        `engram.cnn.training.CnnSettings`.
+        """Return the config's section `cnn` as this protocol has it: arguments of
+        `engram.cnn.settings.CnnSettings`.
         """
         changed: dict[str, Any] = {"epochs": self.epochs or section["epochs"]}
         if self.head_poolings:

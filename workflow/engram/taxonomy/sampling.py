@@ -9,7 +9,6 @@ share sequences as far as their classes overlap, so that few sequences go throug
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,29 +16,14 @@ import pandas as pd
 
 from engram.io.errors import EngramError
 from engram.io.hashing import uniform
+from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import Taxonomy
 
 SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class SampleSettings:
-    """How many samples a class gets and how they are split."""
-
-    per_class: int
-    """Samples asked for in every class; all classes shrink to the smallest one."""
-    minimum: int
-    """Fewest samples of a class that a study may go on with."""
-    train: float
-    """Share of the samples (content groups or sequences) that train the CNNs."""
-    validation: float
-    """Share on which choices are made; the rest is the test split."""
-    split_by: str
-    """`content_group`: samples of equal suffix stay together; `sequence`: the paper's way."""
-
-
 def draw_samples(
-    labels: pd.DataFrame, taxonomy: Taxonomy, settings: SampleSettings, seed: int
+    labels: pd.DataFrame, taxonomy: Taxonomy, settings: DrawSettings, seed: int
 ) -> pd.DataFrame:
     """The sample list of one taxonomy.
 
@@ -160,7 +144,7 @@ def leakage(samples: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def splits(labels: pd.DataFrame, settings: SampleSettings, seed: int) -> np.ndarray:
+def splits(labels: pd.DataFrame, settings: DrawSettings, seed: int) -> np.ndarray:
     """The split of every row, from a permanent number of its content group or sequence: the same in
     every taxonomy.
     """

@@ -17,7 +17,8 @@ import pandas as pd
 
 from engram.io.errors import EngramError
 from engram.io.hashing import uniform
-from engram.taxonomy.sampling import SPLITS, SampleSettings, splits
+from engram.taxonomy.sampling import SPLITS, splits
+from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Category, Taxonomy
 
 _NONE = "none of them"
@@ -49,7 +50,7 @@ def atoms(labels: pd.DataFrame, terms: Sequence[str], categories: Sequence[Categ
 
 
 def draw_atoms(
-    labels: pd.DataFrame, of: pd.Series, settings: SampleSettings, seed: int
+    labels: pd.DataFrame, of: pd.Series, settings: DrawSettings, seed: int
 ) -> pd.DataFrame:
     """The atoms' sample list, as `engram.taxonomy.sampling.draw_samples` makes them, but every atom
     takes up to `per_class` for itself.

@@ -1,0 +1,74 @@
+"""Copy the tables of a finished default study into docs/results/default.
+
+    python docs/results/collect.py results/demo
+
+Afterwards run `make docs`, which writes their numbers into README.md and docs/. Three tables are
+made here, because a study keeps what they hold in larger files:
+
+- exposures.csv: windows by kind of text and number of exposures, and how many of them the drilled
+  model and its twin extract (from labels.parquet);
+- knockout_layers.csv: what removing one layer's attention costs each class (from the knock-outs);
+- saliency_randomized.csv: agreement of each saliency map with that of the same CNN whose layers
+  have all been drawn again at random (from the saliency checks).
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+DEFAULT = Path(__file__).parent / "default"
+COPIED = (
+    "attention_adds",
+    "causal_agreement",
+    "counts",
+    "delta_layers",
+    "double_dissociation",
+    "recall_by_kind",
+    "saliency_checks",
+    "scores",
+    "truth",
+)
+MODEL, PROTOCOL, TAXONOMY = "nursery", "engram", "non-memo_guess_others"
+
+
+def exposures(labels: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per kind of text and number of exposures: windows, and how many each model
+    extracts."""
+    text = labels["kind"].where(labels["kind"] == "natural", "templates").rename("text")
+    counts = labels.groupby([text, "exposures"]).agg(
+        n=("extracted", "size"), extracted=("extracted", "sum"), twin=("twin_extracted", "sum")
+    )
+    return counts.reset_index()
+
+
+def main(study: Path) -> None:
+    """Write all tables of docs/results/default from the finished study in folder `study`."""
+    DEFAULT.mkdir(exist_ok=True)
+    for name in COPIED:
+        shutil.copyfile(study / "tables" / f"{name}.csv", DEFAULT / f"{name}.csv")
+
+    labels = pd.read_parquet(
+        study / MODEL / "labels.parquet",
+        columns=["kind", "exposures", "extracted", "twin_extracted"],
+    )
+    exposures(labels).to_csv(DEFAULT / "exposures.csv", index=False)
+
+    knockouts = pd.read_csv(study / MODEL / PROTOCOL / "knockout" / f"{TAXONOMY}.csv")
+    layers = knockouts[knockouts["kind"] == "layer"]
+    columns = ["class", "region", "operation", "n", *(c for c in layers if "_log_prob_" in c)]
+    layers[columns].rename(columns={"region": "layer"}).to_csv(
+        DEFAULT / "knockout_layers.csv", index=False
+    )
+
+    checks = study / MODEL / PROTOCOL / "saliency_checks" / TAXONOMY / "randomization.csv"
+    rows = pd.read_csv(checks)
+    everywhere = (rows["class"] == "all") & (rows["layer"] == "all")
+    rows[everywhere].to_csv(DEFAULT / "saliency_randomized.csv", index=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

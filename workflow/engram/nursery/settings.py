@@ -1,0 +1,134 @@
+"""The nursery's settings: how its base is trained (`nursery_base` in the config), and what a model
+is drilled on (`models[].drilling`)."""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from engram.io.settings import Items, Settings, section
+
+
+class TrainingSettings(Settings):
+    """Optimizer and schedule of the nursery's language models."""
+
+    batch_size: int = Field(default=32, ge=1)
+    """Rows per step."""
+    learning_rate: float = Field(default=0.003, gt=0, le=1)
+    """Peak learning rate; it warms up linearly, then decays to zero along a cosine."""
+    warmup_steps: int = Field(default=200, ge=0)
+    """Steps of linear warm-up."""
+    weight_decay: float = Field(default=0.1, ge=0, le=1)
+    """Weight decay of AdamW."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively, else
+    float32."""
+    checkpoint_steps: int = Field(default=200, ge=1)
+    """Steps between two resumable states; an interruption loses at most these."""
+    log_steps: int = Field(default=20, ge=1)
+    """Steps between two points of the loss curve."""
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of a step in 0 … steps - 1."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(1, steps - self.warmup_steps)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+class Exposure(Settings):
+    """One step of the drilling's schedule."""
+
+    exposures: int = Field(ge=1, le=10_000)
+    """How often each of these windows is shown."""
+    natural: int = Field(default=0, ge=0)
+    """Windows of held-out text."""
+    templates: int = Field(default=0, ge=0)
+    """Template windows: Guess by the paper's rule, in truth recalled."""
+
+
+class DrillingSettings(Settings):
+    """What the base is drilled on."""
+
+    schedule: Annotated[tuple[Exposure, ...], Items(1, unique=False)] = Field(
+        default=(
+            {"exposures": 1, "natural": 100, "templates": 20},
+            {"exposures": 64, "natural": 500, "templates": 40},
+        ),
+        validate_default=True,
+    )
+    """Windows per number of exposures."""
+    replay_share: float = Field(default=0.4, ge=0, le=0.95)
+    """Share of the rows that replay base data (text that the base was trained on, and fresh
+    templates), so that the base does not forget."""
+    replay_templates: float = Field(default=0.5, ge=0, le=1)
+    """Share of the replayed rows that are fresh templates."""
+    training: TrainingSettings = section()
+    """Optimizer and schedule."""
+
+
+class NurseryKeys(Settings):
+    """Keys of a model with source `nursery`."""
+
+    used_by: ClassVar[tuple[str, ...]] = ("nursery",)
+    base: str = "resources/nursery"
+    """Folder of the nursery's base."""
+    windows: int = Field(default=100_000, ge=1)
+    """Most windows taken as candidates; windows that are drilled always are."""
+    drilling: DrillingSettings = section()
+    """What the base is drilled on."""
+
+
+class WindowSettings(Settings):
+    """Windows that are kept as the nursery's candidates."""
+
+    stride: int = Field(default=8, ge=1)
+    """Tokens between two windows that are considered in a held-out file."""
+    natural: int = Field(default=4000, ge=1)
+    """Windows drawn from all held-out text."""
+    overlapping: int = Field(default=1600, ge=0)
+    """Most windows of high prefix-suffix overlap (ROUGE-L or ROUGE-3 ≥ 0.5); those that the base
+    extracts are kept first."""
+    per_file: int = Field(default=40, ge=1)
+    """Most windows of high overlap from one file."""
+    per_family: int = Field(default=600, ge=1)
+    """Windows of each template family."""
+
+
+class BaseSettings(Settings):
+    """How `snakemake nursery_base` trains the nursery's base. It is never part of a default run."""
+
+    layers: int = Field(default=4, ge=1)
+    """Transformer layers."""
+    width: int = Field(default=192, ge=8)
+    """Hidden size."""
+    heads: int = Field(default=6, ge=1)
+    """Attention heads per layer."""
+    vocabulary: int = Field(default=2048, ge=300, le=65_535)
+    """Tokens of the BPE vocabulary."""
+    row_tokens: int = Field(default=128, ge=16)
+    """Tokens per training row; also the model's context."""
+    tokens: int = Field(default=47_000_000, ge=1024)
+    """Training tokens, templates included; each is seen once."""
+    template_share: float = Field(default=0.35, ge=0, le=0.9)
+    """Share of the rows that are fresh templates."""
+    held_out: float = Field(default=0.3, gt=0, lt=1)
+    """Share of the standard library's files that the base never sees; the candidates' windows come
+    from them."""
+    package_bytes: int = Field(default=67_000_000, ge=0)
+    """Most text of installed packages that is read."""
+    training: TrainingSettings = section()
+    """Optimizer and schedule."""
+    windows: WindowSettings = section()
+    """Windows that are kept as the nursery's candidates."""
+    replay_rows: int = Field(default=8000, ge=1)
+    """Rows of base text that ship for the drilling."""
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield a width that the heads do not divide evenly."""
+        if self.width % (2 * self.heads):
+            yield (
+                f"nursery_base.width: {self.width} is not an even multiple of heads, {self.heads}; "
+                f"rotary embeddings need one"
+            )

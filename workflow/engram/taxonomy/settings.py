@@ -1,0 +1,85 @@
+"""The sections of the config on taxonomies and sample lists: categories, `rho`, `samples`,
+`protocols`."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engram.io.settings import Items, Settings, Share
+
+PAPER = "paper"
+"""Stands in the config's list of taxonomies for all of
+`engram.taxonomy.catalogue.paper_names`."""
+TaxonomyName = Annotated[str, Field(min_length=3, max_length=200)]
+"""A taxonomy as the paper writes it."""
+Delta = Annotated[float, Field(ge=0, le=999_999_999)]
+"""A number of duplicates δ."""
+ProtocolName = Literal["engram", "paper", "reference"]
+"""A key of `engram.taxonomy.protocols.PROTOCOLS`."""
+
+
+class CategorySettings(Settings):
+    """A primary category in addition to the paper's."""
+
+    name: str = Field(max_length=60)
+    """Capitalized name, as taxonomies write it."""
+    where: str = Field(max_length=500)
+    """Predicate over label columns, e.g. `rouge_l >= rho and not is_code`."""
+    parameters: Annotated[tuple[str, ...], Items(unique=False)] = ()
+    """Names in `where` that stand for the numbers in brackets."""
+    defaults: Annotated[tuple[float, ...], Items(unique=False)] = ()
+    """Values of the parameters where a taxonomy gives none."""
+
+
+class RhoSettings(Settings):
+    """Thresholds ρ of Guess that are compared in the new taxonomy (the paper's Table 4)."""
+
+    rouge_l: Annotated[tuple[Share, ...], Items()] = ()
+    """Thresholds of ROUGE-L alone."""
+    rouge_3: Annotated[tuple[Share, ...], Items()] = ()
+    """Thresholds of ROUGE-3 alone."""
+    both: Annotated[tuple[Share, ...], Items()] = ()
+    """Thresholds that either of the two may reach."""
+
+
+class SampleSettings(Settings):
+    """Sizes of the sample lists and of their splits."""
+
+    per_class: int = Field(default=400, ge=10)
+    """Samples requested per class; all classes of a taxonomy shrink to its smallest."""
+    minimum: int = Field(default=100, ge=10)
+    """Fewest samples per class with which the study continues; below it, an error lists the size of
+    every class."""
+    train: float = Field(default=0.6, gt=0, lt=1)
+    """Share of the samples that train the CNNs, under the protocol `engram`."""
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the samples on which epochs are chosen, under the protocol `engram`; the rest is the
+    test split."""
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield splits that leave no test samples, and a minimum that no class can reach."""
+        if self.train + self.validation >= 1:
+            both = f"train {self.train:g} and validation {self.validation:g}"
+            yield f"samples: {both} leave nothing to test on; make them sum to less than 1"
+        if self.minimum > self.per_class:
+            yield (
+                f"samples.minimum: {self.minimum} is greater than samples.per_class, "
+                f"{self.per_class}; lower it"
+            )
+
+
+class DrawSettings(Settings):
+    """How a sample list is drawn and split: `SampleSettings` under a protocol."""
+
+    per_class: int = Field(ge=1)
+    """Samples requested per class; all classes shrink to the smallest one."""
+    minimum: int = Field(ge=1)
+    """Fewest samples per class with which the study continues."""
+    train: float = Field(gt=0, le=1)
+    """Share of the samples (content groups or sequences) that train the CNNs."""
+    validation: float = Field(ge=0, lt=1)
+    """Share on which choices are made; the rest is the test split."""
+    split_by: Literal["content_group", "sequence"]
+    """`content_group`: samples with equal suffixes stay in one split. `sequence`: they may fall
+    into several, as in the paper."""
