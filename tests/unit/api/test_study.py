@@ -100,7 +100,9 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         mine = shard_of(IDS, 2) == shard
         sequences = pd.DataFrame({"sequence_id": IDS[mine], "tokens": list(STUDIED[mine])})
         shards.append(model / f"attention/shard-{shard}.h5")
-        build_shard(source, sequences, root.parent / ".parts", shards[-1], ExtractionSettings(8))
+        build_shard(
+            source, sequences, root.parent / ".parts", shards[-1], ExtractionSettings(prefix=8)
+        )
     write_index(shards, model / "attention/index.parquet")
     write_parquet(read_verification(shards), model / "attention/verification.parquet")
     maps = attention(tiny_lm(), STUDIED, PREFIX, SUFFIX)
