@@ -49,6 +49,8 @@ CONFIG = {
     "statistics": {"resamples": 50, "confidence": 0.95},
 }
 
+EXTRACTION = ExtractionSettings(prefix=PREFIX, mean_dtype="float32", batch_tokens=4096)
+
 
 def sample_list(slug: str) -> pd.DataFrame:
     classes = NAMES[slug][1]
@@ -100,9 +102,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         mine = shard_of(IDS, 2) == shard
         sequences = pd.DataFrame({"sequence_id": IDS[mine], "tokens": list(STUDIED[mine])})
         shards.append(model / f"attention/shard-{shard}.h5")
-        build_shard(
-            source, sequences, root.parent / ".parts", shards[-1], ExtractionSettings(prefix=8)
-        )
+        build_shard(source, sequences, root.parent / ".parts", shards[-1], EXTRACTION)
     write_index(shards, model / "attention/index.parquet")
     write_parquet(read_verification(shards), model / "attention/verification.parquet")
     maps = attention(tiny_lm(), STUDIED, PREFIX, SUFFIX)

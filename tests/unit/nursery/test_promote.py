@@ -13,7 +13,7 @@ import torch
 from tiny_models import VOCABULARY, gpt_neox
 
 from engram.__main__ import main
-from engram.io.artifacts import read_parquet, write_parquet
+from engram.io.artifacts import write_parquet
 from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
 from engram.lm.models import load_model
@@ -61,15 +61,15 @@ def test_the_drilled_model_is_halved_and_described(root: Path, results: Path) ->
     assert rounding.windows == WINDOWS and rounding.differ <= WINDOWS
     assert 0 < rounding.largest_log_prob_difference < 0.1
     files = contents(root)
-    assert set(files) == {"config.json", "drilled.json", "exposures.parquet", "model.safetensors"}
+    assert set(files) == {"config.json", "drilled.json", "exposures.csv", "model.safetensors"}
     shipped, trained = load_model(root / DRILLED, dtype="float32"), gpt_neox()
     for ours, theirs in zip(shipped.parameters(), trained.parameters(), strict=True):
         assert torch.equal(ours, theirs.half().float())
     described = json.loads(files["drilled.json"])
     assert described["seed"] == 7 and described["study"] == "tiny"
     assert described["rounding"] == vars(rounding)
-    shown = read_parquet(root / DRILLED / "exposures.parquet")
-    assert shown["exposures"].tolist() == [*range(30), *[0] * 10]
+    shown = pd.read_csv(root / DRILLED / "exposures.csv")
+    assert shown["sequence_id"].tolist() == shown["exposures"].tolist() == list(range(1, 30))
 
 
 def test_the_same_study_gives_the_same_bytes(root: Path, results: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_shipped_model_says_what_rounding_changed() -> None:
 
 def test_the_shipped_exposures_are_those_of_the_schedule() -> None:
     schedule = json.loads((ROOT / DRILLED / "drilled.json").read_text())["drilling"]["schedule"]
-    exposures = read_parquet(ROOT / DRILLED / "exposures.parquet")["exposures"].value_counts()
+    exposures = pd.read_csv(ROOT / DRILLED / "exposures.csv")["exposures"].value_counts()
     for step in schedule:
         assert exposures[step["exposures"]] == step["natural"] + step["templates"]
 

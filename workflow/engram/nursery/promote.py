@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engram.io.artifacts import read_parquet, write_json, write_parquet
+from engram.io.artifacts import read_parquet, write_csv, write_json
 from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
 from engram.lm.generation import teacher_forced_scores
@@ -108,7 +108,7 @@ def promote_drilled(results: Path, root: Path = ROOT) -> Rounding:
             (Path(folder) / name).chmod(0o644)
             (Path(folder) / name).replace(target / name)
     after = teacher_forced_scores(load_model(target, dtype="float32", device="cpu"), tokens, prefix)
-    write_parquet(shown, target / EXPOSURES)
+    write_csv(shown, target / EXPOSURES)
     rounding = Rounding(
         windows=len(windows),
         extracted=int(before["extracted"].sum()),
@@ -131,15 +131,15 @@ def _run_file(results: Path) -> Path:
 
 
 def _exposures(windows: pd.DataFrame, drilled: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Return sequence_id, exposures and sequence_duplicates of all windows of the base."""
+    """Return sequence_id, exposures and sequence_duplicates of the windows that have either."""
     shown = drilled.set_index("sequence_id")
     known = windows.set_index("sequence_id")["tokens"]
     if unknown := set(shown.index) - set(known.index):
         raise EngramError(f"{path}: window {min(unknown)} is not one of the base's that ships")
     if any(list(known[row]) != list(shown["tokens"][row]) for row in shown.index[:100]):
         raise EngramError(f"{path}: its windows are not those of the base that ships")
-    counts = shown[["exposures", "sequence_duplicates"]].reindex(known.index, fill_value=0)
-    return counts.astype("int32").reset_index()
+    counts = shown[["exposures", "sequence_duplicates"]]
+    return counts[counts.any(axis=1)].sort_index().reset_index()
 
 
 def _entry(results: Path) -> dict[str, Any]:

@@ -19,8 +19,9 @@ DRILLED = f"{BASE}/drilled"
 """Folder of the drilled model, which shares the tokenizer of the base."""
 NURSERIES = {"nursery": DRILLED, "nursery-base": BASE}
 """Names of the models that ship, and their folders."""
-EXPOSURES = "exposures.parquet"
-"""In the folder of the drilled model: sequence_id, exposures, sequence_duplicates."""
+EXPOSURES = "exposures.csv"
+"""In the folder of the drilled model: sequence_id, exposures, sequence_duplicates of the windows
+that it was shown, or whose suffix it was."""
 
 
 def shipped_model(name: str) -> Path:
@@ -47,11 +48,11 @@ def shipped_windows(name: str, tokenizer: PreTrainedTokenizerBase) -> pd.DataFra
         it was drilled on), base_extracted (whether the base writes the suffix after the prefix).
     """
     windows = read_parquet(shipped_file(f"{BASE}/windows.parquet")).set_index("sequence_id")
+    counts = ["exposures", "sequence_duplicates"]
+    windows[counts] = 0
     if name == "nursery":
-        shown = read_parquet(shipped_file(f"{DRILLED}/{EXPOSURES}")).set_index("sequence_id")
-        windows = windows.join(shown)
-    else:
-        windows = windows.assign(exposures=0, sequence_duplicates=0)
+        shown = pd.read_csv(shipped_file(f"{DRILLED}/{EXPOSURES}"), index_col="sequence_id")
+        windows.loc[shown.index, counts] = shown[counts]
     tokens = np.stack(windows["tokens"].tolist()).astype(np.int64)  # (n, T)
     windows["tokens"] = tokens.tolist()
     windows["text"] = decode(tokenizer, tokens)
