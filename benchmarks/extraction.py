@@ -1,5 +1,5 @@
-"""Speed and size of extraction, beside the plain way of doing it, at the shapes of small Pythia
-models.
+"""Speed and size of extraction, compared with the plain way of doing it, at the shapes of small
+Pythia models.
 
     python benchmarks/extraction.py --shapes 70m 160m --samples 96
 
@@ -7,8 +7,7 @@ Weights and tokens are random; speed does not depend on them. Every way runs on 
 in turn, `--rounds` times; the fastest round counts. Times are CPU time of one thread, so that a
 busy machine does not distort the ratios. The plain writer runs in batches of 96 as the study's code
 does, and in Engram's batches. The bars: 3 times the rate of the plain writer in its own batches at
-the 70m shape and 2.4 times at the 160m shape, within 1.25 times the bare forward.
-"""
+the 70m shape and 2.4 times at the 160m shape, within 1.25 times the bare forward."""
 
 from __future__ import annotations
 
@@ -96,7 +95,8 @@ def pooled_maps(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder
         "key": np.zeros((len(tokens), KEY_BYTES), np.uint8)
     }
     with new_attention_file(folder / "pooled.h5", len(tokens), header) as writer:
-        writer.append({"mean": mean.numpy(), "max": highest.numpy()}, columns)
+        maps = {"mean": mean.numpy(), "max": highest.numpy()}
+        writer.write(range(len(tokens)), maps, columns)
 
 
 def shard(model: GPTNeoXForCausalLM, tokens: np.ndarray, rows: int, folder: Path) -> None:

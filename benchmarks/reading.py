@@ -1,4 +1,4 @@
-"""Reading a sample list beside training on it, at the shape of Pythia-12b.
+"""Reading a sample list, compared with training on it, at the shape of Pythia-12b.
 
     python benchmarks/reading.py FOLDER [--samples 24000] [--memory-mb 1000]
 
@@ -8,8 +8,7 @@ order, checksums verified, and then in epoch order from where `engram.store.memo
 which is a scratch file because the list exceeds `--memory-mb`. As root, the system's page cache is
 emptied before each of them, so that the disk is read; otherwise the table says that it was not.
 Training is one epoch of one CNN on samples that lie in memory, the smallest CNN of the grid, in one
-thread. Times are wall time per sample. Deletes the store.
-"""
+thread. Times are wall time per sample. Deletes the store."""
 
 from __future__ import annotations
 
@@ -54,7 +53,8 @@ def write_store(folder: Path, samples: int) -> AttentionStore:
                     "matched_fraction": np.ones(len(rows), np.float32),
                     "suffix_log_prob": np.zeros(len(rows), np.float32),
                 }
-                writer.append({"mean": maps, "max": maps.astype(np.float16)}, columns)
+                positions = range(start, start + len(rows))
+                writer.write(positions, {"mean": maps, "max": maps.astype(np.float16)}, columns)
     write_index(shards, folder / "index.parquet")
     return AttentionStore(folder / "index.parquet")
 

@@ -31,7 +31,7 @@ from engram.store.shards import ShardReport
 
 @pytest.fixture(scope="module")
 def expected() -> tuple[dict, dict]:
-    """Which sequence each key stands for, and the model's attention of them."""
+    """Return which sequence each key belongs to, and the model's attention of them."""
     tokens = SEQUENCES["tokens"].tolist()
     return {
         key: row for row, key in enumerate(row_keys(tokens, PREFIX, SETTINGS.mean_dtype))
@@ -87,7 +87,7 @@ def test_a_disk_that_fills_up_while_a_file_is_written_leaves_no_half_file(
         )
         with pytest.raises(
             EngramError,
-            match=r"cannot be written \(No space left on device\); mend that and run again",
+            match=r"cannot be written \(No space left on device\); resolve that and run again",
         ):
             build(small_disk)
     assert not (small_disk / "shard-0.h5").exists()
@@ -95,4 +95,21 @@ def test_a_disk_that_fills_up_while_a_file_is_written_leaves_no_half_file(
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     report = build(small_disk)
     assert 0 < report.forwards < ROWS
+    check_whole(small_disk, *expected)
+
+
+def test_a_disk_that_fills_up_while_a_shard_is_put_together_leaves_no_half_shard(
+    small_disk: Path, expected: tuple[dict, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pieces fit, the shard does not; the process goes on afterwards."""
+    subprocess.run(["mount", "-o", "remount,size=900k", str(small_disk)], check=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            attention_file.shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 40)
+        )
+        with pytest.raises(EngramError, match=r"\.h5: cannot be written \(No space left on device"):
+            build(small_disk)
+    assert not list(small_disk.rglob("*.h5")) and not list(small_disk.rglob("*.partial"))
+    subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
+    assert build(small_disk) == ShardReport(ROWS, 0)
     check_whole(small_disk, *expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,24 +17,35 @@ from tiny_models import gpt_neox, random_tokens
 
 from engram.cnn.architecture import Architecture
 from engram.cnn.checkpoints import load_cnns, save_cnns
-from engram.cnn.finished import read_part, write_part
+from engram.cnn.finished import from_piece, to_piece
 from engram.cnn.key import CnnKey
 from engram.cnn.network import AttentionCNN
 from engram.cnn.training import TrainedCnn
 from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.io.packing import packed_length
+from engram.io.parts import Parts
 from engram.io.streams import read_batches, stream_parquet
 from engram.knockout import experiment
-from engram.lm import hidden_states
 from engram.lm.conditions import MEASURES
 from engram.nursery import training as drilling
 from engram.saliency.file import BLOCKS, Saliency, read_saliency, write_saliency
-from engram.store import hidden_states as hidden_state_file
-from engram.store.attention_file import AttentionFile, Header, new_attention_file
+from engram.store.attention_file import (
+    COLUMNS,
+    POOLINGS,
+    AttentionFile,
+    DamagedRows,
+    Header,
+    new_attention_file,
+)
+from engram.store.hidden_state_writer import write_hidden_states
+from engram.store.hidden_states import Layers
+from engram.store.parts import FinishedRows, row_keys
 
 TOKENS, LAYERS, ROWS = 12, 2, 20
 CLASSES = ["Non-Memo", "Guess"]
 P = packed_length(TOKENS)
+HEADER = Header("tiny", "f00d", "float32", 6, 6, LAYERS, 2, "float32")
+KEYS = row_keys(random_tokens(ROWS, TOKENS), 6, "float32")
 
 
 @dataclass(frozen=True)
@@ -44,11 +56,11 @@ class Artifact:
     """Its file name."""
     write: Callable[[Path], object]
     read: Callable[[Path], Any]
-    """Everything a stage reads of it; raises EngramError, or returns None for a part that is made
-    anew.
-    """
+    """Everything a stage reads of it; raises EngramError, or returns None for a piece that is
+    computed again."""
     versioned: bool = True
-    """Whether it carries the schema version; parts are named by all that decides them instead."""
+    """Whether it carries the schema version; pieces of finished work are named by all that decides
+    them instead."""
 
 
 def plain(value: Any) -> Any:
@@ -102,16 +114,15 @@ def _write_stream(path: Path) -> None:
 
 
 def _write_shard(path: Path) -> None:
-    with new_attention_file(
-        path, ROWS, Header("tiny", "f00d", "float32", 6, 6, LAYERS, 2, "float32")
-    ) as file:
+    with new_attention_file(path, ROWS, HEADER) as file:
         maps = {pooling: random().random((ROWS, LAYERS, P)) for pooling in ("max", "mean")}
         columns = {
             "key": random().integers(0, 255, (ROWS, 16), np.uint8),
             "sequence_id": np.arange(ROWS),
             "extracted": np.ones(ROWS, bool),
         }
-        file.append(
+        file.write(
+            range(ROWS),
             maps,
             columns
             | {"matched_fraction": np.ones(ROWS), "suffix_log_prob": -random().random(ROWS)},
@@ -151,11 +162,11 @@ def _write_states(path: Path) -> None:
     sequences = pd.DataFrame(
         {"sequence_id": np.arange(ROWS), "tokens": list(random_tokens(ROWS, TOKENS))}
     )
-    hidden_states.write_hidden_states(gpt_neox(), sequences, path, 1000)
+    write_hidden_states(gpt_neox(), sequences, path, 1000)
 
 
 def _read_states(path: Path) -> Any:
-    layers = hidden_state_file.Layers(path, np.arange(ROWS)[::-1])
+    layers = Layers(path, np.arange(ROWS)[::-1])
     return {name: layers[name] for name in layers}
 
 
@@ -183,19 +194,18 @@ def _read_cnns(path: Path) -> Any:
     return {key.path: cnn.state_dict() for key, cnn in load_cnns(path).items()}
 
 
-def _write_cnn_part(path: Path) -> None:
+def _write_cnn_piece(path: Path) -> None:
     history = [{"epoch": 1, "split": "train", "loss": 0.5, "accuracy": 0.75, "selected": True}]
     logits = random().random((ROWS, len(CLASSES)), np.float32)
-    write_part(
-        path,
-        TrainedCnn(
-            dict(_cnn().state_dict()), history, np.arange(ROWS), np.ones(ROWS, np.int64), logits
-        ),
+    trained = TrainedCnn(
+        dict(_cnn().state_dict()), history, np.arange(ROWS), np.ones(ROWS, np.int64), logits
     )
+    Parts(path.parent).write(path.stem, to_piece(trained))
 
 
-def _read_cnn_part(path: Path) -> Any:
-    return None if (part := read_part(path)) is None else vars(part)
+def _read_cnn_piece(path: Path) -> Any:
+    piece = Parts(path.parent).read(path.stem)
+    return None if piece is None else vars(from_piece(piece))
 
 
 def _drilled() -> tuple[Any, torch.optim.Optimizer]:
@@ -208,17 +218,13 @@ def _drilled() -> tuple[Any, torch.optim.Optimizer]:
 
 
 def _write_state(path: Path) -> None:
-    drilling._save(
-        *_drilled(),
-        path.parent,
-        {"step": 5, "curve": [{"step": 5, "loss": 1.5}], "total": 0.25, "count": 3},
-        "the run",
-    )
+    progress = {"step": 5, "curve": [{"step": 5, "loss": 1.5}], "total": 0.25, "count": 3}
+    drilling._save(*_drilled(), path.parent, progress, path.stem)
 
 
 def _read_state(path: Path) -> Any:
     model, optimizer = _drilled()
-    step, *rest = drilling._restore(model, optimizer, path.parent, "the run")
+    step, *rest = drilling._restore(model, optimizer, path.parent, path.stem)
     return (
         None
         if not step
@@ -232,14 +238,44 @@ def _read_state(path: Path) -> Any:
 
 
 def _write_conditions(path: Path) -> None:
-    experiment.write_part(
-        path.parent, {f"{i:032x}": random().random((ROWS, len(MEASURES))) for i in range(3)}
-    )
-    next(path.parent.glob("*.npz")).rename(path)
+    measures = {f"{i:032x}": random().random((ROWS, len(MEASURES))) for i in range(3)}
+    folder = path.parent / "pieces"
+    experiment._write(Parts(folder), measures)
+    piece = Parts(folder).read(*Parts(folder).present())
+    Parts(path.parent).write(path.stem, piece)  # under the name that is mutated
+    shutil.rmtree(folder)
 
 
 def _read_conditions(path: Path) -> Any:
-    return experiment.read_parts(path.parent, ROWS) or None
+    return experiment._read(Parts(path.parent)) or None
+
+
+def _write_rows(path: Path) -> None:
+    columns = {name: np.arange(ROWS).astype(dtype) for name, dtype in COLUMNS.items()}
+    maps = {pooling: random().random((ROWS, LAYERS, P)) for pooling in POOLINGS}
+    folder = path.parent / "pieces"
+    FinishedRows(folder, "f00d").write(HEADER, KEYS, columns | maps)
+    piece = Parts(folder).read(*Parts(folder).present())
+    Parts(path.parent).write(path.stem, piece)
+    shutil.rmtree(folder)
+
+
+def _read_rows(path: Path) -> Any:
+    finished = FinishedRows(path.parent, "f00d")
+    places = finished.locate(KEYS)
+    try:
+        return {
+            key: (
+                vars(place.file.header),
+                {name: column[place.row] for name, column in place.file.columns.items()},
+                [place.file.read([place.row], pooling) for pooling in POOLINGS],
+            )
+            for key, place in places.items()
+        } or None
+    except DamagedRows as error:
+        finished.forget(error)
+        assert not finished.locate(KEYS)
+        return None
 
 
 ARTIFACTS = [
@@ -257,9 +293,10 @@ ARTIFACTS = [
     Artifact("saliency.h5", _write_saliency, lambda path: vars(read_saliency(path, "guided"))),
     Artifact("hidden_states.h5", _write_states, _read_states),
     Artifact("checkpoints.safetensors", _write_cnns, _read_cnns),
-    Artifact("0f1e.safetensors", _write_cnn_part, _read_cnn_part, versioned=False),
-    Artifact("state.safetensors", _write_state, _read_state, versioned=False),
-    Artifact("0f1e.npz", _write_conditions, _read_conditions, versioned=False),
+    Artifact("c44e.safetensors", _write_cnn_piece, _read_cnn_piece, versioned=False),
+    Artifact("57a7.safetensors", _write_state, _read_state, versioned=False),
+    Artifact("c0d1.safetensors", _write_conditions, _read_conditions, versioned=False),
+    Artifact("a0b5.safetensors", _write_rows, _read_rows, versioned=False),
 ]
 
 logging.getLogger("engram").setLevel(logging.CRITICAL)

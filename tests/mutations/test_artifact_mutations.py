@@ -1,9 +1,8 @@
-"""A damaged artifact is a one-line error that names it, or is made anew, or is read as it was
+"""A damaged artifact is a one-line error that names it, or is computed again, or is read as it was
 written: never another number.
 
 `make test` tries a few mutations of every kind of file; `ENGRAM_MUTATIONS=2000 pytest -s
-tests/mutations` tries more.
-"""
+tests/mutations` tries more."""
 
 from __future__ import annotations
 
@@ -19,23 +18,12 @@ from artifacts import ARTIFACTS, Artifact, plain
 from mutations import DAMAGES
 
 from engram.cnn import checkpoints
-from engram.io import artifacts
+from engram.io import artifacts, hdf5
 from engram.io.errors import EngramError
 from engram.io.schema import SCHEMA_VERSION
-from engram.lm import hidden_states
-from engram.saliency import file as saliency_file
-from engram.store import attention_file
-from engram.store import hidden_states as hidden_state_file
 
 MUTATIONS = int(os.environ.get("ENGRAM_MUTATIONS", "200"))
-VERSIONED = (
-    artifacts,
-    attention_file,
-    checkpoints,
-    hidden_states,
-    hidden_state_file,
-    saliency_file,
-)
+VERSIONED = (artifacts, checkpoints, hdf5)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +34,7 @@ def outcomes() -> Iterator[Counter[str]]:
 
 
 def outcome(artifact: Artifact, path: Path, whole: Any) -> str:
-    """What reading a mutated file comes to."""
+    """Return what reading a mutated file comes to."""
     try:
         found = artifact.read(path)
     except EngramError as error:
@@ -55,7 +43,7 @@ def outcome(artifact: Artifact, path: Path, whole: Any) -> str:
         return "errors"
     if found is None:
         assert not artifact.versioned
-        return "made anew"
+        return "computed again"
     assert plain(found) == whole, f"{artifact.name}: silently read as something else"
     return "read as they were written"
 

@@ -165,7 +165,8 @@ def _write_attention(
                 "sequence_id": [sequence],
                 "extracted": [True],
             }
-            file.append(
+            file.write(
+                [position],
                 {"mean": mean[None], "max": maximum[None]},
                 columns | {"matched_fraction": [1.0], "suffix_log_prob": [-1.5]},
             )

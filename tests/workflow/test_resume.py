@@ -28,7 +28,7 @@ def test_a_killed_drilling_resumes_to_the_same_bytes(finished: Checkout, tmp_pat
     ) as run:
         deadline = time.monotonic() + 180
         while (
-            not any(parts.glob("drilling-*/state.safetensors"))
+            not any(parts.glob("drilling-*/*.safetensors"))
             and run.poll() is None
             and time.monotonic() < deadline
         ):

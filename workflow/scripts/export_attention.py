@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
-from engram.io.artifacts import read_parquet, whole
-from engram.io.checksums import seal_file
+from engram.io.artifacts import read_parquet
 from engram.io.errors import EngramError
-from engram.io.schema import SCHEMA_VERSION
+from engram.io.hdf5 import new_hdf5, write_group
 from engram.io.streams import read_selected
 from engram.lm.attention import all_heads
 from engram.lm.models import check_tokens, fingerprint, load_model
@@ -37,16 +35,18 @@ with job(snakemake) as settings:
     model = load_model(folder, dtype=settings.dtype)
     check_tokens(model, tokens, "attention.examples")
     attributes = {
-        "schema_version": SCHEMA_VERSION,
         "prefix": settings.prefix,
         "fingerprint": fingerprint(folder, None, settings.dtype),
         "model": snakemake.wildcards.model,
         "dtype": str(model.dtype),
     }
-    maps = np.stack([heads.float().numpy() for heads in all_heads(model, tokens)])  # (n, L, H, P)
-    with whole(snakemake.output.examples) as temporary:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update(attributes)
-            file["sequence_id"], file["tokens"], file["attention"] = wanted, tokens, maps
-            file["text"], file["class"] = rows["text"].tolist(), classes
-        seal_file(temporary)
+    arrays = {
+        "sequence_id": wanted,
+        "tokens": tokens,
+        "text": rows["text"].tolist(),
+        "class": classes,
+        # (n, L, H, P)
+        "attention": np.stack([maps.float().numpy() for maps in all_heads(model, tokens)]),
+    }
+    with new_hdf5(snakemake.output.examples) as file:
+        write_group(file, arrays, attributes)

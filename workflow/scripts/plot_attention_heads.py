@@ -4,18 +4,14 @@ from pathlib import Path
 
 from engram.figures.attention import attention_heads
 from engram.figures.style import FigureStyle, save
-from engram.io.checksums import open_sealed
+from engram.io.hdf5 import open_hdf5, read_group
 from engram.run.job import job
 
 with job(snakemake) as settings:
-    style = FigureStyle(**settings.style)
-    row = int(snakemake.wildcards.example)
-    with open_sealed(Path(snakemake.input.examples)) as file:
-        name = file["class"].asstr()[row]
-        title = f"sequence {file['sequence_id'][row]}" + (f", {name}" if name else "")
-        maps, prefix = file["attention"][row], int(file.attrs["prefix"])
-    save(
-        attention_heads(maps, title, prefix, style=style),
-        Path(snakemake.output[0]).with_suffix(""),
-        style,
-    )
+    style, row = FigureStyle(**settings.style), int(snakemake.wildcards.example)
+    with open_hdf5(snakemake.input.examples) as file:
+        arrays, attributes = read_group(file)
+    name = arrays["class"][row]
+    title = f"sequence {arrays['sequence_id'][row]}" + (f", {name}" if name else "")
+    figure = attention_heads(arrays["attention"][row], title, attributes["prefix"], style=style)
+    save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -1,6 +1,8 @@
 """Artifacts: whole or not at all, and broken or foreign files are named."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 # --------------------------------------------------------------------------------------------------
 
 
-def test_a_finished_file_stands_alone(tmp_path: Path) -> None:
+def test_a_finished_file_is_alone(tmp_path: Path) -> None:
     with whole(tmp_path / "new" / "file") as temporary:
         temporary.write_text("done")
         assert not (tmp_path / "new" / "file").exists()
@@ -70,12 +72,26 @@ def test_an_error_before_the_first_byte_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_job_left_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / ".file.partial").write_text("a long left-over")
+def test_what_killed_jobs_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, fresh = tmp_path / ".file.0123.partial", tmp_path / ".other.4567.partial"
+    (tmp_path / ".folder.partial").mkdir()
+    for left in (old, fresh):
+        left.write_text("half")
+    os.utime(old, (time.time() - 25 * 3600,) * 2)
+    os.utime(tmp_path / ".folder.partial", (0, 0))
     with whole(tmp_path / "file") as temporary:
         temporary.write_text("new")
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left == {"file", ".other.4567.partial", ".folder.partial"}
     assert (tmp_path / "file").read_text() == "new"
+
+
+def test_jobs_that_write_one_file_at_once_both_succeed(tmp_path: Path) -> None:
+    with whole(tmp_path / "file") as first, whole(tmp_path / "file") as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "first", "the last to finish wins"
 
 
 def test_the_temporary_file_is_on_the_same_disk_and_hidden(tmp_path: Path) -> None:

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from tiny_models import ARCHITECTURES, LAYERS, WIDTH, gpt_neox, random_tokens
 
-from engram.io.checksums import seal_file
+from engram.io import hdf5
 from engram.io.errors import EngramError
 from engram.lm.hidden_states import pooled_states
 from engram.store.hidden_state_writer import write_hidden_states
@@ -41,17 +40,30 @@ def test_states_are_read_in_the_order_asked_for(tmp_path: Path) -> None:
         np.testing.assert_allclose(layers[name], states[[3, 0, 3], number], rtol=2e-3, atol=1e-3)
 
 
+def test_a_damaged_layer_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
+    path, _ = stored(tmp_path)
+    ids = np.array([3, 5, 7, 11, 13])
+    layers = Layers(path, ids)
+    good = {name: layers[name] for name in layers}
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.index(good["layer-1"].astype(np.float16).tobytes())] ^= 1
+    path.write_bytes(damaged)
+    layers = Layers(path, ids)
+    np.testing.assert_array_equal(layers["layer-0"], good["layer-0"])
+    with pytest.raises(EngramError, match="layer-1: its content does not match its checksum"):
+        layers["layer-1"]
+
+
 def test_missing_sequence_is_named(tmp_path: Path) -> None:
     path, _ = stored(tmp_path)
     with pytest.raises(EngramError, match="sequence_id 4 is not in it"):
         Layers(path, np.array([3, 4]))
 
 
-def test_another_schema_version_is_refused(tmp_path: Path) -> None:
+def test_another_schema_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5, "SCHEMA_VERSION", 99)
     path, _ = stored(tmp_path)
-    with h5py.File(path, "a") as file:
-        file.attrs["schema_version"] = 99
-    seal_file(path)
+    monkeypatch.undo()
     with pytest.raises(EngramError, match="schema version 99"):
         Layers(path, np.array([3]))
 

@@ -70,7 +70,7 @@ def test_bytes_are_those_of_a_file(tmp_path: Path, mean_dtype: str) -> None:
         }
         maps = np.zeros((rows, shape.layers, header.packed), np.float16)
         with new_attention_file(tmp_path / "shard.h5", rows, header) as writer:
-            writer.append({"max": maps, "mean": maps}, columns)
+            writer.write(range(rows), {"max": maps, "mean": maps}, columns)
         sizes.append((tmp_path / "shard.h5").stat().st_size)
     assert (sizes[1] - sizes[0]) / 200 == pytest.approx(
         bytes_per_sequence(shape, PREFIX, WINDOW - PREFIX, mean_dtype), rel=1e-3

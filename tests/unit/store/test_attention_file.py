@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from engram.io.checksums import seal_file
+from engram.io import hdf5
 from engram.io.errors import EngramError
 from engram.io.schema import SCHEMA_VERSION
 from engram.store import attention_file
@@ -22,7 +22,7 @@ ROWS, HEADER = (
 
 
 def content(rows: int = ROWS) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Random maps and columns."""
+    """Return random maps and columns."""
     random = np.random.default_rng(0)
     maps = {
         "max": random.random((rows, 2, 15)).astype(np.float16),
@@ -42,10 +42,11 @@ def content(rows: int = ROWS) -> tuple[dict[str, np.ndarray], dict[str, np.ndarr
 def path(tmp_path: Path) -> Path:
     maps, columns = content()
     with new_attention_file(tmp_path / "rows.h5", ROWS, HEADER) as writer:
-        for part in (slice(0, 4), slice(4, 6)):
-            writer.append(
-                {name: values[part] for name, values in maps.items()},
-                {name: values[part] for name, values in columns.items()},
+        for rows in ([0, 3, 4], [5, 1, 2]):
+            writer.write(
+                rows,
+                {name: values[rows] for name, values in maps.items()},
+                {name: values[rows] for name, values in columns.items()},
             )
     return tmp_path / "rows.h5"
 
@@ -70,8 +71,10 @@ def test_h5py_alone_can_read_the_file(path: Path) -> None:
     maps, columns = content()
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["mean"], maps["mean"])
+        np.testing.assert_array_equal(file["max"][3], maps["max"][3])
         np.testing.assert_array_equal(file["extracted"], columns["extracted"])
-        assert file.attrs["dtype"] == "float16"
+        assert file.attrs["dtype"].decode() == "float16"
+        assert file.attrs["prefix"] == 3
         assert file.attrs["schema_version"] == SCHEMA_VERSION
 
 
@@ -91,10 +94,10 @@ def test_row_of_the_paper_shape_fits_its_limit(tmp_path: Path, mean_dtype: str, 
     for rows in (1, 5):
         maps = {pooling: np.zeros((rows, 36, 2080), np.float16) for pooling in ("max", "mean")}
         with new_attention_file(tmp_path / "rows.h5", rows, header) as writer:
-            writer.append(maps, content(rows)[1])
+            writer.write(range(rows), maps, content(rows)[1])
         sizes.append((tmp_path / "rows.h5").stat().st_size)
     assert (sizes[1] - sizes[0]) / 4 < limit
-    assert sizes[0] < limit + 16_000  # what a whole file takes beside its rows
+    assert sizes[0] < limit + 16_000  # what a file takes in addition to its rows
 
 
 def test_file_may_have_no_rows(tmp_path: Path) -> None:
@@ -109,7 +112,7 @@ def test_broken_off_file_does_not_appear(tmp_path: Path) -> None:
         pytest.raises(KeyboardInterrupt),
         new_attention_file(tmp_path / "rows.h5", 2 * ROWS, HEADER) as writer,
     ):
-        writer.append(maps, columns)
+        writer.write(range(ROWS), maps, columns)
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
 
@@ -120,7 +123,7 @@ def test_incomplete_file_does_not_appear(tmp_path: Path) -> None:
         pytest.raises(ValueError, match="6 of 7 rows"),
         new_attention_file(tmp_path / "rows.h5", 7, HEADER) as writer,
     ):
-        writer.append(maps, columns)
+        writer.write(range(ROWS), maps, columns)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -180,15 +183,23 @@ def test_damaged_row_is_named_and_the_others_can_be_read(path: Path) -> None:
 @pytest.mark.parametrize("kept", [0, 7, 100, 3000, -1])
 def test_truncated_file_is_refused(path: Path, kept: int) -> None:
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(EngramError, match=r"rows\.h5: its checksum is missing, it is cut off"):
+    with pytest.raises(EngramError, match=r"rows\.h5: cannot be read \(.*\); delete the file"):
         AttentionFile(path)
+
+
+def test_another_kind_of_hdf5_file_is_refused(tmp_path: Path) -> None:
+    with hdf5.new_hdf5(tmp_path / "rows.h5") as file:
+        hdf5.write_group(file, {"key": np.zeros((3, 16), np.uint8)}, vars(HEADER))
+    with pytest.raises(EngramError, match="does not have the arrays of an attention file"):
+        AttentionFile(tmp_path / "rows.h5")
 
 
 def test_file_cut_off_after_it_was_opened_is_noticed(path: Path) -> None:
     file = AttentionFile(path)
     path.write_bytes(b"")
-    with pytest.raises(DamagedRows, match="does not match its checksum"):
+    with pytest.raises(DamagedRows, match="cannot be read") as caught:
         file.read([0], "max")
+    assert caught.value.rows is None
 
 
 def test_file_that_vanished_is_noticed(path: Path) -> None:
@@ -198,10 +209,12 @@ def test_file_that_vanished_is_noticed(path: Path) -> None:
         file.read([0], "max")
 
 
-def test_other_schema_version_is_refused(path: Path) -> None:
-    with h5py.File(path, "r+") as file:
-        file.attrs["schema_version"] = 0
-    seal_file(path)
+def test_other_schema_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5, "SCHEMA_VERSION", 0)
+    path = tmp_path / "rows.h5"
+    with new_attention_file(path, 0, HEADER):
+        pass
+    monkeypatch.undo()
     with pytest.raises(EngramError, match=f"schema version 0, this Engram reads {SCHEMA_VERSION}"):
         AttentionFile(path)
 

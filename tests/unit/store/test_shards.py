@@ -17,8 +17,10 @@ from tiny_models import gpt_neox, random_tokens
 from engram.io.errors import EngramError
 from engram.io.schema import SCHEMA_VERSION
 from engram.lm.attention import extract, pooled_attention
-from engram.store import parts, shards
+from engram.store import shards
+from engram.store.attention_file import AttentionFile, DamagedRows
 from engram.store.index import AttentionStore, read_verification, write_index
+from engram.store.parts import RowPiece
 from engram.store.settings import ExtractionSettings
 from engram.store.shards import ModelSource, ShardReport, build_shard, shard_of
 
@@ -143,9 +145,9 @@ def test_header_names_model_window_and_precision(
     with h5py.File(tmp_path / "demo/shard-0.h5") as file:
         expected = {
             "schema_version": SCHEMA_VERSION,
-            "model": "tiny@main",
-            "fingerprint": "f00d",
-            "dtype": "float32",
+            "model": b"tiny@main",
+            "fingerprint": b"f00d",
+            "dtype": b"float32",
             "prefix": 6,
             "suffix": 6,
             "layers": 3,
@@ -211,14 +213,14 @@ def test_second_study_with_other_shards_needs_no_model(
 @pytest.mark.parametrize(
     "settings", [SETTINGS.replace(prefix=PREFIX - 1), SETTINGS.replace(mean_dtype="float16")]
 )
-def test_other_settings_are_computed_anew(
+def test_other_settings_are_computed_again(
     build: Callable[..., ShardReport], settings: ExtractionSettings
 ) -> None:
     build(range(4))
     assert build(range(4), "other/shard-0.h5", settings).forwards == 4
 
 
-def test_other_model_is_computed_anew(build: Callable[..., ShardReport], tmp_path: Path) -> None:
+def test_other_model_is_computed_again(build: Callable[..., ShardReport], tmp_path: Path) -> None:
     build(range(4))
     other = Counted("beef")
     assert (
@@ -230,7 +232,7 @@ def test_other_model_is_computed_anew(build: Callable[..., ShardReport], tmp_pat
 
 
 @pytest.mark.parametrize("survived", [1, 2])
-def test_killed_job_goes_on_where_it_was(
+def test_killed_job_resumes_where_it_stopped(
     build: Callable[..., ShardReport],
     tmp_path: Path,
     counted: Counted,
@@ -298,14 +300,14 @@ def test_file_that_another_job_removes_meanwhile_is_no_loss(
     build(range(4), "one.h5")
     build(range(4, 8), "two.h5")
     folder = tmp_path / ".parts" / "f00d"
-    read_places = shards.read_places
+    read = AttentionFile.read
 
-    def after_another_job(places, pooling):
-        monkeypatch.setattr(shards, "read_places", read_places)
+    def after_another_job(file, rows, pooling):
+        monkeypatch.setattr(AttentionFile, "read", read)
         build(range(8), "other/shard-0.h5")  # covers both files and removes them
-        return read_places(places, pooling)
+        return read(file, rows, pooling)
 
-    monkeypatch.setattr(shards, "read_places", after_another_job)
+    monkeypatch.setattr(AttentionFile, "read", after_another_job)
     assert build(range(8)).forwards == 0
     assert len(list(folder.iterdir())) == 1
 
@@ -334,7 +336,7 @@ def flip(path: Path, value: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_damaged_row_is_refused_by_name_and_alone_computed_anew(
+def test_damaged_row_is_refused_by_name_and_alone_computed_again(
     build: Callable[..., ShardReport], tmp_path: Path
 ) -> None:
     build(range(6))
@@ -351,24 +353,45 @@ def test_damaged_row_is_refused_by_name_and_alone_computed_anew(
     )
 
 
-def test_truncated_part_is_ignored_with_a_warning(
+def test_rows_of_a_damaged_piece_are_computed_again(
+    build: Callable[..., ShardReport],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(shards, "PART_ROWS", 4)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shards, "_assemble", interrupted)
+        build(range(8))
+    first, _ = sorted((tmp_path / ".parts" / "f00d").iterdir())
+    damaged = bytearray(first.read_bytes())
+    damaged[-1] ^= 1
+    first.write_bytes(damaged)
+    assert build(range(8)) == ShardReport(rows=8, forwards=4)
+    assert f"{first}: its content does not match its checksum" in caplog.text
+
+
+def test_truncated_shard_is_passed_over_with_a_warning(
     build: Callable[..., ShardReport], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     build(range(4))
     (kept,) = (tmp_path / ".parts" / "f00d").iterdir()
     kept.write_bytes(kept.read_bytes()[:-500])
     assert build(range(4), "other/shard-0.h5").forwards == 4
-    assert f"{kept}: its checksum is missing" in caplog.text
+    assert f"{kept}: cannot be read" in caplog.text
 
 
 def test_disk_that_damages_everything_is_an_error(
     build: Callable[..., ShardReport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged(places, pooling):
-        file = places[0].file
-        raise parts.DamagedRows(file.path, range(len(file)), "damaged")
+    def damaged(piece, rows, pooling):
+        raise DamagedRows(piece.path, None, "damaged")
 
-    monkeypatch.setattr(shards, "read_places", damaged)
+    monkeypatch.setattr(RowPiece, "read", damaged)
     with pytest.raises(EngramError, match="check the disk"):
         build(range(2))
 
@@ -378,7 +401,7 @@ def test_truncated_shard_is_refused(build: Callable[..., ShardReport], tmp_path:
     reading = opened(tmp_path, "demo/shard-0.h5")
     shard = tmp_path / "demo/shard-0.h5"
     shard.write_bytes(shard.read_bytes()[:-500])
-    with pytest.raises(EngramError, match=r"demo/shard-0\.h5: its checksum is missing"):
+    with pytest.raises(EngramError, match=r"demo/shard-0\.h5: cannot be read"):
         reading.read([0], "max")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from engram.cnn.architecture import Architecture
@@ -27,7 +28,7 @@ def save_cnns(
     layers: int,
     tokens: int,
 ) -> None:
-    """Writes the parameters of trained CNNs.
+    """Write the parameters of trained CNNs.
 
     Args:
         path: the safetensors file.
@@ -38,7 +39,7 @@ def save_cnns(
         tokens: T.
     """
     tensors = {
-        f"{key.path}/{name}": value.contiguous()
+        f"{key.path}/{name}": value.detach().cpu().numpy()
         for key, state in parameters.items()
         for name, value in state.items()
     }
@@ -55,7 +56,7 @@ def save_cnns(
 
 
 def load_cnns(path: Path) -> dict[CnnKey, AttentionCNN]:
-    """The CNNs of a file that `save_cnns` wrote, ready to predict (dropout off).
+    """Return the CNNs of a file that `save_cnns` wrote, ready to predict (dropout off).
 
     Raises:
         EngramError: as `read_header`.
@@ -64,7 +65,7 @@ def load_cnns(path: Path) -> dict[CnnKey, AttentionCNN]:
     states: dict[CnnKey, dict[str, torch.Tensor]] = {}
     for tensor, values in tensors.items():
         where, parameter = tensor.rsplit("/", 1)
-        states.setdefault(CnnKey.of_path(where), {})[parameter] = values
+        states.setdefault(CnnKey.of_path(where), {})[parameter] = torch.from_numpy(values)
     cnns = {}
     for key, state in states.items():
         architecture = Architecture(**header["architectures"][key.cnn])
@@ -76,7 +77,8 @@ def load_cnns(path: Path) -> dict[CnnKey, AttentionCNN]:
 
 
 def read_header(path: Path) -> dict:
-    """What a file of CNNs says about them: classes, layers, tokens, architectures, schema_version.
+    """Return what a file of CNNs says about them: classes, layers, tokens, architectures,
+    schema_version.
 
     Raises:
         EngramError: no such file, another kind of file, a damaged one, or another schema version.
@@ -84,12 +86,12 @@ def read_header(path: Path) -> dict:
     return _read(path)[1]
 
 
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict]:
     tensors, metadata = read_tensors(path)
     header = json.loads(metadata.get("engram", "{}"))
     if header.get("schema_version") != SCHEMA_VERSION:
         raise EngramError(
             f"{path}: schema version {header.get('schema_version')}, this Engram reads "
-            f"{SCHEMA_VERSION}; delete it to have it made anew"
+            f"{SCHEMA_VERSION}; delete the file and run again"
         )
     return tensors, header

@@ -3,9 +3,8 @@ resumable, the same numbers each time.
 
 Every CNN is trained in one thread, several at a time. Its parameters, dropout and shuffled labels
 come from a seed of its own that depends on its key alone, its batches from the grid's seed, so that
-it comes out the same whatever else is trained beside it. CNNs do not share batches: fused
-convolutions saved nothing in float32 and a fifth in bfloat16.
-"""
+it comes out the same whatever else is trained at the same time. CNNs do not share batches: fused
+convolutions saved nothing in float32 and a fifth in bfloat16."""
 
 from __future__ import annotations
 
@@ -22,12 +21,13 @@ from tqdm import tqdm
 from engram.cnn.architecture import Architecture
 from engram.cnn.dataset import Dataset
 from engram.cnn.epoch import Near
-from engram.cnn.finished import part_files, read_part, write_part
+from engram.cnn.finished import from_piece, piece_keys, to_piece
 from engram.cnn.key import CnnKey
 from engram.cnn.probes import fit_probes
 from engram.cnn.settings import CnnSettings
 from engram.cnn.training import TrainedCnn, train_cnn
 from engram.io.errors import EngramError
+from engram.io.parts import Parts
 from engram.taxonomy.sampling import SPLITS
 
 log = logging.getLogger(__name__)
@@ -54,21 +54,24 @@ def train_grid(
     parts: Path | None = None,
     code: str = "",
 ) -> GridResult:
-    """Trains every CNN of the grid, as many at a time as torch has threads; on a GPU one after the
+    """Train every CNN of the grid, as many at a time as torch has threads; on a GPU one after the
     other, which keeps it as busy.
 
-    Args: dataset: samples and attention of one taxonomy. settings: grid and training. selection:
-        `best_epoch` predicts all splits with the epoch of the lowest validation loss (the first of
-        equals); the test split
-            is evaluated once, at that epoch. The loss is preferred to the accuracy because a small
-            validation split tells epochs apart by it. `all_epochs` is the paper's way: it predicts
-            the test split after every epoch and chooses nothing.
-        parts: folder where finished CNNs are kept, so that a killed job goes on and another study
+    Args:
+        dataset: samples and attention of one taxonomy.
+        settings: grid and training.
+        selection: `best_epoch` predicts all splits with the epoch of the lowest validation loss
+            (the first of equals); the test split is evaluated once, at that epoch. The loss is
+            preferred to the accuracy because it separates epochs on a small validation split.
+            `all_epochs` is the paper's way: it predicts the test split after every epoch and
+            chooses nothing.
+        parts: folder where finished CNNs are kept, so that a killed job resumes and another study
             finds what it shares.
         code: digest of the code that trains; another one finds none of what was kept.
 
-    Raises: EngramError: a data set that cannot be trained on (see `Dataset.check`), or no CNN on
-        real attention whose loss stayed finite.
+    Raises:
+        EngramError: a data set that cannot be trained on (see `Dataset.check`), or no CNN on real
+            attention whose loss stayed finite.
     """
     if selection not in SELECTIONS:
         raise EngramError(f"selection {selection!r}: choose {' or '.join(SELECTIONS)}")
@@ -80,14 +83,15 @@ def train_grid(
     dataset.check(SPLITS if selection == "best_epoch" else ("train", "test"))
     grid = settings.grid()
     result = GridResult(dataset, selection, grid)
-    files = part_files(dataset, settings, selection, parts, code) if parts else {}
-    for key, path in files.items():
-        if (kept := read_part(path)) is not None:
-            result.trained[key] = kept
+    finished = Parts(parts) if parts else None
+    pieces = piece_keys(dataset, settings, selection, code) if finished else {}
+    for key, name in pieces.items():
+        if finished and (piece := finished.read(name)):
+            result.trained[key] = from_piece(piece)
     if result.trained:
         log.info("%d of %d CNNs were trained before", len(result.trained), len(grid))
-    # Those that read the same maps in the same order stand together, so that what one has read from
-    # disk is there for the next.
+    # Those that read the same maps in the same order follow each other, so that what one has read
+    # from disk is there for the next.
     waiting = sorted(
         (key for key in grid if key not in result.trained),
         key=lambda key: (key.seed, key.input, grid[key].head_pooling),
@@ -130,8 +134,8 @@ def train_grid(
                             "%s diverged: its loss is not finite; it reports nothing",
                             jobs[job].path,
                         )
-                    if jobs[job] in files:
-                        write_part(files[jobs[job]], trained)
+                    if finished:
+                        finished.write(pieces[jobs[job]], to_piece(trained))
             except BaseException:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
@@ -145,9 +149,9 @@ def train_grid(
 
 
 def _keep_freed_memory() -> None:
-    """Has the C library keep freed memory for the next step rather than fetch it from the system
+    """Have the C library keep freed memory for the next step rather than fetch it from the system
     again: every step allocates the same few megabytes, and page faults would take a fifth of the
-    time. Does nothing where the C library is not glibc."""
+    time. Do nothing where the C library is not glibc."""
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:

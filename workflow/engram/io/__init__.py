@@ -1,2 +1,2 @@
-"""Files and errors: artifacts that are whole or absent, checksums, tensors, streams, hashes, packed
-maps."""
+"""Files and errors: artifacts that are whole or absent, checksums, HDF5, tensors, finished work,
+streams, hashes, packed maps."""

@@ -1,12 +1,13 @@
-"""Artifacts on disk: whole or not at all, with their schema version, and read back with clear
-errors.
-"""
+"""Artifacts on disk: whole or absent, with their schema version, and read back with clear
+errors."""
 
 from __future__ import annotations
 
 import json
+import time
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,25 @@ from engram.io.errors import EngramError, reason
 from engram.io.schema import SCHEMA_VERSION
 
 METADATA_KEY = b"engram"
+STALE_SECONDS = 24 * 3600
+"""A temporary file that has not changed for a day was left by a killed job."""
 
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """Yields a path beside `path` to write to; it is renamed to `path` on success and removed on
-    any error.
+    """Yield a path next to `path` to write to; rename it to `path` on success, remove it on any
+    error.
+
+    The path is unique: of two jobs that write one file at once, the last to finish wins. What
+    killed jobs left in the folder more than a day ago is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    for partial in path.parent.glob(".*.partial"):
+        with suppress(OSError):  # another job has just finished or removed it, or it is a folder
+            if time.time() - partial.stat().st_mtime > STALE_SECONDS:
+                partial.unlink()
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
     try:
         yield temporary
         temporary.replace(path)
@@ -39,7 +49,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 def write_parquet(
     frame: pd.DataFrame, path: str | Path, metadata: dict[str, Any] | None = None
 ) -> None:
-    """Writes a table with the schema version and `metadata` (JSON values) in the file's own
+    """Write a table with the schema version and `metadata` (JSON values) in the file's own
     metadata.
     """
     table = pa.Table.from_pandas(frame, preserve_index=False)
@@ -52,18 +62,18 @@ def write_parquet(
 
 
 def schema_metadata(path: str | Path, metadata: dict[str, Any] | None) -> dict[bytes, bytes]:
-    """What the schema of every table of Engram holds: the schema version with `metadata`, and the
-    file's name.
+    """Return what the schema of every table of Engram holds: the schema version with `metadata`,
+    and the file's name.
     """
     header = {**(metadata or {}), "schema_version": SCHEMA_VERSION}
     return {METADATA_KEY: json.dumps(header).encode(), NAME_KEY: Path(path).name.encode()}
 
 
 def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Reads a table that `write_parquet` wrote; `columns` are checked and read alone.
+    """Read a table that `write_parquet` wrote, or only its `columns`.
 
     Raises:
-        EngramError: no such file, no parquet, another schema version, another file's content,
+        EngramError: no such file, not parquet, another schema version, another file's content,
             damage, or a missing column.
     """
     present = check_whole(path).names
@@ -75,32 +85,31 @@ def read_parquet(path: str | Path, columns: Sequence[str] | None = None) -> pd.D
         return pq.read_table(path, columns=list(columns) if columns else None).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise EngramError(
-            f"{path}: cannot be read ({reason(error)}); delete the file to have it made anew"
+            f"{path}: cannot be read ({reason(error)}); delete the file and run again"
         ) from None
 
 
 def check_whole(path: str | Path) -> pa.Schema:
-    """The schema of a table that `write_parquet` wrote, once all its bytes have been found to be
-    those written.
+    """Return the schema of a table that `write_parquet` wrote, after a check of all its bytes.
 
     Raises:
-        EngramError: as `read_parquet`, columns aside.
+        EngramError: as `read_parquet`, except for missing columns.
     """
     version = read_metadata(path).get("schema_version", "unknown")
     if version != SCHEMA_VERSION:
         raise EngramError(
             f"{path}: schema version {version}, this Engram reads {SCHEMA_VERSION}; delete the "
-            f"file to have it made anew"
+            f"file and run again"
         )
     check_parquet(Path(path), data=True)
     return pq.read_schema(path)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """The metadata that `write_parquet` stored; empty for a file that Engram did not write.
+    """Return the metadata that `write_parquet` stored; empty for a file that Engram did not write.
 
     Raises:
-        EngramError: no such file, no parquet, another file's content, or a damaged schema.
+        EngramError: no such file, not parquet, another file's content, or a damaged schema.
     """
     try:
         sealed = check_parquet(Path(path), data=False)
@@ -111,10 +120,10 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         pa.ArrowException,
         OSError,
         ValueError,
-    ) as error:  # a ValueError for text that is no UTF-8
+    ) as error:  # a ValueError for text that is not UTF-8
         raise EngramError(
-            f"{path}: not a readable parquet file ({reason(error)}); delete it to have it made "
-            f"anew, or restore it"
+            f"{path}: not a readable parquet file ({reason(error)}); delete it and run "
+            f"again, or restore it"
         ) from None
     check_name(Path(path), sealed, schema.metadata or {})
     try:
@@ -125,12 +134,12 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Writes a table for people; floats with six significant digits."""
+    """Write a table for people; floats with six significant digits."""
     with whole(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def write_json(value: Any, path: str | Path) -> None:
-    """Writes indented JSON."""
+    """Write indented JSON."""
     with whole(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")

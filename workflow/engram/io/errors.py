@@ -1,4 +1,9 @@
-"""The error a user can mend: it names the file, key or class, the value found, and what to do."""
+"""The error that a user can act on: it names the file, key or class, the value found, and what to
+do."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 
 class EngramError(Exception):
@@ -6,8 +11,15 @@ class EngramError(Exception):
 
 
 def reason(error: BaseException) -> str:
-    """What another library's error says, as printable text of one line."""
+    """Return what another library's error says, as printable text of one line."""
     return (
         " ".join("".join(sign if sign.isprintable() else " " for sign in str(error)).split())
         or type(error).__name__
+    )
+
+
+def unwritable(path: str | Path, error: OSError) -> EngramError:
+    """Return the error for a file that could not be written, on a full disk for instance."""
+    return EngramError(
+        f"{path}: cannot be written ({error.strerror or reason(error)}); resolve that and run again"
     )

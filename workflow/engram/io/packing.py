@@ -18,12 +18,12 @@ Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
 
 def packed_length(window: int) -> int:
-    """P = T(T+1)/2, the values of a packed map over a window of T tokens."""
+    """Return P = T(T+1)/2, the values of a packed map over a window of T tokens."""
     return window * (window + 1) // 2
 
 
 def window_length(packed: int) -> int:
-    """T, the tokens of the window whose packed map has P values.
+    """Return T, the tokens of the window whose packed map has P values.
 
     Raises:
         ValueError: P is not T(T+1)/2 for any T.
@@ -38,13 +38,15 @@ def window_length(packed: int) -> int:
 
 
 def query_key(window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Query (row) and key (column) position of each packed value, two arrays (P,); key <= query."""
+    """Return query (row) and key (column) position of each packed value, two arrays (P,); key <=
+    query.
+    """
     return np.tril_indices(window)
 
 
 def pack(maps: Array) -> Array:
-    """The lower triangle of each map, row-major: (…, T, T) -> (…, P). Values above the diagonal are
-    dropped.
+    """Return the lower triangle of each map, row-major: (…, T, T) -> (…, P). Values above the
+    diagonal are dropped.
 
     Raises:
         ValueError: the last two axes differ.
@@ -60,7 +62,7 @@ def pack(maps: Array) -> Array:
 
 
 def unpack(packed: Array, fill: float = 0) -> Array:
-    """The square maps again: (…, P) -> (…, T, T), `fill` above the diagonal.
+    """Return the square maps again: (…, P) -> (…, T, T), `fill` above the diagonal.
 
     Raises:
         ValueError: the last axis is not T(T+1)/2 for any T.
@@ -78,8 +80,8 @@ def unpack(packed: Array, fill: float = 0) -> Array:
 
 
 def _query_key_on(device: torch.device, window: int) -> torch.Tensor:
-    """`query_key` in one tensor (2, P), made on the device: a copy from the host would make a GPU
-    wait in every layer of an extraction.
+    """Return `query_key` in one tensor (2, P), made on the device: a copy from the host would make
+    a GPU wait in every layer of an extraction.
     """
     # Not at the head of the file: figures and tables pack arrays alone, and importing torch takes
     # longer than drawing them.

@@ -22,7 +22,7 @@ ROWS = 1 << 16
 
 
 class ParquetStream:
-    """A parquet file in the making; every table appended is a row group."""
+    """Writes a parquet file; every table appended is a row group."""
 
     def __init__(self, path: Path, header: dict[bytes, bytes]) -> None:
         self._path, self._header = path, header
@@ -42,15 +42,15 @@ class ParquetStream:
         self.rows += len(table)
 
     def close(self) -> None:
-        """Writes the footer."""
+        """Write the footer."""
         if self._writer is not None:
             self._writer.close()
 
 
 @contextmanager
 def stream_parquet(path: str | Path, metadata: dict[str, Any]) -> Iterator[ParquetStream]:
-    """A parquet file that appears when the block ends well, as `artifacts.write_parquet` would have
-    written it.
+    """Write a parquet file that appears when the block ends well, as `artifacts.write_parquet`
+    would have written it.
 
     Raises:
         EngramError: nothing was appended.
@@ -69,7 +69,7 @@ def stream_parquet(path: str | Path, metadata: dict[str, Any]) -> Iterator[Parqu
 def read_batches(
     path: str | Path, columns: Sequence[str] | None = None, rows: int = ROWS
 ) -> Iterator[pa.Table]:
-    """The rows of an artifact, at most `rows` at a time and in their order.
+    """Yield the rows of an artifact, at most `rows` at a time and in their order.
 
     Raises:
         EngramError: as `artifacts.read_parquet`.
@@ -86,14 +86,15 @@ def read_batches(
                 yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError) as error:
         raise EngramError(
-            f"{path}: cannot be read ({reason(error)}); delete the file to have it made anew"
+            f"{path}: cannot be read ({reason(error)}); delete the file and run again"
         ) from None
 
 
 def read_selected(
     path: str | Path, sequence_ids: np.ndarray, columns: Sequence[str]
 ) -> pd.DataFrame:
-    """The rows of some sequences of an artifact, in its order; the others never fill the memory.
+    """Return the rows of some sequences of an artifact, in its order; the others never fill the
+    memory.
 
     Args:
         sequence_ids: int64 (n,); the ones that the file lacks are left out.
@@ -111,6 +112,6 @@ def read_selected(
 
 
 def stacked_tokens(table: pa.Table) -> np.ndarray:
-    """The tokens of a batch of an artifact, (n, T) in their own type."""
+    """Return the tokens of a batch of an artifact, (n, T) in their own type."""
     column = table["tokens"]
     return pc.list_flatten(column).to_numpy().reshape(len(column), -1)

@@ -1,26 +1,22 @@
 """Runs the knock-outs of a model and taxonomy, and keeps finished conditions so that a killed job
-goes on where it stopped.
-"""
+resumes where it stopped."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel
 
-from engram.io.artifacts import whole
-from engram.io.checksums import BROKEN
-from engram.io.errors import EngramError, reason
+from engram.io.errors import EngramError
+from engram.io.hashing import content_digest
 from engram.io.packing import pack
+from engram.io.parts import Parts, Piece
 from engram.knockout.trials import (
     COLUMNS,
     KnockoutSettings,
@@ -71,21 +67,18 @@ class Runner:
     def measure(
         self, tokens: np.ndarray, conditions: Sequence[Condition], means: Means
     ) -> np.ndarray:
-        """Measures of every condition and sample, float32 (C, n, 3); what an earlier job has
-        finished is read.
+        """Return the measures of every condition and sample, float32 (C, n, 3); what an earlier job
+        has finished is read.
         """
-        setting = hashlib.sha256(
-            f"{self.fingerprint} {self.code} {self.prefix} {tokens.shape}".encode()
-        )
-        for array in (
+        decided = (
+            f"{self.fingerprint} {self.code} {self.prefix}",
             tokens.astype("<i4"),
             means.weights.cpu().numpy(),
             means.outputs.cpu().numpy(),
-        ):
-            setting.update(np.ascontiguousarray(array).tobytes())
-        folder = self.parts / setting.hexdigest()[:24]
+        )
+        parts = Parts(self.parts / content_digest(*decided))
         keys = [_key(condition) for condition in conditions]
-        done = _read_parts(folder, len(tokens))
+        done = _read(parts)
         missing = [position for position, key in enumerate(keys) if key not in done]
         if len(missing) < len(keys):
             log.info("%d of %d conditions are finished", len(keys) - len(missing), len(keys))
@@ -97,9 +90,9 @@ class Runner:
         ):
             fresh[keys[missing[position]]] = measures
             if time.monotonic() - since > PART_SECONDS:
-                _write_part(folder, fresh)
+                _write(parts, fresh)
                 done, fresh, since = done | fresh, {}, time.monotonic()
-        _write_part(folder, fresh)
+        _write(parts, fresh)
         done = done | fresh
         return np.stack([done[key] for key in keys])
 
@@ -107,14 +100,14 @@ class Runner:
 def choose(
     split: np.ndarray, label: np.ndarray, priority: np.ndarray, which: str, per_class: int
 ) -> np.ndarray:
-    """Positions of a split's samples: per class those of the lowest priority, at most `per_class`;
-    sorted.
+    """Return positions of a split's samples: per class those of the lowest priority, at most
+    `per_class`; sorted.
     """
     rows = np.flatnonzero(split == which)
     chosen = [
-        mine[np.argsort(priority[mine], kind="stable")][:per_class]
+        of_class[np.argsort(priority[of_class], kind="stable")][:per_class]
         for k in np.unique(label)
-        if len(mine := rows[label[rows] == k])
+        if len(of_class := rows[label[rows] == k])
     ]
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
@@ -128,7 +121,7 @@ def run(
     settings: KnockoutSettings,
     seed: int,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All knock-outs.
+    """Run all knock-outs.
 
     Args:
         runner: the model.
@@ -165,8 +158,8 @@ def run(
             f"knock-out: Δ has shape {delta.shape}, the model's is {(len(classes), *mass.shape)}; "
             f"delete the saliency file"
         )
-    found = units(layers, heads, window, settings.bands)
-    singles = single_trials(found, settings.operations)
+    all_units = units(layers, heads, window, settings.bands)
+    singles = single_trials(all_units, settings.operations)
     # Units are ranked first: the cumulative curves depend on it.
     on_ranking = runner.measure(ranking.tokens, [trial.condition for trial in singles], means)[
         ..., MEASURES.index("suffix_log_prob")
@@ -178,7 +171,7 @@ def run(
     trials = [
         *singles,
         *region_trials(delta, classes, mass, runner.prefix, settings, seed),
-        *cumulative_trials(found, rank_units(singles, cost, classes), settings.curve_points),
+        *cumulative_trials(all_units, rank_units(singles, cost, classes), settings.curve_points),
     ]
     measures = runner.measure(
         test.tokens, [trial.condition for trial in trials], means
@@ -229,34 +222,27 @@ def _results(
 
 
 def _key(condition: Condition) -> str:
-    """Names a condition by what it removes."""
-    sha = hashlib.sha256(condition.operation.encode())
-    for name in ("cells", "heads"):
-        if (mask := getattr(condition, name)) is not None:
-            sha.update(f"{name} {mask.shape}".encode() + np.packbits(mask).tobytes())
-    return sha.hexdigest()[:32]
+    """Return a name of a condition, by what it removes."""
+    masks = {"cells": condition.cells, "heads": condition.heads}
+    parts = [part for name, mask in masks.items() if mask is not None for part in (name, mask)]
+    return content_digest(condition.operation, *parts)
 
 
-def _read_parts(folder: Path, n: int) -> dict[str, np.ndarray]:
-    """Finished conditions by key; a file that is broken or of other samples is passed over with a
-    warning.
-    """
-    found: dict[str, np.ndarray] = {}
-    for path in sorted(folder.glob("*.npz")):
-        try:
-            with path.open("rb") as file, np.load(file) as part:
-                if part["measures"].shape[1:] != (n, len(MEASURES)):
-                    raise ValueError(f"measures of shape {part['measures'].shape}")
-                found |= dict(zip(part["keys"].tolist(), part["measures"], strict=True))
-        except (*BROKEN, BadZipFile, EOFError, zlib.error) as error:
-            log.warning("%s cannot be read (%s): ignored", path, reason(error))
-    return found
-
-
-def _write_part(folder: Path, finished: dict[str, np.ndarray]) -> None:
-    if finished:
-        name = hashlib.sha256("".join(finished).encode()).hexdigest()[:24]
-        with whole(folder / f"{name}.npz") as path, path.open("wb") as file:
-            np.savez(
-                file, keys=np.array(list(finished)), measures=np.stack(list(finished.values()))
+def _read(parts: Parts) -> dict[str, np.ndarray]:
+    """Return the measures of finished conditions by the condition's name, (n, 3) each."""
+    measures: dict[str, np.ndarray] = {}
+    for key in parts.present():
+        if piece := parts.read(key):
+            measures |= dict(
+                zip(piece.metadata["conditions"], piece.arrays["measures"], strict=True)
             )
+    return measures
+
+
+def _write(parts: Parts, finished: dict[str, np.ndarray]) -> None:
+    """Keep measures of finished conditions, in one piece."""
+    if finished:
+        measures = np.stack(list(finished.values()))  # (C, n, 3)
+        parts.write(
+            content_digest(*finished), Piece({"measures": measures}, {"conditions": list(finished)})
+        )

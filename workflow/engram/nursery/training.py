@@ -5,8 +5,6 @@ machine.
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import logging
 import tempfile
 from pathlib import Path
@@ -18,14 +16,17 @@ from tqdm import tqdm
 from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from engram.io.errors import EngramError
-from engram.io.tensors import read_tensors, write_tensors
+from engram.io.hashing import content_digest
+from engram.io.parts import Parts, Piece
 from engram.nursery.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
 
 def resolve_precision(precision: str) -> str:
-    """`auto` becomes `bfloat16` on processors with matrix units for it (AMX), else `float32`."""
+    """Return the precision to train in: `auto` becomes `bfloat16` on processors with matrix units
+    for it (AMX), else `float32`.
+    """
     if precision == "auto":
         return "bfloat16" if torch.cpu._is_amx_tile_supported() else "float32"
     return precision
@@ -34,14 +35,14 @@ def resolve_precision(precision: str) -> str:
 def train(
     model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSettings, state: Path, label: str
 ) -> list[dict]:
-    """Trains `model` in place on every row once, in the given order.
+    """Train `model` in place on every row once, in the given order.
 
     Args:
         model: the model to train, on its device.
         rows: tokens, (n, T) of an unsigned integer type; the last incomplete batch is dropped.
         settings: optimizer and schedule.
-        state: folder of the resumable state; it is read where it holds a state of the same run, and
-            never deleted here. A finished run's state is its end: nothing is trained again.
+        state: folder of resumable states (`engram.io.parts`); the one of this run is resumed, and
+            none is deleted here. The last state of a run is its end: nothing is trained again.
         label: text before the progress bar.
 
     Returns:
@@ -65,8 +66,8 @@ def train(
             f"{label}: {len(rows):,} training rows do not fill a batch of {settings.batch_size:,}; "
             f"lower training.batch_size"
         )
-    fingerprint = _fingerprint(model, rows, settings, precision)
-    first, curve, total, count = _restore(model, optimizer, state, fingerprint)
+    run = _run_key(model, rows, settings, precision)
+    first, curve, total, count = _restore(model, optimizer, state, run)
     model.train()
     with tqdm(total=steps, initial=first, desc=label, unit="step", mininterval=5) as progress:
         for step in range(first, steps):
@@ -95,18 +96,17 @@ def train(
                 curve.append(entry)
                 progress.set_postfix(loss=f"{entry['loss']:.3f}")
                 total, count = 0.0, 0
-            # The last step too: who asks for a finished training, such as another study, gets it at
-            # once.
+            # The last step too: another study that asks for the same training gets it at once.
             if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == steps:
                 progress_so_far = {"step": step + 1, "curve": curve, "total": total, "count": count}
-                _save(model, optimizer, state, progress_so_far, fingerprint)
+                _save(model, optimizer, state, progress_so_far, run)
     return curve
 
 
 def save_trained(
     model: GPTNeoXForCausalLM, tokenizer: PreTrainedTokenizerFast, output: Path
 ) -> None:
-    """Writes model (safetensors) and tokenizer as transformers reads them; the weights come last,
+    """Write model (safetensors) and tokenizer as transformers reads them; the weights come last,
     whole or not at all.
     """
     output.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def save_trained(
 
 
 def write_curve(curve: list[dict], path: Path) -> None:
-    """Writes the loss curve as CSV: step, tokens, loss, learning_rate."""
+    """Write the loss curve as CSV: step, tokens, loss, learning_rate."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(
             file, ["step", "tokens", "loss", "learning_rate"], lineterminator="\n"
@@ -128,21 +128,23 @@ def write_curve(curve: list[dict], path: Path) -> None:
         writer.writerows(curve)
 
 
-def _fingerprint(
+def _run_key(
     model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSettings, precision: str
 ) -> str:
-    """Identifies a run: a state of another initial model, data or settings must not be resumed."""
-    sha = hashlib.sha256(
-        f"{settings} {precision} {torch.__version__} {rows.shape} {rows.dtype}".encode()
+    """Return the key of a run: a state of another initial model, data or settings must not be
+    resumed.
+    """
+    parameters = [
+        part
+        for name, parameter in model.named_parameters()
+        for part in (name, parameter.detach().cpu().numpy())
+    ]
+    return content_digest(
+        f"{settings} {precision} {torch.__version__}",
+        rows,
+        model.config.to_json_string(),
+        *parameters,
     )
-    sha.update(np.ascontiguousarray(rows).tobytes())
-    sha.update(model.config.to_json_string().encode())
-    for name, parameter in model.named_parameters():
-        sha.update(
-            name.encode()
-            + parameter.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-        )
-    return sha.hexdigest()
 
 
 def _save(
@@ -150,54 +152,45 @@ def _save(
     optimizer: torch.optim.Optimizer,
     state: Path,
     progress: dict[str, Any],
-    fingerprint: str,
+    run: str,
 ) -> None:
-    """Writes parameters, moments and progress beside the old state and then replaces it: one file,
-    whole or not at all.
-    """
-    state.mkdir(parents=True, exist_ok=True)
-    tensors: dict[str, torch.Tensor] = {}
+    """Keep parameters, moments and progress in the place of the run's last state."""
+    arrays: dict[str, np.ndarray] = {}
     for name, parameter in model.named_parameters():
         moments = optimizer.state[parameter]
-        tensors |= {
-            f"{name}/value": parameter.detach(),
-            f"{name}/mean": moments["exp_avg"],
-            f"{name}/square": moments["exp_avg_sq"],
-        }
-    metadata = {"fingerprint": fingerprint, "progress": json.dumps(progress)}
-    write_tensors(tensors, state / "state.safetensors", metadata)
+        for part, tensor in (
+            ("value", parameter.detach()),
+            ("mean", moments["exp_avg"]),
+            ("square", moments["exp_avg_sq"]),
+        ):
+            arrays[f"{name}/{part}"] = tensor.cpu().numpy()
+    Parts(state).write(run, Piece(arrays, progress))
 
 
 def _restore(
-    model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state: Path, fingerprint: str
+    model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state: Path, run: str
 ) -> tuple[int, list[dict], float, int]:
-    """Loads the state where it belongs to this run.
+    """Load the state of this run where there is one.
 
     Returns:
-        the step to go on with, the curve so far, and the sum and number of the losses since its
+        the step to resume with, the curve so far, and the sum and number of the losses since its
         last entry.
     """
-    path = state / "state.safetensors"
-    if not path.exists():
+    piece = Parts(state).read(run)
+    if piece is None:
         return 0, [], 0.0, 0
-    try:
-        tensors, metadata = read_tensors(path)
-    except EngramError as error:
-        log.warning("%s: starting anew", error)
-        return 0, [], 0.0, 0
-    if metadata.get("fingerprint") != fingerprint:
-        log.info(
-            "%s belongs to a run of another model, other data or settings: starting anew", path
-        )
-        return 0, [], 0.0, 0
-    progress = json.loads(metadata["progress"])
+    progress = piece.metadata
     step = progress["step"]
     for name, parameter in model.named_parameters():
-        parameter.data.copy_(tensors[f"{name}/value"])
+        value, mean, square = (
+            torch.from_numpy(piece.arrays[f"{name}/{part}"]).to(parameter.device)
+            for part in ("value", "mean", "square")
+        )
+        parameter.data.copy_(value)
         optimizer.state[parameter] = {
             "step": torch.tensor(float(step)),
-            "exp_avg": tensors[f"{name}/mean"].to(parameter.device),
-            "exp_avg_sq": tensors[f"{name}/square"].to(parameter.device),
+            "exp_avg": mean,
+            "exp_avg_sq": square,
         }
-    log.info("resumed %s after step %d", path, step)
+    log.info("resumed the run %s in %s after step %d", run, state, step)
     return step, progress["curve"], progress["total"], progress["count"]

@@ -1,13 +1,11 @@
 """What a study will cost, told from its sample lists and its models' shapes before any model runs.
 
-Bytes are those of `engram.store.attention_file` to the byte; floating-point operations are counted
+Bytes are those of `engram.store.attention_file`; floating-point operations are counted
 from the model's matrices, built without memory; hours follow from a stated rate and are as good as
-that rate.
-"""
+that rate."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -137,12 +135,7 @@ def shape_of(config: PreTrainedConfig) -> Shape:
 
 def bytes_per_sequence(shape: Shape, prefix: int, suffix: int, mean_dtype: str) -> int:
     """Bytes of a sequence's row in an attention file."""
-    arrays = Header("", "", "", prefix, suffix, shape.layers, shape.heads, mean_dtype).arrays(1)
-    return sum(
-        math.prod(size) * dtype.itemsize
-        for name, (size, dtype) in arrays.items()
-        if name != "header_crc32"
-    )
+    return Header("", "", "", prefix, suffix, shape.layers, shape.heads, mean_dtype).bytes_of(1)
 
 
 def plan_model(

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from engram.io.artifacts import whole
-from engram.io.checksums import open_sealed, seal_file
 from engram.io.errors import EngramError
+from engram.io.hdf5 import new_hdf5, open_hdf5, read_group, write_group
 from engram.io.packing import query_key
-from engram.io.schema import SCHEMA_VERSION
 
 BLOCKS = ("first token", "within the prefix", "from suffix to prefix", "within the suffix")
 """Where a cell lies: key is the window's first token; else query and key in the prefix; query in
@@ -22,7 +19,7 @@ the suffix and key in the prefix (the suffix looks back at the prompt: informati
 to suffix); both in the suffix. A causal model has no cells of prefix queries and suffix keys."""
 
 _ARRAYS = ("delta", "spread", "profile", "binned", "attention", "sizes")
-_ATTRIBUTES = ("classes", "cnns", "n", "without_evidence")
+_ATTRIBUTES = ("classes", "cnns", "n", "without_evidence", "dead", "prefix")
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Bins:
         return np.bincount(self.place, minlength=self.shape[0] * self.tokens).reshape(self.shape)
 
     def sums(self, maps: np.ndarray) -> np.ndarray:
-        """Sums over the cells of each bin, (L, P) → (L, B, T)."""
+        """Return sums over the cells of each bin, (L, P) → (L, B, T)."""
         flat = np.zeros((len(maps), self.shape[0] * self.tokens), maps.dtype)
         for layer, values in enumerate(maps):
             flat[layer] = np.bincount(self.place, values, flat.shape[1])
@@ -103,45 +100,33 @@ class Saliency:
 
 
 def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) -> None:
-    """Writes one HDF5 group per method: its arrays as data sets, and what else `Saliency` says as
+    """Write one HDF5 group per method: its arrays as data sets, and what else `Saliency` says as
     attributes.
     """
-    with whole(path) as temporary:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["schema_version"], file.attrs["taxonomy"] = SCHEMA_VERSION, taxonomy
-            for method, found in saliency.items():
-                group = file.create_group(method)
-                for name in _ARRAYS:
-                    group.create_dataset(
-                        name, data=getattr(found, name), compression="gzip", shuffle=True
-                    )
-                for name in (*_ATTRIBUTES, "dead", "prefix"):
-                    group.attrs[name] = getattr(found, name)
-                group.attrs["taxonomy"] = taxonomy
-        seal_file(temporary)
+    with new_hdf5(path) as file:
+        for method, result in saliency.items():
+            write_group(
+                file.create_group(method),
+                {name: getattr(result, name) for name in _ARRAYS},
+                {name: getattr(result, name) for name in _ATTRIBUTES} | {"taxonomy": taxonomy},
+                compression="gzip",
+                shuffle=True,
+            )
 
 
 def read_saliency(path: str | Path, method: str) -> Saliency:
-    """The saliency of one method from a file that `write_saliency` wrote.
+    """Return the saliency of one method from a file that `write_saliency` wrote.
 
     Raises:
         EngramError: no such file, a damaged one, another schema version, or a method that it does
             not hold.
     """
-    with open_sealed(path) as file:
-        if file.attrs.get("schema_version") != SCHEMA_VERSION:
-            raise EngramError(
-                f"{path}: not of schema version {SCHEMA_VERSION}, which this Engram reads; delete "
-                f"it to have it made anew"
-            )
+    with open_hdf5(path) as file:
         if method not in file:
             raise EngramError(
                 f"{path}: it holds {', '.join(file)}, not {method}; add {method} to "
                 f"saliency.methods"
             )
-        group = file[method]
-        arrays = {name: group[name][:] for name in _ARRAYS}
-        lists = {name: group.attrs[name].tolist() for name in _ATTRIBUTES}
-        return Saliency(
-            **arrays, **lists, dead=int(group.attrs["dead"]), prefix=int(group.attrs["prefix"])
-        )
+        arrays, attributes = read_group(file[method])
+    del attributes["taxonomy"]
+    return Saliency(**arrays, **attributes)

@@ -1,4 +1,4 @@
-"""Makes `<model>/hidden_states.h5`: hidden states of a language model, averaged over the tokens of
+"""Writes `<model>/hidden_states.h5`: hidden states of a language model, averaged over the tokens of
 a sequence.
 
 `engram.store.hidden_states` reads it.
@@ -6,6 +6,7 @@ a sequence.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import h5py
@@ -14,12 +15,11 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel
 
-from engram.io.artifacts import whole
 from engram.io.errors import EngramError
-from engram.io.schema import SCHEMA_VERSION
+from engram.io.hdf5 import new_hdf5, write_group
 from engram.lm.hidden_states import pooled_states
 from engram.lm.models import check_tokens, in_batches
-from engram.store.hidden_states import seal
+from engram.store.hidden_states import CHECKSUMS, IDS, STATES
 
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -27,7 +27,7 @@ _LARGEST = float(np.finfo(np.float16).max)
 def write_hidden_states(
     model: PreTrainedModel, sequences: pd.DataFrame, output: Path, batch_tokens: int
 ) -> None:
-    """Sends every sequence through the model once and writes its averaged hidden states.
+    """Send every sequence through the model once and write its averaged hidden states.
 
     Args:
         sequences: sequence_id and tokens (T of them).
@@ -35,8 +35,8 @@ def write_hidden_states(
         batch_tokens: tokens per forward.
 
     Raises:
-        EngramError: tokens that the model cannot read, or states that are no numbers or too large
-            for float16.
+        EngramError: tokens that the model cannot read, or states that contain NaN or inf or are too
+            large for float16.
     """
     tokens = np.stack(sequences["tokens"].tolist()).astype(np.int64)  # (n, T)
     check_tokens(model, tokens, f"sequences of {output}")
@@ -44,28 +44,31 @@ def write_hidden_states(
     def run(part: slice) -> np.ndarray:
         return pooled_states(model, torch.from_numpy(tokens[part]).to(model.device)).cpu().numpy()
 
-    with whole(output) as temporary:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["schema_version"] = SCHEMA_VERSION
-            file["sequence_id"] = sequences["sequence_id"].to_numpy(np.int64)
-            states: h5py.Dataset | None = None
-            for part, values in in_batches(
-                run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "hidden states"
-            ):
-                if not (np.abs(values) <= _LARGEST).all():  # NaN fails too
-                    row = int(np.argmin((np.abs(values) <= _LARGEST).all(axis=(1, 2))))
-                    sequence = sequences["sequence_id"].iloc[part.start + row]
-                    raise EngramError(
-                        f"{output}: hidden states of sequence_id {sequence} do not fit float16; "
-                        f"leave the baseline hidden_states out"
-                    )
-                if states is None:
-                    states = file.create_dataset(
-                        "states",
-                        (len(tokens), *values.shape[1:]),
-                        np.float16,
-                        chunks=(min(64, len(tokens)), 1, values.shape[2]),
-                    )
-                states[part] = values.astype(np.float16)
-        if len(tokens):
-            seal(temporary)
+    with new_hdf5(output) as file:
+        states: h5py.Dataset | None = None
+        checksums = np.zeros(0, np.uint32)
+        for part, values in in_batches(
+            run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "hidden states"
+        ):
+            fits = (np.abs(values) <= _LARGEST).all(axis=(1, 2))  # NaN does not
+            if not fits.all():
+                sequence = sequences["sequence_id"].iloc[part.start + int(np.argmin(fits))]
+                raise EngramError(
+                    f"{output}: hidden states of sequence_id {sequence} do not fit float16; leave "
+                    f"the baseline hidden_states out"
+                )
+            if states is None:
+                states = file.create_dataset(
+                    STATES,
+                    (len(tokens), *values.shape[1:]),
+                    np.float16,
+                    chunks=(min(64, len(tokens)), 1, values.shape[2]),
+                )
+                checksums = np.zeros(values.shape[1], np.uint32)
+            rounded = values.astype(np.float16)  # (b, L + 1, d)
+            states[part] = rounded
+            for layer, checksum in enumerate(checksums):
+                of_layer = np.ascontiguousarray(rounded[:, layer])
+                checksums[layer] = zlib.crc32(of_layer.data, int(checksum))
+        ids = sequences["sequence_id"].to_numpy(np.int64)
+        write_group(file, {IDS: ids, CHECKSUMS: checksums}, {})

@@ -20,8 +20,8 @@ from engram.store.parts import Place, read_places
 
 
 def write_index(shards: Sequence[Path], output: Path) -> pd.DataFrame:
-    """Writes where each sequence lies: sequence_id int64, shard int32 (position in `shards`), row
-    int32; and returns it.
+    """Write where each sequence is: sequence_id int64, shard int32 (position in `shards`), row
+    int32; and return it.
 
     Raises:
         EngramError: a broken shard, shards of different models or settings, or a sequence that two
@@ -43,9 +43,9 @@ def write_index(shards: Sequence[Path], output: Path) -> pd.DataFrame:
             continue
         first = first or file
         for name, value in vars(first.header).items():
-            if (found := getattr(file.header, name)) != value:
+            if (other := getattr(file.header, name)) != value:
                 raise EngramError(
-                    f"{path}: {name} is {found}, in {first.path} it is {value}; delete the "
+                    f"{path}: {name} is {other}, in {first.path} it is {value}; delete the "
                     f"outdated shard and run again"
                 )
     index = pd.concat(frames, ignore_index=True)
@@ -59,8 +59,9 @@ def write_index(shards: Sequence[Path], output: Path) -> pd.DataFrame:
 
 
 def read_verification(shards: Sequence[Path]) -> pd.DataFrame:
-    """What was measured while the sequences of the shards were extracted: sequence_id, extracted,
-    matched_fraction, suffix_log_prob, as `engram.lm.attention.Extraction` defines them."""
+    """Return what was measured while the sequences of the shards were extracted: sequence_id,
+    extracted, matched_fraction, suffix_log_prob, as `engram.lm.attention.Extraction` defines them.
+    """
     files = [AttentionFile(path) for path in shards]
     return pd.DataFrame(
         {name: np.concatenate([file.columns[name] for file in files]) for name in COLUMNS}
@@ -97,7 +98,7 @@ class AttentionStore:
         return self._file(int(self._shard[0])).header
 
     def read(self, sequence_ids: np.ndarray | pd.Series, pooling: str) -> np.ndarray:
-        """Packed attention of sequences in the order asked for, each row checked against its
+        """Return packed attention of sequences in the order asked for, each row checked against its
         checksum.
 
         Args:
@@ -109,14 +110,14 @@ class AttentionStore:
 
         Raises:
             EngramError: a sequence that the index lacks, a shard that is cut off or of another
-                schema version, a row that does not match its checksum or is not the sequence the
-                index says.
+                schema version, a row that does not match its checksum or is not the sequence that
+                the index says.
         """
         if pooling not in POOLINGS:
             raise EngramError(f"head pooling {pooling!r}: choose {' or '.join(POOLINGS)}")
         wanted = np.asarray(sequence_ids, dtype=np.int64)
-        found = self._sequences.get_indexer(pd.Index(wanted))
-        if (absent := found < 0).any():
+        positions = self._sequences.get_indexer(pd.Index(wanted))
+        if (absent := positions < 0).any():
             raise EngramError(
                 f"{self.index}: {absent.sum()} of {len(wanted)} sequences are not in it, the first "
                 f"is sequence_id {wanted[absent][0]}"
@@ -128,7 +129,7 @@ class AttentionStore:
             )
         places = [
             Place(self._file(int(shard)), int(row))
-            for shard, row in zip(self._shard[found], self._row[found], strict=True)
+            for shard, row in zip(self._shard[positions], self._row[positions], strict=True)
         ]
         for sequence, place in zip(wanted, places, strict=True):
             if (
@@ -137,7 +138,7 @@ class AttentionStore:
             ):
                 raise EngramError(
                     f"{place.file.path}: row {place.row} is not sequence_id {sequence} as "
-                    f"{self.index} says; run again to index it anew"
+                    f"{self.index} says; run again to index it again"
                 )
         return read_places(places, pooling)
 
@@ -148,7 +149,7 @@ class AttentionStore:
                 other = f"{file.header.model} ({file.header.fingerprint})"
                 raise EngramError(
                     f"{file.path}: it is of model {other}, {self.index} of {self._fingerprint}; "
-                    f"run again to index it anew"
+                    f"run again to index it again"
                 )
             self._files[shard] = file
         return self._files[shard]

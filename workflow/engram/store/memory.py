@@ -1,10 +1,9 @@
-"""A bound on the memory that the attention of a sample list takes: what exceeds it lies in a
-scratch file, mapped into memory.
+"""A bound on the memory that the attention of a sample list takes: what exceeds it is in a scratch
+file, mapped into memory.
 
 Training reads rows in an epoch order that all CNNs of a seed share. A row of a large model is
 hundreds of kilobytes in one piece, so that reading rows at random runs at the disk's speed, and the
-operating system keeps as many of them as memory allows.
-"""
+operating system keeps as many of them as memory allows."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ class Memory:
         self.left, self.scratch = megabytes * 10**6, scratch
 
     def read(self, store: AttentionStore, sequence_ids: np.ndarray, pooling: str) -> np.ndarray:
-        """What `store.read` gives, (n, L, P), in memory or in a scratch file: the same values.
+        """Return what `store.read` gives, (n, L, P), in memory or a scratch file: the same values.
 
         Raises:
             EngramError: as `AttentionStore.read`.
@@ -46,7 +45,7 @@ class Memory:
             self.left -= size
             return store.read(sequence_ids, pooling)
         log.info(
-            "%s attention takes %d MB, more than memory is left for: read from a scratch file",
+            "%s attention takes %d MB, more than the memory that is left: read from a scratch file",
             pooling,
             size / 1e6,
         )

@@ -1,21 +1,18 @@
 """Shards of the attention store, built resumably.
 
 Every sequence has one shard, by a hash of its id. To build a shard, finished rows are looked up in
-the model's parts folder, whatever study or shard count they were computed for; only the others go
-through the model, and they are kept as parts while the job goes on. The finished shard is kept in
-the parts folder too, as a hard link to the same bytes: deleting the shard (as Snakemake does before
-it runs a job again) loses no row, and nothing is on disk twice.
-"""
+the model's folder of finished work, whatever study or shard count they were computed for; only the
+others go through the model, and they are kept there while the job runs. So is the finished shard,
+as a hard link to the same bytes: deleting the shard (as Snakemake does before it runs a job again)
+loses no row, and nothing is on disk twice."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,28 +20,28 @@ import numpy as np
 import pandas as pd
 from transformers import PreTrainedModel
 
+from engram.io.artifacts import whole
 from engram.io.errors import EngramError
-from engram.io.hashing import splitmix64
+from engram.io.hashing import content_digest, splitmix64
 from engram.lm.attention import Extraction, extract
 from engram.lm.models import check_tokens
 from engram.store.attention_file import (
     COLUMNS,
-    KEY_BYTES,
     POOLINGS,
     DamagedRows,
     Header,
     new_attention_file,
 )
-from engram.store.parts import Parts, Place, read_places, row_keys
+from engram.store.parts import FinishedRows, Place, by_file, key_matrix, row_keys
 from engram.store.settings import ExtractionSettings
 
 log = logging.getLogger(__name__)
 
 PART_ROWS = 512
-"""Rows after which a running extraction writes a part."""
+"""Rows after which a running extraction keeps what it has."""
 PART_SECONDS = 60.0
-"""Seconds after which it writes one all the same: what a kill can cost."""
-COPY_ROWS = 256
+"""Seconds after which it does so with fewer rows: what a kill can cost."""
+COPY_ROWS = 512
 """Rows in memory while a shard is put together."""
 
 
@@ -71,8 +68,8 @@ class ShardReport:
 
 
 def shard_of(sequence_ids: np.ndarray | pd.Series, shards: int) -> np.ndarray:
-    """Shard of each sequence, 0 … shards - 1: the splitmix64 mix of its id (Steele, Lea and Flood
-    2014), modulo `shards`.
+    """Return the shard of each sequence, 0 … shards - 1: the splitmix64 mix of its id (Steele, Lea
+    and Flood 2014), modulo `shards`.
 
     It depends on the id alone, so a grown pool leaves every sequence where it is.
     """
@@ -87,14 +84,14 @@ def build_shard(
     output: Path,
     settings: ExtractionSettings,
 ) -> ShardReport:
-    """Writes one shard, and computes only the rows that no earlier job has finished.
+    """Write one shard, and compute only the rows that no earlier job has finished.
 
     Args:
         source: the model.
         sequences: `sequence_id` and `tokens` (T of them, prefix and suffix) of the shard's
             sequences; it may be empty.
-        parts_root: folder of finished rows, shared by all studies; the model's own folder in it
-            bears its fingerprint.
+        parts_root: folder of finished work, shared by all studies; the folder in it that has the
+            model's fingerprint as its name holds the model's rows.
         output: the shard.
         settings: prefix, precision and batch size.
 
@@ -108,10 +105,10 @@ def build_shard(
     sequences = sequences.sort_values("sequence_id", ignore_index=True)
     tokens = _token_matrix(sequences, settings.prefix, output)  # (n, T)
     keys = row_keys(tokens, settings.prefix, settings.mean_dtype)
-    parts = Parts(parts_root / source.fingerprint, source.fingerprint)
+    finished = FinishedRows(parts_root / source.fingerprint, source.fingerprint)
     model, forwards = None, 0
     while True:
-        places = parts.locate(keys)
+        places = finished.locate(keys)
         missing = [
             row
             for key, row in {key: row for row, key in enumerate(keys)}.items()
@@ -123,41 +120,34 @@ def build_shard(
             log.info(
                 "%s: %d of %d sequences are new to the model", output, len(missing), len(sequences)
             )
-            _extract_parts(
-                model,
-                source,
-                tokens[missing],
-                [keys[row] for row in missing],
-                parts.folder,
-                settings,
-            )
+            missing_keys = [keys[row] for row in missing]
+            _extract(model, source, tokens[missing], missing_keys, finished, settings)
             forwards += len(missing)
             if forwards > 2 * len(keys):
                 raise EngramError(
-                    f"{parts.folder}: rows are damaged as soon as they are written; check the disk"
+                    f"{finished.folder}: rows are damaged as soon as they are written; check the "
+                    f"disk"
                 )
             continue
         try:
             kept = _assemble(
                 sequences["sequence_id"].to_numpy(),
                 keys,
-                places,
-                parts.folder,
-                source,
-                settings,
-                tokens.shape[1],
+                [places[key] for key in keys],
+                finished.folder,
+                _empty_header(source, tokens.shape[1], settings),
             )
         except DamagedRows as error:
-            parts.forget(error)
+            finished.forget(error)
             continue
         break
     _link(kept, output)
-    parts.remove_covered(kept, keys)
+    finished.remove_covered(kept, keys)
     return ShardReport(len(sequences), forwards)
 
 
 def _token_matrix(sequences: pd.DataFrame, prefix: int, output: Path) -> np.ndarray:
-    """Tokens of all sequences, (n, T) int64, checked."""
+    """Return tokens of all sequences, (n, T) int64, checked."""
     if (twice := sequences["sequence_id"].duplicated()).any():
         raise EngramError(
             f"sequences of {output}: sequence_id {sequences['sequence_id'][twice].iloc[0]} occurs "
@@ -180,21 +170,21 @@ def _token_matrix(sequences: pd.DataFrame, prefix: int, output: Path) -> np.ndar
     return np.stack(sequences["tokens"].tolist()).astype(np.int64)
 
 
-def _extract_parts(
+def _extract(
     model: PreTrainedModel,
     source: ModelSource,
     tokens: np.ndarray,
     keys: Sequence[bytes],
-    folder: Path,
+    finished: FinishedRows,
     settings: ExtractionSettings,
 ) -> None:
-    """Sends sequences (n, T) through the model and writes their rows as parts while it goes on,
-    also when it breaks off.
+    """Send sequences (n, T) through the model and keep their rows from time to time, also when the
+    extraction breaks off.
     """
     pending: list[Extraction] = []
     since = time.monotonic()
 
-    def flush() -> None:
+    def keep() -> None:
         nonlocal since
         batches = list(pending)
         pending.clear()
@@ -211,18 +201,14 @@ def _extract_parts(
             heads=batches[0].heads,
             mean_dtype=settings.mean_dtype,
         )
-        with new_attention_file(
-            folder / f"part-{uuid.uuid4().hex}.h5",
-            sum(len(batch.extracted) for batch in batches),
-            header,
-        ) as writer:
-            for batch in batches:
-                columns = {name: getattr(batch, name) for name in COLUMNS if name != "sequence_id"}
-                columns |= {
-                    "sequence_id": np.full(len(batch.extracted), -1),
-                    "key": _key_matrix(keys[batch.rows]),
-                }
-                writer.append({"max": batch.max, "mean": batch.mean}, columns)
+        of_rows = keys[batches[0].rows.start : batches[-1].rows.stop]
+        rows = {
+            name: np.concatenate([getattr(batch, name) for batch in batches])
+            for name in (*POOLINGS, *COLUMNS)
+            if name != "sequence_id"
+        }
+        # What is kept knows sequences by their tokens alone.
+        finished.write(header, of_rows, rows | {"sequence_id": np.full(len(of_rows), -1)})
 
     try:
         for batch in extract(model, tokens, settings.prefix, settings.batch_tokens):
@@ -231,77 +217,69 @@ def _extract_parts(
                 sum(len(batch.extracted) for batch in pending) >= PART_ROWS
                 or time.monotonic() - since >= PART_SECONDS
             ):
-                flush()
+                keep()
     finally:
-        flush()
+        keep()
+
+
+def _empty_header(source: ModelSource, window: int, settings: ExtractionSettings) -> Header:
+    """Return the header of a shard without rows, for which no model was loaded."""
+    return Header(
+        model=source.name,
+        fingerprint=source.fingerprint,
+        dtype="none",
+        prefix=settings.prefix,
+        suffix=max(0, window - settings.prefix),
+        layers=0,
+        heads=0,
+        mean_dtype=settings.mean_dtype,
+    )
 
 
 def _assemble(
     sequence_ids: np.ndarray,
     keys: Sequence[bytes],
-    places: dict[bytes, Place],
+    places: Sequence[Place],
     folder: Path,
-    source: ModelSource,
-    settings: ExtractionSettings,
-    window: int,
+    empty: Header,
 ) -> Path:
-    """Writes a shard into the parts folder from finished rows, and returns its path; its name tells
-    which rows it has.
+    """Write a shard into the folder of finished rows, under a name that says which rows it has.
+
+    Args:
+        sequence_ids: (n,), of the shard's rows.
+        keys: of the n rows.
+        places: where they are, n of them.
+        folder: of finished rows.
+        empty: header of a shard without rows.
+
+    Returns:
+        its path.
 
     Raises:
         DamagedRows: a row cannot be read.
     """
-    rows = [places[key] for key in keys]
-    if rows:  # another study may have called the model by another name
-        header = replace(rows[0].file.header, model=source.name)
-    else:
-        header = Header(
-            source.name,
-            source.fingerprint,
-            "none",
-            settings.prefix,
-            max(0, window - settings.prefix),
-            0,
-            0,
-            settings.mean_dtype,
-        )
-    unique = folder / f"assembled-{uuid.uuid4().hex}.h5"
-    with new_attention_file(unique, len(rows), header) as writer:
-        for part in _slices(len(rows), COPY_ROWS):
-            columns = {
-                name: np.array([place.file.columns[name][place.row] for place in rows[part]])
-                for name in COLUMNS
-            }
-            columns |= {"sequence_id": sequence_ids[part], "key": _key_matrix(keys[part])}
-            writer.append(
-                {pooling: read_places(rows[part], pooling) for pooling in POOLINGS}, columns
-            )
-    identity = hashlib.blake2b(
-        sequence_ids.tobytes() + b"".join(keys), digest_size=KEY_BYTES
-    ).hexdigest()
-    return unique.replace(folder / f"shard-{identity}.h5")
+    # Another study may have called the model by another name.
+    header = replace(places[0].file.header, model=empty.model) if places else empty
+    shard = folder / f"shard-{content_digest(sequence_ids, b''.join(keys))}.h5"
+    with new_attention_file(shard, len(places), header) as writer:
+        for file, positions in by_file(places):
+            for start in range(0, len(positions), COPY_ROWS):
+                some = positions[start : start + COPY_ROWS]  # rows of the shard
+                rows = [places[position].row for position in some]  # the same rows of the file
+                columns = {name: file.columns[name][rows] for name in COLUMNS}
+                columns |= {
+                    "sequence_id": sequence_ids[some],
+                    "key": key_matrix([keys[position] for position in some]),
+                }
+                maps = {pooling: file.read(rows, pooling) for pooling in POOLINGS}
+                writer.write(some, maps, columns)
+    return shard
 
 
 def _link(kept: Path, output: Path) -> None:
-    """Makes `output` the same file as `kept`, or a copy where the file system has no hard links."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex}.partial")
-    try:
+    """Make `output` the same file as `kept`, or a copy where the file system has no hard links."""
+    with whole(output) as temporary:
         try:
             os.link(kept, temporary)
         except OSError:
             shutil.copyfile(kept, temporary)
-        temporary.replace(output)
-    finally:
-        # Renaming one link of a file over another of its links does nothing.
-        temporary.unlink(missing_ok=True)
-
-
-def _key_matrix(keys: Sequence[bytes]) -> np.ndarray:
-    """Keys as an array (n, 16) uint8."""
-    return np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), -1)
-
-
-def _slices(rows: int, size: int) -> Iterator[slice]:
-    for start in range(0, rows, size):
-        yield slice(start, start + size)
