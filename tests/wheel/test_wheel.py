@@ -107,11 +107,11 @@ def test_the_wheel_carries_what_ships_and_nothing_that_a_run_left(wheel: Path) -
         check=True,
     ).stdout.splitlines()
     folders = ("rules", "studies", "profiles", "slurm", "resources", "envs")
-    folders += tuple(f"workflow/{part}" for part in ("scripts", "report", "explorer"))
+    folders += tuple(f"workflow/{part}" for part in ("scripts", "report", "explorer", "schemas"))
     expected = {f"engram/project/{name}" for name in known if name.startswith(folders)}
     expected |= {f"engram/project/{name}" for name in ("Snakefile", "config.yaml")}
     expected |= {name.removeprefix("workflow/") for name in known if "workflow/engram/" in name}
-    shipped = {name for name in names if "dist-info" not in name and "/schemas/" not in name}
+    shipped = {name for name in names if "dist-info" not in name}
     assert shipped == expected
     assert "engram/py.typed" in names
 
