@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 STUDY ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint unit workflow cluster test-faults test-mutations test-kills browser chromium envs docs pictures promote-base clean
+.PHONY: demo test lint unit workflow cluster wheel notebook test-faults test-mutations test-kills browser chromium envs docs pictures promote-base promote-nursery clean
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake
 	$(BIN)/snakemake --report results/$(STUDY)/report.html --quiet
-	@$(BIN)/python -m engram.run.summary results/$(STUDY)
+	@$(BIN)/python -m engram summary results/$(STUDY)
 
-test: lint unit workflow cluster browser
+test: lint unit workflow cluster browser wheel notebook
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -22,7 +22,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/snakemake --lint
 
 unit: $(VENV)/installed-test
-	$(BIN)/pytest -n auto tests/unit
+	$(BIN)/pytest -n auto
 	$(BIN)/pytest tests/faults
 	$(BIN)/pytest tests/mutations
 
@@ -40,7 +40,7 @@ test-faults: $(VENV)/installed-test
 # Damaged artifacts and mutated configs; `make test` tries 200 artifacts and three configs through the real command.
 test-mutations: $(VENV)/installed-test
 	ENGRAM_MUTATIONS=2000 $(BIN)/pytest -s tests/mutations
-	$(BIN)/pytest tests/unit/test_config.py -k mutation
+	$(BIN)/pytest tests/unit/run/test_config.py -k mutation
 
 # A study of seconds, killed 40 times with all its processes and resumed as the README says: its tables must not differ by a byte.
 test-kills: $(VENV)/installed-test
@@ -50,12 +50,20 @@ test-kills: $(VENV)/installed-test
 browser: $(VENV)/installed-test chromium
 	$(BIN)/pytest tests/browser
 
+# The package, built and installed where there is no checkout.
+wheel: $(VENV)/installed-test
+	$(BIN)/pytest tests/wheel
+
+# The tutorial, executed from its first cell to its last.
+notebook: $(VENV)/installed-test
+	$(BIN)/pytest tests/notebook
+
 chromium:
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
 		|| { echo "error: the explorer's tests need Chromium: install it (Debian: sudo apt-get install chromium) and run make again"; exit 1; }
 
-# Everything is pinned: pyproject.toml names what Engram imports, envs/constraints.txt the rest.
+# pyproject.toml gives ranges; what is installed here is pinned in envs/constraints.txt.
 $(VENV)/installed: pyproject.toml envs/constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c envs/constraints.txt -e .
@@ -65,13 +73,13 @@ $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python -m pip install -q -c envs/constraints.txt -e .[test,docs]
 	touch $@
 
-# Writes envs/ from pyproject.toml and this environment.
+# Writes the pins in envs/ from the names in pyproject.toml and the versions in this environment.
 envs: $(VENV)/installed-test
 	$(BIN)/python envs/generate.py
 
 # Writes the JSON schema, the config reference and the numbers of README.md and docs/, and builds the documentation into site/, offline.
 docs: $(VENV)/installed-test
-	$(BIN)/python -m engram.run.config_reference
+	$(BIN)/python -m engram config-reference
 	$(BIN)/python docs/results/render.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
@@ -82,7 +90,11 @@ pictures: $(VENV)/installed
 
 # Makes the base that `snakemake nursery_base` trained the shipped one.
 promote-base: $(VENV)/installed
-	$(BIN)/python -m engram.nursery.promote
+	$(BIN)/python -m engram promote-base
+
+# Makes the model that the default study drilled the shipped `engram.load("nursery")`.
+promote-nursery: $(VENV)/installed
+	$(BIN)/python -m engram promote-nursery results/demo/nursery
 
 clean:
 	rm -rf results .snakemake

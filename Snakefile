@@ -13,6 +13,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/stamp.smk"
 include: "rules/nursery.smk"
 include: "rules/sources.smk"
 include: "rules/labels.smk"

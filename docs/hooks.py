@@ -25,6 +25,7 @@ PACKAGE = Path(__file__).parents[1] / "workflow/engram"
 NOTEBOOK = Path(__file__).parent / "tutorial.ipynb"
 REMOTE_SHIM = "https://unpkg.com/iframe-worker/shim"
 TITLES = {
+    "api": "Front door",
     "lm": "Language models",
     "windows": "Windows and labels",
     "taxonomy": "Taxonomies",

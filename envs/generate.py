@@ -1,5 +1,7 @@
-"""Writes envs/constraints.txt (pip) and envs/engram.yaml (conda) from pyproject.toml and the
-installed environment.
+"""Writes envs/constraints.txt (pip) and envs/engram.yaml (conda): the versions that are installed
+here, of the packages that pyproject.toml names.
+
+pyproject.toml gives ranges; the pins are these files alone.
 """
 
 import tomllib
@@ -14,7 +16,7 @@ LOCAL = {"engram"}
 
 
 def closure(names: list[str]) -> dict[str, str]:
-    """Installed versions of the named distributions and of everything that they need here."""
+    """Return the installed versions of distributions and of everything that they need here."""
     versions: dict[str, str] = {}
     waiting = [(Requirement(name).name, Requirement(name).extras) for name in names]
     while waiting:
@@ -34,15 +36,31 @@ def closure(names: list[str]) -> dict[str, str]:
     return versions
 
 
+def pinned(requirements: list[str], versions: dict[str, str]) -> list[str]:
+    """Return the installed version of every requirement, as a pin, sorted.
+
+    Raises:
+        SystemExit: one is installed in a version outside its range.
+    """
+    pins = []
+    for text in requirements:
+        need = Requirement(text)
+        version = versions[need.name.lower().replace("_", "-")]
+        if version not in need.specifier:
+            raise SystemExit(f"{need.name} {version} is installed, pyproject.toml asks for {text}")
+        pins.append(f"{need.name}=={version}")
+    return sorted(pins)
+
+
 def main() -> None:
-    """Writes both files."""
+    """Write both files."""
     head = "# Written by `make envs` from pyproject.toml; do not edit.\n"
-    extras = PROJECT["optional-dependencies"]
-    versions = closure([*PROJECT["dependencies"], *extras["test"], *extras["docs"]])
+    extras = PROJECT["optional-dependencies"].values()
+    versions = closure([*PROJECT["dependencies"], *(name for extra in extras for name in extra)])
     pins = "".join(f"{name}=={version}\n" for name, version in sorted(versions.items()))
     (ENVS / "constraints.txt").write_text(head + pins)
     conda = head + "channels: [conda-forge]\ndependencies:\n  - python >=3.11\n  - pip\n  - pip:\n"
-    conda += "".join(f"      - {requirement}\n" for requirement in sorted(PROJECT["dependencies"]))
+    conda += "".join(f"      - {pin}\n" for pin in pinned(PROJECT["dependencies"], versions))
     (ENVS / "engram.yaml").write_text(conda)
 
 

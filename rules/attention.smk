@@ -7,28 +7,6 @@ pool recomputes nothing.
 """
 
 
-def extracted(name):
-    """Return everything that decides the values of a model's attention, and no taxonomy."""
-    entry = MODELS[name]
-    if entry["source"] == "nursery":
-        weights = {**drilled(name), "code": CODE["drill_nursery"]}
-    else:
-        weights = {
-            "model": entry["model"],
-            "revision": entry["revision"],
-            "state": state.model_state(entry["model"]),
-            "code": CODE["fetch_model"],
-        }
-    stored = {key: STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")}
-    return {
-        **WINDOW,
-        **stored,
-        "weights": weights,
-        "dtype": entry["dtype"],
-        "continuations": CODE["continue_prefixes"],
-    }
-
-
 use rule stamp as version_attention with:
     input:
         settings=settings.by(

@@ -1,4 +1,4 @@
-"""Run there, finish here: `snakemake bundle` where the study ran, `python -m engram.run.bundle` where its bundle was unpacked.
+"""Run there, finish here: `snakemake bundle` where the study ran, `python -m engram bundle` where its bundle was unpacked.
 
 Inputs: everything that a default run makes.
 Outputs: results/<study>.bundle.tar. No part of a default run.

@@ -132,6 +132,68 @@ def existing_models():
     }
 
 
+def drilled(name):
+    """Return everything that decides the weights of a nursery model."""
+    entry = MODELS[name]
+    chosen = {key: entry[key] for key in ("drilling", "windows", "seed")}
+    return {**WINDOW, **chosen, "base": base_digest(name)}
+
+
+def fetched(role, revision):
+    """Return the settings of fetching every model, or every model's twin, that has to be fetched."""
+    return {
+        name: {
+            "model": MODELS[name][role],
+            "revision": MODELS[name][revision],
+            "state": state.model_state(MODELS[name][role]),
+        }
+        for name in BROUGHT
+        if MODELS[name][role]
+    }
+
+
+def read(names):
+    """Return the settings of reading the sources of some models."""
+    return {
+        name: {
+            **WINDOW,
+            "entry": model_entry(name),
+            "seed": MODELS[name]["seed"],
+            "state": source_state(name),
+        }
+        for name in names
+    }
+
+
+def defined(taxonomy):
+    """Return what defines a taxonomy: its name, and those categories of the config that it uses."""
+    names = {term.category.name for terms in taxonomy.classes for term in terms}
+    own = [category for category in STUDY["categories"] if category["name"] in names]
+    return {"name": taxonomy.name, "categories": own}
+
+
+def extracted(name):
+    """Return everything that decides the values of a model's attention, and no taxonomy."""
+    entry = MODELS[name]
+    if entry["source"] == "nursery":
+        weights = {**drilled(name), "code": CODE["drill_nursery"]}
+    else:
+        weights = {
+            "model": entry["model"],
+            "revision": entry["revision"],
+            "state": state.model_state(entry["model"]),
+            "code": CODE["fetch_model"],
+        }
+    stored = {key: STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")}
+    return {
+        **WINDOW,
+        **stored,
+        "weights": weights,
+        "dtype": entry["dtype"],
+        "continuations": CODE["continue_prefixes"],
+    }
+
+
 def configuration(name):
     """Return the configuration file of a model where it can be had without the weights, else the
     fetched one; nothing for a model that is known by name.
@@ -291,16 +353,3 @@ def figures_of_cnns(name, category, label):
 def per_figure(pattern, **wildcards):
     """Return all files of a figure for all values of its wildcards."""
     return expand(f"{RESULTS}/figures/{pattern}.{{kind}}", kind=FORMATS, **wildcards)
-
-
-rule stamp:
-    """Hand a stage's settings on as the output of a job, for stages behind order-only edges."""
-    input:
-        settings=f"{RESULTS}/settings/{{stage}}.json",
-    output:
-        stamp=f"{RESULTS}/settings/stamps/{{stage}}.json",
-    log:
-        f"{RESULTS}/logs/stamp/{{stage}}.log",
-    localrule: True
-    shell:
-        "cp {input} {output} 2> {log}"

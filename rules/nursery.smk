@@ -7,13 +7,6 @@ Outputs: <model>/model/ (the drilled model), <model>/drilled.parquet (windows wi
 BASE_RESULTS = "results/nursery_base"
 
 
-def drilled(name):
-    """Return everything that decides the weights of a nursery model."""
-    entry = MODELS[name]
-    chosen = {key: entry[key] for key in ("drilling", "windows", "seed")}
-    return {**WINDOW, **chosen, "base": base_digest(name)}
-
-
 rule drill_nursery:
     input:
         base=base_file("model.safetensors"),

@@ -9,13 +9,6 @@ DRAWN = {key: value for key, value in STUDY["samples"].items() if key != "minimu
 FEWEST = STUDY["samples"]["minimum"]
 
 
-def defined(taxonomy):
-    """Return what defines a taxonomy: its name, and those categories of the config that it uses."""
-    names = {term.category.name for terms in taxonomy.classes for term in terms}
-    own = [category for category in STUDY["categories"] if category["name"] in names]
-    return {"name": taxonomy.name, "categories": own}
-
-
 rule draw_samples:
     input:
         labels=f"{MODEL}/labels.parquet",

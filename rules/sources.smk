@@ -8,33 +8,6 @@ Outputs: <model>/model/ (configuration, tokenizer, links to the weights), <model
 Downloads run on the machine that runs Snakemake: nodes of a cluster often have no network.
 """
 
-
-def fetched(role, revision):
-    """Return the settings of fetching every model, or every model's twin, that has to be fetched."""
-    return {
-        name: {
-            "model": MODELS[name][role],
-            "revision": MODELS[name][revision],
-            "state": state.model_state(MODELS[name][role]),
-        }
-        for name in BROUGHT
-        if MODELS[name][role]
-    }
-
-
-def read(names):
-    """Return the settings of reading the sources of some models."""
-    return {
-        name: {
-            **WINDOW,
-            "entry": model_entry(name),
-            "seed": MODELS[name]["seed"],
-            "state": source_state(name),
-        }
-        for name in names
-    }
-
-
 settings.by("model", "fetch_model", fetched("model", "revision"))
 settings.by("model", "fetch_twin", fetched("twin", "twin_revision"), script="fetch_model")
 

@@ -350,8 +350,7 @@ def test_a_main_process_that_is_killed(cluster: Cluster, run: Run, matrix: Matri
         "`kill -9` of the main process",
         run,
         OTHERS,
-        "“Directory cannot be locked”; `python -m engram.run.resume --clean`, then the same "
-        "command",
+        "“Directory cannot be locked”; `python -m engram resume --clean`, then the same command",
     )
 
 
@@ -369,7 +368,7 @@ def resume(folder: Path, *options: str) -> str:
     """What the helper says in a folder."""
     settings = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
     done = subprocess.run(
-        [sys.executable, "-m", "engram.run.resume", *options],
+        [sys.executable, "-m", "engram", "resume", *options],
         cwd=folder,
         env=settings,
         text=True,
@@ -481,5 +480,5 @@ def test_a_process_tree_that_is_killed_on_this_machine(local: Run, matrix: Matri
         "`kill -9` of everything",
         local,
         OTHERS,
-        "“Directory cannot be locked”; `python -m engram.run.resume --clean`, run again",
+        "“Directory cannot be locked”; `python -m engram resume --clean`, run again",
     )

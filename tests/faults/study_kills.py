@@ -4,7 +4,7 @@
 
 A study of seconds runs to its tables through the real Snakemake. At a random moment of the time
 that an undisturbed run takes, all its processes get SIGKILL: Snakemake, its jobs, theirs. Then come
-`python -m engram.run.resume --clean` and the same command, killed in turn or not. Once a run has
+`python -m engram resume --clean` and the same command, killed in turn or not. Once a run has
 ended, every table must have the bytes of the undisturbed run's, and no job that a killed run had
 finished may have been started again. The next study begins with nothing.
 """
@@ -145,7 +145,7 @@ def resume(study: Checkout) -> None:
     """What README.md says to do after a kill."""
     settings = os.environ | {"PYTHONPATH": str(study.folder / "workflow")}
     subprocess.run(
-        [sys.executable, "-m", "engram.run.resume", "--clean"],
+        [sys.executable, "-m", "engram", "resume", "--clean"],
         cwd=study.folder,
         env=settings,
         check=True,

@@ -27,7 +27,7 @@ PAGES = sorted(
     }
     - {DOCS / "recompute.md"}
 )
-MADE = {"tutorial.md"}
+MADE = {DOCS / "tutorial.md", DOCS / "api" / "api.md"}
 """Pages that docs/hooks.py makes while the site is built."""
 
 
@@ -72,8 +72,7 @@ def resolve(page: Path, target: str) -> str:
     path, _, anchor = target.partition("#")
     file = (page.parent / path).resolve() if path else page
     if not file.exists():
-        made = file.parent == DOCS and file.name in MADE
-        return "" if made else f"{target}: no such file"
+        return "" if file in MADE else f"{target}: no such file"
     if not file.is_relative_to(ROOT):
         return f"{target}: outside the project"
     if anchor and file.suffix == ".md" and anchor not in anchors(file):

@@ -18,6 +18,7 @@ LAYERS = (
     ("saliency",),
     ("knockout",),
     ("figures", "explorer"),
+    ("api",),
 )
 """From the bottom up; a module may import its own room and those of lower layers."""
 OPERATIONS = "run"

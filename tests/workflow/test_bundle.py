@@ -39,7 +39,7 @@ def configure(laptop: Checkout, **changes: object) -> None:
 
 
 def plan(laptop: Checkout, *arguments: str) -> str:
-    command = [sys.executable, "-m", "engram.run.bundle", "results/tiny", *arguments]
+    command = [sys.executable, "-m", "engram", "bundle", "results/tiny", *arguments]
     environment = os.environ | {"PYTHONPATH": str(laptop.folder / "workflow")}
     return subprocess.run(
         command, cwd=laptop.folder, env=environment, text=True, stdout=subprocess.PIPE, check=True

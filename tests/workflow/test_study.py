@@ -94,7 +94,7 @@ def test_every_run_is_predicted_on_every_split(finished: Checkout) -> None:
 
 
 def test_every_result_is_recorded_as_it_was_written(finished: Checkout) -> None:
-    command = [sys.executable, "-m", "engram.run.verify", "results/tiny"]
+    command = [sys.executable, "-m", "engram", "verify", "results/tiny"]
     settings = os.environ | {"PYTHONPATH": str(finished.folder / "workflow")}
     done = subprocess.run(
         command, cwd=finished.folder, env=settings, text=True, capture_output=True, check=False

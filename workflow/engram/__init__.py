@@ -1,3 +1,75 @@
-"""Engram: how did a language model come to reproduce a piece of its training text?"""
+"""Engram: how did a language model come to reproduce a piece of its training text?
+
+The front door is this package: `import engram as eg`. Its names are loaded when they are first
+used, so that the import itself costs milliseconds.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+"""Type checkers read it as true; `typing` itself would take longer to import than Engram does."""
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from engram.api.attention import attention
+    from engram.api.knocking_out import knock_out
+    from engram.api.labelling import label
+    from engram.api.language_model import load
+    from engram.api.localization import localize
+    from engram.api.study import open
+    from engram.cnn.network import AttentionCNN
+    from engram.io.errors import EngramError
+    from engram.lm.attention import pooled_attention
+    from engram.scores.metrics import class_scores
+    from engram.taxonomy.taxonomy import Taxonomy
+    from engram.windows.rouge import prefix_suffix_rouge
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AttentionCNN",
+    "EngramError",
+    "Taxonomy",
+    "__version__",
+    "attention",
+    "class_scores",
+    "knock_out",
+    "label",
+    "load",
+    "localize",
+    "open",
+    "pooled_attention",
+    "prefix_suffix_rouge",
+]
+
+_MODULES = {
+    "AttentionCNN": "engram.cnn.network",
+    "EngramError": "engram.io.errors",
+    "Taxonomy": "engram.taxonomy.taxonomy",
+    "attention": "engram.api.attention",
+    "class_scores": "engram.scores.metrics",
+    "knock_out": "engram.api.knocking_out",
+    "label": "engram.api.labelling",
+    "load": "engram.api.language_model",
+    "localize": "engram.api.localization",
+    "open": "engram.api.study",
+    "pooled_attention": "engram.lm.attention",
+    "prefix_suffix_rouge": "engram.windows.rouge",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of the front door when it is first used."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'engram' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the front door."""
+    return sorted(__all__)

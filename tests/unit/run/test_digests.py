@@ -309,13 +309,25 @@ def test_a_file_digest_is_of_the_bytes(tmp_path: Path) -> None:
 
 
 def test_a_folder_digest_is_of_its_files(tmp_path: Path) -> None:
-    (tmp_path / "x" / "y").mkdir(parents=True)
-    (tmp_path / "x" / "y" / "z").write_bytes(b"a")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "z").write_bytes(b"a")
     values = [file_digest(str(tmp_path / "x"))]
     forget()
-    (tmp_path / "x" / "y" / "z").write_bytes(b"b")
+    (tmp_path / "x" / "z").write_bytes(b"b")
     values.append(file_digest(str(tmp_path / "x")))
     forget()
-    (tmp_path / "x" / "y" / "z").rename(tmp_path / "x" / "y" / "w")
+    (tmp_path / "x" / "z").rename(tmp_path / "x" / "w")
     values.append(file_digest(str(tmp_path / "x")))
     assert len(set(values)) == 3
+
+
+def test_a_folder_digest_leaves_folders_in_it_out(tmp_path: Path) -> None:
+    """The drilled nursery ships in a folder of the base's: another one leaves the base as it is."""
+    (tmp_path / "drilled").mkdir()
+    (tmp_path / "weights").write_bytes(b"base")
+    values = []
+    for content in (b"a", b"b"):
+        (tmp_path / "drilled" / "weights").write_bytes(content)
+        forget()
+        values.append(file_digest(str(tmp_path)))
+    assert values[0] == values[1]

@@ -73,7 +73,7 @@ def test_errors_are_one_line(results: Path) -> None:
     with pytest.raises(EngramError, match="no benchmark files"):
         read_benchmarks(results / "none")
     (results / "benchmarks/bad.tsv").write_text("x\n1\n")
-    command = [sys.executable, "-m", "engram.run.efficiency", str(results)]
+    command = [sys.executable, "-m", "engram", "efficiency", str(results)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert (

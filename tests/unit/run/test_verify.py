@@ -1,4 +1,4 @@
-"""Records of results, and what `python -m engram.run.verify` makes of them."""
+"""Records of results, and what `python -m engram verify` makes of them."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_origin_of_a_figure_goes_back_to_the_source(study: Path) -> None:
 
 
 def test_the_command_ends_with_what_it_found(study: Path) -> None:
-    command = [sys.executable, "-m", "engram.run.verify", STUDY]
+    command = [sys.executable, "-m", "engram", "verify", STUDY]
     assert subprocess.run(command, check=False).returncode == 0
     Path(TABLE).write_text("a,c")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -113,7 +113,7 @@ def test_the_command_ends_with_what_it_found(study: Path) -> None:
         f"{TABLE} is not what score_cnns wrote; 1 results follow from it: {FIGURE}" in done.stdout
     )
     for wrong in (["results/none"], [STUDY, "tables/none.csv"]):
-        done = subprocess.run([*command[:3], *wrong], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command[:4], *wrong], capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
 

@@ -109,6 +109,7 @@ def train_grid(
                 desc="CNN epochs",
                 unit="epoch",
                 mininterval=2,
+                delay=2,
             ) as progress,
             ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
         ):

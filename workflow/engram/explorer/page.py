@@ -10,8 +10,9 @@ from typing import Any
 
 from engram.io.artifacts import whole
 from engram.io.errors import EngramError
+from engram.io.shipped import ROOT
 
-SOURCES = Path(__file__).parents[2] / "explorer"
+SOURCES = ROOT / "workflow" / "explorer"
 SCRIPTS = ("blocks", "colors", "maps", "text", "charts", "panels", "knockout", "main")
 """The page's scripts in the order in which they stand in it; they share one scope."""
 MEGABYTE = 1_000_000

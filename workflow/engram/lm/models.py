@@ -214,8 +214,8 @@ def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Ten
 def in_batches(
     run: Callable[[slice], Result], rows: int, batch_rows: int, label: str
 ) -> Iterator[tuple[slice, Result]]:
-    """Runs `run` on consecutive slices of `rows` rows under a progress bar, and yields each slice
-    with its result.
+    """Run `run` on consecutive slices of `rows` rows, and yield each slice with its result; work of
+    more than two seconds shows a progress bar.
 
     When the GPU runs out of memory the batch is halved for good and the same rows are tried again.
 
@@ -224,7 +224,7 @@ def in_batches(
     """
     start = 0
     with tqdm(
-        total=rows, desc=label, unit="sequence", mininterval=2, disable=rows == 0
+        total=rows, desc=label, unit="sequence", mininterval=2, delay=2, disable=rows == 0
     ) as progress:
         while start < rows:
             part = slice(start, min(start + batch_rows, rows))

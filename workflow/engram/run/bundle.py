@@ -5,18 +5,15 @@ anew without a cluster.
 read by the cluster's stages alone, the config, and Snakemake's own notes of how each file was made,
 without which everything would run again. Unpacked in another checkout, it is a finished study.
 
-`python -m engram.run.bundle results/<study>` then says what a change of config or code asks for:
+`python -m engram bundle results/<study>` then says what a change of config or code asks for:
 what can be made here, which `--finish` does, and what needs the cluster.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import re
-import subprocess
-import sys
 import tarfile
 from base64 import urlsafe_b64decode
 from collections import Counter
@@ -30,6 +27,7 @@ from tqdm import tqdm
 
 from engram.io.artifacts import whole
 from engram.io.errors import EngramError
+from engram.run import launch
 
 NOTE = "bundle.json"
 """In the study's folder once it was unpacked: what was left out."""
@@ -161,8 +159,8 @@ def refuse_cluster_rules(planned: Iterable[str], results: Path) -> None:
             f"nothing was run: {', '.join(rules)} would read the model or the attention store, "
             f"which {results} was bundled without; run "
             f"them on the cluster and bundle again, or make here what can be made: python -m "
-            f"engram.run.bundle {results} --finish. To run all "
-            f"of the study here, delete {results / NOTE}"
+            f"engram bundle {results} --finish. To run all of the study here, delete "
+            f"{results / NOTE}"
         )
 
 
@@ -244,10 +242,6 @@ def plan_text(results: Path, here: Sequence[Job], stuck: Sequence[Job]) -> str:
     return "\n".join(lines)
 
 
-def _snakemake(config: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "snakemake", *arguments, "--configfile", str(config)]
-
-
 def _only_here(jobs: Sequence[Job]) -> list[str]:
     """Arguments that make the outputs of some jobs and take what the cluster made as it is."""
     return [
@@ -258,12 +252,7 @@ def _only_here(jobs: Sequence[Job]) -> list[str]:
 
 
 def _dry_run(config: Path, *arguments: str) -> list[Job]:
-    done = subprocess.run(
-        _snakemake(config, *arguments, "--dry-run", "--nolock"),
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    done = launch.capture([*arguments, "--dry-run", "--nolock", "--configfile", str(config)])
     if done.returncode:
         raise EngramError(f"the dry run fails:\n{(done.stderr or done.stdout).strip()[-2000:]}")
     return planned_jobs(done.stdout + done.stderr)
@@ -296,38 +285,27 @@ def _add_text(tar: tarfile.TarFile, path: Path, text: str) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m engram.run.bundle",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "results", type=Path, help="folder of a study that was unpacked, e.g. results/paper"
-    )
-    parser.add_argument(
-        "--configfile", type=Path, help=f"the study's config; {CONFIG} in its folder unless told"
-    )
-    parser.add_argument("--finish", action="store_true", help="make what can be made here")
-    options = parser.parse_args()
-    try:
-        if not (options.results / NOTE).is_file():
-            raise EngramError(
-                f"{options.results}: no {NOTE}; unpack a bundle in this checkout first: tar xf "
-                f"{options.results.name}.bundle.tar"
-            )
-        config = options.configfile or options.results / CONFIG
-        planned = _dry_run(config)
-        stuck = needs_cluster(planned)
-        free = [job for job in planned if job not in stuck and job.rule not in CLUSTER]
-        here = _dry_run(config, *_only_here(free)) if free else []
-        print(plan_text(Path("results") / options.results.resolve().name, here, stuck), flush=True)
-        if options.finish and here:
-            sys.exit(subprocess.run(_snakemake(config, *_only_here(here)), check=False).returncode)
-    except EngramError as error:
-        sys.exit(f"error: {error}")
+def command(results: Path, config: Path | None = None, finish: bool = False) -> None:
+    """Print what can be made where a bundle was unpacked, and make it if asked to.
 
+    Args:
+        results: folder of the study.
+        config: of the study; None is the one in its folder.
+        finish: whether to make what can be made here; this process becomes Snakemake.
 
-if __name__ == "__main__":
-    main()
+    Raises:
+        EngramError: no unpacked bundle, or a dry run fails.
+    """
+    if not (results / NOTE).is_file():
+        raise EngramError(
+            f"{results}: no {NOTE}; unpack a bundle in this folder first: tar xf "
+            f"{results.name}.bundle.tar"
+        )
+    config = config or results / CONFIG
+    planned = _dry_run(config)
+    stuck = needs_cluster(planned)
+    free = [job for job in planned if job not in stuck and job.rule not in CLUSTER]
+    here = _dry_run(config, *_only_here(free)) if free else []
+    print(plan_text(Path("results") / results.resolve().name, here, stuck), flush=True)
+    if finish and here:
+        launch.start([*_only_here(here), "--configfile", str(config)])

@@ -1,5 +1,5 @@
 """Write the JSON schema of the config and its reference, docs/config.md, from the settings:
-`python -m engram.run.config_reference`."""
+`python -m engram config-reference`."""
 
 from __future__ import annotations
 
@@ -184,12 +184,8 @@ def _anchor(heading: str) -> str:
     return "".join(sign for sign in heading.lower() if sign.isalnum() or sign in "-_")
 
 
-def main() -> None:
+def command() -> None:
     """Write both files."""
     for file, text in generated().items():
         with whole(ROOT / file) as path:
             path.write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -70,12 +70,12 @@ def code_digests(scripts: Path, memory: Path) -> dict[str, str]:
 
 @cache
 def file_digest(path: str) -> str:
-    """Twelve hexadecimal digits over a shipped file's bytes; of a folder, over its files' names and
-    bytes.
+    """Return twelve hexadecimal digits over a shipped file's bytes; of a folder, over the names and
+    bytes of the files that lie in it directly.
     """
     sha = hashlib.sha256()
     root = Path(path)
-    for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
+    for file in sorted(root.glob("*")) if root.is_dir() else [root]:
         if file.is_file():
             sha.update(file.name.encode() + b"\0" + file.read_bytes())
     return sha.hexdigest()[:12]

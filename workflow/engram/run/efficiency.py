@@ -1,5 +1,5 @@
-"""`python -m engram.run.efficiency results/<study>`: what a run asked for, what it used, and what
-it cost, rule by rule.
+"""`python -m engram efficiency results/<study>`: what a run asked for, what it used, and what it
+cost, rule by rule.
 
 Reads the benchmark files that Snakemake writes beside the results, one per job that computes. What
 was asked for (memory, minutes, GPU) is known where the run's profile says `benchmark-extended:
@@ -8,9 +8,7 @@ true`, as ours do; minutes and memory are asked for on a cluster alone.
 
 from __future__ import annotations
 
-import argparse
 import ast
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,22 +126,19 @@ def _rule_of(path: Path) -> str:
     )
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m engram.run.efficiency",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("results", type=Path, help="folder of a study, e.g. results/demo")
-    parser.add_argument("--csv", type=Path, help="also write the table to this file")
-    options = parser.parse_args()
-    try:
-        table = efficiency(read_benchmarks(options.results))
-        if options.csv:
-            write_csv(table, options.csv)
-    except EngramError as error:
-        sys.exit(f"error: {error}")
+def command(results: Path, csv: Path | None = None) -> None:
+    """Print the table of a study.
+
+    Args:
+        results: folder of the study.
+        csv: a file that the table is also written to.
+
+    Raises:
+        EngramError: as `read_benchmarks`.
+    """
+    table = efficiency(read_benchmarks(results))
+    if csv:
+        write_csv(table, csv)
     shares = dict.fromkeys(("cpu", "memory", "time"), "{:.0%}".format)
     numbers = dict.fromkeys(("memory_mb", "asked_mb"), "{:,.0f}".format)
     print(
@@ -151,7 +146,3 @@ def main() -> None:
             index=False, na_rep="–", float_format="{:,.2f}".format, formatters=shares | numbers
         )
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -7,8 +7,6 @@ that rate."""
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ import yaml
 from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, PreTrainedConfig
 
 from engram.io.errors import EngramError
+from engram.run import launch
 from engram.run.rates import Rates
 from engram.store.attention_file import Header
 from engram.taxonomy.pool import non_memorized
@@ -210,17 +209,9 @@ def count_jobs(snakefile: Path, config: Mapping[str, Any]) -> pd.DataFrame:
     with TemporaryDirectory() as folder:
         study = Path(folder) / "study.yaml"
         study.write_text(yaml.safe_dump(dict(config)))
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--snakefile",
-            str(snakefile),
-            "--configfile",
-            str(study),
-        ]
-        command += ["--dry-run", "--forceall", "--quiet", "rules", "--nolock"]
-        result = subprocess.run(command, text=True, capture_output=True, check=False)
+        files = ["--snakefile", str(snakefile), "--configfile", str(study)]
+        options = ["--dry-run", "--forceall", "--quiet", "rules", "--nolock"]
+        result = launch.capture([*files, *options])
     first = result.stdout.partition("\ntotal ")[
         0
     ]  # a dry run prints its table before and after the jobs

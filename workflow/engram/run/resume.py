@@ -1,4 +1,4 @@
-"""`python -m engram.run.resume`: what a killed Snakemake left behind in this folder, and with
+"""`python -m engram resume`: what a killed Snakemake left behind in this folder, and with
 `--clean` its removal.
 
 A main process that ends by SIGKILL or a power cut leaves its lock and, on a cluster, its jobs: they
@@ -9,11 +9,9 @@ Then `snakemake` as before goes on where the run was.
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +135,7 @@ def describe(left: Left) -> str:
     return "\n".join(
         [
             *lines,
-            f"To resume: {'; '.join(steps)} (or `python -m engram.run.resume --clean`), then "
+            f"To resume: {'; '.join(steps)} (or `python -m engram resume --clean`), then "
             f"snakemake as before.",
         ]
     )
@@ -172,28 +170,15 @@ def clean(folder: Path) -> Left:
     return left
 
 
-def main() -> None:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(
-        prog="python -m engram.run.resume", description=(__doc__ or "").split("\n\n")[0]
-    )
-    parser.add_argument(
-        "--clean", action="store_true", help="cancel the orphans and remove the stale lock"
-    )
-    arguments = parser.parse_args()
-    folder = Path.cwd()
-    try:
-        if arguments.clean:
-            left = clean(folder)
-            print(
-                f"Cancelled {len(left.orphans)} jobs, removed "
-                f"{'the lock' if left.locks else 'no lock'}. Run snakemake as before."
-            )
-        else:
-            print(describe(look(folder)))
-    except EngramError as error:
-        sys.exit(f"error: {error}")
+def command(clean_up: bool = False) -> None:
+    """Print what a killed run left behind in the working folder, or remove it.
 
-
-if __name__ == "__main__":
-    main()
+    Raises:
+        EngramError: as `clean`.
+    """
+    if not clean_up:
+        print(describe(look(Path.cwd())))
+        return
+    left = clean(Path.cwd())
+    lock = "the lock" if left.locks else "no lock"
+    print(f"Cancelled {len(left.orphans)} jobs, removed {lock}. Run snakemake as before.")

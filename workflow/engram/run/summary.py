@@ -1,13 +1,14 @@
-"""`python -m engram.run.summary results/<study>`: the headline table of a finished study, and where
+"""`python -m engram summary results/<study>`: the headline table of a finished study, and where
 its report lies.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pandas as pd
+
+from engram.io.errors import EngramError
 
 METRICS = ("balanced_accuracy", "min_f1", "mean_f1")
 
@@ -29,7 +30,14 @@ def headline_text(scores: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-if __name__ == "__main__":
-    results = Path(sys.argv[1])
-    print(f"\n{headline_text(pd.read_csv(results / 'tables' / 'scores.csv'))}")
+def command(results: Path) -> None:
+    """Print the headline table of a study.
+
+    Raises:
+        EngramError: the study has no scores.
+    """
+    scores = results / "tables" / "scores.csv"
+    if not scores.is_file():
+        raise EngramError(f"{scores}: no such file; give the folder of a finished study")
+    print(f"\n{headline_text(pd.read_csv(scores))}")
     print(f"\nTest split, intervals over content groups. The report: {results / 'report.html'}")

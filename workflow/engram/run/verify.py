@@ -1,5 +1,5 @@
-"""`python -m engram.run.verify results/<study> [FILE …]`: whether results are what their jobs
-wrote, and where each comes from.
+"""`python -m engram verify results/<study> [FILE …]`: whether results are what their jobs wrote,
+and where each comes from.
 
 Compares every result with the record that its job left (`engram.run.records`). A file that was
 edited by hand is named, with all that follows from it; so is a file whose inputs have been made
@@ -8,9 +8,7 @@ anew since. Of files that are named, it prints their origin instead.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,36 +176,29 @@ def _path(results: Path, name: str) -> Path:
     return results.joinpath(*Path(name).parts[2:])
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m engram.run.verify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("results", type=Path, help="folder of a study, e.g. results/demo")
-    parser.add_argument(
-        "files", nargs="*", help="results whose origin is printed, e.g. tables/scores.csv"
-    )
-    options = parser.parse_args()
-    try:
-        records = read_records(options.results)
-        study = f"results/{options.results.resolve().name}"
-        if missing := [file for file in options.files if f"{study}/{file}" not in records]:
-            raise EngramError(
-                f"{options.results / missing[0]}: no record; name a file as it is called under "
-                f"{options.results}"
-            )
-        for file in options.files:
-            print(origin(records, f"{study}/{file}"))
-        if not options.files:
-            findings = verify(options.results, records)
-            print(report(findings, records))
-            if findings.edited or findings.outdated or findings.unrecorded:
-                sys.exit(1)
-    except EngramError as error:
-        sys.exit(f"error: {error}")
+def command(results: Path, files: Sequence[str]) -> int:
+    """Print what differs from the records of a study, or where some of its results come from.
 
+    Args:
+        results: folder of the study.
+        files: results whose origin is printed; without any, all results are compared.
 
-if __name__ == "__main__":
-    main()
+    Returns:
+        1 where a result was edited, is outdated or has no record, else 0.
+
+    Raises:
+        EngramError: no study in the folder, or no record of a file.
+    """
+    records = read_records(results)
+    study = f"results/{results.resolve().name}"
+    if missing := [file for file in files if f"{study}/{file}" not in records]:
+        raise EngramError(
+            f"{results / missing[0]}: no record; name a file as it is called under {results}"
+        )
+    for file in files:
+        print(origin(records, f"{study}/{file}"))
+    if files:
+        return 0
+    findings = verify(results, records)
+    print(report(findings, records))
+    return int(bool(findings.edited or findings.outdated or findings.unrecorded))

@@ -150,7 +150,11 @@ def saliency_of_grid(
     attention = np.zeros((len(classes), GROUPS, shape[2], *bins.shape), np.float32)
     sizes = np.zeros((len(classes), GROUPS), np.int64)
     with tqdm(
-        total=len(cnns) * len(classes), desc="saliency", unit="CNN and class", mininterval=2
+        total=len(cnns) * len(classes),
+        desc="saliency",
+        unit="CNN and class",
+        mininterval=2,
+        delay=2,
     ) as progress:
         for k, parts in enumerate(groups):
             for g, part in enumerate(parts):

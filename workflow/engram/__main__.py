@@ -1,0 +1,150 @@
+"""`python -m engram VERB`, or `engram VERB`: the one command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engram import __version__
+from engram.io.errors import EngramError
+
+RESULTS = "folder of a study, e.g. results/demo"
+RUN_HELP = "run a study; all other arguments are Snakemake's: engram run --study paper -n"
+
+# Every verb imports what it needs when it is called, so that the others and --help are quick.
+
+
+def _run(options: argparse.Namespace) -> int:
+    from engram.run import launch
+
+    study = ["--configfile", str(launch.study_file(options.study))] if options.study else []
+    launch.start([*options.snakemake, *study])
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from engram.run import verify
+
+    return verify.command(options.results, options.files)
+
+
+def _resume(options: argparse.Namespace) -> None:
+    from engram.run import resume
+
+    resume.command(options.clean)
+
+
+def _efficiency(options: argparse.Namespace) -> None:
+    from engram.run import efficiency
+
+    efficiency.command(options.results, options.csv)
+
+
+def _bundle(options: argparse.Namespace) -> None:
+    from engram.run import bundle
+
+    bundle.command(options.results, options.configfile, options.finish)
+
+
+def _summary(options: argparse.Namespace) -> None:
+    from engram.run import summary
+
+    summary.command(options.results)
+
+
+def _config_reference(_options: argparse.Namespace) -> None:
+    from engram.run import config_reference
+
+    config_reference.command()
+
+
+def _promote_base(options: argparse.Namespace) -> None:
+    from engram.nursery.promote import promote_base
+
+    folder = promote_base(options.trained)
+    print(f"{folder} now holds the new base; commit it together with a line in CHANGELOG.md")
+
+
+def _promote_nursery(options: argparse.Namespace) -> None:
+    from engram.nursery.promote import promote_drilled
+    from engram.nursery.shipped import DRILLED
+
+    rounding = promote_drilled(options.results)
+    print(
+        f"{DRILLED} now holds the drilled model; commit it together with a line in CHANGELOG.md. "
+        f"Of {rounding.windows:,} windows, {rounding.extracted:,} are extracted with float32 "
+        f"weights and {rounding.extracted_rounded:,} with float16 ones; {rounding.differ} differ."
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m engram",
+        description="Did a language model guess a text, recall it, or not memorize it?",
+    )
+    top.add_argument("--version", action="version", version=f"engram {__version__}")
+    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
+
+    def verb(
+        name: str, action: Callable[[argparse.Namespace], int | None], text: str
+    ) -> argparse.ArgumentParser:
+        described = f"{text[0].upper()}{text[1:]}."
+        added = verbs.add_parser(name, help=text, description=described, allow_abbrev=False)
+        added.set_defaults(action=action)
+        return added
+
+    run = verb("run", _run, RUN_HELP)
+    run.add_argument("--study", help="a study file, or one that ships: paper, benchmark, …")
+    run.set_defaults(snakemake=[])
+    check = verb("verify", _verify, "compare the results of a study with the records of its jobs")
+    check.add_argument("results", type=Path, help=RESULTS)
+    check.add_argument(
+        "files", nargs="*", help="results whose origin is printed, e.g. tables/scores.csv"
+    )
+    left = verb("resume", _resume, "say what a killed run left behind in this folder")
+    left.add_argument(
+        "--clean", action="store_true", help="cancel its SLURM jobs and remove its stale lock"
+    )
+    cost = verb("efficiency", _efficiency, "show what a run asked for, what it used and its cost")
+    cost.add_argument("results", type=Path, help=RESULTS)
+    cost.add_argument("--csv", type=Path, help="also write the table to this file")
+    bundle = verb("bundle", _bundle, "say what can be made of a study that came in a bundle")
+    bundle.add_argument("results", type=Path, help=RESULTS)
+    bundle.add_argument("--configfile", type=Path, help="the study's config; else the bundle's own")
+    bundle.add_argument("--finish", action="store_true", help="make what can be made here")
+    verb("summary", _summary, "print the headline table of a study").add_argument(
+        "results", type=Path, help=RESULTS
+    )
+    verb("config-reference", _config_reference, "write the config's JSON schema and reference")
+    base = verb("promote-base", _promote_base, "make a trained nursery base the one that ships")
+    base.add_argument(
+        "trained", type=Path, nargs="?", default=Path("results/nursery_base"), help="its folder"
+    )
+    drilled = verb("promote-nursery", _promote_nursery, "make a drilled nursery the one that ships")
+    drilled.add_argument("results", type=Path, help="results/<study>/<model> of a finished study")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options, rest = parser().parse_known_args(words)
+    if rest and options.action is not _run:
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    options.snakemake = rest
+    try:
+        return options.action(options) or 0
+    except EngramError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def console() -> None:
+    """Run the command line as the script `engram`."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,37 @@
+"""How results of the front door look in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from io import BytesIO
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from engram.figures.style import FigureStyle
+
+STYLE = FigureStyle()
+"""The default look of the figures."""
+
+
+def shown(figure: Figure) -> Figure:
+    """Have Jupyter draw a figure, without `%matplotlib inline`, and return it."""
+
+    def png() -> bytes:
+        image = BytesIO()
+        figure.savefig(image, format="png", dpi=110, bbox_inches="tight")
+        return image.getvalue()
+
+    vars(figure)["_repr_png_"] = png
+    return figure
+
+
+def html_table(title: str, facts: Mapping[str, Any]) -> str:
+    """Return a title and a table of facts as HTML."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{escape(str(name))}</th>"
+        f"<td style='text-align:left'>{escape(str(value))}</td></tr>"
+        for name, value in facts.items()
+    )
+    return f"<div><strong>{escape(title)}</strong><table>{rows}</table></div>"

@@ -1,0 +1,77 @@
+"""Starts Snakemake: the only module that does.
+
+In a checkout that is `snakemake` in its folder. Where Engram was installed from a wheel, the
+Snakefile, the default study and the profiles come from the package, and results go to the working
+folder.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from engram.io.errors import EngramError
+from engram.io.shipped import ROOT
+
+SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
+"""Where Snakemake looks for itself, in this order."""
+
+
+def capture(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake, and return its exit status with what it printed."""
+    return subprocess.run(command(arguments), text=True, capture_output=True, check=False)
+
+
+def start(arguments: Sequence[str]) -> NoReturn:
+    """Turn this process into Snakemake, so that it is Snakemake that an interrupt reaches."""
+    sys.stdout.flush()
+    os.execv(sys.executable, command(arguments))
+
+
+def command(arguments: Sequence[str], folder: Path | None = None) -> list[str]:
+    """Return the command line of Snakemake.
+
+    Args:
+        arguments: of `snakemake`.
+        folder: where it will run; None is the working folder.
+    """
+    here = folder or Path.cwd()
+    pairs = zip(["", *arguments], arguments, strict=False)  # each with the one before it
+    words = [_profile(word, before, here) for before, word in pairs]
+    given = {word.partition("=")[0] for word in words}
+    added = []
+    if not given & {"-s", "--snakefile"} and not any((here / name).exists() for name in SNAKEFILES):
+        added = ["--snakefile", str(ROOT / "Snakefile")]
+    if added and not given & {"--configfile", "--configfiles"}:
+        own = here / "config.yaml"
+        added += ["--configfile", str(own if own.exists() else ROOT / "config.yaml")]
+    return [sys.executable, "-m", "snakemake", *words, *added]
+
+
+def study_file(name: str) -> Path:
+    """Return the config of a study: a file, or one that ships, such as `paper`.
+
+    Raises:
+        EngramError: there is no such study.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    shipped = ROOT / "studies" / f"{name}.yaml"
+    if not shipped.is_file():
+        known = ", ".join(sorted(path.stem for path in (ROOT / "studies").glob("*.yaml")))
+        raise EngramError(f"study {name}: no such file; the studies that ship are {known}")
+    return shipped
+
+
+def _profile(word: str, before: str, here: Path) -> str:
+    """Return an argument with the name of a profile that ships replaced by its folder."""
+    option, sign, value = word.partition("=") if word.startswith("--profile=") else ("", "", word)
+    if option or before == "--profile":
+        shipped = ROOT / "profiles" / value
+        if not (here / value).exists() and (shipped / "config.yaml").is_file():
+            return f"{option}{sign}{shipped}"
+    return word
