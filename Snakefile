@@ -1,4 +1,5 @@
 # Engram: did a language model guess, recall, or not memorize? The study in running order.
+from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import min_version
 
@@ -60,3 +61,14 @@ if workflow.is_main_process and settings.outdated:
         f"{settings.folder}: this folder is locked by a run, so the plan is that of the run's "
         f"settings; the config says otherwise for {len(settings.outdated)} stages."
     )
+
+
+onstart:
+    # Not in a job: Snakemake deletes the outputs of a job that fails.
+    try:
+        bundle.refuse_cluster_rules(
+            (job.rule.name for job in workflow.dag.needrun_jobs()), Path(RESULTS)
+        )
+    except EngramError as error:
+        raise WorkflowError(str(error))
+    settings.start()

@@ -17,8 +17,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from engram.io.errors import EngramError
+from engram.run import bundle, digests, provenance
 from engram.run import config as study_config
-from engram.run import digests, provenance
 from engram.run.project import ROOT
 from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state

@@ -52,4 +52,5 @@ def test_a_mutated_config_is_a_clear_error_or_a_plan(checkout: Checkout, seed: i
         )
     else:
         assert "total" in result.stdout
-    assert not (checkout.folder / "results").exists()
+    for study in (checkout.folder / "results").glob("*"):
+        assert [path.name for path in study.iterdir()] == ["settings"], "a dry run makes nothing"

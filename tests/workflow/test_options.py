@@ -43,6 +43,12 @@ def test_omit_from_the_changed_rule_leaves_nothing_that_reads_it(retrained: Chec
     assert set(retrained.planned("--omit-from", "train_cnns")) == {"stamp"}
 
 
+def test_an_edit_taken_back_after_a_dry_run_plans_nothing(retrained: Checkout) -> None:
+    assert set(retrained.planned()) > RETRAINED
+    retrained.configure()
+    assert retrained.planned() == {}
+
+
 def test_until_ends_with_a_rule(retrained: Checkout) -> None:
     assert set(retrained.planned("--until", "train_cnns")) == RETRAINED
 

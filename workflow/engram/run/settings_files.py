@@ -3,11 +3,17 @@
 `results/<study>/settings/<stage>.json` holds the part of the config that a stage uses, the digest
 of its code, and the state of the user's files that it reads. The files are written when the rules
 are read, each only if its content differs, so that its time says when the settings last changed. A
-stage that is older than its settings is outdated, whatever Snakemake remembers."""
+stage that is older than its settings is outdated, whatever Snakemake remembers.
+
+A dry run reads the rules too. So what a file held at the last run stays beside it until the next run
+starts: an edit of the config that is taken back before then brings the file back, with its time.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +25,11 @@ from engram.io.artifacts import whole
 class SettingsFiles:
     """The settings files of one study.
 
-    Args: folder: `results/<study>/settings`. code: digest of every script by name. write: whether
-        files are written; only Snakemake's main process may, and not while another one runs in the
-        folder.
+    Args:
+        folder: `results/<study>/settings`.
+        code: digest of every script by name.
+        write: whether files are written; only Snakemake's main process may, and not while another
+            one runs in the folder.
     """
 
     def __init__(self, folder: Path, code: Mapping[str, str], write: bool) -> None:
@@ -68,6 +76,11 @@ class SettingsFiles:
             self._keep(path, {"code": self.code[script or stage], **own})
         return f"{self.folder}/{wildcard}/{{{wildcard}}}/{stage}.json"
 
+    def start(self) -> None:
+        """Forget what the files held before: a run starts, and its jobs follow the new settings."""
+        for path in self.files:
+            _before(path).unlink(missing_ok=True)
+
     def _keep(self, path: Path, values: dict[str, Any]) -> None:
         wanted = json.loads(json.dumps(values))
         if path in self.files and self.files[path] != wanted:
@@ -78,10 +91,22 @@ class SettingsFiles:
         if not self.write:
             self.outdated.append(path)
             return
+        before = _before(path)
+        if read_values(before) == wanted:
+            os.replace(before, path)
+            return
+        if path.is_file() and not before.is_file():
+            with whole(before) as temporary:
+                shutil.copy2(path, temporary)
         with whole(path) as temporary:
             temporary.write_text(
                 json.dumps(wanted, indent=1, sort_keys=True) + "\n", encoding="utf-8"
             )
+
+
+def _before(path: Path) -> Path:
+    """Return where a settings file of the last run is kept."""
+    return path.with_name(f".{path.name}.before")
 
 
 def read_values(path: Path) -> dict[str, Any] | None:
