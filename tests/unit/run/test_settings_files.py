@@ -1,4 +1,4 @@
-"""Settings files are written only where their content differs, and an edit taken back is forgotten."""
+"""Settings files: written only where their content differs; an edit taken back is forgotten."""
 
 from __future__ import annotations
 

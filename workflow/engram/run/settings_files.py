@@ -5,14 +5,13 @@ of its code, and the state of the user's files that it reads. The files are writ
 are read, each only if its content differs, so that its time says when the settings last changed. A
 stage that is older than its settings is outdated, whatever Snakemake remembers.
 
-A dry run reads the rules too. So what a file held at the last run stays beside it until the next run
-starts: an edit of the config that is taken back before then brings the file back, with its time.
+A dry run reads the rules too. So what a file held at the last run is kept until the next run starts:
+an edit of the config that is taken back before then brings the file back, with its time.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,7 +92,7 @@ class SettingsFiles:
             return
         before = _before(path)
         if read_values(before) == wanted:
-            os.replace(before, path)
+            before.replace(path)
             return
         if path.is_file() and not before.is_file():
             with whole(before) as temporary:
