@@ -5,8 +5,8 @@ of its code, and the state of the user's files that it reads. The files are writ
 are read, each only if its content differs, so that its time says when the settings last changed. A
 stage that is older than its settings is outdated, whatever Snakemake remembers.
 
-A dry run reads the rules too. So what a file held at the last run is kept until the next one starts:
-an edit of the config that is taken back before then brings the file back, with its time.
+A dry run reads the rules too. So what a file held at the last run is kept until the next run
+starts: an edit of the config that is taken back before then brings the file back, with its time.
 """
 
 from __future__ import annotations
