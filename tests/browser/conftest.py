@@ -7,17 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import FLAGS, show
 from playwright.sync_api import Browser, Page, sync_playwright
 from synthetic_study import write_study
 
 from engram.explorer.content import collect
 from engram.explorer.page import render, write_page
-
-SCREENSHOTS = Path(__file__).parent / "screenshots"
-FLAGS = [
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 
 
 @pytest.fixture(scope="session")
@@ -48,33 +43,6 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_page(render(*collect(written)), folder / "explorer.html", written.page.megabytes)
     return folder / "explorer.html"
-
-
-def watch(page: Page) -> list[str]:
-    """Gathers everything that a page says on the console, fails at, or asks the network for."""
-    found: list[str] = []
-    page.on("console", lambda message: found.append(f"console: {message.text}"))
-    page.on("pageerror", lambda error: found.append(f"error: {error}"))
-    page.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith(("file:", "data:", "blob:"))
-            else found.append(request.url)
-        ),
-    )
-    return found
-
-
-def show(browser: Browser, path: Path, scheme: str, width: int = 1400) -> tuple[Page, list[str]]:
-    """Opens a page from its file and waits for its maps."""
-    page = browser.new_context(
-        color_scheme=scheme, viewport={"width": width, "height": 900}
-    ).new_page()
-    said = watch(page)
-    page.goto(path.as_uri())
-    page.wait_for_selector("html[data-ready]")
-    return page, said
 
 
 @pytest.fixture

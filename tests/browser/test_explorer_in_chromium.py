@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import SCREENSHOTS, show
+from chromium import SCREENSHOTS, show
 from playwright.sync_api import Browser, Page
 
 MAPS = ("attention-map", "delta-map")

@@ -39,7 +39,5 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A copy of the checkout with the cluster profile opted in, as the README says."""
-    checkout = copy_project(tmp_path_factory.mktemp("engram"))
-    (checkout.folder / "slurm").symlink_to("profiles/slurm")
-    return checkout
+    """A copy of the checkout."""
+    return copy_project(tmp_path_factory.mktemp("engram"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from extraction import (
+from killed_extraction import (
     PREFIX,
     ROWS,
     SEQUENCES,

@@ -57,6 +57,8 @@ TINY = {
     "statistics": {"resamples": 100},
 }
 """Seconds of drilling, 30 samples a class, one small CNN: every stage is real."""
+TOKEN = "hf_" + "PlantedByTheTests" * 2
+"""A token that the tiny study finds in its environment."""
 
 
 @dataclass

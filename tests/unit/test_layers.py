@@ -89,7 +89,9 @@ def test_no_circle() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_module_imports_snakemake(module: str) -> None:
+def test_no_module_but_launch_imports_snakemake(module: str) -> None:
+    if module == "run/launch":
+        return
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
     names = [
         alias.name

@@ -22,7 +22,7 @@ from engram.store.attention_file import AttentionFile
 from engram.store.hidden_states import Layers
 
 ROOT = Path(__file__).parents[2]
-CODE = sorted([*ROOT.glob("workflow/**/*.py"), *ROOT.glob("benchmarks/*.py")])
+CODE = sorted([*ROOT.glob("workflow/**/*.py"), *ROOT.glob("perf/*.py")])
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 CALLS = {
     "eval",

@@ -7,12 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from checkout import BASELINES, ROOT, TINY, Checkout, copy_project
+from checkout import TOKEN, Checkout, copy_project
 from filelock import FileLock
-
-__all__ = ["BASELINES", "ROOT", "TINY", "TOKEN", "Checkout", "copy_project"]
-TOKEN = "hf_" + "PlantedByTheTests" * 2
-"""A token that the tiny study finds in its environment."""
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TINY, Checkout, copy_project
+from checkout import TINY, Checkout, copy_project
 
 CONFIG = "results/tiny/study.yaml"
 
@@ -72,7 +72,7 @@ def test_all_but_attention_and_weights_is_packed(
 
 def test_unpacked_nothing_is_to_be_done(laptop: Checkout) -> None:
     assert laptop.snakemake("-n", "--configfile", CONFIG).stdout.count("Nothing to be done") >= 1
-    assert "all is as config and code want it" in plan(laptop)
+    assert "everything is up to date with config and code" in plan(laptop)
 
 
 def test_what_needs_no_attention_is_made_here_and_the_rest_stays(laptop: Checkout) -> None:

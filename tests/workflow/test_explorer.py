@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Checkout
+from checkout import Checkout
 from playwright.sync_api import Browser, Frame, Page, sync_playwright
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import ROOT, TINY, Checkout, copy_project
+from checkout import ROOT, TINY, Checkout, copy_project
 
 from engram.run.records import checksum
 

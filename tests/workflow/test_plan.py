@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, Checkout, copy_project
+from checkout import ROOT, Checkout, copy_project
 
 MODEL = "pythia-2.8b-deduped-v0"
 
@@ -24,7 +24,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, str]:
     checkout = copy_project(tmp_path_factory.mktemp("engram"))
     script = [
         sys.executable,
-        "benchmarks/population.py",
+        "perf/population.py",
         "population",
         "--rows",
         "20000",

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from conftest import Checkout, copy_project
+from checkout import Checkout, copy_project
 
 from engram.run.records import checksum
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import BASELINES, TOKEN, Checkout
+from checkout import BASELINES, TOKEN, Checkout
 
 MODEL = "results/tiny/nursery"
 CNNS = f"{MODEL}/engram/cnns/non-memo_guess_others"

@@ -42,9 +42,9 @@ def _efficiency(options: argparse.Namespace) -> None:
 
 
 def _bundle(options: argparse.Namespace) -> None:
-    from engram.run import bundle
+    from engram.run import finish
 
-    bundle.command(options.results, options.configfile, options.finish)
+    finish.command(options.results, options.configfile, options.finish)
 
 
 def _summary(options: argparse.Namespace) -> None:

@@ -54,7 +54,7 @@ def test_the_version_is_the_package_s() -> None:
         (["verify", "r", "a", "b"], "engram.run.verify", (Path("r"), ["a", "b"])),
         (["resume", "--clean"], "engram.run.resume", (True,)),
         (["efficiency", "r", "--csv", "c"], "engram.run.efficiency", (Path("r"), Path("c"))),
-        (["bundle", "r", "--finish"], "engram.run.bundle", (Path("r"), None, True)),
+        (["bundle", "r", "--finish"], "engram.run.finish", (Path("r"), None, True)),
         (["summary", "r"], "engram.run.summary", (Path("r"),)),
         (["config-reference"], "engram.run.config_reference", ()),
     ],
@@ -135,10 +135,22 @@ def test_profiles_that_ship_are_found_by_name(tmp_path: Path) -> None:
     assert launch.command(["--profile", "slurm"], tmp_path)[3:5] == ["--profile", "slurm"]
 
 
-def test_what_snakemake_prints_is_captured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "command", lambda _: [sys.executable, "-c", "print(1); exit(3)"])
-    done = launch.capture([])
-    assert (done.returncode, done.stdout) == (3, "1\n")
+def test_a_dry_run_returns_the_jobs_with_their_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Snakefile").write_text(
+        "rule all:\n    input: 'b.txt'\n"
+        "rule copy:\n    input: ancient('a b.txt')\n    output: 'b.txt'\n    shell: 'cp a b'\n"
+    )
+    with pytest.raises(EngramError, match="the dry run fails:"):
+        launch.dry_run([])
+    Path("a b.txt").touch()
+    copy, everything = launch.dry_run(["--quiet", "rules"])
+    assert copy == launch.PlannedJob("copy", ("a b.txt",), ("b.txt",))
+    assert (everything.rule, everything.outputs) == ("all", ())
+    Path("b.txt").touch()
+    assert launch.dry_run([]) == []
 
 
 def test_the_process_becomes_snakemake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -206,7 +218,7 @@ def test_the_summary_is_the_headline_of_the_scores(
 
 
 def test_a_bundle_is_asked_for(tmp_path: Path) -> None:
-    from engram.run import bundle
+    from engram.run import finish
 
     with pytest.raises(EngramError, match=r"no bundle\.json; unpack a bundle in this folder first"):
-        bundle.command(tmp_path)
+        finish.command(tmp_path)

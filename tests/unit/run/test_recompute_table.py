@@ -1,19 +1,15 @@
 """The table of what reruns covers every script and every key of the config."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from changes import CONFIGS, rule_scripts
+from recompute_table import TABLE, module_plans, scripts_of
+
+from engram.run.settings import StudyConfig
 
 ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "tests/workflow"))
-
-from changes import CONFIGS, rule_scripts  # noqa: E402
-from recompute_table import TABLE, module_plans, scripts_of  # noqa: E402
-
-from engram.run.settings import StudyConfig  # noqa: E402
-
 TABLE_ROWS = json.loads(TABLE.read_text())
 SCRIPTS = ROOT / "workflow/scripts"
 BOOKKEEPING = {"describe_run", "stamp"}

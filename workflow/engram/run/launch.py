@@ -7,11 +7,15 @@ folder.
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from engram.io.errors import EngramError
@@ -21,9 +25,40 @@ SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefil
 """Where Snakemake looks for itself, in this order."""
 
 
-def capture(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake, and return its exit status with what it printed."""
-    return subprocess.run(command(arguments), text=True, capture_output=True, check=False)
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job that Snakemake would run now."""
+
+    rule: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def dry_run(arguments: Sequence[str]) -> list[PlannedJob]:
+    """Return the jobs that Snakemake would run, from its log records.
+
+    Args:
+        arguments: of `snakemake`; `--dry-run` is added.
+
+    Raises:
+        EngramError: the rules cannot be read, or no plan can be made.
+    """
+    with TemporaryDirectory() as folder:
+        jobs = Path(folder, "jobs.json")
+        _, _, _, *words = command([*arguments, "--dry-run", "--nolock"])
+        done = subprocess.run(
+            [sys.executable, "-m", __name__, str(jobs), *words],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode or not jobs.is_file():
+            raise EngramError(f"the dry run fails:\n{done.stdout.strip()[-2000:]}")
+        return [
+            PlannedJob(job["rule"], tuple(job["inputs"]), tuple(job["outputs"]))
+            for job in json.loads(jobs.read_text(encoding="utf-8"))
+        ]
 
 
 def start(arguments: Sequence[str]) -> NoReturn:
@@ -75,3 +110,30 @@ def _profile(word: str, before: str, here: Path) -> str:
         if not (here / value).exists() and (shipped / "config.yaml").is_file():
             return f"{option}{sign}{shipped}"
     return word
+
+
+def _record_jobs(path: Path, arguments: Sequence[str]) -> int:
+    """Run Snakemake in this process, and write the jobs of which its log has a record."""
+    from snakemake import cli
+    from snakemake.logging import logger
+
+    jobs: list[PlannedJob] = []
+
+    def seen(record: logging.LogRecord) -> bool:
+        if getattr(record, "event", None) == "job_info":
+            inputs, outputs = (tuple(getattr(record, name)) for name in ("input", "output"))
+            jobs.append(PlannedJob(record.rule_name, inputs, outputs))  # type: ignore[attr-defined]
+        return True
+
+    logger.addFilter(seen)
+    try:
+        cli.main(list(arguments))
+        status = 0
+    except SystemExit as end:
+        status = int(end.code or 0)
+    path.write_text(json.dumps([asdict(job) for job in jobs]), encoding="utf-8")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(_record_jobs(Path(sys.argv[1]), sys.argv[2:]))

@@ -7,6 +7,7 @@ that rate."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,13 +196,14 @@ def with_total(plan: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([plan, total], ignore_index=True).astype(dict.fromkeys(WHOLE, "Int64"))
 
 
-def count_jobs(snakefile: Path, config: Mapping[str, Any]) -> pd.DataFrame:
-    """Jobs of the whole study by rule, as Snakemake itself counts them with nothing finished: rule,
-    jobs.
+def count_jobs(config: Mapping[str, Any]) -> pd.DataFrame:
+    """Count the jobs of the whole study by rule, as Snakemake plans them with nothing finished.
 
     Args:
-        snakefile: the study's.
         config: the study's config, as it was given.
+
+    Returns:
+        rule, jobs.
 
     Raises:
         EngramError: the dry run fails.
@@ -209,23 +211,9 @@ def count_jobs(snakefile: Path, config: Mapping[str, Any]) -> pd.DataFrame:
     with TemporaryDirectory() as folder:
         study = Path(folder) / "study.yaml"
         study.write_text(yaml.safe_dump(dict(config)))
-        files = ["--snakefile", str(snakefile), "--configfile", str(study)]
-        options = ["--dry-run", "--forceall", "--quiet", "rules", "--nolock"]
-        result = launch.capture([*files, *options])
-    first = result.stdout.partition("\ntotal ")[
-        0
-    ]  # a dry run prints its table before and after the jobs
-    jobs = re.findall(r"^(\w+)\s+(\d+)$", first, flags=re.MULTILINE)
-    if result.returncode or not jobs:
-        last = (
-            result.stderr.strip().splitlines()
-            or result.stdout.strip().splitlines()
-            or ["no output"]
-        )[-1]
-        raise EngramError(f"jobs cannot be counted, the dry run of {snakefile} says: {last}")
-    return pd.DataFrame(
-        [(rule, int(count)) for rule, count in jobs if rule != "all"], columns=["rule", "jobs"]
-    )
+        planned = launch.dry_run(["--forceall", "--configfile", str(study)])
+    counts = Counter(job.rule for job in planned if job.rule != "all")
+    return pd.DataFrame(sorted(counts.items()), columns=["rule", "jobs"])
 
 
 def plan_text(plan: pd.DataFrame, jobs: pd.DataFrame, rates: Rates) -> str:

@@ -15,7 +15,7 @@ Kinds of intervals:
   a nominal 95 % percentile interval of the minimum F1 covered the truth in 82 to 89 % of the cases.
   The basic interval mirrors the draws at the estimate, which removes the bias; the logit scale
   keeps it within [0, 1]. It covered the truth in 97 to 98 % of 1,000 simulated studies with four
-  CNNs, and in 96 to 97 % with sixteen (`benchmarks/interval_coverage.py`, docs/statistics.md);
+  CNNs, and in 96 to 97 % with sixteen (`perf/interval_coverage.py`, docs/statistics.md);
 - *normal*, from the standard deviation of the draws, where the draws are noisier than the estimate;
 - *studentised*, for families of differences whose intervals must hold together (max-t; Westfall and
   Young, Resampling-Based Multiple Testing, 1993);

@@ -1,6 +1,6 @@
 """CNN training: engram.cnn.training beside the study's way of doing it, in one run on one core.
 
-    python benchmarks/cnn_training.py [--samples 48] [--epochs 2] [--rounds 3]
+    python perf/cnn_training.py [--samples 48] [--epochs 2] [--rounds 3]
 
 The study's loop opens the HDF5 file for every sample, reads the attention of all heads, pools them
 inside the network, and trains one CNN per process. Engram reads head-pooled packed maps into memory

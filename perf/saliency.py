@@ -1,7 +1,7 @@
 """Cost of Δ by guided backpropagation: engram.saliency beside the way of the definition, in one run
 on one core.
 
-    python benchmarks/saliency.py [--samples 32] [--rounds 3]
+    python perf/saliency.py [--samples 32] [--rounds 3]
 
 The definition's way takes the attention of all heads, pools inside the network, and for every
 sample goes back to all heads once per class; D · A is taken for all heads before their maximum.

@@ -1,6 +1,6 @@
 """What reruns after a change, recompute.json, as the tests expect it.
 
-    PYTHONPATH=tests/support python tests/workflow/recompute_table.py FOLDER
+    python tests/support/recompute_table.py FOLDER
 
 writes the table again: FOLDER holds a finished tiny study of this code, as `checkout.copy_project`
 makes it. Look at the difference before you commit it: every row says which jobs a change of the
@@ -19,8 +19,7 @@ from planner import plans_beside
 
 from engram.run.digests import PACKAGE, _closure
 
-HERE = Path(__file__).parent
-TABLE = HERE / "recompute.json"
+TABLE = Path(__file__).parents[1] / "workflow/recompute.json"
 
 
 Plan = dict[str, int]

@@ -1,6 +1,6 @@
 """Reading a sample list, compared with training on it, at the shape of Pythia-12b.
 
-    python benchmarks/reading.py FOLDER [--samples 24000] [--memory-mb 1000]
+    python perf/reading.py FOLDER [--samples 24000] [--memory-mb 1000]
 
 Writes a store of random attention to FOLDER (449 kB a sample, 10.8 GB for the paper's 24,000 of
 four classes of 6,000), and reads one sample list from it as training jobs do: once in the list's

@@ -1,6 +1,6 @@
 """ROUGE between prefix and suffix: engram.windows.rouge beside the package rouge-score, in one run.
 
-    python benchmarks/rouge.py [--rows 1000000] [--reference-rows 20000]
+    python perf/rouge.py [--rows 1000000] [--reference-rows 20000]
 
 Prints CPU time per row on one core, the ratio, and whether every float64 of the compared rows is
 equal. rouge-score takes about 0.7 ms a row, so it sees the first `--reference-rows` rows only; give

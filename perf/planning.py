@@ -1,7 +1,7 @@
 """What planning costs: a dry run of a study beside one of a bare Snakefile of 700 jobs, and the
 same once all is finished.
 
-    python benchmarks/planning.py [--configfile studies/paper.yaml] [--rounds 5]
+    python perf/planning.py [--configfile studies/paper.yaml] [--rounds 5]
 
 The bare Snakefile has one rule of 700 jobs, which copy a file, and one that asks for all. Both are
 planned in turn, each round the other first. For the plan with nothing to do all outputs are made

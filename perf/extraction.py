@@ -1,7 +1,7 @@
 """Speed and size of extraction, compared with the plain way of doing it, at the shapes of small
 Pythia models.
 
-    python benchmarks/extraction.py --shapes 70m 160m --samples 96
+    python perf/extraction.py --shapes 70m 160m --samples 96
 
 Weights and tokens are random; speed does not depend on them. Every way runs on the same sequences
 in turn, `--rounds` times; the fastest round counts. Times are CPU time of one thread, so that a

@@ -1,7 +1,7 @@
 """The whole grid of one taxonomy at the 12b shape on a GPU: seconds, and the fraction of the
 measured convolution rate.
 
-    python benchmarks/cnn_gpu.py [--samples 18000] [--epochs 3] [--layers 36] [--precision bfloat16]
+    python perf/cnn_gpu.py [--samples 18000] [--epochs 3] [--layers 36] [--precision bfloat16]
     [--device cuda]
 
 Trains the paper's eight CNNs (kernels 6 and 8, 10 and 16 features, mean and max pooling) on

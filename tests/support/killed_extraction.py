@@ -1,7 +1,7 @@
 """Extraction in processes that are killed: what is left behind, and whether a rerun ends with the
 right shard.
 
-    PYTHONPATH=workflow:tests/unit python tests/faults/extraction.py --kills 50
+    python tests/support/killed_extraction.py --kills 50
 
 Every run builds a shard of `ROWS` sequences from nothing in a process of its own, which gets
 SIGKILL after a random part of the time that a whole run takes. Whatever the process left is checked

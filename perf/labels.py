@@ -1,7 +1,7 @@
 """From published windows to labels: a synthetic source in the data set's layout, time and memory of
 every step.
 
-    python benchmarks/labels.py [--rows 5000000] [--folder DIR] [--keep]
+    python perf/labels.py [--rows 5000000] [--folder DIR] [--keep]
 
 Writes two splits with all 27 columns of the published data, reads them as the source `hub` does,
 and labels them. Texts are cuts of the standard library's files, counters and repetitions; one

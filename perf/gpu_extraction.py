@@ -1,8 +1,8 @@
 """Extraction and continuations of a Pythia of random weights on one GPU, against its matrix
 multiplication rate.
 
-    python benchmarks/gpu_extraction.py --shape 12b --dtype float16 python
-    benchmarks/gpu_extraction.py --shape 70m --dtype float32 --sequences 32 --batch-tokens 1024   #
+    python perf/gpu_extraction.py --shape 12b --dtype float16 python
+    perf/gpu_extraction.py --shape 70m --dtype float32 --sequences 32 --batch-tokens 1024   #
     any machine
 
 Prints sequences per second of the extraction with verification, the fraction of the measured matrix

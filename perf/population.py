@@ -1,7 +1,7 @@
 """A synthetic population in the layout and schema of the published data, to plan the paper's study
 without the hub.
 
-    python benchmarks/population.py FOLDER [--rows 6870000] [--models pythia-12b-deduped-v0 ...]
+    python perf/population.py FOLDER [--rows 6870000] [--models pythia-12b-deduped-v0 ...]
     snakemake plan --configfile FOLDER/study.yaml
 
 Writes FOLDER/<model>/data/*.parquet with all 27 columns, and FOLDER/study.yaml: studies/paper.yaml

@@ -1,7 +1,7 @@
 """A large corpus: windows cut, drawn and counted exactly; time and memory, and the counts against
 brute force.
 
-    python benchmarks/corpus.py [--tokens 100000000] [--candidates 100000] [--checked 20] [--folder
+    python perf/corpus.py [--tokens 100000000] [--candidates 100000] [--checked 20] [--folder
     DIR]
 
 Writes documents of random words and, one in four, a file of the standard library, so that many

@@ -1,8 +1,8 @@
 """What a forward under a knock-out costs beside a plain batched one, at the shapes of Pythia
 models.
 
-    python benchmarks/knockout.py --shapes 160m --rows 32 --rounds 5
-    python benchmarks/knockout.py --shapes 12b --dtype float16 --rounds 3      (needs a GPU)
+    python perf/knockout.py --shapes 160m --rows 32 --rounds 5
+    python perf/knockout.py --shapes 12b --dtype float16 --rounds 3      (needs a GPU)
 
 Weights and tokens are random; speed does not depend on them. All ways run in turn on the same
 batch, `--rounds` times; the median ratio counts. The plain forward applies the head to the suffix

@@ -1,8 +1,8 @@
 """How often the intervals of the tables cover the truth: simulated studies whose true scores are
 known.
 
-    python benchmarks/interval_coverage.py --studies 1000
-    python benchmarks/interval_coverage.py --studies 300 --compare
+    python perf/interval_coverage.py --studies 1000
+    python perf/interval_coverage.py --studies 300 --compare
 
 A simulated study draws content groups of one or two samples, and CNNs whose class biases differ;
 the truth is the score of a very large population with very many CNNs. Prints, for every setting and
