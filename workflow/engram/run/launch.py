@@ -21,6 +21,8 @@ from typing import NoReturn
 from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
 
+_CHILD = "import sys; from engram.run import launch; sys.exit(launch.record_jobs(*sys.argv[1:]))"
+"""The program of a dry run's process."""
 SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
 """Where Snakemake looks for itself, in this order."""
 
@@ -47,7 +49,7 @@ def dry_run(arguments: Sequence[str]) -> list[PlannedJob]:
         jobs = Path(folder, "jobs.json")
         _, _, _, *words = command([*arguments, "--dry-run", "--nolock"])
         done = subprocess.run(
-            [sys.executable, "-m", __name__, str(jobs), *words],
+            [sys.executable, "-c", _CHILD, str(jobs), *words],
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -112,7 +114,7 @@ def _profile(word: str, before: str, here: Path) -> str:
     return word
 
 
-def _record_jobs(path: Path, arguments: Sequence[str]) -> int:
+def record_jobs(path: str, *arguments: str) -> int:
     """Run Snakemake in this process, and write the jobs of which its log has a record."""
     from snakemake import cli
     from snakemake.logging import logger
@@ -131,9 +133,5 @@ def _record_jobs(path: Path, arguments: Sequence[str]) -> int:
         status = 0
     except SystemExit as end:
         status = int(end.code or 0)
-    path.write_text(json.dumps([asdict(job) for job in jobs]), encoding="utf-8")
+    Path(path).write_text(json.dumps([asdict(job) for job in jobs]), encoding="utf-8")
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(_record_jobs(Path(sys.argv[1]), sys.argv[2:]))
