@@ -23,7 +23,7 @@ use rule stamp as version_attention with:
 
 rule continue_prefixes:
     input:
-        samples=sample_lists,
+        samples=f"{MODEL}/samples.parquet",
         candidates=f"{MODEL}/candidates.parquet",
         model=f"{MODEL}/model/config.json",
         settings=settings.by(
@@ -56,7 +56,7 @@ rule continue_prefixes:
 
 rule extract_attention:
     input:
-        samples=sample_lists,
+        samples=f"{MODEL}/samples.parquet",
         candidates=f"{MODEL}/candidates.parquet",
         continuations=f"{MODEL}/continuations.parquet",
         model=f"{MODEL}/model/config.json",
@@ -92,7 +92,7 @@ rule extract_attention:
 
 rule score_twin:
     input:
-        samples=sample_lists,
+        samples=f"{MODEL}/samples.parquet",
         candidates=f"{MODEL}/candidates.parquet",
         model=f"{MODEL}/model/config.json",
         twin=f"{MODEL}/twin/config.json",

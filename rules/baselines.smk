@@ -31,7 +31,7 @@ rule permute_weights:
 
 use rule extract_attention as extract_random_attention with:
     input:
-        samples=sample_lists,
+        samples=f"{MODEL}/samples.parquet",
         candidates=f"{MODEL}/candidates.parquet",
         continuations=f"{MODEL}/continuations.parquet",
         model=f"{MODEL}/random/model/config.json",
@@ -60,7 +60,7 @@ use rule index_attention as index_random_attention with:
 
 rule extract_hidden_states:
     input:
-        samples=sample_lists,
+        samples=f"{MODEL}/samples.parquet",
         candidates=f"{MODEL}/candidates.parquet",
         continuations=f"{MODEL}/continuations.parquet",
         model=f"{MODEL}/model/config.json",

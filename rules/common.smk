@@ -225,18 +225,13 @@ def twin_scores(wildcards):
     return [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"] if twinned else []
 
 
-def lists_of(model):
+def sample_lists(wildcards):
     """Return all sample lists of a model."""
     return [
-        f"{RESULTS}/{model}/{protocol}/samples/{name}.parquet"
+        f"{RESULTS}/{wildcards.model}/{protocol}/samples/{name}.parquet"
         for protocol in PROTOCOLS
         for name in (*TAXONOMIES, *(["search"] if SEARCHED and protocol == "engram" else []))
     ]
-
-
-def sample_lists(wildcards):
-    """Return all sample lists of a model, for a rule's input."""
-    return lists_of(wildcards.model)
 
 
 def shard_files(model, folder="attention"):

@@ -11,6 +11,7 @@ localrules:
     version_attention,
     draw_samples,
     draw_search,
+    gather_samples,
     count_samples,
     collect_checks,
     compare_with_truth,

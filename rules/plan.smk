@@ -7,13 +7,12 @@ Outputs: tables/plan.csv, tables/plan_jobs.csv. No part of a default run.
 
 rule plan_study:
     input:
-        samples=[path for name in MODELS for path in lists_of(name)],
+        samples=per_model("samples.parquet"),
         labels=per_model("labels.parquet"),
         configurations=[path for name in MODELS for path in configuration(name)],
         settings=settings(
             "plan_study",
             models={name: entry["model"] for name, entry in MODELS.items()},
-            lists={name: len(lists_of(name)) for name in MODELS},
             configurations={name: configuration(name) for name in MODELS},
             mean_dtype=STUDY["attention"]["mean_dtype"],
             rates=STUDY["plan"],

@@ -1,7 +1,8 @@
 """Sample lists: one for each taxonomy of a model and protocol, so that a new taxonomy touches no other.
 
 Inputs: <model>/labels.parquet.
-Outputs: <model>/<protocol>/samples/<taxonomy>.parquet, and search.parquet of the taxonomy search.
+Outputs: <model>/<protocol>/samples/<taxonomy>.parquet, and search.parquet of the taxonomy search;
+<model>/samples.parquet, the samples of all lists.
 """
 
 # How few samples are too few stops a study and changes no list.
@@ -52,3 +53,18 @@ rule draw_search:
         fewest_samples=FEWEST,
     script:
         "../workflow/scripts/draw_search.py"
+
+
+rule gather_samples:
+    """Join the lists, so that the stages that send samples through the model read one file."""
+    input:
+        lists=sample_lists,
+        settings=settings("gather_samples"),
+    output:
+        samples=f"{MODEL}/samples.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/gather_samples.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/gather_samples.py"

@@ -5,17 +5,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from engram.io.artifacts import read_metadata, write_parquet
+from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.io.streams import read_selected
 from engram.lm.generation import greedy_continuations
 from engram.lm.models import default_device, fingerprint, load_model, load_tokenizer
 from engram.run.job import job
 from engram.sources.snapshots import ORIGIN, read_origin
-from engram.taxonomy.pool import non_memorized, read_lists
+from engram.taxonomy.pool import non_memorized
 
 with job(snakemake) as settings:
     files, folder = snakemake.input, Path(snakemake.input.model).parent
-    wanted = non_memorized(read_lists(files.samples))
+    wanted = non_memorized(read_parquet(files.samples))
     rows = read_selected(files.candidates, wanted, ["sequence_id", "tokens"])
     shape = (len(rows), settings.prefix + settings.suffix)
     tokens = np.array(rows["tokens"].tolist(), dtype=np.int64).reshape(shape)  # (n, T)

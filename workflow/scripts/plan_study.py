@@ -1,23 +1,22 @@
 """Count what the study will cost from its sample lists and its models' shapes, without a model."""
 
-from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from engram.io.artifacts import write_csv
+from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import job
 from engram.run.plan import count_jobs, model_shape, plan_model, with_total
 from engram.run.rates import Rates
-from engram.taxonomy.pool import read_lists
 
 with job(snakemake) as settings:
     rates, window = Rates(**settings.rates), (settings.prefix, settings.suffix)
-    lists, rows = iter(snakemake.input.samples), []
-    for name, labels in zip(settings.models, snakemake.input.labels, strict=True):
-        repository = settings.models[name]
-        samples = read_lists(islice(lists, settings.lists[name]))
+    rows = []
+    for (name, repository), labels, lists in zip(
+        settings.models.items(), snakemake.input.labels, snakemake.input.samples, strict=True
+    ):
+        samples = read_parquet(lists)
         files = settings.configurations[name]
         shape = model_shape(Path(files[0]).parent if files else None, repository)
         candidates = pq.read_metadata(labels).num_rows

@@ -5,17 +5,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from engram.io.artifacts import write_parquet
+from engram.io.artifacts import read_parquet, write_parquet
 from engram.io.streams import read_selected
 from engram.lm.models import default_device, fingerprint, load_model, load_tokenizer
 from engram.run.job import job
 from engram.sources.scoring import twin_extracts
 from engram.sources.snapshots import read_origin
-from engram.taxonomy.pool import read_lists
 
 with job(snakemake) as settings:
     files = snakemake.input
-    sampled = read_lists(files.samples)["sequence_id"].unique()
+    sampled = read_parquet(files.samples)["sequence_id"].unique()
     rows = read_selected(files.candidates, sampled, ["sequence_id", "tokens"])
     folder, twin = Path(files.model).parent, Path(files.twin).parent
     extracted = twin_extracts(

@@ -80,8 +80,9 @@ def test_bytes_are_those_of_a_file(tmp_path: Path, mean_dtype: str) -> None:
 def test_a_sequence_is_counted_once_and_continuations_apart() -> None:
     samples = pd.DataFrame(
         {
-            "sequence_id": [1, 2, 2, 3, 3, 3],
-            "class": ["Non-Memo", "Guess", "Recite[5]", "Non-Memo", "Non-Memo", "Non-Memo"],
+            "sequence_id": [1, 2, 2, 3],
+            "class": ["Non-Memo", "Guess", "Recite[5]", "Non-Memo"],
+            "lists": [1, 1, 1, 3],
         }
     )
     shape, rates = Shape(2, 4, 8, 1000, 100), Rates(forward=1e6, continuation=1e5)

@@ -1,11 +1,14 @@
 """The pool: every sampled sequence once, Non-Memo ones with the model's own text."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from engram.io.artifacts import write_parquet
 from engram.io.errors import EngramError
-from engram.taxonomy.pool import agreement, measured_scores, non_memorized, pool
+from engram.taxonomy.pool import agreement, gather_lists, measured_scores, non_memorized, pool
 
 CANDIDATES = pd.DataFrame(
     {
@@ -130,3 +133,18 @@ def test_agreement_counts_what_the_model_fails_to_reproduce() -> None:
     assert agreement(verification, labels, measured).to_dict("list") == expected | {
         "other_score": [1, 0, 1, 1]
     }
+
+
+def test_lists_are_gathered_with_the_number_of_lists_that_hold_a_sample(tmp_path: Path) -> None:
+    first = samples((9, "Non-Memo"), (5, "Guess"))
+    second = samples((9, "Non-Memo"), (5, "Others"), (1, "Others"))
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    for table, path in zip((first, second), paths, strict=True):
+        write_parquet(table, path)
+    gathered = gather_lists(paths)
+    assert list(gathered.itertuples(index=False, name=None)) == [
+        (1, "Others", 1),
+        (5, "Guess", 1),
+        (5, "Others", 1),
+        (9, "Non-Memo", 2),
+    ]

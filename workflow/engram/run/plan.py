@@ -150,7 +150,7 @@ def plan_model(
     """What one model costs.
 
     Args:
-        samples: sequence_id and class of all sample lists of the model.
+        samples: `engram.taxonomy.pool.gather_lists` of the model.
         candidates: how many they were drawn from.
         shape: the model's.
         window: tokens of prefix and suffix.
@@ -169,7 +169,7 @@ def plan_model(
     forward = shape.forward_flops(prefix + suffix, suffix)
     return {
         "candidates": candidates,
-        "drawn": len(samples),
+        "drawn": int(samples["lists"].sum()),
         "sequences": sequences,
         "continued": continued,
         "layers": shape.layers,

@@ -23,16 +23,22 @@ def non_memorized(samples: pd.DataFrame) -> np.ndarray:
     return np.unique(samples.loc[samples["class"].isin(with_non_memo), "sequence_id"])
 
 
-def read_lists(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Return the samples of several lists: sequence_id and class, with repetitions."""
-    return pd.concat([read_parquet(path, ["sequence_id", "class"]) for path in paths])
+def gather_lists(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Return the samples of several lists, sorted.
+
+    Returns:
+        sequence_id, class; lists int64, how many of the lists hold the sequence in this class.
+    """
+    columns = ["sequence_id", "class"]
+    samples = pd.concat([read_parquet(path, columns) for path in paths])
+    return samples.groupby(columns).size().rename("lists").reset_index()
 
 
 def read_pool(
-    lists: Iterable[str | Path], candidates: str | Path, continuations: str | Path
+    samples_file: str | Path, candidates: str | Path, continuations: str | Path
 ) -> pd.DataFrame:
     """Return the pool, see `pool`, from its files; candidates outside it never fill the memory."""
-    samples, columns = read_lists(lists), ["sequence_id", "tokens"]
+    samples, columns = read_parquet(samples_file), ["sequence_id", "tokens"]
     rows = read_selected(candidates, samples["sequence_id"].to_numpy(), columns)
     return pool(samples, rows, read_parquet(continuations))
 
