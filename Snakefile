@@ -56,6 +56,9 @@ rule all:
 include: "rules/bundle.smk"
 
 
+# Captions of the report name the code that made a table or figure.
+config["code"] = {each.name: CODE[Path(each.script).stem] for each in workflow.rules if each.script}
+
 if workflow.is_main_process and settings.outdated:
     logger.warning(
         f"{settings.folder}: this folder is locked by a run, so the plan is that of the run's "

@@ -74,7 +74,9 @@ def test_a_module_reruns_what_the_scripts_do_that_need_it(
     plans: dict[str, Plan], finished: Checkout, module: str
 ) -> None:
     scripts = Path(__file__).parents[2] / "workflow/scripts"
-    assert plans[module] == module_plans(scripts_of(EXPECTED), scripts)[f"{module}.py"]
+    expected = module_plans(scripts_of(EXPECTED), scripts)[f"{module}.py"]
+    # Stages of several scripts may share stamps, so their number follows from no single script.
+    assert plans[module] | {"stamp": 0} == expected | {"stamp": 0}
 
 
 def branch_and_back(study: Checkout) -> None:

@@ -39,7 +39,7 @@ RUN = {
 def test_every_caption_ends_with_the_origin(path: Path) -> None:
     last = path.read_text().rstrip().splitlines()[-1]
     assert last == (
-        "*Made by* ``{{ snakemake.rule }}``, code ``{{ snakemake.params.code }}``. "
+        "*Made by* ``{{ snakemake.rule }}``, code ``{{ snakemake.config.code[snakemake.rule] }}``. "
         '{{ snakemake.config.origin[snakemake.wildcards.model | default("")] }}'
     )
 

@@ -91,6 +91,14 @@ def test_a_result_that_was_removed_is_no_finding(study: Path) -> None:
     assert verify(study, read_records(study)).checked == 3
 
 
+def test_what_was_made_from_a_removed_temporary_file_is_up_to_date(study: Path) -> None:
+    Path(SAMPLES).unlink()
+    assert verify(study, read_records(study)).outdated == {}
+    run("draw_samples", [LABELS], SAMPLES, "other samples")
+    Path(SAMPLES).unlink()
+    assert verify(study, read_records(study)).outdated == {TABLE: SAMPLES}
+
+
 def test_the_origin_of_a_figure_goes_back_to_the_source(study: Path) -> None:
     said = origin(read_records(study), FIGURE)
     for part in (

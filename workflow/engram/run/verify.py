@@ -165,11 +165,17 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _current(results: Path, records: Records, source: str) -> str | None:
-    """Return the checksum that an input has now: its record's, or a settings file's own."""
+    """Return the checksum that an input has now: its record's, or a settings file's own.
+
+    Of a temporary file, which is deleted after its last use, the record remains.
+    """
     if source in records:
         return str(records[source]["sha256"])
     path = _path(results, source)
-    return checksum(path) if path.is_file() else None
+    if path.is_file():
+        return checksum(path)
+    record = results / RECORDS / f"{path.relative_to(results)}.json"
+    return str(json.loads(record.read_text())["sha256"]) if record.is_file() else None
 
 
 def _path(results: Path, name: str) -> Path:
