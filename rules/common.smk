@@ -333,7 +333,7 @@ def figure_of_run(name, caption, category, label):
 
 def figures_of_cnns(name, category, label):
     """Return the files of one figure of every taxonomy, by taxonomy and then by format, each with
-    labels of its own in the report.
+    its own labels in the report.
     """
     labels = {"figure": label, "model": "{model}", "protocol": "{protocol}"}
     return [

@@ -217,7 +217,7 @@ def digest(name: str) -> str:
 
 
 def delta_maps(study: Path, mode: str) -> Figure:
-    """Draw Δ of every class (rows) and layer (columns), each layer on a scale of its own."""
+    """Draw Δ of every class (rows) and layer (columns), each layer on its own scale."""
     from engram.io.packing import unpack
     from engram.saliency.file import read_saliency
 

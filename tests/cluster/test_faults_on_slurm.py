@@ -247,7 +247,7 @@ def test_scancel(cluster: Cluster, run: Run, matrix: Matrix) -> None:
         "`scancel` of a running job",
         run,
         OTHERS,
-        "“failed, SLURM status is: 'CANCELLED'”; submitted anew by itself",
+        "“failed, SLURM status is: 'CANCELLED'”; submitted again by itself",
     )
 
 
@@ -262,7 +262,7 @@ def test_time_limit(cluster: Cluster, run: Run, matrix: Matrix) -> None:
         if job["Comment"] == "rule_piece_wildcards_2" and str(run.folder) == job["WorkDir"]
     )
     assert limits == ["00:01:00", "00:02:00"]
-    matrix.survived("time limit", run, OTHERS, "“'TIMEOUT'”; submitted anew with twice the time")
+    matrix.survived("time limit", run, OTHERS, "“'TIMEOUT'”; submitted again with twice the time")
 
 
 def test_out_of_memory(cluster: Cluster, run: Run, matrix: Matrix) -> None:
@@ -278,7 +278,7 @@ def test_out_of_memory(cluster: Cluster, run: Run, matrix: Matrix) -> None:
         "more memory than asked for",
         run,
         OTHERS,
-        "“'OUT_OF_MEMORY'” or “'CANCELLED'”; submitted anew with twice the memory",
+        "“'OUT_OF_MEMORY'” or “'CANCELLED'”; submitted again with twice the memory",
     )
 
 

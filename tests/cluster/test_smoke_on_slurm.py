@@ -21,7 +21,7 @@ def test_the_two_jobs_run_in_their_partitions(cluster: Cluster, project: Checkou
     if torch.version.cuda is None:
         # The truth about this machine: a GPU was asked for, and this torch could not use it.
         assert done.returncode
-        assert "1 things to mend:" in done.stdout
+        assert "1 things to fix:" in done.stdout
         assert "CUDA: install torch with CUDA" in done.stdout
     assert not list((project.folder / "results/.smoke").glob("*"))
 

@@ -1,5 +1,5 @@
 """Looks at the node that a job got: allocation, files, software, GPU. It never fails: what is wrong
-is told at the end.
+is reported at the end.
 """
 
 import json

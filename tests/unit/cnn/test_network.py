@@ -143,7 +143,7 @@ def test_dropout_is_off_in_evaluation() -> None:
     torch.testing.assert_close(Dropout(0.5).eval()(x), x, rtol=0, atol=0)
 
 
-def test_dropout_draws_anew_and_repeats_by_seed() -> None:
+def test_dropout_draws_again_and_repeats_by_seed() -> None:
     dropout, x = Dropout(0.5), torch.ones(64)
     first, second = dropout(x), dropout(x)
     dropout.seed(0)

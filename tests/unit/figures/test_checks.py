@@ -15,7 +15,7 @@ def test_points_are_the_correlations_and_lines_the_probabilities(check_tables, s
     points = [line.get_xdata()[0] for line in left.lines if line.get_marker() == "o"]
     assert sorted(points) == pytest.approx(sorted(randomization["rho"]))
     labels = [label.get_text() for label in left.get_yticklabels()]
-    assert labels[0] == "fc2 anew" and labels[-1] == "attention" and len(labels) == 6
+    assert labels[0] == "fc2 re-initialized" and labels[-1] == "attention" and len(labels) == 6
     assert [label.get_text() for label in right.get_yticklabels()] == [
         "architecture",
         "architecture\n(one untrained)",

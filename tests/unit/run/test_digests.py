@@ -56,7 +56,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    """A process reads every file once; the next one starts anew."""
+    """A process reads every file once; the next one starts over."""
     for function in (digests._tree, digests._imports, digests._normalised, digests.file_digest):
         function.cache_clear()
 

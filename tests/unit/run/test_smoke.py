@@ -88,5 +88,5 @@ def test_a_paid_gpu_without_a_cuda_build_is_to_be_mended(
 
 def test_the_report_ends_with_what_to_mend() -> None:
     text = report({"here": [Finding("a", "good")], "there": [Finding("b", "bad", "do this")]})
-    assert text.splitlines()[-2:] == ["1 things to mend:", "  - b: do this"]
-    assert report({"here": [Finding("a", "good")]}).endswith("Ready: nothing to mend.")
+    assert text.splitlines()[-2:] == ["1 things to fix:", "  - b: do this"]
+    assert report({"here": [Finding("a", "good")]}).endswith("Ready: nothing to fix.")

@@ -81,7 +81,7 @@ def test_a_number_depends_on_its_key_alone() -> None:
 
 
 def test_numbers_are_those_of_every_version() -> None:
-    """A change of the hash would draw every study's samples anew."""
+    """A change of the hash would draw every study's samples again."""
     expected = [0.8169760832551561, 0.7517000405463556, 0.7954613693365039]
     assert uniform(np.array([0, 1, 12345]), 1, "priority").tolist() == expected
 

@@ -242,7 +242,7 @@ def _number(what: str, value: Any, most: int) -> int:
 
 
 def _refuse_repeated(removals: Sequence[_Removal]) -> None:
-    """Refuse two conditions of one name, whose rows could not be told apart."""
+    """Refuse two conditions of one name, whose rows could not be distinguished."""
     names = [(removal.kind, removal.region) for removal in removals]
     for kind, region in names:
         if names.count((kind, region)) > 1:

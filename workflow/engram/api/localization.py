@@ -47,7 +47,7 @@ QUICK = STANDARD.model_copy(update={"kernels": (6,)})
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Localization:
-    """Which attention speaks for each class, and how well it tells the classes apart."""
+    """Which attention speaks for each class, and how well it separates the classes."""
 
     classes: list[str]
     """The K class names."""

@@ -97,7 +97,7 @@ class Dataset:
             if maps.shape[2] != packed:
                 raise EngramError(
                     f"CNN data: {name} has {maps.shape[2]} values per map, {self.window} tokens "
-                    f"make {packed}; extract anew"
+                    f"make {packed}; extract it again"
                 )
         if len(self.classes) < 2:
             raise EngramError(

@@ -2,7 +2,7 @@
 resumable, the same numbers each time.
 
 Every CNN is trained in one thread, several at a time. Its parameters, dropout and shuffled labels
-come from a seed of its own that depends on its key alone, its batches from the grid's seed, so that
+come from its own seed, which depends on its key alone, its batches from the grid's seed, so that
 it comes out the same whatever else is trained at the same time. CNNs do not share batches: fused
 convolutions saved nothing in float32 and a fifth in bfloat16."""
 

@@ -1,4 +1,4 @@
-"""The CNN that tells forms of memorization apart from attention maps (paper), and what it is fed.
+"""The CNN that distinguishes forms of memorization by attention maps (paper), and what it is fed.
 
 The CNN sees one image per layer of the language model: attention pooled over heads, channels =
 layers. It departs from the published code in one point that is not about numbers: every ReLU is a
@@ -31,7 +31,7 @@ take.
 
 
 class Dropout(nn.Module):
-    """Dropout with random numbers of its own, so that CNNs trained at the same time in several
+    """Dropout with its own random numbers, so that CNNs trained at the same time in several
     threads stay reproducible.
 
     16 random bits decide each activation, and its layout in memory is kept: on a CPU this is many
@@ -48,7 +48,7 @@ class Dropout(nn.Module):
         self.seed(0)
 
     def seed(self, seed: int) -> None:
-        """Starts the stream of random numbers anew."""
+        """Restart the stream of random numbers."""
         self.random, self.start = np.random.SFC64(seed), seed
         self.generator: torch.Generator | None = None  # on a GPU
 
@@ -162,7 +162,7 @@ class AttentionCNN(nn.Module):
 
     def initialize(self, seed: int) -> None:
         """Draws all parameters from the default distribution of PyTorch's layers, and starts
-        dropout's random numbers anew.
+        dropout's random numbers again.
 
         Nothing else that draws random numbers, in this thread or another, changes or is changed by
         the result.

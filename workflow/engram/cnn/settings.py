@@ -105,7 +105,7 @@ class CnnSettings(CnnGrid):
         return [name for name in self.baselines if name in PROBES]
 
     def training(self) -> dict[str, object]:
-        """Return what decides the result of one CNN, besides its architecture and seed."""
+        """Return what decides the result of one CNN, in addition to its architecture and seed."""
         names = ("epochs", "batch_size", "learning_rate", "weight_decay", "precision", "device")
         return {name: getattr(self, name) for name in names}
 

@@ -19,7 +19,7 @@ _LAYERS = 6
 last among them.
 """
 _FLOOR = 2e-3
-"""Least attention that has a colour of its own: an eighth of what each of 64 tokens gets from an
+"""Least attention that has its own colour: an eighth of what each of 64 tokens gets from an
 indifferent head.
 """
 _LINES = 9

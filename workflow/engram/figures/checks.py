@@ -49,7 +49,7 @@ def saliency_checks(
     (left, right), (removed, kept) = figure.subplots(2, 2)
     colors = dict(zip(methods, _COLORS, strict=False))
     against = [name for name in dict.fromkeys(randomization["against"]) if name != "attention"]
-    _correlations(left, randomization, [*against, "attention"], colors, "trained CNN beside …")
+    _correlations(left, randomization, [*against, "attention"], colors, "trained CNN against …")
     names = [name for name in dict.fromkeys(agreement["against"]) if name not in methods]
     _correlations(right, agreement, names, colors, "two CNNs that differ in …")
     for axes, mode, title in (
@@ -128,7 +128,7 @@ def _correlations(
 
 
 def _wrap(name: str) -> str:
-    """Layers drawn anew in full, the untrained case on a second line."""
+    """Layers re-initialized in full, the untrained case on a second line."""
     if name.startswith("fc2"):
-        return f"{name.replace('fc2 to ', 'fc2 … ')} anew"
+        return f"{name.replace('fc2 to ', 'fc2 … ')} re-initialized"
     return name.replace(" (untrained)", "\n(one untrained)")

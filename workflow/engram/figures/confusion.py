@@ -1,4 +1,4 @@
-"""Confusion matrices with the control beside them (paper, Figures 5 and 7-12)."""
+"""Confusion matrices with the control next to them (paper, Figures 5 and 7-12)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """How often the nursery's windows are memorized, by the number of times the model saw them, with
-the twin beside it.
+next to the twin.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def memorization_vs_exposures(windows: pd.DataFrame, *, style: FigureStyle) -> F
 
 
 def exposure_positions(counts: list[int]) -> dict[int, float]:
-    """Where each exposure count stands on the x axis: log2, and 0 one and a half doublings left of
-    the least other count.
+    """Return the position of each exposure count on the x axis: log2, and for 0 one and a half
+    doublings to the left of the least other count.
     """
     positive = [count for count in counts if count > 0]
     left = math.log2(positive[0]) - 1.5 if positive else 0.0
@@ -99,7 +99,7 @@ def _draw_panel(
         bounds = np.array(
             [wilson(int(hits), int(n)) for hits, n in grouped.to_numpy()]
         )  # (points, 2)
-        # Zero stands off the logarithmic scale, so no line leads to it.
+        # Zero is off the logarithmic scale, so no line leads to it.
         seen = np.asarray(grouped.index) > 0
         axes.plot(x[seen] + shift, 100 * share[seen], color=color, linewidth=1)
         axes.vlines(x + shift, 100 * bounds[:, 0], 100 * bounds[:, 1], color=color, linewidth=1)

@@ -44,7 +44,7 @@ def taxonomy_flow(
         samples: one row per memorized sample: `old` and `new`, the class in either taxonomy.
         old_classes, new_classes: the classes from top to bottom; those without a sample are left
             out.
-        titles: what stands above either side.
+        titles: printed above either side.
 
     Raises:
         EngramError: no rows, a missing column, or a class that is not listed.

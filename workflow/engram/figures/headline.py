@@ -1,4 +1,4 @@
-"""Taxonomies ranked by how well attention tells their classes apart, with both controls on the same
+"""Taxonomies ranked by how well attention separates their classes, with both controls on the same
 line.
 """
 

@@ -141,7 +141,7 @@ def knockout_heads(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def knockout_regions(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Loss of extraction of every class when one class's region is removed, beside random regions:
+    """Loss of extraction of every class when one class's region is removed, and of random regions:
     a panel per region and operation.
     """
     require(effects, _COLUMNS, "knockout_regions")

@@ -27,7 +27,7 @@ _GAP = 0.12
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Where each map stands."""
+    """The position of each map."""
 
     rows: int
     columns: int
@@ -178,8 +178,8 @@ class Mosaic:
         )
 
     def ruler(self, axes: Axes, prefix: int, style: FigureStyle) -> None:
-        """Token numbers: of the queries beside the first map, of the keys below the last map of the
-        first column.
+        """Draw token numbers: of the queries next to the first map, of the keys below the last map
+        of the first column.
         """
         kwargs: dict[str, Any] = {
             "textcoords": "offset points",

@@ -63,7 +63,7 @@ def layer_profile(shares: pd.DataFrame, classes: Sequence[str], *, style: Figure
     axes.set_xlabel("layer")
     axes.set_ylabel("share of Δ (%)")
     handles, labels = axes.get_legend_handles_labels()
-    # A line's sample takes about half an inch beside its text.
+    # A line's sample takes about half an inch next to its text.
     room = figure.get_figwidth() // (0.55 + text_width(labels, style.font_size - 1))
     figure.legend(handles, labels, loc="outside upper left", ncols=max(1, int(room)))
     return figure

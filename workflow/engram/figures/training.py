@@ -1,4 +1,4 @@
-"""Loss curves: of the CNNs, with the shuffled control beside them, and of the nursery's models."""
+"""Loss curves: of the CNNs, with the shuffled control next to them, and of the nursery's models."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
     """Loss (above) and accuracy (below) per epoch: a thin line per CNN, their mean bold, one column
     per kind of training.
 
-    Beside the training split stands the validation split, or the test split where nothing is chosen
-    (the paper's protocol). A dot on its line marks the epoch whose predictions are reported.
+    The validation split is drawn next to the training split, or the test split where nothing is
+    chosen (the paper's protocol). A dot on its line marks the epoch whose predictions are reported.
 
     Args:
         history: input, labels, cnn, seed, epoch, split (train, validation, test), loss in nats per

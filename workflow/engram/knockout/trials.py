@@ -114,7 +114,7 @@ def region_trials(
         classes: the K class names.
         mass: mean attention over heads and reference samples, (L, P).
         prefix: tokens of the prefix.
-        seed: of the draws; each draw has a stream of its own.
+        seed: of the draws; each draw has its own stream.
     """
     trials = []
     for k, name in enumerate(classes):

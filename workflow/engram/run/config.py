@@ -48,7 +48,7 @@ def named_taxonomies(config: dict[str, Any]) -> list[Named]:
     """Return every taxonomy of the config by each of its names, in order, with the one of the same
     partition that is trained for it.
 
-    `paper` in the list stands for the paper's benchmark at `deltas`; the thresholds of `rho` follow
+    `paper` in the list means the paper's benchmark at `deltas`; the thresholds of `rho` follow
     the list.
 
     Raises:

@@ -153,7 +153,7 @@ def _or(texts: Sequence[str]) -> str:
 
 
 def _limits(value: dict[str, Any]) -> Iterator[str]:
-    """Yield what a value must be besides its type."""
+    """Yield what a value must be in addition to its type."""
     for choice in value.get("anyOf", ()):
         yield from _limits(choice)
     for name, sign in _SIGNS.items():

@@ -1,9 +1,8 @@
-"""Digests of code: what a stage's results depend on beside its inputs.
+"""Digests of code: what a stage's results depend on in addition to its inputs.
 
-Snakemake reruns a job when its `params` change. A digest of the stage's script and of every engram
-module that it imports, directly or not, stands there: a change of code reruns that stage and what
-follows, a change of comments, docstrings or layout reruns nothing, nor does another version of
-Python.
+The settings file of a stage holds a digest of its script and of every engram module that the script
+imports, directly or not. So a change of code reruns that stage and what follows. A change of
+comments, docstrings or layout reruns nothing, nor does another version of Python.
 """
 
 from __future__ import annotations
@@ -100,7 +99,7 @@ def _tree(file: Path) -> ast.Module:
 
 @cache
 def _imports(file: Path) -> frozenset[Path]:
-    """Files of the engram modules that one file imports, wherever in it the import stands."""
+    """Files of the engram modules that one file imports, wherever in the file the import is."""
     names: set[str] = set()
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
@@ -118,7 +117,7 @@ def _imports(file: Path) -> frozenset[Path]:
 
 
 def _origin(node: ast.ImportFrom, file: Path) -> str:
-    """The absolute name of what stands after `from`, which may begin with dots."""
+    """The absolute name of what follows `from`, which may begin with dots."""
     if not node.level:
         return node.module or ""
     package = ("engram", *file.relative_to(PACKAGE).parts[: -node.level])

@@ -1,7 +1,7 @@
 """`python -m engram efficiency results/<study>`: what a run asked for, what it used, and what it
 cost, rule by rule.
 
-Reads the benchmark files that Snakemake writes beside the results, one per job that computes. What
+Reads the benchmark files that Snakemake writes next to the results, one per job that computes. What
 was asked for (memory, minutes, GPU) is known where the run's profile says `benchmark-extended:
 true`, as ours do; minutes and memory are asked for on a cluster alone.
 """

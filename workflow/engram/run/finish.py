@@ -101,7 +101,7 @@ def _is_changed(job: PlannedJob) -> bool:
 
 
 def _settings(job: PlannedJob) -> dict[str, Any] | None:
-    """Return what a job's settings file holds; a stamp stands for the file that it copies."""
+    """Return what a job's settings file holds; for a stamp, that of the file that it copies."""
     for name in job.inputs:
         if "settings" in Path(name).parts[2:3] and job.rule != "stamp":  # results/<study>/settings
             return read_values(Path(name.replace("/settings/stamps/", "/settings/")))

@@ -1,4 +1,4 @@
-"""What a study will cost, told from its sample lists and its models' shapes before any model runs.
+"""What a study will cost, from its sample lists and its models' shapes, before any model runs.
 
 Bytes are those of `engram.store.attention_file`; floating-point operations are counted
 from the model's matrices, built without memory; hours follow from a stated rate and are as good as
@@ -93,7 +93,7 @@ def model_shape(folder: Path | None, repository: str) -> Shape:
         repository: its name on the hub.
 
     Raises:
-        EngramError: neither tells the shape.
+        EngramError: neither gives the shape.
     """
     if folder is None:
         if (known := pythia_config(repository)) is None:

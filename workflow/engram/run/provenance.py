@@ -106,7 +106,7 @@ def commit() -> str | None:
 
 
 def processor() -> str:
-    """The processor's name where the system tells it (Linux), else its architecture."""
+    """The processor's name where the system reports it (Linux), else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -2,9 +2,9 @@
 `--clean` its removal.
 
 A main process that ends by SIGKILL or a power cut leaves its lock and, on a cluster, its jobs: they
-go on, and a second run would write the same files beside them. The helper names both. `--clean`
-cancels the jobs, waits until they are gone and removes the lock; finished results and parts stay.
-Then `snakemake` as before goes on where the run was.
+continue, and a second run would write the same files at the same time. The command names both.
+`--clean` cancels the jobs, waits until they are gone and removes the lock; finished results and
+parts stay. Then `snakemake` resumes where the run stopped.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main_processes(folder: Path) -> list[int]:
         runs = (
             any(Path(word).name == "snakemake" for word in words[:3]) or "snakemake" in words[1:3]
         )
-        # Jobs are Snakemakes too: they are told which of its jobs to run.
+        # Jobs are Snakemakes too: they are given the jobs to run.
         if inside and runs and "--target-jobs" not in words:
             found.append(int(process.name))
     return sorted(found)

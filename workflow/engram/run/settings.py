@@ -75,11 +75,10 @@ class StudyConfig(Settings):
     Guess, Code); a taxonomy uses them by name."""
     taxonomies: Annotated[tuple[TaxonomyName, ...], Items(1, unique=False), _OrPaper()]
     """Taxonomies to compare, as the paper writes them, e.g. "Non-Memo, Guess, Others"; `paper`
-    stands for all of its benchmark at `deltas`. Equal partitions are trained once and listed under
+    means its whole benchmark at `deltas`. Equal partitions are trained once and listed under
     every name."""
     deltas: Annotated[tuple[Delta, ...], Items(1)] = (5.0, 50.0, 1000.0)
-    """Numbers of duplicates δ of Recite and Recollect in the taxonomies that `paper` stands
-    for."""
+    """Numbers of duplicates δ of Recite and Recollect in the taxonomies that `paper` means."""
     rho: RhoSettings = section()
     """Thresholds ρ of Guess that are compared in the new taxonomy (the paper's Table 4)."""
     search: SearchSettings = section()

@@ -3,7 +3,7 @@ before days are paid for.
 
 Where Snakemake runs, SLURM is asked whether it would take jobs like ours; then one job without and
 one with a GPU look at what they got: partition, account, the shared file system, the clock, torch
-and CUDA, the weights. Every finding that fails says what to mend.
+and CUDA, the weights. Every finding that fails says what to fix.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Finding:
     found: str
     """What was found."""
     fix: str = ""
-    """What to mend; empty where nothing is wrong."""
+    """What to fix; empty where nothing is wrong."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is to be mended."""
+        """Whether nothing has to be fixed."""
         return not self.fix
 
 
@@ -58,7 +58,7 @@ def as_rows(findings: list[Finding]) -> list[dict[str, str]]:
 
 
 def report(places: dict[str, list[Finding]]) -> str:
-    """All findings as lines of text, by the place where they were found, and what to mend at the
+    """All findings as lines of text, by the place where they were found, and what to fix at the
     end.
     """
     lines = []
@@ -69,7 +69,7 @@ def report(places: dict[str, list[Finding]]) -> str:
             for finding in findings
         ]
     failed = [finding for findings in places.values() for finding in findings if not finding.ok]
-    lines.append(f"\n{len(failed)} things to mend:" if failed else "\nReady: nothing to mend.")
+    lines.append(f"\n{len(failed)} things to fix:" if failed else "\nReady: nothing to fix.")
     return "\n".join([*lines, *(f"  - {finding.check}: {finding.fix}" for finding in failed)])
 
 
@@ -176,7 +176,7 @@ def check_node(
     """What a job finds where it runs.
 
     Args:
-        head: what `describe_here` told where Snakemake runs.
+        head: what `describe_here` found where Snakemake runs.
         folder: of the results, on the file system that all nodes share.
         partition: that the job should be in.
         account: that should be charged; empty for SLURM's choice.

@@ -2,8 +2,8 @@
 and where each comes from.
 
 Compares every result with the record that its job left (`engram.run.records`). A file that was
-edited by hand is named, with all that follows from it; so is a file whose inputs have been made
-anew since. Of files that are named, it prints their origin instead.
+edited by hand is named, with everything that follows from it; so is a file whose inputs have since
+been made again. For the files that the command names, it prints their origin instead.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def read_records(results: Path) -> Records:
         except ValueError as error:
             raise EngramError(
                 f"{path}: not a readable record ({error}); delete it and {file}, which is then "
-                f"made anew"
+                f"made again"
             ) from None
     return records
 
@@ -151,7 +151,7 @@ def report(findings: Findings, records: Records) -> str:
     lines += [f"UNKNOWN   {name} was written by no job" for name in findings.unrecorded]
     if findings.edited:
         lines.append(
-            "Delete a changed file and run snakemake: it is made anew with all that follows."
+            "Delete a changed file and run snakemake: it makes it and everything that follows."
         )
     return "\n".join(lines if len(lines) > 1 else [*lines, "All are as they were written."])
 

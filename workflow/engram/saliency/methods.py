@@ -129,7 +129,7 @@ class _Forth:
     pooled2: torch.Tensor
     """(n, F, s // 2, s // 2)."""
     where2: torch.Tensor
-    """Places of the pooled values in `maps2`, as `torch.nn.functional.max_pool2d` tells them."""
+    """Places of the pooled values in `maps2`, as `torch.nn.functional.max_pool2d` returns them."""
     hidden: torch.Tensor
     """Fully connected layer after its ReLU, (n, hidden)."""
 

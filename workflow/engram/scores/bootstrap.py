@@ -273,7 +273,7 @@ def studentised_intervals(
 ) -> StudentisedIntervals:
     """Return intervals of a family of estimates that were resampled together.
 
-    Each estimate is divided by the standard deviation of its own draws. The quantile of the largest
+    Each estimate is divided by the standard deviation of its draws. The quantile of the largest
     |t| over the family gives one critical value for all of it (single-step max-t; Westfall and
     Young, 1993). Draws estimate the bias of an estimate as well as its spread, and the intervals
     are centred on the estimate without the bias; they always include the estimate.

@@ -30,7 +30,7 @@ COLUMNS = {
     "matched_fraction": np.dtype(np.float32),
     "suffix_log_prob": np.dtype(np.float32),
 }
-"""The columns of a file besides keys, maps and checksums."""
+"""The columns of a file in addition to keys, maps and checksums."""
 
 AGAIN = "delete the file and run again, finished rows are kept"
 
