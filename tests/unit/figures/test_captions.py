@@ -34,13 +34,12 @@ def test_a_caption_renders_with_the_wildcards_its_rule_has(name):
     wildcards = {"model": "nursery"} if name in OF_MODEL | OF_PROTOCOL | OF_TAXONOMY else {}
     wildcards |= {"protocol": "engram"} if name in OF_PROTOCOL | OF_TAXONOMY else {}
     wildcards |= {"taxonomy": "non-memo_guess_others"} if name in OF_TAXONOMY else {}
-    config = {"origin": {"": "From all models.", "nursery": "From the nursery."}}
+    origins = {"": "From all models.", "nursery": "From the nursery."}
     html = render(
         name,
         wildcards=SimpleNamespace(**wildcards),
         rule="made",
-        params=SimpleNamespace(code="c0de"),
-        config=config,
+        config={"origin": origins, "code": {"made": "c0de"}},
     )
     assert "c0de" in html
     assert ("From the nursery." if wildcards else "From all models.") in html

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 def usable_samples(
     samples: pd.DataFrame, verification: pd.DataFrame, drop_unverified: bool
 ) -> pd.DataFrame:
-    """The sample list of one taxonomy, without the samples that the model fails to reproduce where
-    they are to be dropped.
+    """Return the sample list of one taxonomy, without the samples that the model fails to reproduce
+    where they are to be dropped.
 
     Args:
         samples: the sample list.
@@ -57,7 +57,7 @@ def assemble(
     store: AttentionStore,
     memory: Memory,
 ) -> Dataset:
-    """The data set of chosen samples, in their order.
+    """Return the data set of chosen samples, in their order.
 
     Args:
         chosen: sequence_id, class, split.
@@ -91,7 +91,7 @@ def with_baselines(
     hidden: Path | None,
     memory: Memory,
 ) -> Dataset:
-    """The data set with what its baselines see.
+    """Return the data set with what its baselines see.
 
     Args:
         dataset: of `assemble`.

@@ -54,12 +54,12 @@ class Dataset:
         return self.tokens.shape[1]
 
     def layers(self, source: str) -> int:
-        """Channels of an input of CNNs: L for attention, 1 for token identity."""
+        """Return the channels of an input of CNNs: L for attention, 1 for token identity."""
         return 1 if source == "token_identity" else self.mean.shape[1]
 
     def maps(self, source: str, head_pooling: str) -> np.ndarray:
-        """The packed maps of an input, (n, channels, P): pooled attention, or token identity (the
-        same for both poolings).
+        """Return the packed maps of an input, (n, channels, P): pooled attention, or token identity
+        (the same for both poolings).
         """
         if source == "token_identity":
             return token_identity(self.tokens)[:, None]  # (n, 1, P)
@@ -73,7 +73,7 @@ class Dataset:
         return self.mean if head_pooling == "mean" else self.max
 
     def rows(self, split: str) -> np.ndarray:
-        """Positions of a split's samples, in the order of the data set."""
+        """Return the positions of a split's samples, in the order of the data set."""
         return np.flatnonzero(self.split == split)
 
     def check(self, splits: Sequence[str]) -> None:
@@ -118,7 +118,7 @@ class Dataset:
         self._check_finite()
 
     def _attention(self) -> list[tuple[str, np.ndarray]]:
-        """The attention maps that there are, by the name of their field."""
+        """Return the attention maps that there are, by the name of their field."""
         return [
             (name, maps)
             for name in ("mean", "max", "random_mean", "random_max")

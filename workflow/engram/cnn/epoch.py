@@ -39,7 +39,7 @@ class Near:
         self._held: torch.Tensor | None = None
 
     def maps(self, dataset: Dataset, source: str, head_pooling: str) -> Maps:
-        """The maps of an input, (n, channels, P), as `Dataset.maps` gives them."""
+        """Return the maps of an input, (n, channels, P), as `Dataset.maps` gives them."""
         if self.device == "cpu":
             return dataset.maps(source, head_pooling)
         with self._lock:
@@ -85,8 +85,8 @@ class Epoch:
         self.recording = _Recording(self) if on_gpu and isinstance(maps, torch.Tensor) else None
 
     def over(self, order: np.ndarray) -> dict[str, float]:
-        """One pass over the training samples in the given order: mean loss and accuracy; NaN if a
-        loss was not finite.
+        """Return one pass over the training samples in the given order: mean loss and accuracy; NaN
+        if a loss was not finite.
         """
         self.cnn.train()
         self.total.zero_()
@@ -153,7 +153,7 @@ class _Recording:
             self.graph.replay()
 
     def _record(self) -> torch.cuda.CUDAGraph:
-        """Records a step without running it."""
+        """Record a step without running it."""
         graph = torch.cuda.CUDAGraph()
         generator = self.epoch.cnn.dropout.generator
         if generator is not None:  # each replay draws dropout's next numbers
@@ -166,7 +166,7 @@ class _Recording:
 
 
 def batch_of(maps: Maps, rows: Maps, device: torch.device | str) -> torch.Tensor:
-    """The packed maps of some samples, (b, channels, P)."""
+    """Return the packed maps of some samples, (b, channels, P)."""
     if isinstance(maps, torch.Tensor):
         return maps.index_select(0, torch.as_tensor(rows, device=maps.device))
     return torch.from_numpy(maps[rows]).to(device)

@@ -26,6 +26,6 @@ class CnnKey:
 
     @classmethod
     def of_path(cls, path: str) -> CnnKey:
-        """The key that `path` was made of."""
+        """Return the key that `path` was made of."""
         source, labels, cnn, seed = path.split("/")
         return cls(source, labels, cnn, int(seed))

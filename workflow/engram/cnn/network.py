@@ -146,7 +146,7 @@ class AttentionCNN(nn.Module):
 
     @classmethod
     def of(cls, architecture: Architecture, layers: int, classes: int, tokens: int) -> AttentionCNN:
-        """A CNN of this architecture."""
+        """Return a CNN of this architecture."""
         a = architecture
         return cls(
             layers,
@@ -161,7 +161,7 @@ class AttentionCNN(nn.Module):
         )
 
     def initialize(self, seed: int) -> None:
-        """Draws all parameters from the default distribution of PyTorch's layers, and starts
+        """Draw all parameters from the default distribution of PyTorch's layers, and start
         dropout's random numbers again.
 
         Nothing else that draws random numbers, in this thread or another, changes or is changed by
@@ -180,7 +180,7 @@ class AttentionCNN(nn.Module):
         self.dropout.seed(seed)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Logits of the classes.
+        """Return the logits of the classes.
 
         Args:
             maps: pooled attention, (n, L, T, T), zero where the key lies after the query.
@@ -196,8 +196,8 @@ class AttentionCNN(nn.Module):
         return self._classify(self.conv1(self._scaled(maps)))
 
     def classify_packed(self, packed: torch.Tensor) -> torch.Tensor:
-        """Logits of the classes, (n, K), as `forward` gives them for the unpacked maps; no gradient
-        reaches the maps.
+        """Return the logits of the classes, (n, K), as `forward` gives them for the unpacked maps;
+        no gradient reaches the maps.
 
         On a processor, and for models of `STAIRCASE_LAYERS` layers and more, the causal half alone
         enters the first convolution.
@@ -225,7 +225,7 @@ class AttentionCNN(nn.Module):
         return torch.log1p(self.tokens * attention) if self.input_scale == "log" else attention
 
     def _classify(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits from the output of the first convolution, (n, F, T - k + 1, T - k + 1)."""
+        """Return the logits from the output of the first convolution, (n, F, T - k + 1, T - k + 1)."""
         x = self.pool(self.dropout(self.relu1(x)))  # (n, F, T', T'), T' = (T - k + 1) // 2
         x = self.pool(self.dropout(self.relu2(self.conv2(x))))  # (n, F, T'', T'')
         x = self.dropout(self.relu3(self.fc1(x.flatten(1))))  # (n, hidden)
@@ -233,7 +233,7 @@ class AttentionCNN(nn.Module):
 
 
 def square_maps(packed: torch.Tensor) -> torch.Tensor:
-    """Packed maps as the CNN takes them: (n, L, P) -> (n, L, T, T), zero above the diagonal,
+    """Return packed maps as the CNN takes them: (n, L, P) -> (n, L, T, T), zero above the diagonal,
     gradients flow through.
 
     The channels of a pixel lie side by side in memory, which `engram.io.packing.unpack` does not
@@ -252,15 +252,15 @@ def square_maps(packed: torch.Tensor) -> torch.Tensor:
 
 @cache
 def _cells(tokens: int, device: torch.device) -> torch.Tensor:
-    """Where packed values lie in a map of T × T cells, (P,)."""
+    """Return where packed values lie in a map of T × T cells, (P,)."""
     queries, keys = query_key(tokens)
     with torch.inference_mode(mode=False):  # gradients may be wanted later
         return torch.from_numpy(queries * tokens + keys).to(device)
 
 
 def token_identity(tokens: np.ndarray) -> np.ndarray:
-    """Which earlier tokens of a text equal each token: the baseline that knows the text and no
-    language model.
+    """Return which earlier tokens of a text equal each token: the baseline that knows the text and
+    no language model.
 
     Args:
         tokens: (n, T).

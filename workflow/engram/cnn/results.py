@@ -16,7 +16,7 @@ from engram.io.artifacts import write_csv, write_parquet
 def write_results(
     result: GridResult, checkpoints: Path, history: Path, predictions: Path, taxonomy: str
 ) -> None:
-    """Writes checkpoints.safetensors, history.csv and predictions.parquet; of CNNs that diverged
+    """Write checkpoints.safetensors, history.csv and predictions.parquet; of CNNs that diverged
     there is the history, and their names in the metadata of the predictions.
 
     Args:

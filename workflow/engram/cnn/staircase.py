@@ -33,8 +33,8 @@ Band = tuple[int, int, int]
 
 @cache
 def bands(tokens: int, kernel: int) -> tuple[Band, ...]:
-    """The staircase of maps of T × T tokens: together its bands hold every output whose window
-    reaches the diagonal.
+    """Return the staircase of maps of T × T tokens: together its bands hold every output whose
+    window reaches the diagonal.
     """
     side = tokens - kernel + 1
     edges = [*range(0, side, BAND), side]
@@ -42,7 +42,7 @@ def bands(tokens: int, kernel: int) -> tuple[Band, ...]:
 
 
 def cut(packed: torch.Tensor, kernel: int) -> list[torch.Tensor]:
-    """What the kernel sees of packed maps, band by band.
+    """Return what the kernel sees of packed maps, band by band.
 
     Args:
         packed: (n, L, P) float32 or bfloat16 in the processor's memory.
@@ -70,8 +70,8 @@ def cut(packed: torch.Tensor, kernel: int) -> list[torch.Tensor]:
 def convolve(
     strips: Sequence[torch.Tensor], tokens: int, weight: torch.Tensor, bias: torch.Tensor
 ) -> torch.Tensor:
-    """The convolution of the maps that `cut` cut: (n, F, T - k + 1, T - k + 1), in the precision of
-    the strips.
+    """Return the convolution of the maps that `cut` cut: (n, F, T - k + 1, T - k + 1), in the
+    precision of the strips.
 
     Gradients reach weight (F, L, k, k) and bias (F,), not the maps.
     """

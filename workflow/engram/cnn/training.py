@@ -51,7 +51,7 @@ def train_cnn(
     after_epoch: Callable[[], None] = lambda: None,
     near: Near | None = None,
 ) -> TrainedCnn:
-    """Trains one CNN; the same numbers for the same arguments on one machine with one torch thread.
+    """Train one CNN; the same numbers for the same arguments on one machine with one torch thread.
 
     The history's `train` rows are measured while the CNN learns, with dropout; the others after the
     epoch, without. `shuffled` CNNs are measured against the permuted labels on train and
@@ -118,7 +118,7 @@ def train_cnn(
 
 
 def _lost(history: list[dict], classes: int) -> TrainedCnn:
-    """A CNN that diverged: its history, and nothing that could count."""
+    """Return a CNN that diverged: its history, and nothing that could count."""
     none = np.empty(0, np.int64)
     return TrainedCnn(
         {},
@@ -130,8 +130,8 @@ def _lost(history: list[dict], classes: int) -> TrainedCnn:
 
 
 def learned_labels(dataset: Dataset, labels: str, random: np.random.Generator) -> np.ndarray:
-    """The labels a CNN learns from, int64 (n,): the true ones, or those permuted within train and
-    within validation.
+    """Return the labels a CNN learns from, int64 (n,): the true ones, or those permuted within
+    train and within validation.
     """
     label = dataset.label.astype(np.int64)
     if labels == "shuffled":
@@ -144,7 +144,7 @@ def learned_labels(dataset: Dataset, labels: str, random: np.random.Generator) -
 def predict(
     cnn: AttentionCNN, maps: np.ndarray | torch.Tensor, rows: np.ndarray, precision: str = "float32"
 ) -> np.ndarray:
-    """Logits without dropout, float32 (len(rows), K).
+    """Return the logits without dropout, float32 (len(rows), K).
 
     Args:
         cnn: the CNN.

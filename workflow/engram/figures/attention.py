@@ -37,8 +37,8 @@ def attention_examples(
     *,
     style: FigureStyle,
 ) -> Figure:
-    """Attention, mean over heads, of one sample per class (columns) in up to six layers (rows); one
-    logarithmic colour scale.
+    """Draw attention, mean over heads, of one sample per class (columns) in up to six layers
+    (rows); one logarithmic colour scale.
 
     The scale is the same for all maps: the first token attends only to itself, so every map's
     maximum is 1.
@@ -103,8 +103,8 @@ def attention_examples(
 def attention_heads(
     attention: np.ndarray, title: str, prefix: int, *, style: FigureStyle
 ) -> Figure:
-    """Attention of single heads (columns, up to six) in up to six layers (rows) of one sequence;
-    one logarithmic colour scale.
+    """Draw attention of single heads (columns, up to six) in up to six layers (rows) of one
+    sequence; one logarithmic colour scale.
 
     Args:
         attention: (L, H, P), packed lower triangles.
@@ -136,15 +136,15 @@ def attention_heads(
 
 
 def spread_layers(layers: int) -> list[int]:
-    """At most six layers, 0-based, at even distances, the first and the last among them."""
+    """Return at most six layers, 0-based, at even distances, the first and the last among them."""
     return sorted(
         {round(position) for position in np.linspace(0, layers - 1, min(layers, _LAYERS))}
     )
 
 
 def shorten(text: str, width: int) -> list[str]:
-    """A text in lines of `width` characters that can be drawn: line breaks and tabs as marks, what
-    the font lacks as escapes.
+    """Return a text in lines of `width` characters that can be drawn: line breaks and tabs as
+    marks, what the font lacks as escapes.
     """
     font = get_font(findfont(FontProperties(family=_FONT)))
     shown = "".join(

@@ -128,7 +128,7 @@ def _correlations(
 
 
 def _wrap(name: str) -> str:
-    """Layers re-initialized in full, the untrained case on a second line."""
+    """Return layers re-initialized in full, the untrained case on a second line."""
     if name.startswith("fc2"):
         return f"{name.replace('fc2 to ', 'fc2 … ')} re-initialized"
     return name.replace(" (untrained)", "\n(one untrained)")

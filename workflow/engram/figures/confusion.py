@@ -28,7 +28,7 @@ _TOP = 125.0
 def confusion_matrices(
     panels: Mapping[str, Mapping[str, np.ndarray]], classes: Sequence[str], *, style: FigureStyle
 ) -> Figure:
-    """One matrix per model (rows of panels) and kind of run (columns), each row of a matrix in
+    """Draw one matrix per model (rows of panels) and kind of run (columns), each row of a matrix in
     percent of its true class.
 
     Args:

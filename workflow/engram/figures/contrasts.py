@@ -28,8 +28,8 @@ _SHIFTED = {"min_f1": "minimum F1 over classes (%)", "balanced_accuracy": "balan
 
 @styled
 def attention_adds(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Attention minus every baseline and control, in points, with simultaneous intervals; one line
-    per taxonomy and baseline.
+    """Draw attention minus every baseline and control, in points, with simultaneous intervals; one
+    line per taxonomy and baseline.
 
     Args:
         table: `attention_adds.csv`.
@@ -110,7 +110,7 @@ def attention_adds(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def protocols(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """What every protocol reports of each taxonomy, with intervals.
+    """Draw what every protocol reports of each taxonomy, with intervals.
 
     Args:
         table: `protocols.csv`.
@@ -153,8 +153,8 @@ def protocols(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def reliability(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Accuracy by confidence: a line per taxonomy, the diagonal is what calibrated probabilities
-    would give.
+    """Draw the accuracy by confidence: a line per taxonomy, the diagonal is what calibrated
+    probabilities would give.
 
     Args:
         table: `calibration.csv`.

@@ -25,8 +25,8 @@ def delta_maps(
     *,
     style: FigureStyle,
 ) -> Figure:
-    """Δ of every layer (rows) and class (columns), each layer divided by its greatest value over
-    all classes.
+    """Draw Δ of every layer (rows) and class (columns), each layer divided by its greatest value
+    over all classes.
 
     The colour scale is that of the square root: Δ is steep, and most of its structure lies below a
     quarter of the maximum. More than 12 layers continue in further blocks of rows at the right.
@@ -64,8 +64,8 @@ def delta_maps(
 
 
 def best_blocks(layers: int, classes: int) -> int:
-    """In how many blocks side by side the layers are set: one up to 12 layers, then whatever comes
-    nearest to a page.
+    """Return in how many blocks side by side the layers are set: one up to 12 layers, then whatever
+    comes nearest to a page.
     """
     if layers <= 12:
         return 1

@@ -19,8 +19,8 @@ NATURAL = "natural"
 
 
 def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's score interval of a share, as fractions; 95 % by default. It stays in [0, 1] and has
-    a width at 0 and at 1.
+    """Return Wilson's score interval of a share, as fractions; 95 % by default. It stays in [0, 1]
+    and has a width at 0 and at 1.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference
     (1927).
@@ -33,8 +33,8 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
 
 @styled
 def memorization_vs_exposures(windows: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Share of windows whose suffix is extracted exactly, per exposure count: the drilled model and
-    the twin that never saw them.
+    """Draw the share of windows whose suffix is extracted exactly, per exposure count: the drilled
+    model and the twin that never saw them.
 
     Args:
         windows: one row per window: exposures int, kind (`natural` or a template family), extracted

@@ -37,8 +37,8 @@ def taxonomy_flow(
     *,
     style: FigureStyle,
 ) -> Figure:
-    """Classes of the old taxonomy at the left, of the new one at the right, bands as wide as the
-    share of samples they carry.
+    """Draw the classes of the old taxonomy at the left, of the new one at the right, bands as wide
+    as the share of samples they carry.
 
     Args:
         samples: one row per memorized sample: `old` and `new`, the class in either taxonomy.
@@ -103,7 +103,7 @@ def taxonomy_flow(
 
 
 def _tops(shares: np.ndarray, rows: int) -> np.ndarray:
-    """Upper edge of each bar; the side with fewer classes is centred."""
+    """Return the upper edge of each bar; the side with fewer classes is centred."""
     offset = _GAP * (rows - len(shares)) / 2
     return offset + np.concatenate([[0.0], np.cumsum(shares)[:-1]]) + _GAP * np.arange(len(shares))
 

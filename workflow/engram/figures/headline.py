@@ -33,8 +33,8 @@ lies on top.
 
 @styled
 def headline(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """One line per taxonomy, best first; a dot and its 95 % interval per run; two columns of panels
-    per model and protocol.
+    """Draw one line per taxonomy, best first; a dot and its 95 % interval per run; two columns of
+    panels per model and protocol.
 
     Taxonomies are ranked by the minimum F1 of attention with real labels, averaged over models and
     protocols.

@@ -49,8 +49,8 @@ _COLUMNS = (
 
 @styled
 def knockout_layers(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Loss of every class when one layer's attention is taken away, by operation (columns) and
-    measure (rows).
+    """Draw the loss of every class when one layer's attention is taken away, by operation (columns)
+    and measure (rows).
     """
     require(effects, _COLUMNS, "knockout_layers")
     alone = effects[effects["kind"] == "layer"]
@@ -95,8 +95,8 @@ def knockout_layers(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def knockout_heads(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Fall of the suffix's log-probability when one head is taken away: a map (layer, head) per
-    class and operation.
+    """Draw the fall of the suffix's log-probability when one head is taken away: a map (layer,
+    head) per class and operation.
     """
     require(effects, _COLUMNS, "knockout_heads")
     alone = effects[effects["kind"] == "head"]
@@ -141,8 +141,8 @@ def knockout_heads(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def knockout_regions(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Loss of extraction of every class when one class's region is removed, and of random regions:
-    a panel per region and operation.
+    """Draw the loss of extraction of every class when one class's region is removed, and of random
+    regions: a panel per region and operation.
     """
     require(effects, _COLUMNS, "knockout_regions")
     classes, operations = _classes(effects), _operations(effects)
@@ -208,8 +208,8 @@ def knockout_regions(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def knockout_curves(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Extraction of every class as units are taken away in the order of one class's ranking: a row
-    per ranking, a column per unit.
+    """Draw the extraction of every class as units are taken away in the order of one class's
+    ranking: a row per ranking, a column per unit.
     """
     require(effects, _COLUMNS, "knockout_curves")
     classes, operations = _classes(effects), _operations(effects)
@@ -270,7 +270,7 @@ def _operations(effects: pd.DataFrame) -> list[str]:
 
 
 def _with_n(effects: pd.DataFrame, name: str, space: str = " ") -> str:
-    """A class's name with its number of test samples."""
+    """Return a class's name with its number of test samples."""
     return f"{name}{space}(n = {effects.loc[effects['class'] == name, 'n'].iloc[0]:,})"
 
 

@@ -42,7 +42,9 @@ class Mosaic:
     """Room for row labels at the left of each block, in inches."""
 
     def origin(self, row: int, column: int) -> tuple[int, int]:
-        """Left and upper edge, in tokens, of the map of a row 0 … and a column 0 … of its block."""
+        """Return the left and upper edge, in tokens, of the map of a row 0 … and a column 0 … of
+        its block.
+        """
         pitch = self.tokens + round(_GAP * self.tokens)
         block, line = divmod(row, self.lines)
         room = round(self.label / self.side * self.tokens)
@@ -68,7 +70,7 @@ class Mosaic:
         above: float,
         below: float,
     ) -> tuple[Figure, Axes, AxesImage]:
-        """A figure with all maps, their outlines, and the border between prefix and suffix.
+        """Draw a figure with all maps, their outlines, and the border between prefix and suffix.
 
         Args:
             maps: (rows, columns, T, T); NaN, as above the diagonal, is not drawn.
@@ -215,7 +217,7 @@ class Mosaic:
 
 
 def check_maps(shape: tuple[int, ...], classes: Sequence[str], prefix: int, figure: str) -> int:
-    """T of packed maps (K, L, P) whose prefix is a part of the T tokens.
+    """Return T of packed maps (K, L, P) whose prefix is a part of the T tokens.
 
     Raises:
         EngramError: the shape is another; names the figure.

@@ -14,8 +14,8 @@ from engram.io.errors import EngramError
 
 @styled
 def layer_profile(shares: pd.DataFrame, classes: Sequence[str], *, style: FigureStyle) -> Figure:
-    """Share of Δ per layer for every class as a line with its interval as a band; dotted, the share
-    of the attention itself.
+    """Draw the share of Δ per layer for every class as a line with its interval as a band; dotted,
+    the share of the attention itself.
 
     Args: shares: class, layer, share, low, high, attention (fractions), n; see
         `engram.saliency.delta_shares.layer_shares`. classes: the K class names, in order.

@@ -35,7 +35,7 @@ _MOST_NAMED_PAIRS = 24
 
 @styled
 def ranking(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """One panel per model (or all) and protocol: minimum F1 with its interval, the ranks that
+    """Draw one panel per model (or all) and protocol: minimum F1 with its interval, the ranks that
     resamples allow, the published value.
 
     Args:
@@ -101,8 +101,8 @@ def ranking(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def comparisons(table: pd.DataFrame, score: str, *, style: FigureStyle) -> Figure:
-    """One matrix per model (or all) and protocol: the row's score minus the column's in points;
-    pairs that really differ are framed.
+    """Draw one matrix per model (or all) and protocol: the row's score minus the column's in
+    points; pairs that really differ are framed.
 
     Args:
         table: `comparisons.csv`.
@@ -169,8 +169,8 @@ def comparisons(table: pd.DataFrame, score: str, *, style: FigureStyle) -> Figur
 
 @styled
 def thresholds(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Minimum and mean F1 of the new taxonomy by the threshold ρ of Guess; published values are
-    thin.
+    """Draw minimum and mean F1 of the new taxonomy by the threshold ρ of Guess; published values
+    are thin.
 
     Args:
         table: `rho.csv`.
@@ -233,7 +233,7 @@ def _ends(part: pd.DataFrame, score: str) -> Sequence[np.ndarray]:
 
 
 def _points(value: float) -> str:
-    """`+3`, `-12`, and `0` for what rounds to it from either side."""
+    """Return `+3`, `-12`, and `0` for what rounds to it from either side."""
     rounded = round(value)
     return f"{rounded:+d}" if rounded else "0"
 

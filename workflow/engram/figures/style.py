@@ -92,8 +92,8 @@ class FigureStyle(FigureSettings):
 
 @contextmanager
 def use(style: FigureStyle) -> Iterator[None]:
-    """Sets matplotlib's parameters for the block: from its defaults, so that a user's matplotlibrc
-    changes no figure.
+    """Set matplotlib's parameters for the block: from its defaults, so that a user's
+    matplotlibrc changes no figure.
     """
     size = style.font_size
     with matplotlib.rc_context():
@@ -135,7 +135,7 @@ def use(style: FigureStyle) -> Iterator[None]:
 
 
 def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
-    """Runs a figure function under the parameters of its keyword argument `style`."""
+    """Run a figure function under the parameters of its keyword argument `style`."""
 
     @functools.wraps(draw)
     def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
@@ -146,7 +146,7 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
 
 
 def save(figure: Figure, stem: str | Path, style: FigureStyle) -> list[Path]:
-    """Writes `<stem>.<format>` for every format of the style: all of them or none, and equal bytes
+    """Write `<stem>.<format>` for every format of the style: all of them or none, and equal bytes
     for an equal figure.
 
     Returns:
@@ -170,7 +170,7 @@ def save(figure: Figure, stem: str | Path, style: FigureStyle) -> list[Path]:
 
 
 def class_color(name: str, style: FigureStyle) -> str:
-    """Colour of a class, `#rrggbb`, the same in every figure.
+    """Return the colour of a class, `#rrggbb`, the same in every figure.
 
     The numbers of a class do not count (`Recite[5]` and `Recite[50]` are alike), a merged class
     (`Recite[5]-or-Guess`) takes the colour of its first member, and a category without a colour of
@@ -194,12 +194,12 @@ def class_colors(names: Sequence[str], style: FigureStyle) -> list[str]:
 
 
 def wrap_class(name: str) -> str:
-    """A merged class's name on several lines, broken after each `-or-`."""
+    """Return a merged class's name on several lines, broken after each `-or-`."""
     return name.replace("-or-", "-or-\n")
 
 
 def text_width(texts: Iterable[str], size: float, weight: str = "normal") -> float:
-    """How many inches the longest line of some texts takes at a font size in points."""
+    """Return how many inches the longest line of some texts takes at a font size in points."""
     font = FontProperties(family=_FAMILY, size=size, weight=weight)
     lines = (line for text in texts for line in text.split("\n"))
     return (
@@ -212,7 +212,7 @@ def text_width(texts: Iterable[str], size: float, weight: str = "normal") -> flo
 
 
 def require(frame: pd.DataFrame, columns: Sequence[str], figure: str) -> None:
-    """Checks that a table has rows and the columns that a figure draws.
+    """Check that a table has rows and the columns that a figure draws.
 
     Raises:
         EngramError: it has not; names the figure and the column.

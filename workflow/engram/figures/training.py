@@ -24,8 +24,8 @@ from engram.scores.confusions import RUNS
 
 @styled
 def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Loss (above) and accuracy (below) per epoch: a thin line per CNN, their mean bold, one column
-    per kind of training.
+    """Draw the loss (above) and accuracy (below) per epoch: a thin line per CNN, their mean bold,
+    one column per kind of training.
 
     The validation split is drawn next to the training split, or the test split where nothing is
     chosen (the paper's protocol). A dot on its line marks the epoch whose predictions are reported.
@@ -103,7 +103,7 @@ def training_curves(history: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def nursery_training(curves: Mapping[str, pd.DataFrame], *, style: FigureStyle) -> Figure:
-    """Training loss against tokens seen, one panel per stage.
+    """Draw training loss against tokens seen, one panel per stage.
 
     Args:
         curves: title of the stage (base, drilling) → its curve: tokens (seen), loss in nats per

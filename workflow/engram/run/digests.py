@@ -40,7 +40,7 @@ def code_digest(script: Path) -> str:
 
 
 def code_digests(scripts: Path, memory: Path) -> dict[str, str]:
-    """The digest of every script in a folder, by name without `.py`.
+    """Return the digest of every script in a folder, by name without `.py`.
 
     To read all code takes a second, most of a plan of the default study. So `memory`, a file,
     remembers the digests with a hash of all the code they were made of, and counts for nothing once
@@ -81,7 +81,7 @@ def file_digest(path: str) -> str:
 
 
 def _closure(script: Path) -> set[Path]:
-    """Files of every engram module that `script` imports, transitively."""
+    """Return the files of every engram module that `script` imports, transitively."""
     found: set[Path] = set()
     waiting = [script]
     while waiting:
@@ -99,7 +99,9 @@ def _tree(file: Path) -> ast.Module:
 
 @cache
 def _imports(file: Path) -> frozenset[Path]:
-    """Files of the engram modules that one file imports, wherever in the file the import is."""
+    """Return the files of the engram modules that one file imports, wherever in the file the import
+    is.
+    """
     names: set[str] = set()
     for node in ast.walk(_tree(file)):
         if isinstance(node, ast.Import):
@@ -117,7 +119,7 @@ def _imports(file: Path) -> frozenset[Path]:
 
 
 def _origin(node: ast.ImportFrom, file: Path) -> str:
-    """The absolute name of what follows `from`, which may begin with dots."""
+    """Return the absolute name of what follows `from`, which may begin with dots."""
     if not node.level:
         return node.module or ""
     package = ("engram", *file.relative_to(PACKAGE).parts[: -node.level])
@@ -125,7 +127,7 @@ def _origin(node: ast.ImportFrom, file: Path) -> str:
 
 
 def _module_file(name: str) -> Path | None:
-    """The file of an engram module, or None where the name is a function or class in one."""
+    """Return the file of an engram module, or None where the name is a function or class in one."""
     path = PACKAGE.joinpath(*name.split(".")[1:])
     candidates = (path / "__init__.py", path.with_suffix(".py"))
     return next((file for file in candidates if file.is_file()), None)
@@ -133,13 +135,13 @@ def _module_file(name: str) -> Path | None:
 
 @cache
 def _normalised(file: Path) -> str:
-    """The code as a syntax tree: without docstrings, comments and layout."""
+    """Return the code as a syntax tree: without docstrings, comments and layout."""
     return _text(_tree(file))
 
 
 def _text(node: Any) -> str:
-    """A syntax tree as text: what `ast.dump` of Python 3.11 writes, with docstrings left out, in
-    every version of Python.
+    """Return a syntax tree as text: what `ast.dump` of Python 3.11 writes, with docstrings left
+    out, in every version of Python.
 
     Later versions leave out empty lists, or add fields (`type_params`) that most nodes have no use
     for; with either, all stages would rerun under another Python.

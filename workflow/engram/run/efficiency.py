@@ -21,8 +21,8 @@ BENCHMARKS = "benchmarks"
 
 
 def read_benchmarks(results: Path) -> pd.DataFrame:
-    """One row per job: rule, seconds (wall), cpu_seconds, threads, memory_mb (largest), asked_mb,
-    asked_seconds, gpus; NaN: not known.
+    """Return one row per job: rule, seconds (wall), cpu_seconds, threads, memory_mb (largest),
+    asked_mb, asked_seconds, gpus; NaN: not known.
 
     Raises:
         EngramError: no benchmark files, or one that cannot be read.
@@ -58,7 +58,7 @@ def read_benchmarks(results: Path) -> pd.DataFrame:
 
 
 def efficiency(jobs: pd.DataFrame) -> pd.DataFrame:
-    """One row per rule, the dearest first, and one for all.
+    """Return one row per rule, the dearest first, and one for all.
 
     Args:
         jobs: of `read_benchmarks`.
@@ -107,7 +107,9 @@ def _row(name: str, jobs: pd.DataFrame) -> dict[str, Any]:
 
 
 def _asked(resources: str) -> dict[str, Any]:
-    """Resources as Snakemake writes them, a Python dictionary; empty where it writes none."""
+    """Return the resources as Snakemake writes them, a Python dictionary; empty where it writes
+    none.
+    """
     try:
         value = ast.literal_eval(resources)
     except (ValueError, SyntaxError):
@@ -116,8 +118,8 @@ def _asked(resources: str) -> dict[str, Any]:
 
 
 def _rule_of(path: Path) -> str:
-    """The rule of a benchmark file that does not say it: the name of the file without a shard's
-    number, or of the folder of taxonomies.
+    """Return the rule of a benchmark file that does not say it: the name of the file without a
+    shard's number, or of the folder of taxonomies.
     """
     return (
         path.parent.name

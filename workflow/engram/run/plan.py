@@ -54,8 +54,8 @@ class Shape:
     """Elements of the language-modelling head."""
 
     def forward_flops(self, window: int, scored: int) -> float:
-        """Floating-point operations of one forward of a sequence: two per weight and token, and two
-        products in attention.
+        """Return floating-point operations of one forward of a sequence: two per weight and token,
+        and two products in attention.
 
         Args:
             window: T, tokens of the sequence.
@@ -69,7 +69,7 @@ class Shape:
 
 
 def pythia_config(repository: str) -> GPTNeoXConfig | None:
-    """The configuration of a Pythia model by the name of its repository; None for any other."""
+    """Return the configuration of a Pythia model by the name of its repository; None for any other."""
     sizes = "|".join(map(re.escape, PYTHIA))
     if (
         match := re.fullmatch(rf"EleutherAI/pythia-({sizes})(-deduped)?(-v0)?", repository)
@@ -86,7 +86,7 @@ def pythia_config(repository: str) -> GPTNeoXConfig | None:
 
 
 def model_shape(folder: Path | None, repository: str) -> Shape:
-    """The shape of a model from the `config.json` in its folder, or by its name.
+    """Return the shape of a model from the `config.json` in its folder, or by its name.
 
     Args:
         folder: of the model, where it is at hand.
@@ -112,7 +112,7 @@ def model_shape(folder: Path | None, repository: str) -> Shape:
 
 
 def shape_of(config: PreTrainedConfig) -> Shape:
-    """Counts a model's weights; on the meta device a model of any size takes no memory."""
+    """Count a model's weights; on the meta device a model of any size takes no memory."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     head = model.get_output_embeddings()
@@ -135,7 +135,7 @@ def shape_of(config: PreTrainedConfig) -> Shape:
 
 
 def bytes_per_sequence(shape: Shape, prefix: int, suffix: int, mean_dtype: str) -> int:
-    """Bytes of a sequence's row in an attention file."""
+    """Return the bytes of a sequence's row in an attention file."""
     return Header("", "", "", prefix, suffix, shape.layers, shape.heads, mean_dtype).bytes_of(1)
 
 
@@ -147,7 +147,7 @@ def plan_model(
     mean_dtype: str,
     rates: Rates,
 ) -> dict[str, Any]:
-    """What one model costs.
+    """Return what one model costs.
 
     Args:
         samples: `engram.taxonomy.pool.gather_lists` of the model.
@@ -191,7 +191,7 @@ SUMMED = ("candidates", "drawn", "sequences", "continued", "gb_on_disk", "pflop"
 
 
 def with_total(plan: pd.DataFrame) -> pd.DataFrame:
-    """The table with a last row of the columns that can be added up."""
+    """Return the table with a last row of the columns that can be added up."""
     total = pd.DataFrame([{"model": TOTAL, **plan[list(SUMMED)].sum()}])
     return pd.concat([plan, total], ignore_index=True).astype(dict.fromkeys(WHOLE, "Int64"))
 
@@ -217,7 +217,7 @@ def count_jobs(config: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def plan_text(plan: pd.DataFrame, jobs: pd.DataFrame, rates: Rates) -> str:
-    """Both tables as lines of text for the terminal."""
+    """Return both tables as lines of text for the terminal."""
     shown = plan.astype(object)
     for column in shown.columns[1:]:
         number = "{:,.0f}" if column in WHOLE else "{:,.4g}"

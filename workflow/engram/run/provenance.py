@@ -20,8 +20,8 @@ from engram.run.records import package_versions
 def describe_run(
     config: dict[str, Any], code: dict[str, str], models: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `run.json` holds: the completed config, digests of every stage's code, revisions of the
-    models, versions.
+    """Return what `run.json` holds: the completed config, digests of every stage's code, revisions
+    of the models, versions.
     """
     return {
         "engram": __version__,
@@ -37,8 +37,8 @@ def describe_run(
 
 
 def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
-    """Where a study's tables and figures come from, a line of reStructuredText for the captions of
-    the report.
+    """Return where a study's tables and figures come from, a line of reStructuredText for the
+    captions of the report.
 
     Args:
         config: the completed config.
@@ -71,7 +71,7 @@ def origins(config: dict[str, Any], run: Path) -> dict[str, str]:
 
 
 def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
-    """A model's weights and candidates; `found`: what its labels say of them."""
+    """Return a model's weights and candidates; `found`: what its labels say of them."""
     name, weights = entry["name"], found.get("model_revision", "not yet read")
     if entry["source"] == "nursery":
         return (
@@ -89,8 +89,8 @@ def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
 
 
 def commit() -> str | None:
-    """The git commit of the working tree, with `+changes` where it has uncommitted ones; None
-    outside a checkout.
+    """Return the git commit of the working tree, with `+changes` where it has uncommitted ones;
+    None outside a checkout.
     """
     here = Path(__file__).parent
     try:
@@ -106,7 +106,7 @@ def commit() -> str | None:
 
 
 def processor() -> str:
-    """The processor's name where the system reports it (Linux), else its architecture."""
+    """Return the processor's name where the system reports it (Linux), else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -40,14 +40,14 @@ PACKAGES = (
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that numbers may depend on."""
+    """Return the versions of the packages that numbers may depend on."""
     return {name: version(name) for name in PACKAGES}
 
 
 def record_outputs(
     snakemake: Any, settings: Mapping[str, Any], inputs: Mapping[str, str | None]
 ) -> None:
-    """Writes a record of every output of a job that lies in a study's folder.
+    """Write a record of every output of a job that lies in a study's folder.
 
     Args:
         snakemake: the object that Snakemake gives a script, once its outputs are there.
@@ -89,7 +89,7 @@ def record_file(path: Path) -> Path | None:
 
 
 def recorded_checksum(path: Path) -> str | None:
-    """The checksum of a result as its job recorded it; None where there is no record."""
+    """Return the checksum of a result as its job recorded it; None where there is no record."""
     record = record_file(path)
     try:
         return str(json.loads(record.read_text())["sha256"]) if record else None
@@ -98,6 +98,6 @@ def recorded_checksum(path: Path) -> str | None:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -50,7 +50,7 @@ class Left:
 
 
 def look(folder: Path) -> Left:
-    """Looks for main processes on this machine, the lock, and SLURM jobs that were submitted from a
+    """Look for main processes on this machine, the lock, and SLURM jobs that were submitted from a
     folder.
     """
     locks = len(list((folder / LOCKS).glob("*"))) if (folder / LOCKS).is_dir() else 0
@@ -76,7 +76,8 @@ def main_processes(folder: Path) -> list[int]:
 
 
 def orphans(folder: Path) -> list[Orphan]:
-    """This user's SLURM jobs that Snakemake submitted from a folder; none where there is no SLURM.
+    """Return this user's SLURM jobs that Snakemake submitted from a folder; none where there is no
+    SLURM.
 
     Raises:
         EngramError: SLURM does not answer, so that nobody knows.
@@ -110,7 +111,7 @@ def _is_ours(home: Path, where: str, name: str) -> bool:
 
 
 def describe(left: Left) -> str:
-    """What was found, and what to do, as lines of text."""
+    """Return what was found, and what to do, as lines of text."""
     if left.mains:
         jobs = f" and waits for {len(left.orphans)} jobs" if left.orphans else ""
         return (
@@ -142,7 +143,7 @@ def describe(left: Left) -> str:
 
 
 def clean(folder: Path) -> Left:
-    """Cancels the orphans, waits until none is left, and removes the lock.
+    """Cancel the orphans, wait until none is left, and remove the lock.
 
     Returns:
         what had been left.

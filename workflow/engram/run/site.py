@@ -67,17 +67,17 @@ class Site:
 
 
 def _given(**names: str) -> dict[str, str]:
-    """Those that are not empty."""
+    """Return the values that are not empty."""
     return {key: name for key, name in names.items() if name}
 
 
 def site_file() -> Path:
-    """Where this user's site file lies, or would lie."""
+    """Return where this user's site file lies, or would lie."""
     return Path(os.environ.get(VARIABLE) or DEFAULT_FILE).expanduser()
 
 
 def read_profile(name: str) -> dict[str, Any]:
-    """The settings of a profile of this project as Snakemake reads them,
+    """Return the settings of a profile of this project as Snakemake reads them,
     `profiles/<name>/config.yaml`.
     """
     import yte  # only Snakemake's main process asks for it
@@ -87,7 +87,8 @@ def read_profile(name: str) -> dict[str, Any]:
 
 
 def load_site() -> Site:
-    """The site file's values over the defaults; the defaults alone where there is no such file.
+    """Return the site file's values over the defaults; the defaults alone where there is no such
+    file.
 
     Raises:
         EngramError: the file that ENGRAM_SITE names is missing, is no mapping, or has a key or

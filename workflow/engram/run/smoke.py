@@ -53,13 +53,13 @@ class Finding:
 
 
 def as_rows(findings: list[Finding]) -> list[dict[str, str]]:
-    """Findings as JSON values."""
+    """Return findings as JSON values."""
     return [asdict(finding) for finding in findings]
 
 
 def report(places: dict[str, list[Finding]]) -> str:
-    """All findings as lines of text, by the place where they were found, and what to fix at the
-    end.
+    """Return all findings as lines of text, by the place where they were found, and what to fix at
+    the end.
     """
     lines = []
     for place, findings in places.items():
@@ -74,7 +74,7 @@ def report(places: dict[str, list[Finding]]) -> str:
 
 
 def check_slurm(site: Site) -> list[Finding]:
-    """Asks SLURM, without running anything, whether it takes jobs as `profiles/slurm` submits them
+    """Ask SLURM, without running anything, whether it takes jobs as `profiles/slurm` submits them
     for this site.
     """
     if shutil.which("sbatch") is None:
@@ -111,7 +111,7 @@ def _status_checks() -> Finding:
 
 
 def _partition(site: Site, name: str, partition: str, gpu: bool) -> Finding:
-    """Whether a job of one kind would be taken by its partition."""
+    """Return whether a job of one kind would be taken by its partition."""
     names = {
         "partition": partition,
         "account": site.account,
@@ -147,7 +147,9 @@ def _partition(site: Site, name: str, partition: str, gpu: bool) -> Finding:
 
 
 def _ask(*command: str) -> tuple[int, str]:
-    """Exit code and output of a SLURM command; of one that is missing or hangs, what is wrong."""
+    """Return the exit code and output of a SLURM command; of one that is missing or hangs, what is
+    wrong.
+    """
     try:
         done = subprocess.run(
             command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30
@@ -158,7 +160,9 @@ def _ask(*command: str) -> tuple[int, str]:
 
 
 def describe_here(places: dict[str, str]) -> dict[str, Any]:
-    """What a node's job is compared with: this process, and which of the named paths exist here."""
+    """Return what a node's job is compared with: this process, and which of the named paths exist
+    here.
+    """
     import torch
 
     return {
@@ -173,7 +177,7 @@ def describe_here(places: dict[str, str]) -> dict[str, Any]:
 def check_node(
     head: dict[str, Any], folder: Path, partition: str, account: str, gpu: bool
 ) -> list[Finding]:
-    """What a job finds where it runs.
+    """Return what a job finds where it runs.
 
     Args:
         head: what `describe_here` found where Snakemake runs.
@@ -191,7 +195,7 @@ def check_node(
 
 
 def _allocation(partition: str, account: str) -> list[Finding]:
-    """Partition, account, processors and memory that SLURM gave."""
+    """Return the partition, account, processors and memory that SLURM gave."""
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:
         return [Finding("where", f"{socket.gethostname()}, no SLURM job")]
@@ -226,7 +230,9 @@ def _memory_limit() -> str:
 
 
 def _file_system(head: dict[str, Any], folder: Path) -> list[Finding]:
-    """Whether this node sees what the head wrote, can write itself, and agrees about the time."""
+    """Return whether this node sees what the head wrote, can write itself, and agrees about the
+    time.
+    """
     token, waited = folder / head["token"], time.monotonic()
     while not token.exists() and time.monotonic() - waited < PATIENCE:
         time.sleep(0.5)
@@ -296,8 +302,8 @@ def _software(head: dict[str, Any]) -> Finding:
 
 
 def _cuda() -> Finding:
-    """Whether torch computes on the GPU that the job asked for; without SLURM a machine need not
-    have one.
+    """Return whether torch computes on the GPU that the job asked for; without SLURM a machine need
+    not have one.
     """
     import torch
 

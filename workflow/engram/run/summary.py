@@ -14,7 +14,9 @@ METRICS = ("balanced_accuracy", "min_f1", "mean_f1")
 
 
 def headline_text(scores: pd.DataFrame) -> str:
-    """The scores of every taxonomy, run by run, as lines of text; values with their intervals."""
+    """Return the scores of every taxonomy, run by run, as lines of text; values with their
+    intervals.
+    """
     lines = [
         f"{'taxonomy':<44} {'CNNs see':<15} {'labels':<9}"
         + "".join(f"{m.replace('_', ' '):>24}" for m in METRICS)

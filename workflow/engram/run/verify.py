@@ -39,7 +39,7 @@ class Findings:
 
 
 def read_records(results: Path) -> Records:
-    """All records of a study whose file is still there.
+    """Return all records of a study whose file is still there.
 
     Raises:
         EngramError: no such study, or a record that cannot be read.
@@ -66,7 +66,7 @@ def read_records(results: Path) -> Records:
 
 
 def verify(results: Path, records: Records) -> Findings:
-    """Compares files with their records, and the records with one another.
+    """Compare files with their records, and the records with one another.
 
     Args:
         results: folder of the study.
@@ -96,7 +96,7 @@ def verify(results: Path, records: Records) -> Findings:
 
 
 def followers(records: Records, name: str) -> list[str]:
-    """All results that were made from a file, directly or not, in the order of their names."""
+    """Return all results that were made from a file, directly or not, in the order of their names."""
     found: set[str] = set()
     waiting = [name]
     while waiting:
@@ -108,7 +108,7 @@ def followers(records: Records, name: str) -> list[str]:
 
 
 def origin(records: Records, name: str) -> str:
-    """What a result was made by and from, in lines."""
+    """Return what a result was made by and from, in lines."""
     record = records[name]
     upstream, waiting = {name}, [name]
     while waiting:
@@ -138,7 +138,7 @@ def origin(records: Records, name: str) -> str:
 
 
 def report(findings: Findings, records: Records) -> str:
-    """The findings in words."""
+    """Return the findings in words."""
     lines = [f"{findings.checked} results compared with what their jobs recorded."]
     for name in findings.edited:
         made = followers(records, name)

@@ -36,8 +36,8 @@ _BATCH = 32
 
 
 def normalize(evidence: torch.Tensor) -> torch.Tensor:
-    """D: C over its largest value per sample, negative values set to 0; all 0 for a sample where no
-    C is positive.
+    """Return D: C over its largest value per sample, negative values set to 0; all 0 for a sample
+    where no C is positive.
 
     Args:
         evidence: C on causal cells, (n, L, P).
@@ -67,7 +67,8 @@ def delta(
     target: int,
     methods: Sequence[str],
 ) -> dict[str, Delta]:
-    """Δ of one CNN over samples of one class, by several methods that share a pass through the CNN.
+    """Return Δ of one CNN over samples of one class, by several methods that share a pass through
+    the CNN.
 
     Args:
         cnn: the CNN.
@@ -115,7 +116,7 @@ def saliency_of_grid(
     methods: Sequence[str],
     prefix: int,
 ) -> dict[str, Saliency]:
-    """Δ of every class, averaged over CNNs, by every method.
+    """Return Δ of every class, averaged over CNNs, by every method.
 
     Args:
         cnns: name → CNN; those trained on real labels and attention, for the paper's Δ.
@@ -194,7 +195,7 @@ def saliency_of_grid(
 
 
 def rows_of_classes(label: np.ndarray, classes: Sequence[str]) -> list[np.ndarray]:
-    """Positions of each class's samples.
+    """Return the positions of each class's samples.
 
     Raises:
         EngramError: a class has none.
@@ -210,8 +211,8 @@ def rows_of_classes(label: np.ndarray, classes: Sequence[str]) -> list[np.ndarra
 def choose_held_out(
     split: np.ndarray, label: np.ndarray, priority: np.ndarray, per_class: int
 ) -> np.ndarray:
-    """Positions of the test samples that Δ is averaged over: per class those of the lowest
-    priority, at most `per_class`; sorted.
+    """Return the positions of the test samples that Δ is averaged over: per class those of the
+    lowest priority, at most `per_class`; sorted.
     """
     test = np.flatnonzero(split == "test")
     chosen = [

@@ -42,7 +42,7 @@ STEPS = 32
 
 
 def check_methods(methods: Iterable[str]) -> None:
-    """Raises an EngramError where one is not of `METHODS`."""
+    """Raise an EngramError where one is not of `METHODS`."""
     for method in methods:
         if method not in METHODS:
             raise EngramError(
@@ -51,7 +51,7 @@ def check_methods(methods: Iterable[str]) -> None:
 
 
 def contrast(cnn: AttentionCNN, attention: torch.Tensor, target: int, method: str) -> torch.Tensor:
-    """C by one method, see `contrasts`; (n, L, P)."""
+    """Return C by one method, see `contrasts`; (n, L, P)."""
     return contrasts(cnn, attention, target, [method])[method]
 
 
@@ -59,8 +59,8 @@ def contrast(cnn: AttentionCNN, attention: torch.Tensor, target: int, method: st
 def contrasts(
     cnn: AttentionCNN, attention: torch.Tensor, target: int, methods: Iterable[str]
 ) -> dict[str, torch.Tensor]:
-    """C, what speaks for the target class rather than another, per cell of the attention itself
-    (scaling of the input included).
+    """Return C, what speaks for the target class rather than another, per cell of the attention
+    itself (scaling of the input included).
 
     Args:
         cnn: the CNN; whatever its mode, no dropout is applied.
@@ -112,8 +112,8 @@ def contrasts(
 
 
 def logits_from_first(cnn: AttentionCNN, first: torch.Tensor) -> torch.Tensor:
-    """Logits (n, K) of a CNN without dropout, from the output of its first convolution (n, F, T',
-    T').
+    """Return the logits (n, K) of a CNN without dropout, from the output of its first convolution
+    (n, F, T', T').
     """
     return cnn.fc2(_forth(cnn, functional.max_pool2d(first, 2)).hidden)
 
@@ -135,7 +135,7 @@ class _Forth:
 
 
 def _forth(cnn: AttentionCNN, highest: torch.Tensor) -> _Forth:
-    """From the largest outputs of the first convolution, (n, F, h, h), before their ReLU."""
+    """Continue from the largest outputs of the first convolution, (n, F, h, h), before their ReLU."""
     pooled1 = highest.relu()
     maps2 = cnn.conv2(pooled1).relu_()
     pooled2, where2 = functional.max_pool2d(maps2, 2, return_indices=True)
@@ -143,7 +143,9 @@ def _forth(cnn: AttentionCNN, highest: torch.Tensor) -> _Forth:
 
 
 def _to_pooled2(cnn: AttentionCNN, forth: _Forth, logits: torch.Tensor, clip: bool) -> torch.Tensor:
-    """Weights of logits (J, K), traced back to the second pooling, (J, n, F, s // 2, s // 2)."""
+    """Return the weights of logits (J, K), traced back to the second pooling, (J, n, F, s // 2, s
+    // 2).
+    """
     back = (logits @ cnn.fc2.weight)[:, None] * (forth.hidden > 0)  # (J, n, hidden)
     if clip:
         back.clamp_(min=0)
@@ -151,8 +153,8 @@ def _to_pooled2(cnn: AttentionCNN, forth: _Forth, logits: torch.Tensor, clip: bo
 
 
 def _back(cnn: AttentionCNN, forth: _Forth, logits: torch.Tensor, clip: bool) -> torch.Tensor:
-    """Weights of logits (J, K), traced back to the largest outputs of the first convolution, before
-    their ReLU: (J, n, F, h, h).
+    """Return the weights of logits (J, K), traced back to the largest outputs of the first
+    convolution, before their ReLU: (J, n, F, h, h).
     """
     back = _to_pooled2(cnn, forth, logits, clip) * (forth.pooled2 > 0)  # (J, n, F, s', s')
     if clip:
@@ -170,8 +172,8 @@ def _back(cnn: AttentionCNN, forth: _Forth, logits: torch.Tensor, clip: bool) ->
 def _along_the_line(
     cnn: AttentionCNN, highest: torch.Tensor, weights: torch.Tensor
 ) -> torch.Tensor:
-    """The mean gradient over the line, at the largest outputs of the first convolution, (n, F, h,
-    h).
+    """Return the mean gradient over the line, at the largest outputs of the first convolution, (n,
+    F, h, h).
 
     At the share α of the line the first convolution gives α · (output − bias) + bias, and its
     largest outputs stay where they are.
@@ -189,7 +191,7 @@ def _along_the_line(
 
 @cache
 def _nodes() -> list[tuple[float, float]]:
-    """Places on the line from 0 to 1 and their weights, which sum to 1."""
+    """Return the places on the line from 0 to 1 and their weights, which sum to 1."""
     places, weights = np.polynomial.legendre.leggauss(STEPS)
     return list(zip(((1 + places) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
@@ -197,8 +199,8 @@ def _nodes() -> list[tuple[float, float]]:
 def _to_input(
     cnn: AttentionCNN, traced: torch.Tensor, where: torch.Tensor, shape: torch.Size
 ) -> torch.Tensor:
-    """From the largest outputs of the first convolution, (n, F, h, h), to the causal cells of its
-    input, (n, L, P).
+    """Trace weights from the largest outputs of the first convolution, (n, F, h, h), to the causal
+    cells of its input, (n, L, P).
     """
     back = _unpool(traced, where, shape[2:]).contiguous(
         memory_format=torch.channels_last
@@ -209,8 +211,8 @@ def _to_input(
 
 
 def _unpool(values: torch.Tensor, where: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Values (n, F, h, h) at the places that max-pooling took them from, zeros elsewhere: (n, F,
-    *shape).
+    """Return the values (n, F, h, h) at the places that max-pooling took them from, zeros
+    elsewhere: (n, F, *shape).
     """
     flat = values.new_zeros(*values.shape[:2], shape.numel())
     return flat.scatter_(2, where.flatten(2), values.flatten(2)).unflatten(2, shape)
@@ -219,7 +221,7 @@ def _unpool(values: torch.Tensor, where: torch.Tensor, shape: torch.Size) -> tor
 def _slope(
     cnn: AttentionCNN, attention: torch.Tensor, entered: torch.Tensor, method: str
 ) -> torch.Tensor:
-    """From evidence per unit of log(1 + T·a) to evidence per unit of attention a, (n, L, P).
+    """Convert evidence per unit of log(1 + T·a) to evidence per unit of attention a, (n, L, P).
 
     Integrated gradients attribute the whole entered value, so that theirs is the chord; the others'
     is the derivative.
@@ -234,8 +236,8 @@ def _slope(
 
 
 def _gradcam(cnn: AttentionCNN, highest: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """The class activation map of the second convolution on all causal cells, the same for every
-    layer: (n, L, P).
+    """Return the class activation map of the second convolution on all causal cells, the same for
+    every layer: (n, L, P).
     """
     forth = _forth(cnn, highest)
     channel = (
@@ -249,8 +251,8 @@ def _gradcam(cnn: AttentionCNN, highest: torch.Tensor, weights: torch.Tensor) ->
 
 @cache
 def _layout(tokens: int, kernel: int, size: int) -> torch.Tensor:
-    """Linear interpolation from outputs of the second convolution to tokens, (T, s); the outermost
-    outputs hold beyond.
+    """Return the linear interpolation from outputs of the second convolution to tokens, (T, s); the
+    outermost outputs hold beyond.
 
     Output i sees tokens 2i to 2i + 3k − 2.
     """
@@ -265,6 +267,6 @@ def _layout(tokens: int, kernel: int, size: int) -> torch.Tensor:
 
 @cache
 def _causal(tokens: int) -> torch.Tensor:
-    """Place of every packed cell in a flattened square map, (P,)."""
+    """Return the place of every packed cell in a flattened square map, (P,)."""
     queries, keys = query_key(tokens)
     return torch.from_numpy(queries * tokens + keys)
