@@ -225,12 +225,20 @@ def twin_scores(wildcards):
     return [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"] if twinned else []
 
 
+def list_names():
+    """Return the sample lists that every model has, as protocol and taxonomy."""
+    return [
+        (protocol, name)
+        for protocol in PROTOCOLS
+        for name in (*TAXONOMIES, *(["search"] if SEARCHED and protocol == "engram" else []))
+    ]
+
+
 def sample_lists(wildcards):
     """Return all sample lists of a model."""
     return [
         f"{RESULTS}/{wildcards.model}/{protocol}/samples/{name}.parquet"
-        for protocol in PROTOCOLS
-        for name in (*TAXONOMIES, *(["search"] if SEARCHED and protocol == "engram" else []))
+        for protocol, name in list_names()
     ]
 
 

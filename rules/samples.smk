@@ -59,7 +59,8 @@ rule gather_samples:
     """Join the lists, so that the stages that send samples through the model read one file."""
     input:
         lists=sample_lists,
-        settings=settings("gather_samples"),
+        # The names, because a list that is left out triggers nothing.
+        settings=settings("gather_samples", lists=list_names()),
     output:
         samples=f"{MODEL}/samples.parquet",
     log:
