@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Lock
 from typing import TypeVar
 
 import torch
@@ -64,6 +65,33 @@ def in_order(
     finally:
         for _, job in waiting:
             job.cancel()
+
+
+class Switch:
+    """A state that workers share: on while any of them needs it.
+
+    Args:
+        on: makes it so; after an error nobody holds it.
+        off: undoes that; it is called by the last to leave.
+    """
+
+    def __init__(self, on: Callable[[], object], off: Callable[[], object]) -> None:
+        self._on, self._off = on, off
+        self._lock, self._users = Lock(), 0
+
+    def __enter__(self) -> None:
+        """Switch on, unless another thread has."""
+        with self._lock:
+            if not self._users:
+                self._on()
+            self._users += 1
+
+    def __exit__(self, *error: object) -> None:
+        """Switch off, unless another thread needs it still."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._off()
 
 
 def _keep_freed_memory() -> None:
