@@ -25,9 +25,9 @@ class TrainingSettings(Settings):
     """Steps of linear warm-up."""
     weight_decay: float = Field(default=0.1, ge=0, le=1)
     """Weight decay of AdamW."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively, else
-    float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively (AMX),
+    else float32, so that the weights depend on the machine."""
     checkpoint_steps: int = Field(default=200, ge=1)
     """Steps between two resumable states; an interruption loses at most these."""
     log_steps: int = Field(default=20, ge=1)
