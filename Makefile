@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: demo test lint unit workflow cluster wheel notebook test-faults test-mutations test-kills browser chromium envs docs pictures promote-base promote-nursery clean
 
 demo: $(VENV)/installed
-	$(BIN)/snakemake
+	$(BIN)/snakemake --logger engram
 	$(BIN)/snakemake --report results/$(STUDY)/report.html --quiet
 	@$(BIN)/python -m engram summary results/$(STUDY)
 

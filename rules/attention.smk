@@ -46,7 +46,7 @@ rule continue_prefixes:
         f"{RESULTS}/benchmarks/{{model}}/continue_prefixes.tsv"
     conda:
         "../envs/engram.yaml"
-    threads: 4
+    threads: WORKERS
     resources:
         gpu=1,
         batch_tokens=BATCH_TOKENS,
@@ -82,7 +82,7 @@ rule extract_attention:
         f"{RESULTS}/benchmarks/{{model}}/extract_attention-{{shard}}.tsv"
     conda:
         "../envs/engram.yaml"
-    threads: 4
+    threads: WORKERS
     resources:
         gpu=1,
         batch_tokens=BATCH_TOKENS,
@@ -118,7 +118,7 @@ rule score_twin:
         model=among(TWINNED),
     conda:
         "../envs/engram.yaml"
-    threads: 4
+    threads: WORKERS
     resources:
         gpu=1,
         batch_tokens=BATCH_TOKENS,

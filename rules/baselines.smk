@@ -77,7 +77,7 @@ rule extract_hidden_states:
         f"{RESULTS}/benchmarks/{{model}}/extract_hidden_states.tsv"
     conda:
         "../envs/engram.yaml"
-    threads: 4
+    threads: WORKERS
     resources:
         gpu=1,
         batch_tokens=BATCH_TOKENS,

@@ -55,6 +55,7 @@ LOCALIZED = study_config.localized(STUDY)
 KNOCKED_OUT = study_config.knocked_out(STUDY)
 FORMATS = STUDY["figures"]["formats"]
 BATCH_TOKENS = STUDY["attention"]["batch_tokens"]
+WORKERS = STUDY["attention"]["workers"]
 BASELINES = STUDY["cnn"]["baselines"]
 WINDOW = {"prefix": STUDY["prefix"], "suffix": STUDY["suffix"]}
 SEARCHED = bool(STUDY["search"]["categories"])
@@ -130,6 +131,11 @@ def existing_models():
         for name, path in named.items()
         if Path(path).is_dir()
     }
+
+
+def replicas(wildcards):
+    """Return how many replicas drill a nursery model: the threads of the job."""
+    return MODELS[wildcards.model]["drilling"]["training"]["workers"]
 
 
 def drilled(name):

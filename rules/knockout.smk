@@ -50,7 +50,7 @@ rule knock_out:
         f"{RESULTS}/benchmarks/{{model}}/{{protocol}}/knock_out/{{taxonomy}}.tsv"
     conda:
         "../envs/engram.yaml"
-    threads: 4
+    threads: WORKERS
     resources:
         gpu=1,
         batch_tokens=BATCH_TOKENS,

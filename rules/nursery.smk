@@ -27,7 +27,7 @@ rule drill_nursery:
         model=among(NURSERY),
     conda:
         "../envs/engram.yaml"
-    threads: 4
+    threads: replicas
     resources:
         gpu=1,
     script:
@@ -58,7 +58,7 @@ rule nursery_base:
         f"{BASE_RESULTS}/train.tsv"
     conda:
         "../envs/engram.yaml"
-    threads: 8
+    threads: STUDY["nursery_base"]["training"]["workers"]
     resources:
         gpu=1,
     script:

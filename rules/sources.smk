@@ -115,7 +115,7 @@ rule score_windows:
         model=among(MEASURED),
     conda:
         "../envs/engram.yaml"
-    threads: 4
+    threads: WORKERS
     resources:
         gpu=1,
         batch_tokens=BATCH_TOKENS,

@@ -3,6 +3,7 @@ nothing left behind.
 """
 
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.packing import pack, unpack
+from engram.lm import attention
 from engram.lm.attention import PooledMaps, all_heads, extract, pooled_attention, pooling_heads
+from engram.lm.models import in_batches
 
 WINDOW, PREFIX = 16, 8
 EVERY = {**ARCHITECTURES, **SPECIAL}
@@ -147,7 +150,11 @@ def test_maps_can_be_trained_on() -> None:
     torch.testing.assert_close(scale.grad, highest.sum()[None])
 
 
-def test_memory_error_halves_the_batch_and_changes_nothing() -> None:
+def test_memory_error_halves_the_batch_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_on_gpu(*arguments: Any) -> Any:
+        return in_batches(*arguments[:-1], torch.device("cuda"))
+
+    monkeypatch.setattr(attention, "in_batches", as_on_gpu)
     model, tokens = gpt_neox(), random_tokens(6, WINDOW)
     expected, sizes = pooled_attention(model, tokens), []
 

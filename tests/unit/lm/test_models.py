@@ -1,7 +1,10 @@
 """Models: loading with clear refusals, identity, and batches that survive a full GPU."""
 
 import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Barrier, current_thread
 
 import numpy as np
 import pytest
@@ -152,9 +155,70 @@ def test_token_scores_are_log_softmax_and_argmax() -> None:
     assert torch.equal(matches, logits.argmax(-1) == targets)
 
 
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+"""Where batches run decides how; no tensor is put there."""
+
+
 def test_batches_cover_all_rows_in_order() -> None:
-    parts = [part for part, _ in in_batches(lambda part: part, rows=10, batch_rows=4, label="rows")]
+    parts = [part for part, _ in in_batches(lambda part: part, 10, 4, "rows", CPU)]
     assert [(part.start, part.stop) for part in parts] == [(0, 4), (4, 8), (8, 10)]
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of torch's threads until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_a_processor_works_on_several_batches_in_one_thread_each(
+    threads: Callable[[int], None],
+) -> None:
+    threads(3)
+    met = Barrier(3, timeout=20)  # breaks unless three batches are under way together
+
+    def run(part: slice) -> tuple[str, int]:
+        met.wait()
+        time.sleep(0.05 if part.start == 0 else 0)  # the first is not the first to be done
+        return current_thread().name, torch.get_num_threads()
+
+    found = list(in_batches(run, 6, 1, "rows", CPU))
+    assert [part.start for part, _ in found] == list(range(6))
+    assert {of_each for _, (_, of_each) in found} == {1}
+    assert len({name for _, (name, _) in found}) == 3
+    assert torch.get_num_threads() == 3
+
+
+def test_batches_on_a_processor_are_no_larger_than_is_fast(threads: Callable[[int], None]) -> None:
+    threads(2)
+    parts = [part for part, _ in in_batches(lambda part: part, 200, 1000, "rows", CPU)]
+    assert [part.stop for part in parts] == [64, 128, 192, 200]
+
+
+def test_few_batches_are_finished_ahead(threads: Callable[[int], None]) -> None:
+    """So that results that nobody has taken yet do not fill the memory."""
+    threads(2)
+    begun = []
+    batches = in_batches(lambda part: begun.append(part.start), 20, 1, "rows", CPU)
+    next(batches)
+    time.sleep(0.2)
+    assert len(begun) <= 4
+    batches.close()
+    assert torch.get_num_threads() == 2
+
+
+def test_an_error_in_one_batch_ends_all(threads: Callable[[int], None]) -> None:
+    threads(2)
+
+    def run(part: slice) -> int:
+        if part.start == 3:
+            raise EngramError("a broken batch")
+        return part.start
+
+    with pytest.raises(EngramError, match="a broken batch"):
+        list(in_batches(run, 40, 1, "rows", CPU))
+    assert torch.get_num_threads() == 2
 
 
 def test_batch_is_halved_when_memory_runs_out() -> None:
@@ -167,7 +231,7 @@ def test_batch_is_halved_when_memory_runs_out() -> None:
         return np.arange(part.start, part.stop)
 
     np.testing.assert_array_equal(
-        np.concatenate([rows for _, rows in in_batches(run, 8, 8, "rows")]), np.arange(8)
+        np.concatenate([rows for _, rows in in_batches(run, 8, 8, "rows", GPU)]), np.arange(8)
     )
     assert tried == [8, 4, 2, 2, 2, 2]
 
@@ -177,4 +241,4 @@ def test_single_row_that_does_not_fit_is_an_error() -> None:
         raise torch.OutOfMemoryError
 
     with pytest.raises(EngramError, match="not enough memory for one sequence"):
-        list(in_batches(run, 2, 2, "attention"))
+        list(in_batches(run, 2, 2, "attention", GPU))

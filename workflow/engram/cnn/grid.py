@@ -8,9 +8,8 @@ convolutions saved nothing in float32 and a fifth in bfloat16."""
 
 from __future__ import annotations
 
-import ctypes
 import logging
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -28,6 +27,7 @@ from engram.cnn.settings import CnnSettings
 from engram.cnn.training import TrainedCnn, train_cnn
 from engram.io.errors import EngramError
 from engram.io.parts import Parts
+from engram.io.workers import single_threaded_workers
 from engram.taxonomy.sampling import SPLITS
 
 log = logging.getLogger(__name__)
@@ -96,67 +96,50 @@ def train_grid(
         (key for key in grid if key not in result.trained),
         key=lambda key: (key.seed, key.input, grid[key].head_pooling),
     )
-    _keep_freed_memory()
-    threads, stop = torch.get_num_threads(), Event()
-    workers = threads if settings.device == "cpu" else 1
+    stop = Event()
+    workers = torch.get_num_threads() if settings.device == "cpu" else 1
     total = settings.epochs * len(grid)
-    torch.set_num_threads(1)  # of the calling thread; the workers set their own
-    try:
-        with (
-            tqdm(
-                total=total,
-                initial=total - settings.epochs * len(waiting),
-                desc="CNN epochs",
-                unit="epoch",
-                mininterval=2,
-                delay=2,
-            ) as progress,
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-        ):
+    with (
+        tqdm(
+            total=total,
+            initial=total - settings.epochs * len(waiting),
+            desc="CNN epochs",
+            unit="epoch",
+            mininterval=2,
+            delay=2,
+        ) as progress,
+        single_threaded_workers(workers) as pool,
+    ):
 
-            def after_epoch() -> None:
-                if stop.is_set():
-                    raise KeyboardInterrupt
-                progress.update()
+        def after_epoch() -> None:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            progress.update()
 
-            near = Near(settings.device)
-            jobs = {
-                pool.submit(
-                    train_cnn, dataset, key, grid[key], settings, selection, after_epoch, near
-                ): key
-                for key in waiting
-            }
-            try:
-                for job in as_completed(jobs):
-                    result.trained[jobs[job]] = trained = job.result()
-                    if trained.diverged:
-                        log.warning(
-                            "%s diverged: its loss is not finite; it reports nothing",
-                            jobs[job].path,
-                        )
-                    if finished:
-                        finished.write(pieces[jobs[job]], to_piece(trained))
-            except BaseException:
-                stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-    finally:
-        torch.set_num_threads(threads)
+        near = Near(settings.device)
+        jobs = {
+            pool.submit(
+                train_cnn, dataset, key, grid[key], settings, selection, after_epoch, near
+            ): key
+            for key in waiting
+        }
+        try:
+            for job in as_completed(jobs):
+                result.trained[jobs[job]] = trained = job.result()
+                if trained.diverged:
+                    log.warning(
+                        "%s diverged: its loss is not finite; it reports nothing",
+                        jobs[job].path,
+                    )
+                if finished:
+                    finished.write(pieces[jobs[job]], to_piece(trained))
+        except BaseException:
+            stop.set()
+            raise
     _check_divergence(result, settings)
     for baseline in settings.probes():
         result.trained.update(fit_probes(dataset, baseline, selection))
     return result
-
-
-def _keep_freed_memory() -> None:
-    """Have the C library keep freed memory for the next step rather than fetch it from the system
-    again: every step allocates the same few megabytes, and page faults would take a fifth of the
-    time. Do nothing where the C library is not glibc."""
-    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:
-        mallopt(trim_threshold, 2**30)
-        mallopt(mmap_threshold, 2**25)  # the largest that glibc accepts
 
 
 def _check_divergence(result: GridResult, settings: CnnSettings) -> None:

@@ -119,7 +119,7 @@ def pooled_attention(
         *(
             maps
             for _, maps in in_batches(
-                run, len(windows), _batch_rows(windows, batch_tokens), "attention"
+                run, len(windows), _batch_rows(windows, batch_tokens), "attention", model.device
             )
         ),
         strict=True,
@@ -209,7 +209,7 @@ def extract(
         )
 
     for _, extraction in in_batches(
-        run, len(windows), _batch_rows(windows, batch_tokens), "attention"
+        run, len(windows), _batch_rows(windows, batch_tokens), "attention", model.device
     ):
         yield extraction
 

@@ -8,10 +8,12 @@ function, so sliding windows, attention sinks, logit caps and grouped queries st
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from transformers.masking_utils import eager_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from engram.io.errors import EngramError
+from engram.io.workers import Switch
 
 INTERFACE = "engram"
 """The name of our attention in `transformers`' registry."""
@@ -43,6 +46,11 @@ class _Open:
 
 
 _open: ContextVar[_Open] = ContextVar("attention_hook")
+_switches: weakref.WeakKeyDictionary[PreTrainedModel, dict[str, Switch]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Of every model in use, by the implementation that they switch to."""
+_lock = Lock()
 
 
 def _attend(module: nn.Module, *arguments: Any, **options: Any) -> tuple[torch.Tensor, None]:
@@ -127,17 +135,43 @@ def has_interface(model: PreTrainedModel) -> bool:
 def implementation(model: PreTrainedModel, name: str) -> Iterator[None]:
     """Switches a model's attention implementation for a while, where the architecture can switch at
     all.
+
+    Threads that run one model at a time share the switch, and ask for one implementation.
     """
     if not model._can_set_attn_implementation():
         yield
         return
-    config = model.config
-    previous = {"": config._attn_implementation}
-    for key in config.sub_configs:
-        if (part := getattr(config, key)) is not None:
-            previous[key] = part._attn_implementation
-    try:
-        model.set_attn_implementation(name)
+    with _lock:
+        switches = _switches.setdefault(model, {})
+        if name not in switches:
+            switches[name] = _switch(model, name)
+    with switches[name]:
         yield
-    finally:
-        model.set_attn_implementation(previous)
+
+
+def _switch(model: PreTrainedModel, name: str) -> Switch:
+    """Returns the switch of a model to an implementation and back to the former one."""
+    previous: dict[str, str | None] = {}
+    # The model holds the switch, in a weak dictionary.
+    reference = weakref.ref(model)
+
+    def on() -> None:
+        model = reference()
+        assert model is not None
+        previous.clear()
+        previous[""] = model.config._attn_implementation
+        for key in model.config.sub_configs:
+            if (part := getattr(model.config, key)) is not None:
+                previous[key] = part._attn_implementation
+        try:
+            model.set_attn_implementation(name)
+        except BaseException:
+            off()
+            raise
+
+    def off() -> None:
+        model = reference()
+        assert model is not None
+        model.set_attn_implementation(dict(previous))
+
+    return Switch(on, off)

@@ -54,6 +54,7 @@ def greedy_continuations(
             len(tokens),
             rows,
             "continuations",
+            model.device,
         )
     ]
     return np.concatenate([np.empty((0, suffix_length), np.int32), *parts])
@@ -71,7 +72,11 @@ def teacher_forced_scores(
         return _teacher_forced(model, windows[part].to(model.device, torch.long), prefix)
 
     batches = in_batches(
-        run, len(windows), max(1, batch_tokens // windows.shape[1]), "memorization scores"
+        run,
+        len(windows),
+        max(1, batch_tokens // windows.shape[1]),
+        "memorization scores",
+        model.device,
     )
     return pd.concat([frame for _, frame in batches], ignore_index=True)
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.packing import unpack
+from engram.io.workers import Switch
 from engram.lm.attention_hook import Attend, attention_hook, implementation
 from engram.lm.conditions import OPERATIONS, Condition
 from engram.lm.models import in_batches, suffix_logits, token_scores
@@ -82,7 +84,7 @@ def average(model: PreTrainedModel, tokens: np.ndarray, batch_tokens: int) -> Me
 
     total: list[list[torch.Tensor]] = []
     for _, sums in in_batches(
-        run, len(windows), max(1, batch_tokens // windows.shape[1]), "mean attention"
+        run, len(windows), max(1, batch_tokens // windows.shape[1]), "mean attention", model.device
     ):
         total = (
             [
@@ -144,7 +146,7 @@ def knock_out(
         waiting: list[np.ndarray] = []
         done = 0
         for _, measures in in_batches(
-            run, len(chosen) * len(windows), rows, f"knock-out from layer {first + 1}"
+            run, len(chosen) * len(windows), rows, f"knock-out from layer {first + 1}", model.device
         ):
             waiting.append(measures)
             while sum(map(len, waiting)) >= len(windows):
@@ -269,12 +271,10 @@ class _Removal:
 class _Below:
     """The intact hidden states that enter a layer."""
 
-    skipped: list[nn.Module]
-    """The layers below it."""
     hidden: torch.Tensor
     """(n, T, width), on the model's device."""
-    in_tuple: bool
-    """Whether a layer returns its hidden states as the first item of a tuple."""
+    skipping: Switch
+    """Makes the layers below it pass on hidden states."""
 
 
 def _decoder(model: PreTrainedModel, layers: int) -> nn.ModuleList | None:
@@ -306,15 +306,17 @@ def _hidden_states(model: PreTrainedModel, windows: torch.Tensor, first: int, ro
     handle = layers[first - 1].register_forward_hook(stop)
     try:
         found = [
-            output for _, output in in_batches(run, len(windows), rows, f"layers below {first + 1}")
+            output
+            for _, output in in_batches(
+                run, len(windows), rows, f"layers below {first + 1}", model.device
+            )
         ]
     finally:
         handle.remove()
     in_tuple = isinstance(found[0], tuple)
     return _Below(
-        list(layers[:first]),
         torch.cat([output[0] if in_tuple else output for output in found]),
-        in_tuple,
+        _skipping(list(layers[:first]), in_tuple),
     )
 
 
@@ -325,21 +327,39 @@ class _Enough(Exception):
         self.output = output
 
 
+_entering: ContextVar[torch.Tensor] = ContextVar("hidden states that the layers below pass on")
+
+
 @contextmanager
 def _starting_from(below: _Below | None, samples: torch.Tensor) -> Iterator[None]:
-    """While open, make the skipped layers pass on the intact hidden states of the samples."""
+    """While open, make the skipped layers pass on the intact hidden states of the samples; workers
+    of one model pass on those of their own.
+    """
     if below is None:
         yield
         return
     hidden = below.hidden[samples.to(below.hidden.device)]  # (b, T, width)
+    token = _entering.set(hidden)
+    try:
+        with below.skipping:
+            yield
+    finally:
+        _entering.reset(token)
+
+
+def _skipping(layers: Sequence[nn.Module], in_tuple: bool) -> Switch:
+    """Return what makes layers pass on the hidden states that enter the first layer after them."""
 
     def hand_on(*_arguments: Any, **_options: Any) -> Any:
-        return (hidden,) if below.in_tuple else hidden
+        hidden = _entering.get()
+        return (hidden,) if in_tuple else hidden
 
-    try:
-        for layer in below.skipped:
+    def on() -> None:
+        for layer in layers:
             layer.forward = hand_on  # type: ignore[method-assign]
-        yield
-    finally:
-        for layer in below.skipped:
+
+    def off() -> None:
+        for layer in layers:
             layer.__dict__.pop("forward", None)
+
+    return Switch(on, off)

@@ -23,12 +23,16 @@ from transformers import (
 )
 
 from engram.io.errors import EngramError
+from engram.io.workers import in_order, single_threaded_workers
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+PROCESSOR_ROWS = 64
+"""Most sequences of a batch on a processor, where larger ones are no faster and the batches of all
+workers are in memory together."""
 
 
 def default_device() -> torch.device:
@@ -212,43 +216,70 @@ def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Ten
 
 
 def in_batches(
-    run: Callable[[slice], Result], rows: int, batch_rows: int, label: str
+    run: Callable[[slice], Result], rows: int, batch_rows: int, label: str, device: torch.device
 ) -> Iterator[tuple[slice, Result]]:
-    """Run `run` on consecutive slices of `rows` rows, and yield each slice with its result; work of
-    more than two seconds shows a progress bar.
+    """Run `run` on consecutive slices of `rows` rows, and yield each slice with its result, in
+    order; work of more than two seconds shows a progress bar.
 
-    When the GPU runs out of memory the batch is halved for good and the same rows are tried again.
+    On a processor the slices hold at most `PROCESSOR_ROWS`, and as many are computed at a time as
+    torch has threads, in one thread each: `run` is called in several threads. A slice's result does
+    not depend on their number. When a GPU runs out of memory the batch is halved for good and the
+    same rows are tried again.
 
     Raises:
         EngramError: a single row does not fit.
     """
-    start = 0
+    batches = (
+        _on_processor(run, rows, min(batch_rows, PROCESSOR_ROWS))
+        if device.type == "cpu"
+        else _on_gpu(run, rows, batch_rows, label)
+    )
     with tqdm(
         total=rows, desc=label, unit="sequence", mininterval=2, delay=2, disable=rows == 0
     ) as progress:
-        while start < rows:
-            part = slice(start, min(start + batch_rows, rows))
-            try:
-                result = run(part)
-            except torch.OutOfMemoryError:
-                result = None
-            # Outside `except`, where the failed forward's tensors are no longer held by the
-            # traceback.
-            if result is None:
-                if part.stop - part.start == 1:
-                    raise EngramError(
-                        f"{label}: the device has not enough memory for one sequence; use a larger "
-                        f"one or a smaller model"
-                    )
-                batch_rows = (part.stop - part.start) // 2
-                log.warning(
-                    "%s: out of device memory, going on with batches of %d", label, batch_rows
-                )
-                torch.cuda.empty_cache()
-                continue
+        for part, result in batches:
             yield part, result
-            start = part.stop
             progress.update(part.stop - part.start)
+
+
+def _on_processor(
+    run: Callable[[slice], Result], rows: int, batch_rows: int
+) -> Iterator[tuple[slice, Result]]:
+    """Do as `in_batches`, in worker threads."""
+    parts = [slice(start, min(start + batch_rows, rows)) for start in range(0, rows, batch_rows)]
+    workers = min(torch.get_num_threads(), len(parts))
+    if workers < 2:
+        # A single batch may use all threads.
+        yield from ((part, run(part)) for part in parts)
+        return
+    with single_threaded_workers(workers) as pool:
+        yield from in_order(pool, run, parts, 2 * workers)
+
+
+def _on_gpu(
+    run: Callable[[slice], Result], rows: int, batch_rows: int, label: str
+) -> Iterator[tuple[slice, Result]]:
+    """Do as `in_batches`, one batch after the other, as large as the memory allows."""
+    start = 0
+    while start < rows:
+        part = slice(start, min(start + batch_rows, rows))
+        try:
+            result = run(part)
+        except torch.OutOfMemoryError:
+            result = None
+        # Outside `except`, where the failed forward's tensors are no longer held by the traceback.
+        if result is None:
+            if part.stop - part.start == 1:
+                raise EngramError(
+                    f"{label}: the device has not enough memory for one sequence; use a larger one "
+                    f"or a smaller model"
+                )
+            batch_rows = (part.stop - part.start) // 2
+            log.warning("%s: out of device memory, going on with batches of %d", label, batch_rows)
+            torch.cuda.empty_cache()
+            continue
+        yield part, result
+        start = part.stop
 
 
 def _check_folder(path_or_repo: str | Path) -> None:

@@ -15,15 +15,19 @@ class TrainingSettings(Settings):
 
     batch_size: int = Field(default=32, ge=1)
     """Rows per step."""
+    workers: int = Field(default=2, ge=1, le=64)
+    """Replicas of the model that share the rows of every step on a processor, in one thread each;
+    a GPU computes a step as a whole. Another number changes the order in which gradients are added,
+    so the weights' last digits, and is another drilling."""
     learning_rate: float = Field(default=0.003, gt=0, le=1)
     """Peak learning rate; it warms up linearly, then decays to zero along a cosine."""
     warmup_steps: int = Field(default=200, ge=0)
     """Steps of linear warm-up."""
     weight_decay: float = Field(default=0.1, ge=0, le=1)
     """Weight decay of AdamW."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively, else
-    float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively (AMX),
+    else float32, so that the weights depend on the machine."""
     checkpoint_steps: int = Field(default=200, ge=1)
     """Steps between two resumable states; an interruption loses at most these."""
     log_steps: int = Field(default=20, ge=1)

@@ -1,5 +1,9 @@
-"""Trains the nursery's models: resumable after a kill, the same bytes for the same seed and
-machine.
+"""Trains the nursery's models: resumable after a kill, the same bytes for the same seed, number of
+replicas and kind of machine.
+
+On a processor every batch is divided among replicas, each of which computes the gradient of its
+rows in one thread; they are added in the order of the rows. The replicas meet once a step, so that
+a busy machine slows each of them and does not make them wait for one another in every operation.
 """
 
 from __future__ import annotations
@@ -7,6 +11,7 @@ from __future__ import annotations
 import csv
 import logging
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
 from engram.io.errors import EngramError
 from engram.io.hashing import content_digest
 from engram.io.parts import Parts, Piece
+from engram.io.workers import in_order, single_threaded_workers
 from engram.nursery.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
@@ -59,6 +65,7 @@ def train(
         lr=settings.learning_rate,
         betas=(0.9, 0.95),
         weight_decay=settings.weight_decay,
+        fused=True,
     )
     steps = len(rows) // settings.batch_size
     if not steps:
@@ -69,22 +76,19 @@ def train(
     run = _run_key(model, rows, settings, precision)
     first, curve, total, count = _restore(model, optimizer, state, run)
     model.train()
-    with tqdm(total=steps, initial=first, desc=label, unit="step", mininterval=5) as progress:
+    with (
+        tqdm(total=steps, initial=first, desc=label, unit="step", mininterval=5) as progress,
+        Replicas(model, settings.workers, precision) as replicas,
+    ):
         for step in range(first, steps):
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate(step, steps)
             batch = rows[step * settings.batch_size : (step + 1) * settings.batch_size]
-            tokens = torch.from_numpy(batch.astype(np.int64)).to(device)  # (batch, T)
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-                logits = model(tokens, use_cache=False).logits  # (batch, T, V)
-            loss = torch.nn.functional.cross_entropy(
-                logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten()
-            )
-            loss.backward()
+            loss = replicas.gradients(torch.from_numpy(batch.astype(np.int64)).to(device))
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
-            total, count = total + loss.item(), count + 1
+            total, count = total + loss, count + 1
             progress.update()
             if (step + 1) % settings.log_steps == 0 or step + 1 == steps:
                 entry = {
@@ -101,6 +105,75 @@ def train(
                 progress_so_far = {"step": step + 1, "curve": curve, "total": total, "count": count}
                 _save(model, optimizer, state, progress_so_far, run)
     return curve
+
+
+class Replicas:
+    """Threads that share a model and the rows of every batch.
+
+    Args:
+        model: the model; on a GPU it computes whole batches, in the calling thread.
+        count: threads on a processor.
+        precision: `float32`, or `bfloat16` for autocast.
+    """
+
+    def __init__(self, model: GPTNeoXForCausalLM, count: int, precision: str) -> None:
+        self.model, self.precision = model, precision
+        self.device = next(model.parameters()).device
+        self.count = count if self.device.type == "cpu" else 1
+        self._open = ExitStack()
+
+    def __enter__(self) -> Replicas:
+        """Open the threads; until they are closed, torch computes with one thread in all."""
+        if self.device.type == "cpu":
+            self._pool = self._open.enter_context(single_threaded_workers(self.count))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the threads."""
+        self._open.close()
+
+    def gradients(self, tokens: torch.Tensor) -> float:
+        """Set every parameter's `grad` to the gradient of a batch's loss.
+
+        The parts of the batch are those of `torch.tensor_split`, and their gradients are added one
+        after another, so that the sum depends on the number of replicas and on nothing else of the
+        machine's load.
+
+        Args:
+            tokens: (b, T), on the model's device.
+
+        Returns:
+            the loss, nats per predicted token, the mean over the whole batch.
+        """
+        targets = tokens.shape[0] * (tokens.shape[1] - 1)
+        parameters = list(self.model.parameters())
+
+        def run(part: torch.Tensor) -> tuple[float, tuple[torch.Tensor, ...]]:
+            # The cache is shared by all threads, and no weight is cast twice in one forward.
+            with torch.autocast(
+                self.device.type,
+                torch.bfloat16,
+                enabled=self.precision == "bfloat16",
+                cache_enabled=False,
+            ):
+                logits = self.model(part, use_cache=False).logits  # (part of b, T, V)
+            loss = torch.nn.functional.cross_entropy(
+                logits[:, :-1].flatten(0, 1).float(), part[:, 1:].flatten(), reduction="sum"
+            )
+            return loss.item(), torch.autograd.grad(loss / targets, parameters)
+
+        parts = [part for part in tokens.tensor_split(self.count) if len(part)]
+        if self.device.type == "cpu":
+            results = [found for _, found in in_order(self._pool, run, parts, len(parts) + 1)]
+        else:
+            results = [run(part) for part in parts]
+        sums = list(results[0][1])
+        for _, gradients in results[1:]:
+            torch._foreach_add_(sums, gradients)
+        for parameter, gradient in zip(parameters, sums, strict=True):
+            # The fused optimizer reads the memory of both side by side.
+            parameter.grad = gradient.contiguous()
+        return sum(loss for loss, _ in results) / targets
 
 
 def save_trained(
@@ -188,7 +261,7 @@ def _restore(
         )
         parameter.data.copy_(value)
         optimizer.state[parameter] = {
-            "step": torch.tensor(float(step)),
+            "step": torch.tensor(float(step), device=parameter.device),
             "exp_avg": mean,
             "exp_avg_sq": square,
         }

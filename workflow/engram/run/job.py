@@ -1,5 +1,5 @@
-"""What every workflow script does first: log to the rule's file, show progress, turn a user's error
-into one line.
+"""What every workflow script does first: log to the rule's file, progress included, and turn a
+user's error into one line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from engram.io.errors import EngramError
 from engram.run.records import input_checksums, record_outputs
@@ -25,27 +25,12 @@ PARTS = Path("results/.parts")
 """Folder of finished work that survives killed jobs, in the folder that Snakemake runs in."""
 
 
-class _Tee:
-    """Writes to the terminal and the log, so that progress is seen while it runs and kept
-    afterwards.
-    """
-
-    def __init__(self, *streams: IO[str]) -> None:
-        self.streams = streams
-
-    def write(self, text: str) -> int:
-        for stream in self.streams:
-            stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        for stream in self.streams:
-            stream.flush()
-
-
 @contextmanager
 def job(snakemake: Any) -> Iterator[SimpleNamespace]:
-    """Run a rule's body: log to `log:` and the terminal, use the rule's threads, keep a record.
+    """Run a rule's body: log to `log:`, use the rule's threads, keep a record.
+
+    The terminal belongs to Snakemake, which shows the log of a job that fails; where jobs run side
+    by side their progress bars would overwrite each other there.
 
     An `EngramError` ends the job with its message alone; any other error keeps its traceback in
     the log.
@@ -64,7 +49,7 @@ def job(snakemake: Any) -> Iterator[SimpleNamespace]:
     path.parent.mkdir(parents=True, exist_ok=True)
     stderr = sys.stderr
     with path.open("w", buffering=1) as log:
-        sys.stderr = _Tee(stderr, log)  # type: ignore[assignment]
+        sys.stderr = log
         logging.basicConfig(
             level=logging.INFO,
             format="%(asctime)s %(message)s",

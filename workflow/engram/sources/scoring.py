@@ -101,16 +101,18 @@ def twin_extracts(
     return extracted
 
 
-@torch.inference_mode()
 def _all_likeliest(
     model: PreTrainedModel, tokens: np.ndarray, first: int, batch_tokens: int
 ) -> np.ndarray:
     """Whether all tokens from position `first` on are the most likely ones, bool (n,)."""
 
+    @torch.inference_mode()
     def run(part: slice) -> np.ndarray:
         batch = torch.as_tensor(tokens[part], device=model.device)  # (b, length)
         logits, _ = suffix_logits(model, batch, first)  # (b, length - first, V)
         return token_scores(logits, batch[:, first:])[0].all(1).cpu().numpy()
 
-    batches = in_batches(run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "twin")
+    batches = in_batches(
+        run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "twin", model.device
+    )
     return np.concatenate([part for _, part in batches])

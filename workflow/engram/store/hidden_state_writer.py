@@ -48,7 +48,7 @@ def write_hidden_states(
         states: h5py.Dataset | None = None
         checksums = np.zeros(0, np.uint32)
         for part, values in in_batches(
-            run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "hidden states"
+            run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "hidden states", model.device
         ):
             fits = (np.abs(values) <= _LARGEST).all(axis=(1, 2))  # NaN does not
             if not fits.all():

@@ -23,8 +23,11 @@ class AttentionSettings(Settings):
     `forbidden` is what the paper's code does (`min_length`); it makes the token a mark of the other
     classes."""
     batch_tokens: int = Field(default=8192, ge=64)
-    """Tokens per batch of the language model; halved automatically when a GPU runs out of
-    memory."""
+    """Tokens per batch of the language model; halved automatically when a GPU runs out of memory.
+    On processors a batch has at most 64 sequences."""
+    workers: int = Field(default=2, ge=1, le=64)
+    """Batches of the language model that a job computes at a time on processors, in one thread
+    each: the processors that it asks Snakemake for. Results are the same for any number."""
 
 
 class ExtractionSettings(Settings):
