@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, ndtri
 
+from engram.crossed.differences import mean_interval
 from engram.crossed.intervals import clustered_share, difference_interval, over_bases
 from engram.crossed.null import redrawn, try_scorer
 from engram.crossed.scorer import inner_products
@@ -37,6 +38,7 @@ def main() -> None:
         *accuracies(options.studies),
         *effects(options.studies),
         *bases(options.studies),
+        *costs(options.studies),
         *rejections(options.nulls, options.redraws),
     ]
     table = pd.DataFrame(rows)
@@ -120,6 +122,23 @@ def bases(studies: int) -> Iterator[dict]:
                     covered += found.low <= truth <= found.high
                 setting = f"{count} bases, sd {spread:g}, windows in common {common:g}"
                 yield _row("accuracy over bases", setting, covered, studies)
+
+
+def costs(studies: int) -> Iterator[dict]:
+    """Difference in differences of a knock-out, in nats: skewed costs that clusters share."""
+    for clusters in (12, 30, 60):
+        for skew in (0.3, 1.0):
+            generator, covered = np.random.default_rng([5, clusters, int(10 * skew)]), 0
+            for _ in range(studies):
+                cluster = np.repeat(np.arange(clusters), generator.integers(1, 4, clusters))
+                shared = generator.normal(size=clusters)[cluster]
+                noise = (shared + generator.normal(size=len(cluster))) * skew / np.sqrt(2)
+                cost = np.exp(noise - skew**2 / 2) + generator.normal(size=len(cluster)) - 0.4
+                weight = np.full(len(cost), 1 / len(cost))
+                found = mean_interval(cost, weight, cluster, CONFIDENCE)
+                covered += found.low <= 0.6 <= found.high
+            setting = f"{clusters} clusters, log-normal costs of sd {skew:g}"
+            yield _row("knock-out over clusters", setting, covered, studies)
 
 
 def rejections(nulls: int, redraws: int) -> Iterator[dict]:

@@ -12,11 +12,11 @@ from checkout import Checkout, copy_project
 DRILLING = {
     "design": "crossed",
     "crossed": {
-        "low": 70,
-        "high": 50,
-        "templates": 50,
+        "low": 60,
+        "high": 40,
+        "templates": 40,
         "per_cluster": 4,
-        "doses": [{"exposures": 6, "share": 0.3}, {"exposures": 16, "share": 0.7}],
+        "doses": [{"exposures": 4, "share": 0.3}, {"exposures": 12, "share": 0.7}],
     },
     "replay_share": 0.2,
     "training": {"learning_rate": 0.002, "warmup_steps": 5, "checkpoint_steps": 20},
