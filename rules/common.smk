@@ -181,6 +181,11 @@ def design_of(wildcards):
     return f"{RESULTS}/{first_of(wildcards.model)}/crossed/design.parquet"
 
 
+def crossed_lists(wildcards):
+    """Return all sample lists of a crossed pair's attention: the design alone."""
+    return [design_of(wildcards)]
+
+
 def counterpart_weights(wildcards):
     """Return the weights of a model's counterpart; nothing where it has none."""
     other = MODELS[wildcards.model]["counterpart"]

@@ -21,7 +21,7 @@ CROSSED_CATEGORY = "0 Crossed exposures"
 
 use rule extract_attention as extract_crossed_attention with:
     input:
-        samples=design_of,
+        samples=crossed_lists,
         candidates=f"{MODEL}/candidates.parquet",
         continuations=[],
         model=f"{MODEL}/model/config.json",
@@ -49,7 +49,7 @@ use rule index_attention as index_crossed_attention with:
 
 use rule extract_hidden_states as extract_crossed_hidden_states with:
     input:
-        samples=design_of,
+        samples=crossed_lists,
         candidates=f"{MODEL}/candidates.parquet",
         continuations=[],
         model=f"{MODEL}/model/config.json",
