@@ -76,3 +76,10 @@ def test_bases_are_the_unit() -> None:
     # More pairs of a base are no more bases.
     doubled = over_bases([[share, share] for share in shares], 0.95)
     assert doubled.low == pytest.approx(found.low, abs=1e-3)
+
+
+def test_groups_without_a_miss_still_have_an_error() -> None:
+    """Every group is of one kind: within groups nothing varies, and yet it is a sample."""
+    values, group = np.repeat([1.0, 0.5], 12), np.repeat(["low", "templates"], 12)
+    found = clustered_share(values, np.arange(24), group).interval(0.95)
+    assert found.value == pytest.approx(0.75) and found.low < 0.7 and found.high > 0.8

@@ -38,6 +38,8 @@ class ClusteredShare:
     """Degrees of freedom: clusters − groups of windows that have a mean of their own."""
     least_variance: float
     """Variance that is assumed at least, where hits or misses are few."""
+    unseen_variance: float
+    """Variance of groups whose windows are all hits or all misses, which shows no spread."""
     windows: int
 
     @property
@@ -46,7 +48,7 @@ class ClusteredShare:
         if self.freedom < 1:
             return float("nan")
         clusters = self.freedom / max(1, len(self.influence))
-        spread = float(np.square(self.influence).sum()) / clusters
+        spread = float(np.square(self.influence).sum()) / clusters + self.unseen_variance
         return float(np.sqrt(max(spread, self.least_variance)))
 
     @property
@@ -80,7 +82,7 @@ def clustered_share(
     group = np.zeros(len(values)) if group is None else np.asarray(group)[used]
     number, names = pd.factorize(group)
     if not len(values):
-        return ClusteredShare(np.nan, pd.Series(dtype=float), 0, 0, 0)
+        return ClusteredShare(np.nan, pd.Series(dtype=float), 0, 0, 0, 0)
     share = weight / weight.sum()
     mean = np.bincount(number, share * values) / np.bincount(number, share)  # (groups,)
     residual = share * (values - mean[number])
@@ -89,12 +91,22 @@ def clustered_share(
     estimate = min(1.0, float(share @ values))
     hits, misses = values.sum(), (1 - values).sum()
     effective = 1 / np.square(share).sum()
-    floor = 0.0
-    if min(hits, misses) < FEW:
-        likely = (estimate * effective + 0.5) / (effective + 1)
-        floor = likely * (1 - likely) / effective
+    floor = _binomial_variance(estimate, effective) if min(hits, misses) < FEW else 0.0
+    unseen = 0.0
+    for own in range(len(names)):
+        of_group = share[number == own]
+        if len(names) > 1 and np.ptp(values[number == own]) == 0:
+            windows = of_group.sum() ** 2 / np.square(of_group).sum()
+            unseen += of_group.sum() ** 2 * _binomial_variance(mean[own], windows)
     influence = pd.Series(sums[:, 0], index=clusters)
-    return ClusteredShare(estimate, influence, len(clusters) - len(names), floor, len(values))
+    freedom = len(clusters) - len(names)
+    return ClusteredShare(estimate, influence, freedom, floor, unseen, len(values))
+
+
+def _binomial_variance(share: float, windows: float) -> float:
+    """Return the variance of a share of independent windows, half a hit and half a miss added."""
+    likely = (share * windows + 0.5) / (windows + 1)
+    return float(likely * (1 - likely) / windows)
 
 
 def difference_interval(
@@ -170,11 +182,15 @@ def over_bases(bases: Sequence[Sequence[ClusteredShare]], confidence: float) -> 
 def _mean_share(pairs: Sequence[ClusteredShare]) -> ClusteredShare:
     """Return the mean over pairs of models that show the same clusters."""
     table = pd.concat([pair.influence for pair in pairs], axis=1).fillna(0)
-    least = sum(pair.least_variance for pair in pairs) / len(pairs) ** 2
+    least, unseen = (
+        sum(getattr(pair, name) for pair in pairs) / len(pairs) ** 2
+        for name in ("least_variance", "unseen_variance")
+    )
     return ClusteredShare(
         float(np.mean([pair.value for pair in pairs])),
         table.mean(axis=1),
         min(pair.freedom for pair in pairs) + len(table) - min(len(p.influence) for p in pairs),
         least,
+        unseen,
         sum(pair.windows for pair in pairs),
     )

@@ -66,7 +66,7 @@ def paired_scores(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
                     if kind == "all pairs":
                         axes.plot(100 * own["null_95"], row, "|", color=SOFT, markersize=9)
         axes.set_title(STRATUM_LABELS[stratum].replace(", ", ",\n"))
-        axes.set_xlim(35, 102)
+        axes.set_xlim(min(40, 100 * shown["accuracy"].min()) - 3, 102)
     panels[0].set_yticks(range(len(inputs)), [INPUT_LABELS[name] for name in inputs])
     panels[0].set_ylim(len(inputs) - 0.5, -0.5)
     figure.supxlabel("the exposed model is named correctly (%)", fontsize=style.font_size)
