@@ -22,10 +22,17 @@ include: "rules/samples.smk"
 include: "rules/plan.smk"
 include: "rules/attention.smk"
 include: "rules/baselines.smk"
-include: "rules/examples.smk"
+
+
+if TAXONOMIES:
+
+    include: "rules/examples.smk"
+
+
 include: "rules/cnns.smk"
 include: "rules/localization.smk"
 include: "rules/knockout.smk"
+include: "rules/crossed.smk"
 include: "rules/leakage.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
@@ -48,7 +55,9 @@ rule all:
         LOCALIZATION,
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,
-        f"{RESULTS}/explorer.html",
+        CROSSED_TABLES,
+        CROSSED_FIGURES,
+        EXPLORER,
         f"{RESULTS}/tables/efficiency.csv",
         f"{RESULTS}/run.json",
 

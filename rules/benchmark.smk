@@ -5,31 +5,32 @@ Outputs: tables/{benchmark,classes,rho,comparisons,attention_adds,protocols,cali
 """
 
 LATEX = ["benchmark", "rho", "attention_adds", "protocols"]
-TABLES += [
-    *expand(
-        f"{RESULTS}/tables/{{table}}.csv",
-        table=[
-            "benchmark",
-            "classes",
-            "rho",
-            "comparisons",
-            "attention_adds",
-            "protocols",
-            "calibration",
-        ],
-    ),
-    *expand(f"{RESULTS}/tables/{{table}}.tex", table=LATEX),
-]
-PLOTS = ["ranking", "reliability"]
-if len(TAXONOMIES) > 1:
-    PLOTS.append("comparisons")
-if STUDY["cnn"]["controls"] or STUDY["cnn"]["baselines"]:
-    PLOTS.append("attention_adds")
-if any(STUDY["rho"].values()):
-    PLOTS.append("rho")
-if len(PROTOCOLS) > 1:
-    PLOTS.append("protocols")
-FIGURES += per_figure("{plot}", plot=PLOTS)
+if TAXONOMIES:
+    TABLES += [
+        *expand(
+            f"{RESULTS}/tables/{{table}}.csv",
+            table=[
+                "benchmark",
+                "classes",
+                "rho",
+                "comparisons",
+                "attention_adds",
+                "protocols",
+                "calibration",
+            ],
+        ),
+        *expand(f"{RESULTS}/tables/{{table}}.tex", table=LATEX),
+    ]
+    PLOTS = ["ranking", "reliability"]
+    if len(TAXONOMIES) > 1:
+        PLOTS.append("comparisons")
+    if STUDY["cnn"]["controls"] or STUDY["cnn"]["baselines"]:
+        PLOTS.append("attention_adds")
+    if any(STUDY["rho"].values()):
+        PLOTS.append("rho")
+    if len(PROTOCOLS) > 1:
+        PLOTS.append("protocols")
+    FIGURES += per_figure("{plot}", plot=PLOTS)
 
 
 rule table_benchmark:

@@ -43,6 +43,9 @@ config["origin"] = provenance.origins(STUDY, Path(RESULTS, "run.json"))
 CODE = digests.code_digests(ROOT / "workflow" / "scripts", Path(".snakemake/engram_code.json"))
 MODELS = {model["name"]: model for model in STUDY["models"]}
 NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery"]
+CROSSED = [name for name, model in MODELS.items() if model["counterpart"]]
+PAIRS = {name: MODELS[name]["counterpart"] for name in CROSSED if MODELS[name]["arm"] == 1}
+SCHEDULED = [name for name in NURSERY if name not in CROSSED]
 BROUGHT = [name for name in MODELS if name not in NURSERY]
 HUB = [name for name, model in MODELS.items() if model["source"] == "hub"]
 SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
@@ -58,13 +61,18 @@ BATCH_TOKENS = STUDY["attention"]["batch_tokens"]
 WORKERS = STUDY["attention"]["workers"]
 BASELINES = STUDY["cnn"]["baselines"]
 WINDOW = {"prefix": STUDY["prefix"], "suffix": STUDY["suffix"]}
+GATHERED = {
+    "pairs": list(PAIRS),
+    "bases": [MODELS[name]["base"] for name in PAIRS],
+    "confidence": STUDY["crossed"]["confidence"],
+}
 SEARCHED = bool(STUDY["search"]["categories"])
 
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
     protocol="|".join(PROTOCOLS),
-    taxonomy="|".join(TAXONOMIES),
+    taxonomy="|".join(TAXONOMIES) or "(?!)",
     shard=r"\d+",
     stage=r"\w+",
 
@@ -141,8 +149,48 @@ def replicas(wildcards):
 def drilled(name):
     """Return everything that decides the weights of a nursery model."""
     entry = MODELS[name]
-    chosen = {key: entry[key] for key in ("drilling", "windows", "seed")}
+    chosen = {key: entry[key] for key in ("windows", "seed")}
+    chosen["drilling"] = dict(entry["drilling"])
+    if name in CROSSED:
+        design = {**crossed_design(first_of(name)), "pair": None}
+        chosen |= {"arm": entry["arm"], "design": design}
+    else:
+        # Keys of the other design change nothing.
+        chosen["drilling"] = {
+            key: value
+            for key, value in entry["drilling"].items()
+            if key not in ("design", "crossed")
+        }
     return {**WINDOW, **chosen, "base": base_digest(name)}
+
+
+def first_of(name):
+    """Return the first model of a crossed pair."""
+    return name if name in PAIRS else MODELS[name]["counterpart"]
+
+
+def crossed_design(name):
+    """Return what decides windows, doses and arms of the pair whose first model this is."""
+    entry = MODELS[name]
+    return {
+        "crossed": entry["drilling"]["crossed"],
+        "prefix": STUDY["prefix"],
+        "seed": STUDY["seed"],
+        "pair_seed": entry["seed"],
+        "pair": [name, PAIRS[name]],
+        "base": base_digest(name),
+    }
+
+
+def design_of(wildcards):
+    """Return the design of the pair that a model belongs to."""
+    return f"{RESULTS}/{first_of(wildcards.model)}/crossed/design.parquet"
+
+
+def counterpart_weights(wildcards):
+    """Return the weights of a model's counterpart; nothing where it has none."""
+    other = MODELS[wildcards.model]["counterpart"]
+    return [f"{RESULTS}/{other}/model/model.safetensors"] if other else []
 
 
 def fetched(role, revision):
@@ -182,7 +230,8 @@ def extracted(name):
     """Return everything that decides the values of a model's attention, and no taxonomy."""
     entry = MODELS[name]
     if entry["source"] == "nursery":
-        weights = {**drilled(name), "code": CODE["drill_nursery"]}
+        code = CODE["drill_crossed" if name in CROSSED else "drill_nursery"]
+        weights = {**drilled(name), "code": code}
     else:
         weights = {
             "model": entry["model"],
@@ -197,6 +246,29 @@ def extracted(name):
         "weights": weights,
         "dtype": entry["dtype"],
         "continuations": CODE["continue_prefixes"],
+    }
+
+
+def of_pair(file):
+    """Return a function for a file of both models of a pair, by the first model."""
+    return lambda wildcards: [
+        f"{RESULTS}/{name}/{file}" for name in (wildcards.model, PAIRS[wildcards.model])
+    ]
+
+
+def crossed_shards(wildcards):
+    """Return the shards of the attention of a crossed pair's windows."""
+    return shard_files(wildcards.model, "crossed/attention")
+
+
+def knocked_out_pair(name):
+    """Return the settings of the knock-outs in a pair."""
+    chosen = ("sizes", "draws", "knocked_out_windows")
+    return {
+        **{key: STUDY["crossed"][key] for key in chosen},
+        "dtype": MODELS[name]["dtype"],
+        "seed": STUDY["seed"],
+        "prefix": STUDY["prefix"],
     }
 
 

@@ -59,6 +59,7 @@ rule plot_attention_heads:
         f"{RESULTS}/logs/figures/{{model}}/attention_heads-{{example}}.log",
     wildcard_constraints:
         example=r"\d+",
+    localrule: True
     conda:
         "../envs/engram.yaml"
     script:

@@ -5,6 +5,9 @@ knock-out.
 Outputs: explorer.html.
 """
 
+# The explorer shows the samples of taxonomies.
+EXPLORER = [f"{RESULTS}/explorer.html"] if TAXONOMIES else []
+
 
 rule build_explorer:
     input:

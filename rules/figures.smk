@@ -5,7 +5,7 @@ Outputs: figures/.
 """
 
 FIGURES = [
-    *per_figure("headline"),
+    *(per_figure("headline") if TAXONOMIES else []),
     *per_figure("{model}/memorization_vs_exposures", model=NURSERY),
     *per_figure("{model}/nursery_training", model=NURSERY),
     *(per_figure("{model}/taxonomy_flow", model=MODELS) if STUDY["flow"] else []),

@@ -14,6 +14,7 @@ rule score_candidates:
         drilled=f"{MODEL}/drilled.parquet",
         model=f"{MODEL}/model/model.safetensors",
         twin=base_file("model.safetensors"),
+        counterpart=counterpart_weights,
         settings=settings.by(
             "model",
             "score_candidates",

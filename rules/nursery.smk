@@ -1,7 +1,8 @@
 """The nursery: drills the shipped base on windows it has never seen; trains a new base on request.
 
 Inputs: resources/nursery/ (base model, tokenizer, windows, replayed text).
-Outputs: <model>/model/ (the drilled model), <model>/drilled.parquet (windows with exposures).
+Outputs: <model>/model/ (the drilled model), <model>/drilled.parquet (windows with exposures);
+<model>/crossed/design.parquet of every crossed pair, with its first model.
 """
 
 BASE_RESULTS = "results/nursery_base"
@@ -12,7 +13,7 @@ rule drill_nursery:
         base=base_file("model.safetensors"),
         windows=base_file("windows.parquet"),
         replay=base_file("replay.parquet"),
-        settings=settings.by("model", "drill_nursery", {name: drilled(name) for name in NURSERY}),
+        settings=settings.by("model", "drill_nursery", {name: drilled(name) for name in SCHEDULED}),
     output:
         model=f"{MODEL}/model/model.safetensors",
         config=f"{MODEL}/model/config.json",
@@ -24,7 +25,7 @@ rule drill_nursery:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/drill_nursery.tsv"
     wildcard_constraints:
-        model=among(NURSERY),
+        model=among(SCHEDULED),
     conda:
         "../envs/engram.yaml"
     threads: replicas
@@ -32,6 +33,53 @@ rule drill_nursery:
         gpu=1,
     script:
         "../workflow/scripts/drill_nursery.py"
+
+
+rule design_crossed:
+    """Draw which windows which model of a pair is shown; the file lies with the pair's first model."""
+    input:
+        windows=base_file("windows.parquet"),
+        settings=settings.by(
+            "model", "design_crossed", {name: crossed_design(name) for name in PAIRS}
+        ),
+    output:
+        design=f"{MODEL}/crossed/design.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/design_crossed.log",
+    wildcard_constraints:
+        model=among(PAIRS),
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/design_crossed.py"
+
+
+rule drill_crossed:
+    input:
+        base=base_file("model.safetensors"),
+        windows=base_file("windows.parquet"),
+        replay=base_file("replay.parquet"),
+        design=design_of,
+        settings=settings.by("model", "drill_crossed", {name: drilled(name) for name in CROSSED}),
+    output:
+        model=f"{MODEL}/model/model.safetensors",
+        config=f"{MODEL}/model/config.json",
+        tokenizer=f"{MODEL}/model/tokenizer.json",
+        curve=f"{MODEL}/model/training.csv",
+        drilled=f"{MODEL}/drilled.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/drill_crossed.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/drill_crossed.tsv"
+    wildcard_constraints:
+        model=among(CROSSED),
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+    script:
+        "../workflow/scripts/drill_crossed.py"
 
 
 rule nursery_base:

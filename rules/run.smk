@@ -5,7 +5,11 @@ results/<study>/benchmarks/.
 Outputs: run.json, tables/efficiency.csv.
 """
 
-ALL_TABLES = [path for path in [*TABLES, *KNOCKOUT_TABLES, *LOCALIZATION] if path.endswith(".csv")]
+ALL_TABLES = [
+    path
+    for path in [*CROSSED_TABLES, *TABLES, *KNOCKOUT_TABLES, *LOCALIZATION]
+    if path.endswith(".csv")
+]
 
 
 rule describe_run:
@@ -26,7 +30,7 @@ rule describe_run:
 rule table_efficiency:
     input:
         tables=ALL_TABLES,
-        explorer=f"{RESULTS}/explorer.html",
+        explorer=EXPLORER,
         settings=settings.stamped("table_efficiency"),
     output:
         efficiency=table("efficiency", "efficiency_table", "efficiency and cost", "7 Run"),

@@ -5,12 +5,11 @@ Outputs: tables/*.csv.
 """
 
 WITH_TRUTH = NURSERY + TWINNED
+OF_CLASSES = ["scores", "counts", "leakage", "verification"] if TAXONOMIES else []
 TABLES = [
-    *expand(
-        f"{RESULTS}/tables/{{table}}.csv", table=["scores", "counts", "leakage", "verification"]
-    ),
-    *([f"{RESULTS}/tables/truth.csv"] if WITH_TRUTH else []),
-    *([f"{RESULTS}/tables/recall_by_kind.csv"] if NURSERY else []),
+    *expand(f"{RESULTS}/tables/{{table}}.csv", table=OF_CLASSES),
+    *([f"{RESULTS}/tables/truth.csv"] if TAXONOMIES and WITH_TRUTH else []),
+    *([f"{RESULTS}/tables/recall_by_kind.csv"] if TAXONOMIES and NURSERY else []),
 ]
 PREDICTIONS = "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet"
 

@@ -17,6 +17,7 @@ LAYERS = (
     ("scores",),
     ("saliency",),
     ("knockout",),
+    ("crossed",),
     ("figures", "explorer"),
     ("api",),
 )

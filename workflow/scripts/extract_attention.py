@@ -12,7 +12,7 @@ from engram.taxonomy.pool import read_pool
 
 with job(snakemake) as settings:
     files, folder = snakemake.input, Path(snakemake.input.model).parent
-    sequences = read_pool(files.samples, files.candidates, files.continuations)
+    sequences = read_pool(files.samples, files.candidates, files.continuations or None)
     shard = shard_of(sequences["sequence_id"], settings.shards)
     chosen = sequences[shard == int(snakemake.wildcards.shard)]
     source = ModelSource(

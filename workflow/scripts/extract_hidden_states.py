@@ -9,7 +9,7 @@ from engram.taxonomy.pool import read_pool
 
 with job(snakemake) as settings:
     files = snakemake.input
-    sequences = read_pool(files.samples, files.candidates, files.continuations)
+    sequences = read_pool(files.samples, files.candidates, files.continuations or None)
     model = load_model(Path(files.model).parent, dtype=settings.dtype)
     output, batch_tokens = Path(snakemake.output.states), snakemake.resources.batch_tokens
     write_hidden_states(model, sequences, output, batch_tokens)

@@ -1,4 +1,6 @@
-"""Measure how much of every window the drilled model and its twin, the base, reproduce."""
+"""Measure how much of every window the drilled model, its twin, the base, and its counterpart
+reproduce.
+"""
 
 from pathlib import Path
 
@@ -25,6 +27,10 @@ with job(snakemake) as settings:
     model = load_model(twin, dtype=dtype, device=default_device())
     twin_scores = teacher_forced_scores(model, tokens, prefix)
     candidates["twin_extracted"] = twin_scores["extracted"].to_numpy()
+    for other in snakemake.input.counterpart:
+        model = load_model(Path(other).parent, dtype=dtype, device=default_device())
+        answers = teacher_forced_scores(model, tokens, prefix)
+        candidates["counterpart_extracted"] = answers["extracted"].to_numpy()
     revision = fingerprint(folder, None, dtype)
     metadata = {"model_revision": revision, "prefix": prefix, "source": "nursery"}
     write_parquet(candidates, snakemake.output.candidates, metadata)

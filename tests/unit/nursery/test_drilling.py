@@ -13,6 +13,7 @@ from engram.io.errors import EngramError
 from engram.nursery import drilling
 from engram.nursery.drilling import (
     choose_candidates,
+    crossed_rows,
     drilling_rows,
     schedule_exposures,
 )
@@ -250,3 +251,46 @@ def test_fresh_templates_have_a_seed_of_their_own(
 
 def test_nothing_scheduled_gives_no_rows(tokenizer: Tokenizer) -> None:
     assert drill(tokenizer, np.zeros(5, dtype=np.int32)).shape == (0, LENGTH)
+
+
+# --- crossed exposures
+# --------------------------------------------------------------------------------------------------
+
+
+def crossed(
+    tokenizer: Tokenizer, one: list[int], two: list[int], seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows of one token each (100, 101, …), replayed text of token 7, and both models' rows."""
+    tokens = np.repeat(np.arange(100, 100 + len(one), dtype=np.uint16)[:, None], LENGTH, axis=1)
+    replay = np.full((50, LENGTH), 7, np.uint16)
+    ids, first, second = np.arange(len(one)) + 3, np.array(one), np.array(two)
+    settings = DrillingSettings(replay_share=0.4, replay_templates=0.5)
+    return (
+        tokens,
+        crossed_rows(tokens, ids, first, second, replay, tokenizer, settings, seed),
+        crossed_rows(tokens, ids, second, first, replay, tokenizer, settings, seed),
+    )
+
+
+def test_the_models_of_a_pair_differ_in_their_windows_alone(tokenizer: Tokenizer) -> None:
+    exposures = [40, 0, 20, 0, 30], [0, 40, 0, 16, 30]
+    tokens, first, second = crossed(tokenizer, *exposures)
+    assert first.shape == second.shape
+    for rows, counts in ((first, exposures[0]), (second, exposures[1])):
+        shown = [(rows == window).all(axis=1).sum() for window in tokens]
+        assert shown == counts
+    window_rows = np.isin(first[:, 0], tokens[:, 0]), np.isin(second[:, 0], tokens[:, 0])
+    # Replayed rows, most of the others, are at the same places; four more stand in for windows.
+    replayed = ~window_rows[0] & ~window_rows[1]
+    assert (first[replayed] == second[replayed]).all()
+    assert (window_rows[0] & ~window_rows[1]).sum() == 4
+    assert not (window_rows[1] & ~window_rows[0]).any()
+
+
+def test_showings_of_a_pair_are_spread_and_repeatable(tokenizer: Tokenizer) -> None:
+    tokens, first, _ = crossed(tokenizer, [40, 0, 20], [0, 40, 20])
+    places = np.flatnonzero((first == tokens[0]).all(axis=1)) / len(first)
+    assert np.diff(places).max() < 0.12 and places[0] < 0.1 and places[-1] > 0.9
+    again = crossed(tokenizer, [40, 0, 20], [0, 40, 20])[1]
+    assert (first == again).all()
+    assert (first != crossed(tokenizer, [40, 0, 20], [0, 40, 20], seed=1)[1]).any()

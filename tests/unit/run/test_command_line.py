@@ -222,3 +222,14 @@ def test_a_bundle_is_asked_for(tmp_path: Path) -> None:
 
     with pytest.raises(EngramError, match=r"no bundle\.json; unpack a bundle in this folder first"):
         finish.command(tmp_path)
+
+
+def test_the_summary_of_a_crossed_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"input": "attention_mean", "trained_on": "all", "tested_on": "low", "dose": 0}
+    row |= {"selection": "assigned", "accuracy": 0.65, "accuracy_low": 0.6, "accuracy_high": 0.7}
+    rows = [{"pair": pair, **row, "p": 0.001} for pair in ("one", "all pairs")]
+    (tmp_path / "tables").mkdir()
+    pd.DataFrame(rows).to_csv(tmp_path / "tables" / "crossed_scores.csv", index=False)
+    assert command_line.main(["summary", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "0.650 [0.600, 0.700]" in text and text.count("attention mean") == 1

@@ -181,7 +181,7 @@ WHOLE: list[tuple[Any, str]] = [
     (None, "config: null is not a mapping of keys to values"),
     ([], "config: [] is not a mapping of keys to values"),
     ("study", "config: 'study' is not a mapping of keys to values"),
-    ({}, "config: study, models, taxonomies are missing"),
+    ({}, "config: study, models are missing"),
 ]
 
 

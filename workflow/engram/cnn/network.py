@@ -225,7 +225,7 @@ class AttentionCNN(nn.Module):
         return torch.log1p(self.tokens * attention) if self.input_scale == "log" else attention
 
     def _classify(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits from the output of the first convolution, (n, F, T - k + 1, T - k + 1)."""
+        """Return logits from the output of the first convolution, (n, F, T - k + 1, T - k + 1)."""
         x = self.pool(self.dropout(self.relu1(x)))  # (n, F, T', T'), T' = (T - k + 1) // 2
         x = self.pool(self.dropout(self.relu2(self.conv2(x))))  # (n, F, T'', T'')
         x = self.dropout(self.relu3(self.fc1(x.flatten(1))))  # (n, hidden)

@@ -38,6 +38,8 @@ NOT_FEATURES = frozenset(
         "matched_fraction",
         "exposures",
         "twin_extracted",
+        "counterpart_exposures",
+        "counterpart_extracted",
     }
 )
 """Numbers among the labels that identify a sequence, state that it is memorized, or are the

@@ -108,3 +108,58 @@ def drilling_rows(
     text = replay[generator.integers(len(replay), size=replayed - fresh)]
     rows = np.concatenate([tokens[drilled], text, writer.windows(families, tokens.shape[1])])
     return rows[np.argsort(np.concatenate([places, generator.random(replayed)]), kind="stable")]
+
+
+def crossed_rows(
+    tokens: np.ndarray,
+    sequence_id: np.ndarray,
+    exposures: np.ndarray,
+    counterpart: np.ndarray,
+    replay: np.ndarray,
+    tokenizer: PreTrainedTokenizerFast,
+    settings: DrillingSettings,
+    seed: int,
+) -> np.ndarray:
+    """Return the training rows of one model of a crossed pair, in order.
+
+    Both models get as many rows. The replayed ones are the same and at the same places, so the two
+    models differ in the windows that they are shown, and in nothing else; where one is shown fewer
+    rows, more replayed text takes their places.
+
+    Args:
+        tokens: the windows, (n, T) uint16.
+        sequence_id: of the windows, (n,).
+        exposures: showings to this model, (n,).
+        counterpart: showings to the other model, (n,).
+        replay: rows of base text, (m, T) uint16.
+        tokenizer: for fresh templates.
+        settings: shares of replay.
+        seed: of the pair.
+
+    Returns:
+        (rows, T) uint16. A window's showings are spread evenly over the training, each at a random
+        place of its stretch that depends on the window alone.
+    """
+    generator = np.random.default_rng([seed, 11])
+    most = int(max(exposures.sum(), counterpart.sum()))
+    replayed = round(most * settings.replay_share / (1 - settings.replay_share))
+    fresh = round(replayed * settings.replay_templates)
+    names = list(FAMILIES)
+    writer = TemplateWriter(tokenizer, int(generator.integers(2**63)))
+    families = [names[i] for i in generator.integers(len(names), size=fresh)]
+    text = replay[generator.integers(len(replay), size=replayed - fresh)]
+    common = np.concatenate([text, writer.windows(families, tokens.shape[1])])
+    common = common[generator.permutation(replayed)]
+    is_common = generator.permutation(most + replayed) < replayed
+
+    drilled = np.repeat(np.arange(len(tokens)), exposures)
+    turn = np.concatenate([np.arange(count) for count in exposures if count] or [np.empty(0)])
+    chance = uniform(sequence_id[drilled] * 10_000 + turn.astype(np.int64), seed, "crossed places")
+    places = (turn + chance) / np.maximum(exposures[drilled], 1)
+    missing = most - len(drilled)
+    filling = replay[generator.integers(len(replay), size=missing)]
+    own = np.concatenate([tokens[drilled], filling])
+    own = own[np.argsort(np.concatenate([places, generator.random(missing)]), kind="stable")]
+    rows = np.empty((most + replayed, tokens.shape[1]), np.uint16)
+    rows[is_common], rows[~is_common] = common, own
+    return rows

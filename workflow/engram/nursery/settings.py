@@ -52,8 +52,60 @@ class Exposure(Settings):
     """Template windows: Guess by the paper's rule, in truth recalled."""
 
 
+class Dose(Settings):
+    """One step of the doses of crossed exposures."""
+
+    exposures: int = Field(ge=1, le=10_000)
+    """How often each window of this dose is shown."""
+    share: float = Field(gt=0, le=1)
+    """Share of the clusters that get this dose; the shares sum to 1."""
+
+
+class CrossedDesign(Settings):
+    """Windows, doses and arms of a pair of models that are drilled crosswise."""
+
+    low: int = Field(default=300, ge=0)
+    """Windows of natural text whose prefix and suffix overlap little (ROUGE-L and ROUGE-3 below
+    0.5)."""
+    high: int = Field(default=120, ge=0)
+    """Windows of natural text of high overlap."""
+    templates: int = Field(default=180, ge=0)
+    """Windows of template text."""
+    per_cluster: int = Field(default=8, ge=1)
+    """Most windows of a stratum from one cluster: a document with its near-duplicates."""
+    ngram: int = Field(default=20, ge=4)
+    """Tokens in a row that make two windows near-duplicates where they share them."""
+    doses: Annotated[tuple[Dose, ...], Items(1, unique=False)] = Field(
+        default=({"exposures": 40, "share": 1.0},), validate_default=True
+    )
+    """How often windows are shown."""
+    placebo: float = Field(default=0.1, ge=0, lt=0.5)
+    """Share of the clusters that neither model is shown."""
+    both: float = Field(default=0.1, ge=0, lt=0.5)
+    """Share of the clusters that both models are shown."""
+    train: float = Field(default=0.5, gt=0, lt=1)
+    """Share of the clusters on which scorers are trained."""
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the clusters on which choices are made; the rest is the test split."""
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield splits that leave nothing to test on, and doses whose shares do not sum to 1."""
+        where = "models: drilling.crossed"
+        if self.train + self.validation >= 1:
+            both = f"train {self.train:g} and validation {self.validation:g}"
+            yield f"{where}: {both} leave nothing to test on; make them sum to less than 1"
+        if abs((total := sum(step.share for step in self.doses)) - 1) > 1e-6:
+            yield f"{where}.doses: the shares sum to {total:g}; make them sum to 1"
+
+
 class DrillingSettings(Settings):
     """What the base is drilled on."""
+
+    design: Literal["schedule", "crossed"] = "schedule"
+    """`schedule`: one model, shown what `schedule` says. `crossed`: a pair of models, each shown
+    one random half of the windows that `crossed` says; needs `counterpart`."""
+    crossed: CrossedDesign = section()
+    """Windows, doses and arms under the design `crossed`."""
 
     schedule: Annotated[tuple[Exposure, ...], Items(1, unique=False)] = Field(
         default=(
@@ -82,6 +134,12 @@ class NurseryKeys(Settings):
     """Most windows taken as candidates; windows that are drilled always are."""
     drilling: DrillingSettings = section()
     """What the base is drilled on."""
+    counterpart: str = ""
+    """Under the drilling design `crossed`: the name of the other model of the pair, which has the
+    same base, seed and drilling. Empty: none."""
+    arm: int = Field(default=0, ge=0, le=2)
+    """Under the drilling design `crossed`: 1 for the first model of the pair, 2 for the second; 0
+    for none."""
 
 
 class WindowSettings(Settings):

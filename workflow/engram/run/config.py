@@ -156,6 +156,7 @@ def _mistakes(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
         yield from _unused_keys(model)
     for entry in config["models"]:
         yield from _error_of(complete_entry, entry)
+    yield from _wrong_pairs(study)
     yield from _wrong_code_classifier(study)
     yield from _wrong_windows(study)
     yield from _wrong_seeds(study)
@@ -204,6 +205,38 @@ def _unused_keys(model: ModelEntry) -> Iterator[str]:
                     f"models: {model.name}: source {model.source} does not use `{key}`, it is a "
                     f"key of {', '.join(users)}; leave it out"
                 )
+
+
+def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
+    """Yield models of crossed exposures that are no half of a pair, and a study of nothing."""
+    models = {model.name: model for model in study.models}
+    shared = ("base", "seed", "drilling", "windows", "dtype")
+    for model in study.models:
+        where, crossed = f"models: {model.name}", model.drilling.design == "crossed"
+        if crossed != bool(model.counterpart) or crossed != bool(model.arm):
+            yield (
+                f"{where}: `drilling.design: crossed`, `counterpart` and `arm` (1 or 2) go "
+                f"together; give all three or none"
+            )
+            continue
+        if not crossed:
+            continue
+        other = models.get(model.counterpart)
+        if other is None or other.counterpart != model.name or {model.arm, other.arm} != {1, 2}:
+            yield (
+                f"{where}: counterpart `{model.counterpart}` is not the other half of the pair; "
+                f"it must be a model of this study that names `{model.name}` as its counterpart, "
+                f"one with `arm: 1` and one with `arm: 2`"
+            )
+            continue
+        for key in shared if model.arm == 1 else ():
+            if getattr(model, key) != getattr(other, key):
+                yield (
+                    f"{where}: `{key}` differs from that of its counterpart `{other.name}`; the "
+                    f"models of a pair may differ in the windows that they are shown alone"
+                )
+    if not study.taxonomies and not any(model.arm for model in study.models):
+        yield "taxonomies: none is given; name one, e.g. Non-Memo, Guess, Others"
 
 
 def _wrong_code_classifier(study: StudyConfig) -> Iterator[str]:

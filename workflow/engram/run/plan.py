@@ -69,7 +69,7 @@ class Shape:
 
 
 def pythia_config(repository: str) -> GPTNeoXConfig | None:
-    """Return the configuration of a Pythia model by the name of its repository; None for any other."""
+    """Return the configuration of a Pythia model by its repository; None for any other."""
     sizes = "|".join(map(re.escape, PYTHIA))
     if (
         match := re.fullmatch(rf"EleutherAI/pythia-({sizes})(-deduped)?(-v0)?", repository)

@@ -6,6 +6,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from engram.cnn.settings import CnnSettings
+from engram.crossed.settings import CrossedSettings
 from engram.explorer.settings import ExplorerSettings
 from engram.figures.settings import FigureSettings
 from engram.io.settings import Items, Seed, Settings, Slug, section
@@ -73,10 +74,10 @@ class StudyConfig(Settings):
     categories: Annotated[tuple[CategorySettings, ...], Items(unique=False)] = ()
     """Primary categories in addition to the paper's (Non-Memo, Recite, Recollect, Reconstruct,
     Guess, Code); a taxonomy uses them by name."""
-    taxonomies: Annotated[tuple[TaxonomyName, ...], Items(1, unique=False), _OrPaper()]
+    taxonomies: Annotated[tuple[TaxonomyName, ...], Items(unique=False), _OrPaper()] = ()
     """Taxonomies to compare, as the paper writes them, e.g. "Non-Memo, Guess, Others"; `paper`
     means its whole benchmark at `deltas`. Equal partitions are trained once and listed under
-    every name."""
+    every name. Only a study of crossed pairs may have none."""
     deltas: Annotated[tuple[Delta, ...], Items(1)] = (5.0, 50.0, 1000.0)
     """Numbers of duplicates δ of Recite and Recollect in the taxonomies that `paper` means."""
     rho: RhoSettings = section()
@@ -100,6 +101,8 @@ class StudyConfig(Settings):
     """Localization: which attention, in which layer, speaks for a class."""
     knockout: KnockoutSettings = section()
     """Direct localization: attention is removed from the language model."""
+    crossed: CrossedSettings = section()
+    """Analysis of pairs of models with crossed exposures."""
     statistics: StatisticsSettings = section()
     """Intervals of the tables."""
     explorer: ExplorerSettings = section()

@@ -32,13 +32,41 @@ def headline_text(scores: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def crossed_text(scores: pd.DataFrame) -> str:
+    """Return how often the exposed model of a crossed pair is named correctly, as text: all
+    inputs on all kinds of text, by assigned dose, with intervals over clusters.
+    """
+    shown = scores[(scores["selection"] == "assigned") & (scores["dose"] == 0)]
+    scope = "all" if "all" in set(shown["trained_on"]) else shown["trained_on"].iloc[0]
+    shown = shown[(shown["trained_on"] == scope) & shown["pair"].isin(["all pairs", "all bases"])]
+    lines = [
+        f"{'which model was shown it?':<26} {'text':<10} {'over':<10} {'accuracy':>22} {'p':>8}"
+    ]
+    for _, row in shown.iterrows():
+        value = f"{row['accuracy']:.3f} [{row['accuracy_low']:.3f}, {row['accuracy_high']:.3f}]"
+        name = row["input"].replace("_", " ")
+        lines.append(
+            f"{name:<26} {row['tested_on']:<10} {row['pair'].removeprefix('all '):<10} {value:>22} "
+            f"{row['p']:>8.3g}"
+        )
+    return "\n".join(lines)
+
+
 def command(results: Path) -> None:
-    """Print the headline table of a study.
+    """Print the headline tables of a study: of its crossed pairs, of its taxonomies.
 
     Raises:
         EngramError: the study has no scores.
     """
-    scores = results / "tables" / "scores.csv"
+    scores, crossed = (results / "tables" / f"{name}.csv" for name in ("scores", "crossed_scores"))
+    if crossed.is_file():
+        print(f"\n{crossed_text(pd.read_csv(crossed))}")
+        print(
+            "\nTest windows by assigned dose; chance is .500. Intervals over clusters of windows."
+        )
+        if not scores.is_file():
+            print(f"The report: {results / 'report.html'}")
+            return
     if not scores.is_file():
         raise EngramError(f"{scores}: no such file; give the folder of a finished study")
     print(f"\n{headline_text(pd.read_csv(scores))}")

@@ -96,7 +96,7 @@ def verify(results: Path, records: Records) -> Findings:
 
 
 def followers(records: Records, name: str) -> list[str]:
-    """Return all results that were made from a file, directly or not, in the order of their names."""
+    """Return all results that were made from a file, directly or not, sorted by name."""
     found: set[str] = set()
     waiting = [name]
     while waiting:

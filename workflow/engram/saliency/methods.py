@@ -135,7 +135,7 @@ class _Forth:
 
 
 def _forth(cnn: AttentionCNN, highest: torch.Tensor) -> _Forth:
-    """Continue from the largest outputs of the first convolution, (n, F, h, h), before their ReLU."""
+    """Continue from the largest outputs of the first convolution, (n, F, h, h), before ReLU."""
     pooled1 = highest.relu()
     maps2 = cnn.conv2(pooled1).relu_()
     pooled2, where2 = functional.max_pool2d(maps2, 2, return_indices=True)

@@ -19,7 +19,8 @@ Kinds of intervals:
 - *normal*, from the standard deviation of the draws, where the draws are noisier than the estimate;
 - *studentised*, for families of differences whose intervals must hold together (max-t; Westfall and
   Young, Resampling-Based Multiple Testing, 1993);
-- *Student's t*, for a mean over so few units (seeds, models) that drawing them is hopeless.
+- *Student's t*, for a mean over so few units (seeds, models) that drawing them is hopeless; *on the
+  logit scale* for a score in [0, 1].
 """
 
 from __future__ import annotations
@@ -250,6 +251,29 @@ def t_interval(values: np.ndarray, confidence: float) -> Interval:
     error = np.std(values, ddof=1) / np.sqrt(units)
     half = float(stdtrit(units - 1, (1 + confidence) / 2) * error)
     return Interval(mean, mean - half, mean + half)
+
+
+def logit_t_interval(
+    value: float, error: float, freedom: float, confidence: float, margin: float
+) -> Interval:
+    """Return an interval of a score in [0, 1] by Student's t on the logit scale.
+
+    Args:
+        value: the estimate.
+        error: its standard error, on the scale of the value.
+        freedom: degrees of freedom of the error.
+        confidence: nominal coverage.
+        margin: values closer to 0 or 1 than this count as that far away.
+
+    Returns:
+        NaN as ends without a degree of freedom; the interval always includes the value.
+    """
+    if not freedom >= 1 or not np.isfinite(error):
+        return Interval(value, np.nan, np.nan)
+    inside = np.clip(value, margin, 1 - margin)
+    half = float(stdtrit(freedom, (1 + confidence) / 2) * error / (inside * (1 - inside)))
+    low, high = expit(logit(inside) + np.array([-half, half]))
+    return Interval(value, min(value, float(low)), max(value, float(high)))
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,16 @@ def gather_lists(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 
 def read_pool(
-    samples_file: str | Path, candidates: str | Path, continuations: str | Path
+    samples_file: str | Path, candidates: str | Path, continuations: str | Path | None
 ) -> pd.DataFrame:
-    """Return the pool, see `pool`, from its files; candidates outside it never fill the memory."""
+    """Return the pool, see `pool`, from its files; candidates outside it never fill the memory.
+
+    Without `continuations` every sample shows its true text.
+    """
     samples, columns = read_parquet(samples_file), ["sequence_id", "tokens"]
     rows = read_selected(candidates, samples["sequence_id"].to_numpy(), columns)
-    return pool(samples, rows, read_parquet(continuations))
+    none = pd.DataFrame({"sequence_id": np.empty(0, np.int64), "tokens": np.empty(0, object)})
+    return pool(samples, rows, read_parquet(continuations) if continuations else none)
 
 
 def pool(

@@ -20,9 +20,17 @@ from engram.windows.text_features import (
     token_frequencies,
 )
 
-CARRIED = ("sequence_duplicates", "memorization_score", "exposures", "twin_extracted", "kind")
-"""Columns that labels take over from the candidates as they are; the last three are the nursery's.
-"""
+CARRIED = (
+    "sequence_duplicates",
+    "memorization_score",
+    "exposures",
+    "twin_extracted",
+    "kind",
+    "counterpart_exposures",
+    "counterpart_extracted",
+)
+"""Columns that labels take over from the candidates as they are; all but the first two are the
+nursery's, the last two those of a crossed pair's other model."""
 
 GIVEN = (
     "is_repeating",

@@ -1,0 +1,257 @@
+"""Crossed exposures: two models of one base, each drilled on one half of the same windows.
+
+Inputs: the pairs' designs, candidates, models.
+Outputs: <model>/crossed/attention/ and <model>/crossed/hidden_states.h5 (both models of a pair, on
+the true text), <first model>/crossed/ (scores, checks, Δ and knock-outs of a pair),
+tables/crossed_*.csv, figures/crossed_*.
+"""
+
+ANALYSIS = STUDY["crossed"]
+SCORED_BY = {key: ANALYSIS[key] for key in ("inputs", "redraws", "bins", "confidence")}
+LOCATED_BY = {key: ANALYSIS[key] for key in ("splits", "draws", "confidence")}
+CROSSED_NAMES = ["effects", "scores", "matched", "checks", "layers", "knockout"]
+CROSSED_TABLES = expand(
+    f"{RESULTS}/tables/crossed_{{table}}.csv", table=CROSSED_NAMES if PAIRS else []
+)
+CROSSED_FIGURES = per_figure(
+    "crossed_{plot}", plot=["scores", "effects", "layers", "knockout"] if PAIRS else []
+)
+CROSSED_CATEGORY = "0 Crossed exposures"
+
+
+use rule extract_attention as extract_crossed_attention with:
+    input:
+        samples=design_of,
+        candidates=f"{MODEL}/candidates.parquet",
+        continuations=[],
+        model=f"{MODEL}/model/config.json",
+        version=f"{MODEL}/attention/version.json",
+        settings=f"{settings.folder}/model/{{model}}/extract_attention.json",
+    output:
+        shard=f"{MODEL}/crossed/attention/shard-{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/{{model}}/extract_crossed_attention-{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/extract_crossed_attention-{{shard}}.tsv"
+
+
+use rule index_attention as index_crossed_attention with:
+    input:
+        shards=crossed_shards,
+        twin=[],
+        settings=f"{settings.folder}/model/{{model}}/index_attention.json",
+    output:
+        index=f"{MODEL}/crossed/attention/index.parquet",
+        verification=f"{MODEL}/crossed/attention/verification.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/index_crossed_attention.log",
+
+
+use rule extract_hidden_states as extract_crossed_hidden_states with:
+    input:
+        samples=design_of,
+        candidates=f"{MODEL}/candidates.parquet",
+        continuations=[],
+        model=f"{MODEL}/model/config.json",
+        settings=f"{settings.folder}/model/{{model}}/extract_hidden_states.json",
+    output:
+        states=f"{MODEL}/crossed/hidden_states.h5",
+    log:
+        f"{RESULTS}/logs/{{model}}/extract_crossed_hidden_states.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/extract_crossed_hidden_states.tsv"
+
+
+rule score_pair:
+    """Ask which of two maps of a text is the exposed model's, of every input."""
+    input:
+        design=f"{MODEL}/crossed/design.parquet",
+        candidates=of_pair("candidates.parquet"),
+        attention=of_pair("crossed/attention/index.parquet"),
+        hidden_states=(
+            of_pair("crossed/hidden_states.h5") if "hidden_states" in ANALYSIS["inputs"] else []
+        ),
+        settings=settings("score_pair", seed=STUDY["seed"], **SCORED_BY),
+    output:
+        windows=f"{MODEL}/crossed/windows.parquet",
+        scores=f"{MODEL}/crossed/scores.csv",
+        decisions=f"{MODEL}/crossed/decisions.parquet",
+        null=f"{MODEL}/crossed/null.parquet",
+        matched=f"{MODEL}/crossed/matched.csv",
+        checks=f"{MODEL}/crossed/checks.csv",
+    log:
+        f"{RESULTS}/logs/{{model}}/score_pair.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/score_pair.tsv"
+    wildcard_constraints:
+        model=among(PAIRS),
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    script:
+        "../workflow/scripts/score_pair.py"
+
+
+rule localize_pair:
+    """Find the layers and bands by which the paired scorer knows the exposed model."""
+    input:
+        windows=f"{MODEL}/crossed/windows.parquet",
+        attention=of_pair("crossed/attention/index.parquet"),
+        settings=settings(
+            "localize_pair",
+            seed=STUDY["seed"],
+            bands=STUDY["knockout"]["bands"],
+            **LOCATED_BY,
+        ),
+    output:
+        layers=f"{MODEL}/crossed/layers.csv",
+        delta=f"{MODEL}/crossed/delta.h5",
+    log:
+        f"{RESULTS}/logs/{{model}}/localize_pair.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/localize_pair.tsv"
+    wildcard_constraints:
+        model=among(PAIRS),
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    script:
+        "../workflow/scripts/localize_pair.py"
+
+
+rule knock_out_pair:
+    """Remove regions of Δ from both models on the same text: a difference in differences."""
+    input:
+        windows=f"{MODEL}/crossed/windows.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
+        delta=f"{MODEL}/crossed/delta.h5",
+        models=of_pair("model/config.json"),
+        weights=of_pair("model/model.safetensors"),
+        settings=settings.by(
+            "model", "knock_out_pair", {name: knocked_out_pair(name) for name in PAIRS}
+        ),
+    output:
+        knockout=f"{MODEL}/crossed/knockout.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/knock_out_pair.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/knock_out_pair.tsv"
+    wildcard_constraints:
+        model=among(PAIRS),
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/knock_out_pair.py"
+
+
+rule tabulate_crossed:
+    """Gather the pairs: the effects of exposure, the scores over pairs and bases, the checks."""
+    input:
+        windows=per_model("crossed/windows.parquet", PAIRS),
+        scores=per_model("crossed/scores.csv", PAIRS),
+        decisions=per_model("crossed/decisions.parquet", PAIRS),
+        null=per_model("crossed/null.parquet", PAIRS),
+        matched=per_model("crossed/matched.csv", PAIRS),
+        checks=per_model("crossed/checks.csv", PAIRS),
+        settings=settings("tabulate_crossed", **GATHERED),
+    output:
+        effects=table("crossed_effects", "crossed_effects", "effects", CROSSED_CATEGORY),
+        scores=table("crossed_scores", "crossed_scores", "scores", CROSSED_CATEGORY),
+        matched=table("crossed_matched", "crossed_matched", "matched", CROSSED_CATEGORY),
+        checks=table("crossed_checks", "crossed_checks", "checks", CROSSED_CATEGORY),
+    log:
+        f"{RESULTS}/logs/tabulate_crossed.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_crossed.py"
+
+
+rule tabulate_crossed_regions:
+    """Gather the pairs: layers and bands, knock-outs."""
+    input:
+        layers=per_model("crossed/layers.csv", PAIRS),
+        knockout=per_model("crossed/knockout.parquet", PAIRS),
+        settings=settings("tabulate_crossed_regions", **GATHERED),
+    output:
+        layers=table("crossed_layers", "crossed_layers", "layers", CROSSED_CATEGORY),
+        knockout=table("crossed_knockout", "crossed_knockout", "knock-out", CROSSED_CATEGORY),
+    log:
+        f"{RESULTS}/logs/tabulate_crossed_regions.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_crossed_regions.py"
+
+
+rule plot_crossed_scores:
+    input:
+        table=f"{RESULTS}/tables/crossed_scores.csv",
+        settings=settings(
+            "plot_crossed_scores", script="plot_crossed", plot="scores", style=STUDY["figures"]
+        ),
+    output:
+        figure=figure(
+            "crossed_scores",
+            "crossed_scores_figure",
+            CROSSED_CATEGORY,
+            figure="which model was shown it?",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/crossed_scores.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/plot_crossed.py"
+
+
+use rule plot_crossed_scores as plot_crossed_effects with:
+    input:
+        table=f"{RESULTS}/tables/crossed_effects.csv",
+        settings=settings(
+            "plot_crossed_effects", script="plot_crossed", plot="effects", style=STUDY["figures"]
+        ),
+    output:
+        figure=figure(
+            "crossed_effects",
+            "crossed_effects_figure",
+            CROSSED_CATEGORY,
+            figure="what exposure did",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/crossed_effects.log",
+
+
+use rule plot_crossed_scores as plot_crossed_layers with:
+    input:
+        table=f"{RESULTS}/tables/crossed_layers.csv",
+        settings=settings(
+            "plot_crossed_layers", script="plot_crossed", plot="layers", style=STUDY["figures"]
+        ),
+    output:
+        figure=figure(
+            "crossed_layers", "crossed_layers_figure", CROSSED_CATEGORY, figure="layers and bands"
+        ),
+    log:
+        f"{RESULTS}/logs/figures/crossed_layers.log",
+
+
+use rule plot_crossed_scores as plot_crossed_knockout with:
+    input:
+        table=f"{RESULTS}/tables/crossed_knockout.csv",
+        settings=settings(
+            "plot_crossed_knockout", script="plot_crossed", plot="knockout", style=STUDY["figures"]
+        ),
+    output:
+        figure=figure(
+            "crossed_knockout",
+            "crossed_knockout_figure",
+            CROSSED_CATEGORY,
+            figure="regions removed",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/crossed_knockout.log",

@@ -1,0 +1,95 @@
+"""Knock-outs as a difference in differences, without a model: costs are made up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from crossed_design import made_design
+
+from engram.crossed.differences import (
+    difference_table,
+    knockout_rows,
+    measured_windows,
+    trials,
+)
+from engram.io.packing import packed_length, query_key
+from engram.nursery.arms import FIRST, SECOND
+
+TOKENS, PREFIX, LAYERS, SUFFIX = 12, 6, 3, 6
+
+
+@pytest.fixture(scope="module")
+def windows() -> pd.DataFrame:
+    return measured_windows(made_design(160, 1), 48, 0)
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[pd.DataFrame, list, np.ndarray]:
+    """Trials of a Δ that has one distance of one layer, and its cells."""
+    random = np.random.default_rng(0)
+    shape = (LAYERS, packed_length(TOKENS))
+    queries, keys = query_key(TOKENS)
+    cells = np.zeros(shape, bool)
+    cells[1] = queries - keys == 3
+    delta = np.where(cells, 1.0, 0) + 0.01 * random.random(shape)
+    redrawn = random.random((6, *shape))
+    size = cells.sum() / cells.size
+    mass = random.random(shape)
+    return *trials(delta, redrawn, mass, PREFIX, [size], 6, 0), cells
+
+
+def measures(conditions: list, cells: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """Measures of a model that loses `cost` nats per token for each share of the cells removed."""
+    removed = np.array([0 if c.cells is None else (c.cells & cells).mean() for c in conditions])
+    anything = np.array([0 if c.cells is None else c.cells.mean() for c in conditions])
+    share = removed / cells.mean()
+    nats = -1 - share[:, None] * cost - 2 * anything[:, None]
+    extracted = (nats > -1.5).astype(float)
+    return np.stack([extracted, extracted, nats], axis=2)
+
+
+def test_the_windows_hold_both_arms_of_every_stratum(windows: pd.DataFrame) -> None:
+    counts = windows.groupby(["stratum", "arm"]).size()
+    assert set(counts.index.get_level_values("arm")) == {FIRST, SECOND}
+    assert counts.max() <= 12 and (windows["split"] == "test").all()
+
+
+def test_controls_match_the_region(planted: tuple) -> None:
+    names, conditions, cells = planted
+    region = names[names["kind"] == "delta"].iloc[0]
+    assert (conditions[region.name].cells == cells).all()
+    assert (names.loc[names["kind"] == "cells", "cells"] == region["cells"]).all()
+    mass = names.loc[names["kind"] == "mass", "mass"]
+    assert (mass - region["mass"]).abs().max() < 1
+    assert names["kind"].value_counts()[["cells", "mass", "redrawn"]].tolist() == [6, 6, 6]
+
+
+def test_a_region_of_recall_costs_the_exposed_model_more(
+    windows: pd.DataFrame, planted: tuple
+) -> None:
+    names, conditions, cells = planted
+    random = np.random.default_rng(2)
+    first = (windows["arm"] == FIRST).to_numpy()
+    costs = [
+        np.where(shown, 0.5, 0.1) + 0.05 * random.random(len(first)) for shown in (first, ~first)
+    ]
+    found = [measures(conditions, cells, cost) for cost in costs]
+    rows = knockout_rows(names, windows, found, SUFFIX)
+    table = difference_table(rows, 0.95).set_index(["stratum", "control"])
+    for control in ("cells", "mass", "redrawn"):
+        row = table.loc[("all", control)]
+        assert row["difference_low"] > 1 and row["rank"] == pytest.approx(1 / 7)
+        assert row["exposed"] > row["unexposed"] > 0
+
+
+def test_a_region_that_every_reading_needs_is_no_recall(
+    windows: pd.DataFrame, planted: tuple
+) -> None:
+    """It costs both models alike: only the difference in differences knows."""
+    names, conditions, cells = planted
+    cost = np.full(len(windows), 0.5)
+    found = [measures(conditions, cells, cost)] * 2
+    table = difference_table(knockout_rows(names, windows, found, SUFFIX), 0.95)
+    assert table["difference"].abs().max() < 1e-9
+    assert (table["exposed"] > 1).all() and (table["rank"] == 1).all()

@@ -1,0 +1,102 @@
+"""Scores over pairs and bases, from what each pair has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from engram.crossed.effects import effect_table, of_stratum_mask
+from engram.crossed.intervals import ClusteredShare, over_bases, over_windows
+from engram.crossed.pair import KEY, share_of
+from engram.nursery.arms import FIRST
+
+ALL_PAIRS, ALL_BASES = "all pairs", "all bases"
+
+
+def joint_rows(
+    windows: Mapping[str, pd.DataFrame],
+    decisions: Mapping[str, pd.DataFrame],
+    null: Mapping[str, pd.DataFrame],
+    bases: Sequence[str],
+    confidence: float,
+) -> pd.DataFrame:
+    """Return the accuracy of scorers over all pairs, windows by assigned dose.
+
+    Args:
+        windows: of every pair, as `engram.crossed.effects.outcomes` gives them.
+        decisions: of every pair, as `engram.crossed.pair.PairScores` has them.
+        null: likewise.
+        bases: the base of every pair, in the same order.
+        confidence: of the intervals.
+
+    Returns:
+        pair (`all pairs`: these models, other windows; `all bases`: other bases, other windows),
+        the columns of `KEY`, pairs, bases, windows (summed over pairs), accuracy with its interval,
+        p and null quantiles of the mean over pairs.
+    """
+    rows = []
+    # Every pair is redrawn by itself, so that the mean over pairs has the redraws' means as its
+    # null distribution.
+    redrawn = [_by_key(table) for table in null.values()]
+    for key in redrawn[0]:
+        if not all(key in found for found in redrawn):
+            continue
+        name, scope, tested, dose, _ = key
+        shares: list[ClusteredShare] = []
+        for pair, table in decisions.items():
+            own = table[(table["input"] == name) & (table["trained_on"] == scope)]
+            some = windows[pair].set_index("sequence_id").loc[own["sequence_id"]]
+            mask = of_stratum_mask(some["stratum"].to_numpy(str), tested)
+            mask &= (some["dose"] == dose).to_numpy() | (dose == 0)
+            sign = np.where(some["arm"] == FIRST, 1, -1)[mask]
+            shares.append(share_of(own["score"].to_numpy()[mask], some[mask], sign))
+        draws = [found[key] for found in redrawn]
+        mean = np.mean(draws, axis=0)
+        of_base = {
+            base: [s for s, b in zip(shares, bases, strict=True) if b == base] for base in bases
+        }
+        label = dict(zip(KEY, key, strict=True))
+        for kind, interval in (
+            (ALL_PAIRS, over_windows(shares, confidence)),
+            (ALL_BASES, over_bases(list(of_base.values()), confidence)),
+        ):
+            if kind == ALL_BASES and len(of_base) < 2:
+                continue
+            rows.append(
+                {"pair": kind, **label, "pairs": len(shares), "bases": len(of_base)}
+                | {"windows": sum(share.windows for share in shares)}
+                | interval.columns("accuracy")
+                | _null(mean)
+            )
+    return pd.DataFrame(rows)
+
+
+def effects_of_pairs(windows: Mapping[str, pd.DataFrame], confidence: float) -> pd.DataFrame:
+    """Return `engram.crossed.effects.effect_table` of every pair."""
+    tables = [effect_table(own, confidence).assign(pair=pair) for pair, own in windows.items()]
+    found = pd.concat(tables, ignore_index=True)
+    return found[["pair", *found.columns.drop("pair")]]
+
+
+def _by_key(null: pd.DataFrame) -> dict[tuple[str, str, str, int, str], np.ndarray]:
+    """Return the accuracies of all redraws, the design's own first, by what names their row."""
+    found = {}
+    for key, own in null.groupby(list(KEY), sort=False):
+        name, scope, tested, dose, selection = key
+        found[str(name), str(scope), str(tested), int(str(dose)), str(selection)] = own.sort_values(
+            "redraw"
+        )["accuracy"].to_numpy()
+    return found
+
+
+def _null(mean: np.ndarray) -> dict[str, float]:
+    own, redraws = mean[0], mean[1:]
+    if not len(redraws):
+        return dict.fromkeys(("p", "null_median", "null_95"), np.nan)
+    return {
+        "p": float((1 + (redraws >= own - 1e-12).sum()) / (1 + len(redraws))),
+        "null_median": float(np.quantile(redraws, 0.5)),
+        "null_95": float(np.quantile(redraws, 0.95)),
+    }

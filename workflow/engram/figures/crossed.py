@@ -1,0 +1,210 @@
+"""Figures of crossed exposures: what exposure did, what knows the exposed model, and where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from engram.figures.style import ACCENT, INK, SOFT, FigureStyle, light_grid, require, styled
+
+INPUT_LABELS = {
+    "attention_mean": "attention, mean over heads",
+    "attention_max": "attention, max over heads",
+    "suffix_log_prob": "log-probability of the suffix",
+    "hidden_states": "hidden states",
+}
+STRATUM_LABELS = {
+    "low": "natural, low overlap",
+    "high": "natural, high overlap",
+    "natural": "natural",
+    "templates": "templates",
+    "all": "all",
+}
+
+
+@styled
+def paired_scores(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
+    """Accuracy of the paired scorers on test windows by assigned dose: an input per row, a stratum
+    per panel; a dot per pair, the mean over pairs with its interval, and where redrawn arms lie.
+
+    Args:
+        scores: see `engram.crossed.pair.PairScores.rows`, led by `pair`.
+
+    Raises:
+        EngramError: a column is missing.
+    """
+    columns = ["pair", "input", "trained_on", "tested_on", "dose", "selection", "accuracy"]
+    require(scores, [*columns, "accuracy_low", "accuracy_high", "null_95"], "crossed_scores")
+    shown = scores[(scores["selection"] == "assigned") & (scores["dose"] == 0)]
+    scope = "all" if "all" in set(shown["trained_on"]) else shown["trained_on"].iloc[0]
+    shown = shown[shown["trained_on"] == scope]
+    strata = [name for name in STRATUM_LABELS if name in set(shown["tested_on"])]
+    strata = [name for name in strata if name != "natural"]
+    inputs = [name for name in INPUT_LABELS if name in set(shown["input"])]
+    size = (2.0 + 1.45 * len(strata), 1.1 + 0.42 * len(inputs))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(strata), sharey=True, squeeze=False)[0]
+    for axes, stratum in zip(panels, strata, strict=True):
+        light_grid(axes, "x")
+        axes.axvline(50, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
+        for row, name in enumerate(inputs):
+            mine = shown[(shown["tested_on"] == stratum) & (shown["input"] == name)]
+            joint, pairs = mine["pair"].isin(["all pairs", "all bases"]), mine["pair"]
+            axes.plot(
+                100 * mine.loc[~joint, "accuracy"],
+                np.full((~joint).sum(), row + 0.22),
+                "o",
+                color=SOFT,
+                markersize=2.5,
+            )
+            for kind, shift, color in (("all pairs", 0.0, INK), ("all bases", -0.22, ACCENT)):
+                for _, own in mine[pairs == kind].iterrows():
+                    ends = [100 * own["accuracy_low"], 100 * own["accuracy_high"]]
+                    axes.plot(ends, [row + shift] * 2, color=color, linewidth=1)
+                    axes.plot(100 * own["accuracy"], row + shift, "o", color=color, markersize=4.5)
+                    if kind == "all pairs":
+                        axes.plot(100 * own["null_95"], row, "|", color=SOFT, markersize=9)
+        axes.set_title(STRATUM_LABELS[stratum].replace(", ", ",\n"))
+        axes.set_xlim(min(40, 100 * shown["accuracy"].min()) - 3, 102)
+    panels[0].set_yticks(range(len(inputs)), [INPUT_LABELS[name] for name in inputs])
+    panels[0].set_ylim(len(inputs) - 0.5, -0.5)
+    figure.supxlabel("the exposed model is named correctly (%)", fontsize=style.font_size)
+    return figure
+
+
+@styled
+def exposure_effects(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
+    """Share extracted by the exposed and the unexposed model on the same text, by dose, a panel per
+    stratum; a line per pair.
+
+    Args:
+        effects: see `engram.crossed.effects.effect_table`, led by `pair`.
+
+    Raises:
+        EngramError: a column is missing.
+    """
+    ends = [f"{name}{end}" for name in ("exposed", "unexposed") for end in ("", "_low", "_high")]
+    require(effects, ["pair", "split", "stratum", "dose", *ends, "base"], "crossed_effects")
+    shown = effects[(effects["split"] == "all") & (effects["dose"] > 0)]
+    strata = [name for name in ("low", "high", "templates") if name in set(shown["stratum"])]
+    figure = Figure(figsize=(1.2 + 2.0 * len(strata), 2.9), layout="constrained")
+    panels = figure.subplots(1, len(strata), sharey=True, squeeze=False)[0]
+    doses = sorted(shown["dose"].unique())
+    pairs = list(dict.fromkeys(shown["pair"]))
+    for axes, stratum in zip(panels, strata, strict=True):
+        light_grid(axes, "y")
+        for number, pair in enumerate(pairs):
+            mine = shown[(shown["stratum"] == stratum) & (shown["pair"] == pair)]
+            mine = mine.sort_values("dose")
+            shift = 0.08 * (number - (len(pairs) - 1) / 2)
+            x = np.array([doses.index(dose) for dose in mine["dose"]]) + shift
+            for name, color, label in (
+                ("exposed", INK, "shown the window"),
+                ("unexposed", ACCENT, "not shown it"),
+            ):
+                axes.plot(
+                    x,
+                    100 * mine[name],
+                    "o-",
+                    color=color,
+                    markersize=3.5,
+                    linewidth=1,
+                    label=label if number == 0 else None,
+                )
+                low, high = 100 * mine[f"{name}_low"], 100 * mine[f"{name}_high"]
+                axes.vlines(x, low, high, color=color, linewidth=1)
+        axes.set_xticks(range(len(doses)), [f"{dose:,}" for dose in doses])
+        axes.set_xlim(-0.5, len(doses) - 0.5)
+        axes.set_ylim(-3, 103)
+        axes.set_title(STRATUM_LABELS[stratum])
+    panels[0].set_ylabel("extracted exactly (% of windows)")
+    figure.supxlabel("showings in drilling", fontsize=style.font_size)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return figure
+
+
+@styled
+def layer_map(layers: pd.DataFrame, *, style: FigureStyle) -> Figure:
+    """Accuracy of paired scorers that see one layer and distance band alone, mean over pairs, with
+    the band's share of Δ written into it.
+
+    Args:
+        layers: see `engram.crossed.localization.layer_table`, led by `pair`.
+
+    Raises:
+        EngramError: a column is missing.
+    """
+    require(layers, ["pair", "layer", "band", "delta", "accuracy"], "crossed_layers")
+    mean = layers.groupby(["layer", "band"], sort=False)[["delta", "accuracy"]].mean()
+    bands = list(dict.fromkeys(layers["band"]))
+    numbers = sorted(layers["layer"].unique())
+    grid = np.array([[mean.loc[(n, band), "accuracy"] for band in bands] for n in numbers])
+    share = np.array([[mean.loc[(n, band), "delta"] for band in bands] for n in numbers])
+    size = (1.6 + 0.62 * len(bands), 1.3 + 0.32 * len(numbers))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(100 * grid, cmap=style.cmap, vmin=50, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(share):
+        color = "white" if grid[row, column] > 0.8 else INK
+        axes.annotate(
+            f"{100 * value:.0f}",
+            (column, row),
+            ha="center",
+            va="center",
+            color=color,
+            fontsize=style.small,
+        )
+    axes.set_xticks(range(len(bands)), bands)
+    axes.set_yticks(range(len(numbers)), ["all" if n == 0 else f"{n}" for n in numbers])
+    axes.set_xlabel("distance of query and key (tokens)")
+    axes.set_ylabel("layer")
+    figure.colorbar(image, label="accuracy (%)")
+    return figure
+
+
+@styled
+def knockout_differences(knockout: pd.DataFrame, *, style: FigureStyle) -> Figure:
+    """Nats that removing a region of Δ costs the exposed model more than the unexposed one, beyond
+    each control; a dot with its interval per pair and stratum, a panel per size.
+
+    Args:
+        knockout: see `engram.crossed.differences.difference_table`, led by `pair`.
+
+    Raises:
+        EngramError: a column is missing.
+    """
+    columns = ["pair", "stratum", "size", "control", "difference"]
+    require(knockout, [*columns, "difference_low", "difference_high"], "crossed_knockout")
+    sizes, controls = sorted(knockout["size"].unique()), list(dict.fromkeys(knockout["control"]))
+    strata = list(dict.fromkeys(knockout["stratum"]))
+    pairs = list(dict.fromkeys(knockout["pair"]))
+    figure = Figure(figsize=(1.9 + 1.9 * len(sizes), 0.9 + 0.5 * len(strata)), layout="constrained")
+    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
+    colors = dict(zip(controls, (INK, ACCENT, SOFT), strict=False))
+    for axes, size in zip(panels, sizes, strict=True):
+        light_grid(axes, "x")
+        axes.axvline(0, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
+        for c, control in enumerate(controls):
+            for p, pair in enumerate(pairs):
+                mine = knockout[
+                    (knockout["size"] == size)
+                    & (knockout["control"] == control)
+                    & (knockout["pair"] == pair)
+                ].set_index("stratum")
+                mine = mine.loc[[name for name in strata if name in mine.index]]
+                place = (c * len(pairs) + p + 0.5) / (len(controls) * len(pairs)) - 0.5
+                y = np.array([strata.index(name) for name in mine.index]) + 0.7 * place
+                axes.hlines(
+                    y, mine["difference_low"], mine["difference_high"], color=colors[control]
+                )
+                label = control if p == 0 else None
+                axes.plot(
+                    mine["difference"], y, "o", color=colors[control], markersize=3, label=label
+                )
+        axes.set_title(f"{100 * size:g} % of the cells")
+    panels[0].set_yticks(range(len(strata)), [STRATUM_LABELS[name] for name in strata])
+    panels[0].set_ylim(len(strata) - 0.5, -0.5)
+    figure.supxlabel("nats, exposed − unexposed, region − control", fontsize=style.font_size)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return figure
