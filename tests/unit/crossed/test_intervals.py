@@ -83,3 +83,9 @@ def test_groups_without_a_miss_still_have_an_error() -> None:
     values, group = np.repeat([1.0, 0.5], 12), np.repeat(["low", "templates"], 12)
     found = clustered_share(values, np.arange(24), group).interval(0.95)
     assert found.value == pytest.approx(0.75) and found.low < 0.7 and found.high > 0.8
+
+
+def test_four_groups_without_a_miss_are_near_one() -> None:
+    group = np.repeat(["low+", "low-", "high+", "high-"], [37, 36, 15, 14])
+    found = clustered_share(np.ones(102), np.arange(102), group).interval(0.95)
+    assert 0.88 < found.low < 0.97

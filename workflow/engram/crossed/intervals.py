@@ -41,6 +41,8 @@ class ClusteredShare:
     unseen_variance: float
     """Variance of groups whose windows are all hits or all misses, which shows no spread."""
     windows: int
+    closest: float = 0.0
+    """How near to 0 or 1 the estimate can be taken for, given groups without a hit or a miss."""
 
     @property
     def error(self) -> float:
@@ -53,8 +55,8 @@ class ClusteredShare:
 
     @property
     def margin(self) -> float:
-        """Half a window as a share of all."""
-        return 0.5 / max(1, self.windows)
+        """How near to 0 or 1 an interval is centred: half a window as a share of all, or more."""
+        return max(0.5 / max(1, self.windows), self.closest)
 
     def interval(self, confidence: float) -> Interval:
         """Return the estimate with its interval over clusters."""
@@ -92,15 +94,17 @@ def clustered_share(
     hits, misses = values.sum(), (1 - values).sum()
     effective = 1 / np.square(share).sum()
     floor = _binomial_variance(estimate, effective) if min(hits, misses) < FEW else 0.0
-    unseen = 0.0
+    unseen = closest = 0.0
     for own in range(len(names)):
         of_group = share[number == own]
         if len(names) > 1 and np.ptp(values[number == own]) == 0:
             windows = of_group.sum() ** 2 / np.square(of_group).sum()
             unseen += of_group.sum() ** 2 * _binomial_variance(mean[own], windows)
+            likely = (mean[own] * windows + 0.5) / (windows + 1)
+            closest += of_group.sum() * abs(likely - mean[own])
     influence = pd.Series(sums[:, 0], index=clusters)
     freedom = len(clusters) - len(names)
-    return ClusteredShare(estimate, influence, freedom, floor, unseen, len(values))
+    return ClusteredShare(estimate, influence, freedom, floor, unseen, len(values), closest)
 
 
 def _binomial_variance(share: float, windows: float) -> float:
@@ -193,4 +197,5 @@ def _mean_share(pairs: Sequence[ClusteredShare]) -> ClusteredShare:
         least,
         unseen,
         sum(pair.windows for pair in pairs),
+        float(np.mean([pair.closest for pair in pairs])),
     )
