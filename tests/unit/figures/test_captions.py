@@ -50,7 +50,7 @@ def test_a_caption_renders_with_the_wildcards_its_rule_has(name):
     "config", [{}, {"study": "demo", "models": [{"name": "nursery"}, {"name": "pythia-12b"}]}]
 )
 def test_the_front_page_names_the_study_where_the_config_does(config):
-    html = render("workflow", config=SimpleNamespace(**({"study": None} | config)))
+    html = render("workflow", config=SimpleNamespace(**({"study": None, "models": []} | config)))
     assert ("demo</strong>; its models: nursery, pythia-12b.</p>" in html) == bool(config)
 
 

@@ -165,6 +165,7 @@ def bounds(value: dict[str, Any]) -> Iterator[tuple[float, float]]:
 
 
 REQUIRED: dict[str, Any] = {
+    "share": 0.5,
     "study": "x",
     "models": [{"name": "x", "source": "nursery"}],
     "taxonomies": ["Non-Memo, Guess, Others"],

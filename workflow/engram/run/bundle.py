@@ -57,6 +57,10 @@ OF_THE_MODEL = frozenset(
         "extract_hidden_states",
         "export_attention",
         "knock_out",
+        "drill_crossed",
+        "extract_crossed_attention",
+        "extract_crossed_hidden_states",
+        "knock_out_pair",
     }
 )
 """Rules that read the language model, or data as large."""
@@ -70,6 +74,9 @@ OF_THE_ATTENTION = frozenset(
         "check_saliency",
         "plot_attention_examples",
         "build_explorer",
+        "index_crossed_attention",
+        "score_pair",
+        "localize_pair",
     }
 )
 """Rules that read the attention store."""
