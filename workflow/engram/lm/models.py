@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from engram.io.errors import EngramError
+from engram.lm.finite import check_finite
 
 log = logging.getLogger(__name__)
 
@@ -190,15 +191,21 @@ def keep_logits(
     )
 
 
-def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def token_scores(
+    model: PreTrainedModel, logits: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Per position, whether the target is the most likely token, and its log-probability in nats.
 
     Args:
+        model: the model that put out the logits.
         logits: (b, S, V) in any precision.
         targets: (b, S).
 
     Returns:
         matches bool (b, S) and log-probabilities float32 (b, S).
+
+    Raises:
+        EngramError: a log-probability is not finite, as with every NaN among the logits.
     """
     flat, wanted = logits.flatten(0, 1), targets.flatten()  # (b·S, V), (b·S,)
     # In slices: a float32 copy of all logits can be larger than the model, and on a processor a
@@ -208,6 +215,7 @@ def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Ten
         *((part.max(-1).indices, part.float().logsumexp(-1)) for part in slices), strict=True
     )
     log_probabilities = flat.gather(1, wanted[:, None])[:, 0].float() - torch.cat(normalizer)
+    check_finite(model, log_probabilities, "logits")
     return (torch.cat(likeliest) == wanted).view_as(targets), log_probabilities.view_as(targets)
 
 

@@ -80,6 +80,11 @@ def train(
             loss = torch.nn.functional.cross_entropy(
                 logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten()
             )
+            if not loss.isfinite():
+                raise EngramError(
+                    f"{label}: the loss at step {step + 1} is {loss.item()}; lower "
+                    f"training.learning_rate, or check the weights that training starts from"
+                )
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

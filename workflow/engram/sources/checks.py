@@ -16,6 +16,9 @@ from engram.io.errors import EngramError
 
 WORDS = {"true": True, "false": False, "1": True, "0": False}
 """Flags as text files write them."""
+ROUNDING = 1e-6
+"""Difference that rounding may leave between a score and 0 or 1: more than float32 and six decimals
+take away, less than one token of any suffix."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,14 @@ def counts(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
 
 
 def scores(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
-    """A column of fractions in [0, 1], float64 (n,); the matched fraction of a suffix is one."""
+    """Return a column of fractions in [0, 1], float64 (n,); the matched fraction of a suffix is one.
+
+    A sum or a mean of floats can miss 0 or 1 by a rounding error, and everything that follows asks
+    whether a score is 1: what lies within `ROUNDING` of 0 or 1 is that number.
+    """
     values = _typed(column, name, place, _is_number, pa.float64(), float, "numbers").to_numpy()
+    for bound in (0.0, 1.0):
+        values = np.where(np.abs(values - bound) <= ROUNDING, bound, values)
     inside = (values >= 0) & (values <= 1)  # NaN is not inside
     if not inside.all():
         row = int(np.argmin(inside))
