@@ -84,7 +84,7 @@ def test_mistakes_are_one_line(changes: dict, message: str) -> None:
 
 def test_a_threshold_that_was_computed_is_the_one_that_was_meant() -> None:
     """3 * .1 is 0.30000000000000004, a number that no name holds."""
-    names = rho_names(dict.fromkeys(RHO_KINDS, [3 * 0.1, 1 - 0.9, 1e-9, 1 / 3]))
+    names = rho_names({kind: [3 * 0.1, 1 - 0.9, 1e-9, 1 / 3] for kind in RHO_KINDS})
     assert names[0] == "Non-Memo, Guess[0.3-*], Others"
     assert names[1] == "Non-Memo, Guess[0.1-*], Others"
     for name in names:

@@ -18,6 +18,13 @@ def reason(error: BaseException) -> str:
     )
 
 
+def printable(text: str) -> str:
+    """Return a text that UTF-8 can store: half characters, as in file names of another encoding,
+    are written as escapes.
+    """
+    return text.encode(errors="backslashreplace").decode()
+
+
 def unwritable(path: str | Path, error: OSError) -> EngramError:
     """Return the error for a file that could not be written, on a full disk for instance."""
     return EngramError(

@@ -24,7 +24,7 @@ def pooled_states(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
             use_cache=False,
             output_hidden_states=True,
         )
-    pooled = [states.mean(1, dtype=torch.float32) for states in output.hidden_states]
-    pooled = torch.stack(pooled, 1)  # (b, L + 1, d)
+    means = [states.mean(1, dtype=torch.float32) for states in output.hidden_states]
+    pooled = torch.stack(means, 1)  # (b, L + 1, d)
     check_finite(model, pooled, "hidden states")
     return pooled
