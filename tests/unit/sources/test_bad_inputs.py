@@ -642,7 +642,7 @@ CASES = [
         "model with a broken configuration",
         as_text("config.json", "{"),
         "limits",
-        "its config.json cannot be used",
+        "config.json: cannot be read",
     ),
     Case(
         "model of an unknown architecture",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import decimal
 import json
 import logging
@@ -21,6 +22,7 @@ from engram.sources import corpus, hub, table, text_tables
 from engram.sources.checks import Limits
 from engram.sources.documents import read_documents
 from engram.sources.files import read_rows
+from engram.sources.fit import check_tokenizer
 
 DOCUMENTS = [f"Document {number}: {TEXT[100 * number : 100 * number + 300]}" for number in range(6)]
 
@@ -270,3 +272,27 @@ def test_published_data_say_what_they_left_out(
     files_said = read_metadata(tmp_path / "out.parquet")["files"]
     assert files_said == {"read": 1, "left_out": left_out}
     assert "read 1 file, left out 6" in caplog.messages[-1]
+
+
+def test_tokens_with_a_special_token_in_front_are_their_text(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast, limits: Limits
+) -> None:
+    ids = np.array(tokenizer(TEXT)["input_ids"][: 12 * WINDOW]).reshape(12, WINDOW)
+    ids[:, 0] = 0  # the tokenizer's special token
+    path = parquet(
+        tmp_path / "t.parquet", ids=ids.tolist(), text=tokenizer.batch_decode(ids[:, 1:].tolist())
+    )
+    reader = table.TableReader({"tokens": "ids", "text": "text"}, WINDOW, limits, tokenizer)
+    table.write_windows(path, reader, tmp_path / "out.parquet", {})
+    assert len(read_parquet(tmp_path / "out.parquet")) == 12
+
+
+def test_one_added_token_beyond_the_embedding_is_no_fault(
+    tokenizer: PreTrainedTokenizerFast, limits: Limits
+) -> None:
+    padded = copy.deepcopy(tokenizer)
+    small = Limits(limits.model, len(padded), limits.context)
+    padded.add_special_tokens({"pad_token": "<pad>"})
+    check_tokenizer(padded, small)
+    with pytest.raises(EngramError, match="its tokenizer has"):
+        check_tokenizer(padded, Limits(limits.model, len(tokenizer) - 5, limits.context))

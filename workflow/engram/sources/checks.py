@@ -121,6 +121,15 @@ def texts(column: pa.ChunkedArray, name: str, place: Place) -> pa.ChunkedArray:
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         place.refuse_type(name, column.type, "text")
     _refuse_gaps(column, name, place)
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        for row, value in enumerate(column.cast(pa.large_binary())):
+            try:
+                value.as_py().decode()
+            except UnicodeDecodeError as error:
+                place.refuse(row, name, f"the text is not UTF-8 ({error.reason}); convert it")
+        raise
     return column.cast(pa.string())
 
 

@@ -1,4 +1,4 @@
-"""The user's documents: text files, and tables (parquet, CSV, JSONL, JSON) with a column of texts."""
+"""The user's documents: text files, and tables with a column of texts."""
 
 from __future__ import annotations
 
