@@ -55,7 +55,7 @@ def build_model(shape: str, dtype: torch.dtype) -> GPTNeoXForCausalLM:
 def plain(model: GPTNeoXForCausalLM, tokens: np.ndarray) -> None:
     """One forward of the batch, scored."""
     batch = torch.from_numpy(tokens).to(model.device)
-    token_scores(suffix_logits(model, batch, PREFIX)[0], batch[:, PREFIX:])[0].cpu()
+    token_scores(model, suffix_logits(model, batch, PREFIX)[0], batch[:, PREFIX:])[0].cpu()
 
 
 def conditions(kind: str, operation: str, rows: int, shape: str, first: int) -> list[Condition]:

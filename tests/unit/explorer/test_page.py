@@ -58,7 +58,7 @@ def test_the_maps_are_the_store_s(written: ExplorerStudy, collected: tuple[dict,
     levels = block(collected, sample["block"], 8).reshape(2, 4, -1)
     for number, pooling in enumerate(poolings):
         shown = dequantize(levels[number], np.array(sample["maxima"][pooling], np.float32))
-        assert np.abs(shown - store.read([sample["id"]], pooling)[0]).max() < 1 / 255 + 1e-5
+        assert np.abs(shown - store.read([int(sample["id"])], pooling)[0]).max() < 1 / 255 + 1e-5
 
 
 def test_delta_is_the_saliency_file_s(written: ExplorerStudy, collected: tuple[dict, dict]) -> None:
@@ -87,7 +87,7 @@ def test_samples_are_test_samples_of_every_class(
         }
         for number, view in enumerate(model["views"]):
             found = {
-                (sample["id"], sample["places"][str(number)]["class"])
+                (int(sample["id"]), sample["places"][str(number)]["class"])
                 for sample in model["samples"]
                 if str(number) in sample["places"]
             }
@@ -130,7 +130,7 @@ def test_matched_tokens_are_those_of_the_corpus(collected: tuple[dict, dict]) ->
 def test_the_truth_is_the_twin_s(written: ExplorerStudy, collected: tuple[dict, dict]) -> None:
     labels = read_parquet(written.root / "one" / "labels.parquet").set_index("sequence_id")
     for sample in collected[0]["models"][0]["samples"]:
-        row = labels.loc[sample["id"]]
+        row = labels.loc[int(sample["id"])]
         memorized = "guessed" if row["twin_extracted"] else "recalled"
         assert sample["truth"] == (memorized if row["memorization_score"] == 1 else "not memorized")
 
@@ -168,6 +168,24 @@ def test_delta_that_does_not_fit_is_left_out_and_said_to_be(written: ExplorerStu
     ]
     assert left_out and all("did not fit" in reason for reason in left_out)
     assert len(left_out) < 8 and sum(map(len, blocks.values())) <= samples + 60_000
+
+
+def test_ids_are_text_everywhere_on_the_page(collected: tuple[dict, dict]) -> None:
+    """JavaScript reads numbers as doubles: 7076739947371468397 becomes …469000."""
+    assert '"id":"' in render(*collected).replace(" ", "")
+    for model in collected[0]["models"]:
+        assert len(model["samples"]) > 5
+        assert all(isinstance(sample["id"], str) for sample in model["samples"])
+
+    def every(value: object) -> list[object]:
+        if isinstance(value, dict):
+            return [inner for item in value.values() for inner in every(item)]
+        if isinstance(value, list):
+            return [inner for item in value for inner in every(item)]
+        return [value]
+
+    numbers = [value for value in every(collected[0]) if isinstance(value, int)]
+    assert max(numbers) < 2**53
 
 
 def test_samples_that_do_not_fit_are_an_error(written: ExplorerStudy) -> None:
@@ -223,7 +241,9 @@ def test_losses_are_the_intact_model_s_values_less_the_damaged_one_s(
         sample for sample in model["samples"] if "knockout" in sample["places"].get("0", {})
     )
     damaged = (
-        results.loc[("layer", "2")].query("sequence_id == @sample['id']")["suffix_log_prob"].iloc[0]
+        results.loc[("layer", "2")]
+        .query(f"sequence_id == {sample['id']}")["suffix_log_prob"]
+        .iloc[0]
     )
     assert sample["places"]["0"]["knockout"]["remove"]["suffix_log_prob"][1] == pytest.approx(
         -1.5 - damaged, abs=1e-3

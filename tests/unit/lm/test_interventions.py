@@ -217,7 +217,7 @@ def plain(model: PreTrainedModel, tokens: np.ndarray) -> np.ndarray:
     batch = torch.from_numpy(tokens)
     with torch.inference_mode():
         matches, log_probabilities = token_scores(
-            suffix_logits(model, batch, PREFIX)[0], batch[:, PREFIX:]
+            model, suffix_logits(model, batch, PREFIX)[0], batch[:, PREFIX:]
         )
     return torch.stack(
         (matches.all(1).float(), matches.float().mean(1), log_probabilities.mean(1)), 1

@@ -148,7 +148,7 @@ def test_head_is_applied_to_the_positions_that_predict_the_suffix_only() -> None
 
 def test_token_scores_are_log_softmax_and_argmax() -> None:
     logits, targets = torch.randn(600, 2, 5), torch.randint(5, (600, 2))  # more rows than one slice
-    matches, log_probabilities = token_scores(logits, targets)
+    matches, log_probabilities = token_scores(gpt_neox(), logits, targets)
     torch.testing.assert_close(
         log_probabilities, logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
     )

@@ -391,7 +391,7 @@ CASES = [
         "folder without tables",
         empty_folder,
         "table",
-        "the folder holds no .parquet, .csv, .jsonl files",
+        "the folder holds no .parquet, .csv, .jsonl, .ndjson, .json files",
     ),
     Case(
         "parquet file without rows",
@@ -422,7 +422,7 @@ CASES = [
         "table",
         "t.parquet: no whole parquet file",
     ),
-    Case("empty CSV file", as_text("t.csv", ""), "table", "t.csv: no readable CSV file"),
+    Case("empty CSV file", as_text("t.csv", ""), "table", "t.csv: the CSV file is empty"),
     Case(
         "CSV file with a header alone",
         as_text("t.csv", "tokens\n"),
@@ -434,8 +434,7 @@ CASES = [
         "CSV row with too many fields",
         as_text("t.csv", "tokens\n1 2\n1,2,3\n"),
         "table",
-        "t.csv: no readable CSV file",
-        "Row #3",
+        "t.csv: row 1 has 3 fields, the header 1",
         columns=IDS,
     ),
     Case(
@@ -491,8 +490,7 @@ CASES = [
         "CSV file in another encoding",
         as_text("t.csv", b"text\n\xe9t\xe9\n"),
         "table",
-        "t.csv: no readable CSV file",
-        "UTF8",
+        "t.csv: not UTF-8 text",
         columns={"text": "text"},
     ),
     Case("empty JSONL file", as_text("t.jsonl", ""), "table", "t.jsonl: the table has no rows"),
@@ -644,7 +642,7 @@ CASES = [
         "model with a broken configuration",
         as_text("config.json", "{"),
         "limits",
-        "its config.json cannot be used",
+        "config.json: cannot be read",
     ),
     Case(
         "model of an unknown architecture",

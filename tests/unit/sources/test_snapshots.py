@@ -1,5 +1,6 @@
 """Model folders: what is copied, what is linked, and what is never taken."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def test_the_folder_loads_as_the_model_that_was_named(model_folder: Path, tmp_pa
         "model": str(model_folder),
         "revision": None,
         "commit": "local",
+        "files": {"read": 5, "left_out": {}},
     }
     assert (
         load_tokenizer(tmp_path / "model").get_vocab() == load_tokenizer(model_folder).get_vocab()
@@ -49,7 +51,9 @@ def test_code_and_pickled_weights_are_not_taken(model_folder: Path, tmp_path: Pa
     }
 
 
-def test_weights_in_several_files_are_all_there(tmp_path: Path) -> None:
+def test_weights_in_several_files_are_all_there(model_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(model_folder, tmp_path / "source")
+    (tmp_path / "source" / "model.safetensors").unlink()
     tiny_model().save_pretrained(tmp_path / "source", max_shard_size="20KB")
     assert len(list((tmp_path / "source").glob("model-*.safetensors"))) > 1
     fetch_model(tmp_path / "source", None, tmp_path / "model")
@@ -84,8 +88,25 @@ def test_the_cache_serves_a_repository_and_tells_the_commit(
         "model": "owner/tiny",
         "revision": "main",
         "commit": COMMIT,
+        "files": {"read": 5, "left_out": {}},
     }
     assert fingerprint(tmp_path / "model") == fingerprint(model_folder)
+
+
+def test_an_adapter_beside_a_model_is_counted(
+    model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Path(shutil.copytree(model_folder, tmp_path / "source"))
+    for name in ("adapter_config.json", "adapter_model.safetensors", "README.md"):
+        (source / name).touch()
+    with caplog.at_level(logging.INFO):
+        fetch_model(source, None, tmp_path / "model")
+    left_out = {
+        "files of an adapter, which is not applied": 2,
+        "files of another name or ending": 1,
+    }
+    assert read_origin(tmp_path / "model")["files"] == {"read": 5, "left_out": left_out}
+    assert "2 files of an adapter, which is not applied" in caplog.text
 
 
 def test_a_refused_model_leaves_no_folder(model_folder: Path, tmp_path: Path) -> None:

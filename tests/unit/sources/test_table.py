@@ -179,3 +179,20 @@ def test_the_reference_codes_file_is_a_preset_and_its_classes_are_ours(
     classes = Taxonomy.parse("Non-Memo, Recite[50], Others").assign(labels)
     expected = np.select([rows["cat_0"], rows["cat_1"]], ["Non-Memo", "Recite[50]"], "Others")
     assert classes.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("name", ["table.parquet", "table.csv", "table.jsonl"])
+def test_a_score_that_rounding_keeps_from_1_is_1(
+    name: str,
+    tmp_path: Path,
+    columns: dict[str, list],
+    tokenizer: PreTrainedTokenizerFast,
+    limits: Limits,
+) -> None:
+    """A mean of 1/49 is 0.9999999999999999, as a user's own count of matches may be."""
+    near = [sum([1 / 49] * 49), np.nextafter(1, 0), np.nextafter(1, 2), 0.9999997, -1e-17]
+    columns["score"] = [*near, *[0.984375] * (len(columns["id"]) - len(near))]
+    reader = TableReader(COLUMNS, WINDOW, limits, tokenizer)
+    write_windows(written(tmp_path / name, columns), reader, tmp_path / "out.parquet", {})
+    found = read_parquet(tmp_path / "out.parquet")["memorization_score"]
+    assert found.tolist() == [1.0, 1.0, 1.0, 1.0, 0.0, *columns["score"][len(near) :]]

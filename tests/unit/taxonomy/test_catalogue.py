@@ -10,7 +10,7 @@ import pytest
 from engram.io.errors import EngramError
 from engram.run import config
 from engram.taxonomy.catalogue import RHO_KINDS, paper_names, rho_names
-from engram.taxonomy.taxonomy import Taxonomy
+from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
 PUBLISHED = Path(__file__).parents[3] / "resources" / "published"
 GRID = [tenth / 10 for tenth in range(1, 10)]
@@ -80,3 +80,23 @@ def test_mistakes_are_one_line(changes: dict, message: str) -> None:
     with pytest.raises(EngramError, match=r"^[^\n]+$") as caught:
         config.complete(MINIMAL | changes)
     assert message in str(caught.value)
+
+
+def test_a_threshold_that_was_computed_is_the_one_that_was_meant() -> None:
+    """3 * .1 is 0.30000000000000004, a number that no name holds."""
+    names = rho_names({kind: [3 * 0.1, 1 - 0.9, 1e-9, 1 / 3] for kind in RHO_KINDS})
+    assert names[0] == "Non-Memo, Guess[0.3-*], Others"
+    assert names[1] == "Non-Memo, Guess[0.1-*], Others"
+    for name in names:
+        assert Taxonomy.parse(name).name == name
+    study = config.complete(
+        MINIMAL | {"taxonomies": ["Non-Memo, Others"], "rho": {"both": [3 * 0.1]}}
+    )
+    assert "non-memo_guess-03-03_others" in config.taxonomies(study)
+
+
+def test_the_default_of_a_category_is_rounded_likewise() -> None:
+    where = "rouge_l >= rho"
+    own = {"name": "Near", "where": where, "parameters": ["rho"], "defaults": [3 * 0.1]}
+    categories = categories_from_config([own])
+    assert Taxonomy.parse("Non-Memo, Near[0.3], Others", categories).class_names[1] == "Near"

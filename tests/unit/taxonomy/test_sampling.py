@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engram.io.errors import EngramError
 from engram.io.hashing import uniform
+from engram.taxonomy.protocols import PROTOCOLS
 from engram.taxonomy.sampling import SPLITS, class_counts, count_samples, draw_samples, leakage
 from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import Taxonomy
@@ -205,10 +206,9 @@ def test_split_by_sequence_lets_equal_text_cross() -> None:
     assert sample["split"].groupby(groups).nunique().max() > 1
 
 
-@pytest.mark.parametrize("split_by", ["content_group", "sequence"])
-def test_a_sequence_has_one_split_in_all_taxonomies_and_sizes(split_by: str) -> None:
+def test_a_sequence_has_one_split_in_all_taxonomies_and_sizes() -> None:
     frame = labels(800, groups=300)
-    wanted = SETTINGS.replace(split_by=split_by)
+    wanted = SETTINGS
     draws = [
         draw_samples(frame, taxonomy, wanted.replace(per_class=size), 1)
         for taxonomy in (NEW, OLD)
@@ -364,3 +364,29 @@ def test_a_split_by_sequence_leaks_what_it_must() -> None:
     frame = frame.assign(is_incrementing=False)
     drawn = draw_samples(frame, taxonomy, by_sequence, 1)
     assert leakage(drawn, frame)["share"].iloc[0] == pytest.approx(2 / 3, abs=0.04)
+
+
+@pytest.mark.parametrize(("per_class", "train"), [(6000, 4000), (100, 67), (30, 20)])
+@pytest.mark.parametrize("protocol", ["paper", "reference"])
+def test_the_published_protocols_split_every_class_exactly(
+    protocol: str, per_class: int, train: int
+) -> None:
+    """The paper trains on 4,000 samples of each class and scores the other 2,000."""
+    n = 2 * per_class + 100
+    labels = pd.DataFrame(
+        {
+            "sequence_id": np.arange(n),
+            "content_group": np.arange(n) // 3,
+            "memorization_score": np.where(np.arange(n) % 2, 1.0, 0.5),
+        }
+    )
+    settings = PROTOCOLS[protocol].sample_settings(
+        per_class=per_class, minimum=10, train=0.6, validation=0.2
+    )
+    samples = draw_samples(labels, Taxonomy.parse("Non-Memo, Others"), settings, seed=7)
+    counts = samples.groupby(["class", "split"]).size().to_dict()
+    assert counts == {
+        (name, split): size
+        for name in ("Non-Memo", "Others")
+        for split, size in (("train", train), ("test", per_class - train))
+    }

@@ -144,6 +144,12 @@ def _sequences(
             _check_tokens(item, row, name)
     if not as_text:
         return list(items)
+    for row, item in zip(index, items, strict=True):
+        if not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item):
+            raise EngramError(
+                f"{name}: row {row} holds half a character (a lone surrogate), which no tokenizer "
+                f"reads; remove or replace it"
+            )
     return encoder(tokenizer)(items)
 
 

@@ -190,7 +190,8 @@ def _model(
         row = rows.loc[sequence]
         samples.append(
             {
-                "id": sequence,
+                # As text: JavaScript's numbers are doubles and change ids beyond 2^53.
+                "id": str(sequence),
                 "tokens": words.of(tokens),
                 "corpus": words.of(own[study.prefix :])
                 if texts.loc[sequence, "continued"]

@@ -34,6 +34,9 @@ class Words:
         self._tokenizer = tokenizer
         self._known: dict[int, str] = {}
 
+    def __len__(self) -> int:
+        return len(self._tokenizer)
+
     def of(self, tokens: Iterable[int]) -> list[str]:
         """The text of each token alone; a token that is a part of a character shows as its name in
         the vocabulary.
@@ -44,7 +47,9 @@ class Words:
         if token not in self._known:
             text = str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
             if _UNKNOWN in text or not text:
-                text = f"⟨{self._tokenizer.convert_ids_to_tokens(token)}⟩"
+                # An embedding may have more rows than the tokenizer has tokens.
+                name = self._tokenizer.convert_ids_to_tokens(token) if token < len(self) else None
+                text = f"⟨{name or f'token {token}'}⟩"
             self._known[token] = text
         return self._known[token]
 

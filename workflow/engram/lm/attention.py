@@ -28,6 +28,7 @@ from engram.lm.attention_hook import (
     has_interface,
     implementation,
 )
+from engram.lm.finite import check_finite
 from engram.lm.models import in_batches, suffix_logits, token_scores
 
 BATCH_TOKENS = 4096
@@ -196,7 +197,7 @@ def extract(
             model, lambda **options: suffix_logits(model, batch, prefix, **options)
         )
         matches, log_probabilities = token_scores(
-            forward.output[0], batch[:, prefix:]
+            model, forward.output[0], batch[:, prefix:]
         )  # (b, S) each
         return Extraction(
             rows=part,
@@ -246,12 +247,8 @@ def _maps_of_forward(
 
 
 def _check_values(model: PreTrainedModel, mean: torch.Tensor, above: torch.Tensor) -> None:
-    """Refuses weights that are no numbers, (b, L, P), or that lie above the diagonal, (L,)."""
-    if not torch.isfinite(mean).all():
-        raise EngramError(
-            f"{type(model).__name__}: attention in {model.dtype} has values that are no numbers; "
-            f"use dtype float32 or bfloat16"
-        )
+    """Refuse weights that are not finite, (b, L, P), or that lie above the diagonal, (L,)."""
+    check_finite(model, mean, "attention weights")
     if above.amax() > 0:
         raise EngramError(
             f"{type(model).__name__}: it attends to later tokens; only causal language models can "

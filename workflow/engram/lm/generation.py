@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
+from engram.lm.finite import check_finite
 from engram.lm.models import in_batches, keep_logits, suffix_logits, token_scores
 
 BATCH_TOKENS = 8192
@@ -40,7 +41,8 @@ def greedy_continuations(
         tokens (n, suffix_length) int32.
 
     Raises:
-        EngramError: end of text is to be forbidden and the model does not name such a token.
+        EngramError: end of text is to be forbidden and the model does not name such a token, or
+            a logit is not finite.
     """
     forbidden = _end_of_text(model) if forbid_end_of_text else []
     tokens = torch.as_tensor(prefixes)
@@ -125,6 +127,7 @@ def _decode(
     batch, seen = prefix.shape
     mask = prefix.new_ones(batch, seen + suffix_length)
     fresh, cache, written = prefix, None, []
+    finite = torch.ones(batch, 1, dtype=torch.bool, device=prefix.device)
     for step in range(suffix_length):
         output = model(
             input_ids=fresh,
@@ -136,7 +139,10 @@ def _decode(
         logits = output.logits[:, -1]  # (b, V)
         logits[:, forbidden] = -torch.inf
         fresh, cache = logits.argmax(-1, keepdim=True), output.past_key_values  # (b, 1)
+        # A NaN counts as the largest of all. Asked once a batch: a GPU need not be waited for.
+        finite &= logits.gather(-1, fresh).isfinite()
         written.append(fresh)
+    check_finite(model, finite, "logits")
     return torch.cat(written, 1).to(torch.int32).cpu().numpy()
 
 
@@ -145,20 +151,23 @@ def _teacher_forced(model: PreTrainedModel, tokens: torch.Tensor, prefix: int) -
     """Scores of one batch (b, T) from one forward."""
     logits, _ = suffix_logits(model, tokens, first=1)  # (b, T - 1, V)
     matches, log_probabilities = (
-        values.cpu().numpy() for values in token_scores(logits, tokens[:, 1:])
+        values.cpu().numpy() for values in token_scores(model, logits, tokens[:, 1:])
     )  # (b, T - 1) each
     matches, suffix = matches[:, prefix - 1 :], log_probabilities[:, prefix - 1 :]  # (b, S) each
+    means = {
+        "prompt": log_probabilities[:, : prefix - 1].mean(1, dtype=np.float64),
+        "generation": suffix.mean(1, dtype=np.float64),
+        "sequence": log_probabilities.mean(1, dtype=np.float64),
+    }
+    with np.errstate(over="ignore"):  # beyond 709 nats per token a perplexity is infinite
+        perplexities = {f"{name}_perplexity": np.exp(-mean) for name, mean in means.items()}
     return pd.DataFrame(
         {
             "extracted": matches.all(1),
             "matched_fraction": matches.mean(1),
             "longest_match": longest_runs(matches),
-            "suffix_log_prob": suffix.mean(1, dtype=np.float64),
-            "prompt_perplexity": np.exp(
-                -log_probabilities[:, : prefix - 1].mean(1, dtype=np.float64)
-            ),
-            "generation_perplexity": np.exp(-suffix.mean(1, dtype=np.float64)),
-            "sequence_perplexity": np.exp(-log_probabilities.mean(1, dtype=np.float64)),
+            "suffix_log_prob": means["generation"],
+            **perplexities,
         }
     )
 

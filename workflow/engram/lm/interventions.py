@@ -39,6 +39,7 @@ from engram.io.packing import unpack
 from engram.io.workers import Switch
 from engram.lm.attention_hook import Attend, attention_hook, implementation
 from engram.lm.conditions import OPERATIONS, Condition
+from engram.lm.finite import check_finite
 from engram.lm.models import in_batches, suffix_logits, token_scores
 
 
@@ -56,7 +57,7 @@ def average(model: PreTrainedModel, tokens: np.ndarray, batch_tokens: int) -> Me
     """Mean weights and head outputs of the intact model over reference samples (n, T).
 
     Raises:
-        EngramError: no sample, or as `attention_hook`.
+        EngramError: no sample, a value that is not finite, or as `attention_hook`.
     """
     if not len(tokens):
         raise EngramError(
@@ -97,6 +98,8 @@ def average(model: PreTrainedModel, tokens: np.ndarray, batch_tokens: int) -> Me
     weights, outputs = (
         torch.stack([layer[i] for layer in total]).float() / len(windows) for i in (0, 1)
     )
+    check_finite(model, weights, "attention weights")
+    check_finite(model, outputs, "head outputs")
     return Means(weights, outputs)
 
 
@@ -121,7 +124,7 @@ def knock_out(
         first.
 
     Raises:
-        EngramError: as `attention_hook`.
+        EngramError: a logit is not finite, or as `attention_hook`.
     """
     if not len(tokens):
         return
@@ -180,7 +183,9 @@ def _level(
             _starting_from(below, samples),
         ):
             logits, _ = suffix_logits(model, batch, prefix)
-            matches, log_probabilities = token_scores(logits, batch[:, prefix:])  # (b, S) each
+            matches, log_probabilities = token_scores(
+                model, logits, batch[:, prefix:]
+            )  # (b, S) each
         measures = (matches.all(1).float(), matches.float().mean(1), log_probabilities.mean(1))
         return torch.stack(measures, 1).cpu().numpy()
 

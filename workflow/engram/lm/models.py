@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import (
     AutoModelForCausalLM,
@@ -22,8 +21,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from engram.io.errors import EngramError
+from engram.io.errors import EngramError, boundary
+from engram.io.pointers import refuse_pointers
 from engram.io.workers import in_order, single_threaded_workers
+from engram.lm.checkpoint import TOKENIZERS, read_config
+from engram.lm.finite import check_finite
 
 log = logging.getLogger(__name__)
 
@@ -63,18 +65,27 @@ def load_model(
     if dtype not in DTYPES:
         raise EngramError(f"dtype {dtype!r} of model {path_or_repo}: choose {', '.join(DTYPES)}")
     _check_folder(path_or_repo)
-    try:
+    advice = "copy or download it again, or give another model"
+    config = read_config(path_or_repo, revision)
+    with boundary(f"model {path_or_repo}: cannot be loaded", advice):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path_or_repo,
+            config=config,
             revision=revision or "main",
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise EngramError(f"model {path_or_repo}: cannot be loaded ({_one_line(error)})") from error
     model, report = loaded
+    if other := sorted(report["mismatched_keys"], key=str):
+        name, found, wanted = other[0]
+        raise EngramError(
+            f"model {path_or_repo}: tensor {name} has the shape {tuple(found)}, config.json asks "
+            f"for {tuple(wanted)} (vocab_size {config.get_text_config().vocab_size}); take "
+            f"config.json and weights from one checkpoint"
+        )
     if missing := sorted(report["missing_keys"]):
         raise EngramError(
             f"model {path_or_repo}: the checkpoint lacks {len(missing)} of the model's tensors, "
@@ -91,14 +102,20 @@ def load_tokenizer(
     Raises:
         EngramError: there is none, or it cannot be read.
     """
-    try:
+    folder, file = Path(path_or_repo), f"tokenizer of {path_or_repo}"
+    if folder.is_dir():
+        present = [folder / name for name in TOKENIZERS if (folder / name).is_file()]
+        if not present:
+            raise EngramError(
+                f"{file}: cannot be loaded, the folder has no {TOKENIZERS[0]}; save the model's "
+                f"tokenizer there"
+            )
+        refuse_pointers(present)
+        file = f"{file}: {present[0].name}"
+    with boundary(f"{file}: cannot be loaded", "copy or download it again, or update tokenizers"):
         return AutoTokenizer.from_pretrained(
             path_or_repo, revision=revision or "main", trust_remote_code=False
         )
-    except (OSError, ValueError) as error:
-        raise EngramError(
-            f"tokenizer of {path_or_repo}: cannot be loaded ({_one_line(error)})"
-        ) from error
 
 
 def fingerprint(path_or_repo: str | Path, revision: str | None = None, dtype: str = "auto") -> str:
@@ -194,15 +211,21 @@ def keep_logits(
     )
 
 
-def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def token_scores(
+    model: PreTrainedModel, logits: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Per position, whether the target is the most likely token, and its log-probability in nats.
 
     Args:
+        model: the model that put out the logits.
         logits: (b, S, V) in any precision.
         targets: (b, S).
 
     Returns:
         matches bool (b, S) and log-probabilities float32 (b, S).
+
+    Raises:
+        EngramError: a log-probability is not finite, as with every NaN among the logits.
     """
     flat, wanted = logits.flatten(0, 1), targets.flatten()  # (b·S, V), (b·S,)
     # In slices: a float32 copy of all logits can be larger than the model, and on a processor a
@@ -212,6 +235,7 @@ def token_scores(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Ten
         *((part.max(-1).indices, part.float().logsumexp(-1)) for part in slices), strict=True
     )
     log_probabilities = flat.gather(1, wanted[:, None])[:, 0].float() - torch.cat(normalizer)
+    check_finite(model, log_probabilities, "logits")
     return (torch.cat(likeliest) == wanted).view_as(targets), log_probabilities.view_as(targets)
 
 
@@ -302,15 +326,12 @@ def _check_folder(path_or_repo: str | Path) -> None:
             f"model {path_or_repo}: no config.json in it; give the folder that `save_pretrained` "
             f"wrote"
         )
-    if not any(folder.glob("*.safetensors")):
+    weights = sorted(folder.glob("*.safetensors"))
+    refuse_pointers(weights)
+    if not weights:
         pickled = sorted(path.name for path in folder.glob("*.bin"))
         found = f"only pickled ones ({pickled[0]})" if pickled else "none"
         raise EngramError(
             f"model {path_or_repo}: safetensors weights are needed, found {found}; save the model "
             f"again with `save_pretrained`"
         )
-
-
-def _one_line(error: Exception) -> str:
-    """The first line of an error's message, without a closing full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

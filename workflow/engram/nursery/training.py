@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -85,6 +86,11 @@ def train(
                 group["lr"] = settings.rate(step, steps)
             batch = rows[step * settings.batch_size : (step + 1) * settings.batch_size]
             loss = replicas.gradients(torch.from_numpy(batch.astype(np.int64)).to(device))
+            if not math.isfinite(loss):
+                raise EngramError(
+                    f"{label}: the loss at step {step + 1} is {loss}; lower "
+                    f"training.learning_rate, or check the weights that training starts from"
+                )
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()

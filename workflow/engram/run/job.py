@@ -48,7 +48,7 @@ def job(snakemake: Any) -> Iterator[SimpleNamespace]:
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     stderr = sys.stderr
-    with path.open("w", buffering=1) as log:
+    with path.open("w", buffering=1, encoding="utf-8", errors="backslashreplace") as log:
         sys.stderr = log
         logging.basicConfig(
             level=logging.INFO,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -16,6 +16,9 @@ from engram.io.errors import EngramError
 
 WORDS = {"true": True, "false": False, "1": True, "0": False}
 """Flags as text files write them."""
+ROUNDING = 1e-6
+"""Difference that rounding may leave between a score and 0 or 1: more than float32 and six decimals
+take away, less than one token of any suffix."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,17 @@ class Place:
 
     file: str
     """The file, as messages name it."""
-    first: int
-    """Number of the batch's first row."""
+    numbers: Sequence[int]
+    """Number of every row of the batch."""
     unit: str = "row"
-    """What is counted: rows from 0, or the lines of a JSONL file from 1."""
+    """What is counted: rows from 0, the lines of a JSONL file or the objects of JSON from 1."""
     textual: bool = False
     """All values are text that is still to be parsed: a CSV file."""
 
     def refuse(self, row: int, name: str, what: str) -> NoReturn:
         """Ends with an error about one value; `row` counts from the batch's first."""
         raise EngramError(
-            f"{self.file}: {self.unit} {self.first + int(row)}, column {name}: {what}"
+            f"{self.file}: {self.unit} {self.numbers[int(row)]}, column {name}: {what}"
         )
 
     def refuse_type(self, name: str, found: pa.DataType, wanted: str) -> NoReturn:
@@ -56,7 +59,7 @@ class Place:
 
 def integers(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
     """A column of whole numbers, int64 (n,)."""
-    column = _typed(column, name, place, pa.types.is_integer, pa.int64(), int, "whole numbers")
+    column = _typed(column, name, place, _is_whole, pa.int64(), int, "whole numbers")
     return column.to_numpy()
 
 
@@ -70,8 +73,14 @@ def counts(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
 
 
 def scores(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
-    """A column of fractions in [0, 1], float64 (n,); the matched fraction of a suffix is one."""
+    """Return a column of fractions in [0, 1], float64 (n,), as the matched fraction of a suffix.
+
+    A sum or a mean of floats can miss 0 or 1 by a rounding error, and everything that follows asks
+    whether a score is 1: what lies within `ROUNDING` of 0 or 1 is that number.
+    """
     values = _typed(column, name, place, _is_number, pa.float64(), float, "numbers").to_numpy()
+    for bound in (0.0, 1.0):
+        values = np.where(np.abs(values - bound) <= ROUNDING, bound, values)
     inside = (values >= 0) & (values <= 1)  # NaN is not inside
     if not inside.all():
         row = int(np.argmin(inside))
@@ -106,10 +115,21 @@ def flags(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
 
 
 def texts(column: pa.ChunkedArray, name: str, place: Place) -> pa.ChunkedArray:
-    """A column of text without gaps, as strings."""
+    """Return a column of text without gaps, as strings; of CSV, an empty field is an empty text."""
+    if place.textual:
+        column = pc.fill_null(column, "")
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         place.refuse_type(name, column.type, "text")
     _refuse_gaps(column, name, place)
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        for row, value in enumerate(column.cast(pa.large_binary())):
+            try:
+                value.as_py().decode()
+            except UnicodeDecodeError as error:
+                place.refuse(row, name, f"the text is not UTF-8 ({error.reason}); convert it")
+        raise
     return column.cast(pa.string())
 
 
@@ -231,7 +251,11 @@ def _refuse_gaps(column: pa.ChunkedArray, name: str, place: Place) -> None:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale <= 0)
 
 
 def _is_list(kind: pa.DataType) -> bool:

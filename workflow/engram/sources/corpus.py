@@ -17,10 +17,11 @@ import pyarrow as pa
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
-from engram.io.errors import EngramError
+from engram.io.errors import EngramError, printable
 from engram.io.hashing import splitmix64, uniform
 from engram.io.streams import ROWS, stream_parquet
 from engram.lm.tokens import decode, encoder
+from engram.sources.account import account
 from engram.sources.candidates import window_table
 from engram.sources.checks import Limits
 from engram.sources.documents import Piece, document_files, read_documents
@@ -87,6 +88,7 @@ def write_windows(
     """
     check_tokenizer(tokenizer, limits)
     files = document_files(path, pattern)
+    said = account(path, [file for file, _ in files], below=True)
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=".corpus-", dir=output.parent) as scratch,
@@ -101,6 +103,8 @@ def write_windows(
         if not stream.tokens:
             raise EngramError(f"{path}: the documents hold no text")
         begins, sequence_ids = draw.result()
+        said.left_out.update(stream.too_short(settings.window))
+        log.info(said.line())
         log.info(
             "%d documents, %d tokens, %d windows, %d drawn",
             len(stream.starts),
@@ -121,7 +125,7 @@ def write_windows(
         duplicates = suffix_occurrences(tokens[:, settings.prefix :], every, starts)
         counts = stream.counts()
         documents = np.searchsorted(starts, begins, side="right") - 1
-        with stream_parquet(output, metadata) as rows:
+        with stream_parquet(output, metadata | said.metadata()) as rows:
             for first in range(0, len(tokens), ROWS):
                 part = slice(first, first + ROWS)
                 columns = {
@@ -130,7 +134,7 @@ def write_windows(
                     "sequence_duplicates": duplicates[part],
                     **token_frequencies(tokens[part], counts),
                     "document": pa.array(
-                        [stream.names[document] for document in documents[part]], pa.string()
+                        [printable(stream.names[number]) for number in documents[part]], pa.string()
                     ),
                     "offset": begins[part] - starts[documents[part]],
                 }
@@ -160,6 +164,12 @@ class TokenStream:
         self.file.write(np.array(tokens, dtype=self.dtype).tobytes())
         self.tokens += len(tokens)
         return self.starts[-1], self.tokens - len(tokens), self.tokens
+
+    def too_short(self, window: int) -> dict[str, int]:
+        """Return how many documents have fewer tokens than a window, by the reason's name."""
+        lengths = np.diff([*self.starts, self.tokens])
+        short = int((lengths < window).sum())
+        return {f"documents of fewer than {window} tokens": short} if short else {}
 
     def counts(self) -> np.ndarray:
         """How often each token id occurs, int64 (highest id + 1,)."""
@@ -252,8 +262,9 @@ class Draw:
 
 
 def name_hash(document: str) -> int:
-    """64 bits of a document's name."""
-    return int.from_bytes(hashlib.blake2b(document.encode(), digest_size=8).digest(), "little")
+    """Return 64 bits of a document's name; a file name need not be UTF-8."""
+    content = document.encode(errors="surrogateescape")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def window_ids(names: np.ndarray, offsets: np.ndarray) -> np.ndarray:

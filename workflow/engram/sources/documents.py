@@ -1,18 +1,29 @@
-"""The user's documents: text files, and JSONL or parquet tables with a column of texts."""
+"""The user's documents: text files, and tables with a column of texts."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from engram.io.errors import EngramError
+from engram.io.pointers import refuse_pointers
 from engram.sources import checks
-from engram.sources.files import READERS, read_rows
+from engram.sources.files import READERS, ending, read_rows
+from engram.sources.text_tables import opened
 
 PIECE = 1 << 20
 """Characters of a document that are tokenized at a time."""
+
+_ENDINGS = (
+    ".txt .text .md .markdown .rst .adoc .org .tex .log .py .pyi .r .jl .rb .pl .php .lua .sh .sql "
+    ".js .ts .jsx .tsx .css .java .kt .scala .go .rs .swift .cs .hs .ml .c .h .cc .cpp .cxx .hh "
+    ".hpp .cu .f .f90 .m .v"
+)
+PLAIN = frozenset(["", *_ENDINGS.split()])
+"""Endings of text files that are read as they are; any other has to be named by `pattern`."""
 
 TEXTS_AT_ONCE = 1 << 10
 """Rows of a table of documents that are in memory at a time; a document can be long."""
@@ -32,17 +43,20 @@ class Piece:
 
 
 def document_files(path: str | Path, pattern: str) -> list[tuple[Path, str]]:
-    """The files of a corpus by name, each with its name below the folder; hidden ones are left out.
+    """Return the files of a corpus by name, each with its name below the folder.
+
+    Hidden files and linked folders are left out; see `engram.sources.account`.
 
     Args:
         path: a file or a folder.
         pattern: of file names in the folder and the folders in it, for example `*.py`.
 
     Raises:
-        EngramError: there are none.
+        EngramError: there are none, or one of a kind that is not read.
     """
     root = Path(path)
     if root.is_file():
+        _check_ending(root, "", "rename it to end in .txt if it is text")
         return [(root, root.name)]
     if not root.is_dir():
         raise EngramError(f"{root}: no such file or folder")
@@ -54,29 +68,44 @@ def document_files(path: str | Path, pattern: str) -> list[tuple[Path, str]]:
     )
     if not files:
         raise EngramError(f"{root}: the folder holds no {pattern} files")
+    for file, _ in files:
+        kind = f"*{file.suffix}"
+        advice = f"leave it out by `pattern`, or name `{kind}` there if such files are text"
+        _check_ending(file, pattern, advice)
     return files
+
+
+def _check_ending(file: Path, pattern: str, advice: str) -> None:
+    """Refuse a file of a kind that is not known, unless the pattern names its ending."""
+    known = ending(file) in READERS or ending(file) in PLAIN
+    named = ending(Path(pattern))
+    if not known and (named in ("", ".*") or not fnmatchcase(ending(file), named)):
+        raise EngramError(
+            f"{file}: documents are not read from {file.suffix} files; convert it, {advice}"
+        )
 
 
 def read_documents(file: Path, name: str, text_column: str) -> Iterator[Piece]:
     """The documents of one file, in pieces of about `PIECE` characters.
 
-    A text file is one document. A long document is parted behind a line feed that no white space
-    follows, where tokenizers that part words from white space begin a token in any case.
+    A text file is one document, without its byte order mark. A long document is parted behind a
+    line feed that no white space follows, where tokenizers that part words from white space
+    begin a token in any case.
 
     Args:
-        file: a JSONL, CSV or parquet table, or else a text file in UTF-8.
+        file: a table, or else a text file in UTF-8.
         name: what its documents are called.
         text_column: of a table.
 
     Raises:
         EngramError: the file is no UTF-8 text or cannot be read, or a row has no text.
     """
-    if file.suffix not in READERS:
+    if ending(file) not in READERS:
         yield from _pieces(name, _lines(file))
         return
     for rows in read_rows(file, [text_column], TEXTS_AT_ONCE):
         column = checks.texts(rows.table[text_column], text_column, rows.place)
-        for number, text in enumerate(column.to_pylist(), rows.place.first):
+        for number, text in zip(rows.place.numbers, column.to_pylist(), strict=True):
             yield from _pieces(
                 f"{name}#{number}", io.StringIO(text, newline="\n") if len(text) > PIECE else [text]
             )
@@ -84,15 +113,9 @@ def read_documents(file: Path, name: str, text_column: str) -> Iterator[Piece]:
 
 def _lines(file: Path) -> Iterator[str]:
     """A text file line by line, so that its length does not matter."""
-    try:
-        with file.open(encoding="utf-8", newline="\n") as lines:
-            yield from lines
-    except UnicodeDecodeError as error:
-        raise EngramError(
-            f"{file}: not UTF-8 text ({error.reason}); convert it, or leave it out by `pattern`"
-        ) from None
-    except OSError as error:
-        raise EngramError(f"{file}: cannot be read ({error.strerror})") from None
+    refuse_pointers([file])
+    with opened(file, newline="\n") as lines:
+        yield from lines
 
 
 def _pieces(name: str, lines: Iterable[str]) -> Iterator[Piece]:

@@ -4,11 +4,13 @@ weights.
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from pathlib import Path
 
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from engram.io.errors import EngramError
+from engram.lm.checkpoint import read_config
 from engram.sources.checks import Limits
 
 SHOWN = 20
@@ -24,15 +26,9 @@ def model_limits(folder: str | Path, window: int) -> Limits:
     Raises:
         EngramError: no readable configuration, or a context shorter than the window.
     """
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
-    except (OSError, ValueError, KeyError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise EngramError(
-            f"model {folder}: its config.json cannot be used ({first.rstrip('.')})"
-        ) from None
+    config = read_config(folder).get_text_config()
     context = getattr(config, "max_position_embeddings", None)
-    if context is not None and window > context:
+    if isinstance(context, int) and window > context:
         raise EngramError(
             f"model {folder}: windows of {window} tokens are longer than its context of {context}; "
             f"lower `prefix` or `suffix`"
@@ -44,9 +40,13 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, limits: Limits) -> None:
     """Checks that a tokenizer can belong to a model.
 
     Raises:
-        EngramError: it knows more tokens than the model has embeddings.
+        EngramError: it knows more tokens than the model has embeddings, added ones (such as one for
+            padding) excepted: a window that holds one of these is refused by itself.
     """
-    if (tokens := len(tokenizer)) > limits.vocabulary:
+    added = set(tokenizer.get_added_vocab().values())
+    beyond = [token for token in tokenizer.get_vocab().values() if token >= limits.vocabulary]
+    if not added.issuperset(beyond):
+        tokens = len(tokenizer)
         raise EngramError(
             f"model {limits.model}: its tokenizer has {tokens} tokens, its embedding "
             f"{limits.vocabulary}; take the model's own tokenizer"
@@ -72,8 +72,12 @@ def check_texts(
             tokenizer.
     """
     decoded = tokenizer.batch_decode(tokens, clean_up_tokenization_spaces=False)
+    # Many tokenizers set a token at the beginning of a sequence, which its text does not show.
+    without = [_without_special(tokenizer, row) for row in tokens]
+    bare = tokenizer.batch_decode(without, clean_up_tokenization_spaces=False)
     agree = [
-        _beginning(one) == _beginning(other) for one, other in zip(decoded, texts, strict=True)
+        _beginning(text) in (_beginning(one), _beginning(other))
+        for one, other, text in zip(decoded, bare, texts, strict=True)
     ]
     if sum(agree) * 2 < len(agree):
         row = agree.index(False)
@@ -82,6 +86,12 @@ def check_texts(
             f"row {row} begins {texts[row][:SHOWN]!r}, "
             f"its tokens say {decoded[row][:SHOWN]!r}; the tokens belong to another tokenizer"
         )
+
+
+def _without_special(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> list[int]:
+    """The tokens behind the special ones that a window begins with."""
+    special = set(tokenizer.all_special_ids)
+    return list(dropwhile(special.__contains__, tokens))
 
 
 def _beginning(text: str) -> str:

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from engram.io.errors import EngramError
 from engram.io.streams import stream_parquet
 from engram.sources import checks
+from engram.sources.account import account
 from engram.sources.candidates import checked_columns, first_occurrences, window_table
 from engram.sources.checks import Limits
 from engram.sources.files import read_rows
@@ -133,9 +134,12 @@ def write_candidates(
             )
     first = first_occurrences(np.concatenate([np.empty(0, np.int64), *sequence_ids]))
     log.info("%d rows, %d of them the first of their sequence", len(first), first.sum())
+    said = account(files[0].parent if files else output, files)
+    if repeated := int((~first).sum()):
+        said.left_out["rows of a sequence that came before"] = repeated
     done = 0
     with (
-        stream_parquet(output, metadata) as stream,
+        stream_parquet(output, metadata | said.metadata()) as stream,
         tqdm(total=len(first), desc="candidates", unit="row", mininterval=2) as progress,
     ):
         for file in files:
@@ -147,3 +151,4 @@ def write_candidates(
                 stream.append(table.filter(pa.array(first[done : done + len(table)])))
                 done += len(table)
                 progress.update(len(table))
+    log.info(said.line())

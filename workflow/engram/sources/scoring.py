@@ -110,7 +110,7 @@ def _all_likeliest(
     def run(part: slice) -> np.ndarray:
         batch = torch.as_tensor(tokens[part], device=model.device)  # (b, length)
         logits, _ = suffix_logits(model, batch, first)  # (b, length - first, V)
-        return token_scores(logits, batch[:, first:])[0].all(1).cpu().numpy()
+        return token_scores(model, logits, batch[:, first:])[0].all(1).cpu().numpy()
 
     batches = in_batches(
         run, len(tokens), max(1, batch_tokens // tokens.shape[1]), "twin", model.device

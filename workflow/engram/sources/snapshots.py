@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,12 @@ from huggingface_hub import snapshot_download
 
 from engram.io.artifacts import write_json
 from engram.io.errors import EngramError
+from engram.lm.checkpoint import check_folder
+from engram.lm.models import load_tokenizer
+from engram.sources.account import account
 from engram.windows.code_classifier import CodeClassifier
+
+log = logging.getLogger(__name__)
 
 WEIGHTS = ["model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"]
 """Weights by the names that `transformers` loads; a repository may hold a second copy under another
@@ -85,7 +91,8 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
         folder: where it appears, whole or not at all; what lies there is replaced.
 
     Raises:
-        EngramError: the model cannot be had, or has no safetensors weights.
+        EngramError: the model cannot be had, has no safetensors weights or tokenizer, or cannot be
+            studied (`engram.lm.checkpoint`).
     """
     source, commit = Path(path_or_repository), "local"
     if not source.is_dir():
@@ -102,23 +109,34 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
             f"has them (a conversion is often kept as "
             "refs/pr/<number>), or save the model again with `save_pretrained`"
         )
+    check_folder(source)
+    load_tokenizer(source)
+    small = [source / name for name in SMALL if (source / name).is_file()]
+    said = account(source, [*small, *weights], reasons=_adapters(source))
+    log.info(said.line())
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        for name in SMALL:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, partial / name)
+        for file in small:
+            shutil.copyfile(file, partial / file.name)
         for file in weights:
             (partial / file.name).symlink_to(file.resolve())
         write_json(
-            {"model": str(path_or_repository), "revision": revision, "commit": commit},
+            {"model": str(path_or_repository), "revision": revision, "commit": commit}
+            | said.metadata(),
             partial / ORIGIN,
         )
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _adapters(source: Path) -> dict[Path, str]:
+    """The files of an adapter beside a model: they would change its weights and are not read."""
+    reason = "files of an adapter, which is not applied"
+    return dict.fromkeys(source.glob("adapter_*"), reason)
 
 
 def find_code_classifier(

@@ -16,6 +16,7 @@ from engram.io.errors import EngramError
 from engram.io.streams import stream_parquet
 from engram.lm.tokens import decode, encoder
 from engram.sources import checks
+from engram.sources.account import account
 from engram.sources.candidates import checked_columns, refuse_repeated, window_table
 from engram.sources.checks import Limits
 from engram.sources.entry import check_mapping
@@ -68,7 +69,8 @@ def write_windows(
     files = table_files(path)
     sequence_ids: list[np.ndarray] = []
     names: list[str] = []
-    with stream_parquet(output, metadata) as stream:
+    said = account(path, files)
+    with stream_parquet(output, metadata | said.metadata()) as stream:
         for file in files:
             of_file = [np.empty(0, np.int64)]
             for rows in read_rows(file, list(dict.fromkeys(reader.columns.values()))):
@@ -87,9 +89,10 @@ def write_windows(
                 f"longer texts"
             )
         read = sum(map(len, sequence_ids))
-        log.info(
-            "%d windows from %d rows; %d texts are too short", stream.rows, read, read - stream.rows
-        )
+        if short := read - stream.rows:
+            said.left_out[f"rows whose text has fewer than {reader.window} tokens"] = short
+        log.info("%d windows from %d rows", stream.rows, read)
+        log.info(said.line())
 
 
 def _windows(rows: Rows, reader: TableReader, first: int) -> tuple[pa.Table, np.ndarray]:

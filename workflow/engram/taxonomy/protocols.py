@@ -74,7 +74,7 @@ PROTOCOLS = {
             epochs=None,
             drop_unverified=True,
         ),
-        # 4,000 of 6,000 samples per class train, the others are scored; no third split.
+        # Exactly 4,000 of 6,000 samples per class train, the others are scored; no third split.
         Protocol(
             "paper",
             split_by="sequence",

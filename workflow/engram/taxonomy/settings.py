@@ -81,5 +81,6 @@ class DrawSettings(Settings):
     validation: float = Field(ge=0, lt=1)
     """Share on which choices are made; the rest is the test split."""
     split_by: Literal["content_group", "sequence"]
-    """`content_group`: samples with equal suffixes stay in one split. `sequence`: they may fall
-    into several, as in the paper."""
+    """`content_group`: samples with equal suffixes stay in one split, and the shares hold on
+    average. `sequence`: they may fall into several, and every class has exactly its shares, as in
+    the paper."""

@@ -21,6 +21,8 @@ from engram.taxonomy.expressions import evaluate, names_of
 
 NON_MEMO = "Non-Memo"
 OTHERS = "Others"
+DECIMALS = 9
+"""Decimals of a number in the name of a taxonomy."""
 _NAME = re.compile(r"[A-Z][A-Za-z0-9]*(-[A-Z][A-Za-z0-9]*)*")
 _TERM = re.compile(rf"(?P<name>{_NAME.pattern})(\[(?P<arguments>[^\[\]]*)\])?")
 
@@ -216,7 +218,10 @@ def categories_from_config(entries: Sequence[dict]) -> tuple[Category, ...]:
     """The paper's categories and the config's own; a name of the paper's replaces it."""
     own = [
         Category(
-            e["name"], e["where"], tuple(e.get("parameters", ())), tuple(e.get("defaults", ()))
+            e["name"],
+            e["where"],
+            tuple(e.get("parameters", ())),
+            tuple(map(rounded, e.get("defaults", ()))),
         )
         for e in entries
     ]
@@ -253,7 +258,7 @@ def _parse_term(text: str, taxonomy: str, known: dict[str, Category]) -> Term:
 def _parse_number(text: str, term: str, taxonomy: str) -> float:
     if text == "*":
         return float("inf")
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?k?", text):
+    if not re.fullmatch(rf"[0-9]{{1,9}}(\.[0-9]{{1,{DECIMALS}}})?k?", text):
         raise EngramError(
             f"taxonomy `{taxonomy}`: `{text}` in {term} is not a number; write 5, 0.5, 1k or *"
         )
@@ -268,12 +273,21 @@ def _parse_number(text: str, term: str, taxonomy: str) -> float:
 
 
 def format_number(value: float) -> str:
-    """The shortest text that `_parse_number` reads as this very number."""
+    """Return the text that `_parse_number` reads as this number, to nine decimals.
+
+    A threshold that was computed, such as 3 * 0.1, is the one that was meant: 0.3.
+    """
+    value = rounded(value)
     if value == float("inf"):
         return "*"
     if value >= 1000 and value % 1000 == 0:
         return f"{value / 1000:.0f}k"
     return np.format_float_positional(value, trim="-")
+
+
+def rounded(value: float) -> float:
+    """Return a number of a category to the nine decimals that its name can hold."""
+    return value if value == float("inf") else float(round(Decimal(repr(float(value))), DECIMALS))
 
 
 def _slug_number(text: str) -> str:

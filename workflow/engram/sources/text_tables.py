@@ -1,0 +1,276 @@
+"""Tables as text: CSV, JSON lines and JSON, read row by row, so that the memory is bounded.
+
+CSV is read by Python's own parser. Arrow's, in the mode that allows line feeds within quotes,
+loses one where a block of 1 MiB ends between a carriage return and its line feed, and refuses a
+first row that is longer than a block.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from engram.io.errors import EngramError, reason
+
+AT_ONCE = 1 << 26
+"""Characters of a batch of rows after which it is passed on."""
+CHUNK = 1 << 20
+"""Characters of a JSON file that are read at a time."""
+_SPACE = re.compile(r"[ \t\r\n]*")
+_MISREAD = (ValueError, RecursionError)
+"""What `json` raises."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of a file."""
+
+    table: pa.Table
+    numbers: Sequence[int]
+    """The number of every row: CSV from 0, lines of JSONL and objects of JSON from 1."""
+
+
+def csv_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+    """Yield columns of a CSV file as text; a field without any character is missing.
+
+    Raises:
+        EngramError: the file is not UTF-8 or CSV, lacks a column, or a row has another number of
+            fields than the header.
+    """
+    csv.field_size_limit(sys.maxsize)
+    with opened(path) as file:
+        lines = _csv_rows(path, file)
+        header = next(lines, None)
+        if header is None:
+            raise EngramError(f"{path}: the CSV file is empty; it needs a line of column names")
+        require(path, columns, header)
+        places = [header.index(name) for name in columns]
+        picked = (_picked(path, n, row, header, places) for n, row in enumerate(lines))
+        for numbers, part in _batches(picked, rows):
+            found = zip(*part, strict=True)
+            arrays = [pa.array([text or None for text in column], pa.string()) for column in found]
+            yield Batch(pa.table(dict(zip(columns, arrays, strict=True))), numbers)
+
+
+def json_lines(path: Path, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+    """Yield columns of a JSONL file; blank lines are passed over.
+
+    Raises:
+        EngramError: the file is not UTF-8 or JSON, a line is not an object, or lacks a column.
+    """
+    with opened(path) as file:
+        lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+        values = ((n, _loaded(path, n, line), len(line)) for n, line in lines)
+        yield from _objects(path, "line", columns, rows, values)
+
+
+def json_objects(path: Path, columns: Sequence[str], rows: int) -> Iterator[Batch]:
+    """Yield columns of a JSON file: one array of objects, or objects one after another, each with
+    one row.
+
+    Raises:
+        EngramError: the file is not UTF-8 or JSON, an item is not an object, or lacks a column.
+    """
+    with opened(path) as file:
+        yield from _objects(path, "object", columns, rows, _json_values(path, file))
+
+
+@contextmanager
+def opened(path: Path, newline: str = "") -> Iterator[IO[str]]:
+    """Open a file of UTF-8 text, without its byte order mark and with its own line ends.
+
+    Args:
+        path: the file.
+        newline: what ends a line that is read; empty for any of the three line ends.
+
+    Raises:
+        EngramError: it is missing, cannot be read, or what is read of it is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise EngramError(
+            f"{path}: not UTF-8 text ({error.reason}); convert it, or leave it out"
+        ) from None
+    except FileNotFoundError:
+        raise EngramError(f"{path}: no such file") from None
+    except OSError as error:
+        raise EngramError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def require(path: Path, columns: Sequence[str], present: Sequence[str]) -> None:
+    """Check that a file has columns.
+
+    Raises:
+        EngramError: one is missing, or two have its name.
+    """
+    if missing := [name for name in columns if name not in present]:
+        raise EngramError(
+            f"{path}: column {', '.join(missing)} is missing; the file has {', '.join(present)}"
+        )
+    if twice := [name for name in columns if list(present).count(name) > 1]:
+        raise EngramError(f"{path}: two columns are called {twice[0]}; rename one")
+
+
+def _csv_rows(path: Path, file: IO[str]) -> Iterator[list[str]]:
+    """The header and the rows of a CSV file, without blank lines."""
+    lines = csv.reader(file, strict=True)
+    try:
+        yield from (fields for fields in lines if fields)
+    except csv.Error as error:
+        raise EngramError(
+            f"{path}: no readable CSV file (line {lines.line_num}: {error}); quote fields that "
+            f"hold commas, quotes or line ends"
+        ) from None
+
+
+def _picked(
+    path: Path, number: int, row: list[str], header: list[str], places: Sequence[int]
+) -> tuple[int, list[str], int]:
+    """A row's number, its chosen fields and their characters."""
+    if len(row) != len(header):
+        raise EngramError(
+            f"{path}: row {number} has {len(row)} fields, the header {len(header)}; quote fields "
+            f"that hold commas"
+        )
+    fields = [row[place] for place in places]
+    return number, fields, sum(map(len, fields))
+
+
+def _batches(items: Iterable[tuple[int, Any, int]], rows: int) -> Iterator[tuple[list[int], list]]:
+    """Numbered items with their sizes, as batches of at most `rows` and about `AT_ONCE`."""
+    numbers: list[int] = []
+    batch: list[Any] = []
+    size = 0
+    for number, item, characters in items:
+        numbers.append(number)
+        batch.append(item)
+        size += characters
+        if len(batch) == rows or size >= AT_ONCE:
+            yield numbers, batch
+            numbers, batch, size = [], [], 0
+    if batch:
+        yield numbers, batch
+
+
+def _objects(
+    path: Path,
+    unit: str,
+    columns: Sequence[str],
+    rows: int,
+    values: Iterable[tuple[int, Any, int]],
+) -> Iterator[Batch]:
+    """Columns of parsed objects."""
+    for numbers, batch in _batches(values, rows):
+        for number, row in zip(numbers, batch, strict=True):
+            if not isinstance(row, dict):
+                kind = type(row).__name__
+                raise EngramError(f"{path}: {unit} {number} is {kind}, not an object of columns")
+            if missing := [name for name in columns if name not in row]:
+                raise EngramError(
+                    f"{path}: {unit} {number} has no {', '.join(missing)}; it has {', '.join(row)}"
+                )
+        arrays = {
+            name: _column(path, unit, name, numbers, [row[name] for row in batch])
+            for name in columns
+        }
+        yield Batch(pa.table(arrays), numbers)
+
+
+def _column(
+    path: Path, unit: str, name: str, numbers: Sequence[int], values: Sequence[Any]
+) -> pa.Array:
+    """One column of parsed objects; an error names the first that is unlike those before it."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        known = next((value for value in values if value is not None), None)
+        for number, value in zip(numbers, values, strict=True):
+            where = f"{path}: {unit} {number}, column {name}"
+            try:
+                pa.array([value])
+                pa.array([known, value])
+            except UnicodeEncodeError as error:
+                raise EngramError(
+                    f"{where}: the text holds half a character (a lone surrogate, position "
+                    f"{error.start}), which UTF-8 cannot store; remove or replace it"
+                ) from None
+            except (pa.ArrowException, OverflowError):
+                raise EngramError(
+                    f"{where}: {value!r:.60} is unlike the values before it"
+                ) from None
+        raise EngramError(f"{path}: column {name} holds values of different kinds") from None
+
+
+def _loaded(path: Path, number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except _MISREAD as error:
+        raise EngramError(f"{path}: line {number} is not JSON ({reason(error)})") from None
+
+
+def _json_values(path: Path, file: IO[str]) -> Iterator[tuple[int, Any, int]]:
+    """The items of a JSON array, or consecutive JSON values, each with its number and characters.
+
+    No more than one item and a chunk of the file are in memory.
+    """
+    decoder = json.JSONDecoder()
+    held, at, number = file.read(CHUNK), 0, 0
+
+    def more() -> bool:
+        """Read on; return whether there was anything left."""
+        nonlocal held, at
+        held, at = held[at:], 0
+        read = file.read(max(CHUNK, len(held)))
+        held += read
+        return bool(read)
+
+    def next_sign() -> str:
+        """Pass over white space, and return the character behind it; empty at the end."""
+        nonlocal at
+        at = _SPACE.match(held, at).end()  # type: ignore[union-attr]
+        while at == len(held) and more():
+            at = _SPACE.match(held, at).end()  # type: ignore[union-attr]
+        return held[at : at + 1]
+
+    def wrong(what: str) -> EngramError:
+        return EngramError(f"{path}: not JSON behind object {number} ({what})")
+
+    array = next_sign() == "["
+    at += array
+    while sign := next_sign():
+        if array and sign == "]":
+            at += 1
+            if next_sign():
+                raise wrong("text behind the closing bracket")
+            return
+        if array and number:
+            if sign != ",":
+                raise wrong("a comma is missing")
+            at += 1
+            next_sign()
+        while True:
+            try:
+                value, end = decoder.raw_decode(held, at)
+                break
+            except json.JSONDecodeError as error:
+                cut = error.msg.startswith("Unterminated") or error.pos >= len(held) - 16
+                if not cut or not more():
+                    raise wrong(reason(error)) from None
+            except RecursionError as error:
+                raise wrong(reason(error)) from None
+        number += 1
+        yield number, value, end - at
+        at = end
+    if array:
+        raise wrong("the closing bracket is missing")
