@@ -92,6 +92,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "figures.font_size": _config(figures={"font_size": 11}),
     "figures.formats": _config(figures={"formats": ["svg"]}),
     "flow": _config(flow=[]),
+    "crossed: no model has a counterpart": _in("crossed", redraws=200),
     "nursery_base": _in("nursery_base", tokens=50_000_000),
 }
 """Every key group of the config, by what is changed in it."""
