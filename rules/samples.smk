@@ -60,7 +60,7 @@ rule gather_samples:
     input:
         lists=sample_lists,
         # The names, because a list that is left out triggers nothing.
-        settings=settings("gather_samples", lists=list_names()),
+        settings=settings("gather_samples", lists=sorted(list_names())),
     output:
         samples=f"{MODEL}/samples.parquet",
     log:
