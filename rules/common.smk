@@ -20,6 +20,8 @@ from engram.io.errors import EngramError
 from engram.run import bundle, digests, provenance
 from engram.run import config as study_config
 from engram.run.project import ROOT
+from engram.run.lost_memory import refresh
+from engram.run.paths import without_braces
 from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
@@ -29,6 +31,11 @@ try:
     STUDY = study_config.complete(GIVEN)
 except EngramError as error:
     raise WorkflowError(f"The config has mistakes:\n{error}")
+
+if {"{", "}"} & set(str(ROOT)):
+    raise WorkflowError(
+        f"{ROOT}: Snakemake cannot run scripts below a folder with braces; move it."
+    )
 
 # Jobs import engram from this checkout, also where it is not installed: in a conda environment or
 # on a node of a cluster.
@@ -68,9 +75,8 @@ wildcard_constraints:
     stage=r"\w+",
 
 
-settings = SettingsFiles(
-    Path(RESULTS, "settings"), CODE, write=workflow.is_main_process and not locked(Path.cwd())
-)
+WRITES = workflow.is_main_process and not locked(Path.cwd())
+settings = SettingsFiles(Path(RESULTS, "settings"), CODE, write=WRITES)
 
 
 def among(names):
@@ -89,9 +95,14 @@ def base(name):
     return folder if folder.exists() else ROOT / folder
 
 
+def own(path):
+    """Return a user's path as Snakemake takes it: braces would be wildcards."""
+    return without_braces(path, Path(".snakemake/engram_paths"))
+
+
 def base_file(file):
     """Return a function for a file of the model's nursery base. Its settings know the content."""
-    return lambda wildcards: ancient(str(base(wildcards.model) / file))
+    return lambda wildcards: ancient(f"{own(base(wildcards.model))}/{file}")
 
 
 def base_digest(name):
@@ -114,7 +125,7 @@ def source_state(name):
 def local_model(wildcards):
     """Return the configuration of a model or twin in a folder; nothing for a repository."""
     folder = Path(MODELS[wildcards.model][wildcards.role])
-    return [f"{folder}/config.json"] if folder.is_dir() else []
+    return [f"{own(folder)}/config.json"] if folder.is_dir() else []
 
 
 def existing_models():
@@ -200,7 +211,7 @@ def configuration(name):
     """
     entry, known = MODELS[name], published(name)
     if entry["source"] == "hub" and (Path(entry["model"]) / "config.json").is_file():
-        return [f"{entry['model']}/config.json"]
+        return [f"{own(entry['model'])}/config.json"]
     if entry["source"] == "hub" and known and entry["model"] == known.model:
         return []
     return [f"{RESULTS}/{name}/model/config.json"]
@@ -216,7 +227,7 @@ def source_files(wildcards):
     entry = MODELS[wildcards.model]
     if entry["source"] == "hub":
         return f"{RESULTS}/{wildcards.model}/dataset.json"
-    return ancient(entry["table"] or entry["documents"])
+    return ancient(own(entry["table"] or entry["documents"]))
 
 
 def twin_scores(wildcards):

@@ -68,7 +68,7 @@ def test_an_edit_by_hand_is_named_with_what_follows(study: Path, edited: str) ->
 
 def test_a_result_of_an_earlier_input_is_named(study: Path) -> None:
     run("draw_samples", [LABELS], SAMPLES, "other samples")
-    assert verify(study, read_records(study)).outdated == {TABLE: SAMPLES}
+    assert verify(study, read_records(study)).outdated == {TABLE: SAMPLES, FIGURE: TABLE}
 
 
 def test_a_result_of_earlier_settings_is_named(study: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_result_of_earlier_settings_is_named(study: Path) -> None:
     run("score_cnns", [SAMPLES, str(settings)], TABLE, "a,b")
     assert verify(study, read_records(study)).outdated == {}
     settings.write_text('{"seed": 2}')
-    assert verify(study, read_records(study)).outdated == {TABLE: str(settings)}
+    assert verify(study, read_records(study)).outdated == {TABLE: str(settings), FIGURE: TABLE}
 
 
 def test_a_table_that_no_job_wrote_is_named(study: Path) -> None:

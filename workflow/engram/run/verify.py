@@ -33,7 +33,8 @@ class Findings:
     edited: list[str]
     """Those that are not what their job wrote."""
     outdated: dict[str, str]
-    """Those that were made from another version of an input: file → the input."""
+    """Those that were made from another version of an input, or from an outdated result: file → the
+    input."""
     unrecorded: list[str]
     """Tables, figures and other files that no job wrote."""
 
@@ -74,15 +75,9 @@ def verify(results: Path, records: Records) -> Findings:
     """
     edited = []
     for name, record in tqdm(records.items(), desc="checksums", unit="file", disable=None):
-        path = _path(results, name)
+        path = path_of(results, name)
         if path.stat().st_size != record["bytes"] or checksum(path) != record["sha256"]:
             edited.append(name)
-    outdated = {}
-    for name, record in records.items():
-        for source, used in record["inputs"].items():
-            if used is not None and used != _current(results, records, source):
-                outdated[name] = source
-                break
     found = [
         path
         for kind in ("tables", "figures")
@@ -90,9 +85,30 @@ def verify(results: Path, records: Records) -> Findings:
         if path.is_file()
     ]
     named = [f"results/{results.resolve().name}/{path.relative_to(results)}" for path in found]
-    return Findings(
-        len(records), edited, outdated, sorted(name for name in named if name not in records)
-    )
+    unrecorded = sorted(name for name in named if name not in records)
+    return Findings(len(records), edited, outdated(results, records), unrecorded)
+
+
+def outdated(results: Path, records: Records) -> dict[str, str]:
+    """Return every result that was made from another version of an input, directly or through
+    another outdated result: file → the input.
+
+    Args:
+        results: folder of the study.
+        records: of `read_records`.
+    """
+    found: dict[str, str] = {}
+    for name, record in records.items():
+        for source, used in record["inputs"].items():
+            if used is not None and used != _current(results, records, source):
+                found[name] = source
+                break
+    for name in list(found):
+        for other in followers(records, name):
+            if other not in found:
+                inputs = records[other]["inputs"]
+                found[other] = next((source for source in inputs if source in found), name)
+    return found
 
 
 def followers(records: Records, name: str) -> list[str]:
@@ -168,11 +184,12 @@ def _current(results: Path, records: Records, source: str) -> str | None:
     """Return the checksum that an input has now: its record's, or a settings file's own."""
     if source in records:
         return str(records[source]["sha256"])
-    path = _path(results, source)
+    path = path_of(results, source)
     return checksum(path) if path.is_file() else None
 
 
-def _path(results: Path, name: str) -> Path:
+def path_of(results: Path, name: str) -> Path:
+    """Return where a file lies that rules name `results/<study>/…`."""
     return results.joinpath(*Path(name).parts[2:])
 
 
