@@ -124,3 +124,19 @@ def test_what_is_no_result_of_a_study_has_no_record(
     monkeypatch.chdir(tmp_path)
     run("smoke_head", [], "results/.smoke/head.json", "{}")
     assert not list(tmp_path.rglob(".records"))
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_users_file_outside_the_results_is_compared_where_it_lies(
+    study: Path, absolute: bool, tmp_path: Path
+) -> None:
+    given = Path("model/config.json")
+    given.parent.mkdir()
+    given.write_text("{}")
+    name = str(tmp_path / given if absolute else given)
+    run("fetch_model", [name], f"{STUDY}/m/config.json", "{}")
+    assert verify(study, read_records(study)).outdated == {}
+    given.write_text('{"layers": 2}')
+    assert verify(study, read_records(study)).outdated == {f"{STUDY}/m/config.json": name}
+    given.unlink()
+    assert verify(study, read_records(study)).outdated == {}

@@ -100,7 +100,7 @@ def outdated(results: Path, records: Records) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, record in records.items():
         for source, used in record["inputs"].items():
-            if used is not None and used != _current(results, records, source):
+            if used is not None and used != _current(results, records, source, used):
                 found[name] = source
                 break
     for name in list(found):
@@ -180,17 +180,32 @@ def _some(names: Sequence[str]) -> str:
     )
 
 
-def _current(results: Path, records: Records, source: str) -> str | None:
-    """Return the checksum that an input has now: its record's, or a settings file's own."""
+def _current(results: Path, records: Records, source: str, used: str) -> str | None:
+    """Return the checksum that an input has now: its record's, or a settings file's own; of a
+    user's file that is not here any more, the one that was used.
+    """
     if source in records:
         return str(records[source]["sha256"])
     path = path_of(results, source)
-    return checksum(path) if path.is_file() else None
+    if path.is_file():
+        return checksum(path)
+    return None if _is_in(results, source) else used
 
 
 def path_of(results: Path, name: str) -> Path:
-    """Return where a file lies that rules name `results/<study>/…`."""
-    return results.joinpath(*Path(name).parts[2:])
+    """Return where a file lies, by the name that rules give it: `results/<study>/…`, or a path of
+    the user's.
+    """
+    return results / name.removeprefix(_prefix(results)) if _is_in(results, name) else Path(name)
+
+
+def _is_in(results: Path, name: str) -> bool:
+    return name.startswith(_prefix(results))
+
+
+def _prefix(results: Path) -> str:
+    """Return what the names of a study's files begin with."""
+    return f"results/{results.resolve().name}/"
 
 
 def command(results: Path, files: Sequence[str]) -> int:
