@@ -1,4 +1,7 @@
 # Engram: did a language model guess, recall, or not memorize? The study in running order.
+import sys
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import min_version
@@ -6,14 +9,22 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+# Rules, code and data of one checkout belong together, whatever else is installed, and wherever
+# Snakemake runs.
+HERE = Path(str(workflow.current_basedir)).resolve()
+if (HERE / "workflow" / "engram").is_dir():
+    sys.path.insert(0, str(HERE / "workflow"))
+
+
 # A study file (`--configfile studies/paper.yaml`) stands alone: Snakemake would merge it with the
 # default study.
 if not workflow.overwrite_configfiles:
 
-    configfile: "config.yaml"
+    configfile: "config.yaml" if Path("config.yaml").exists() else f"{HERE}/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 include: "rules/stamp.smk"
 include: "rules/nursery.smk"
 include: "rules/sources.smk"
@@ -65,8 +76,16 @@ rule all:
 include: "rules/bundle.smk"
 
 
+if WRITES and (outdated := refresh(Path(RESULTS), Path(".snakemake"))):
+    logger.warning(
+        f"{RESULTS}: Snakemake has no memory of this study, and the records of its jobs say that "
+        f"{len(outdated)} results were made from other versions of their inputs, "
+        f"{next(iter(outdated))} for instance; they are made again."
+    )
+
 # Captions of the report name the code that made a table or figure.
 config["code"] = {each.name: CODE[Path(each.script).stem] for each in workflow.rules if each.script}
+
 
 if workflow.is_main_process and settings.outdated:
     logger.warning(

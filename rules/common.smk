@@ -20,6 +20,8 @@ from engram.io.errors import EngramError
 from engram.run import bundle, digests, provenance
 from engram.run import config as study_config
 from engram.run.project import ROOT
+from engram.run.lost_memory import refresh
+from engram.run.paths import without_braces
 from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
@@ -29,6 +31,11 @@ try:
     STUDY = study_config.complete(GIVEN)
 except EngramError as error:
     raise WorkflowError(f"The config has mistakes:\n{error}")
+
+if {"{", "}"} & set(str(ROOT)):
+    raise WorkflowError(
+        f"{ROOT}: Snakemake cannot run scripts below a folder with braces; move it."
+    )
 
 # Jobs import engram from this checkout, also where it is not installed: in a conda environment or
 # on a node of a cluster.
@@ -77,9 +84,8 @@ wildcard_constraints:
     stage=r"\w+",
 
 
-settings = SettingsFiles(
-    Path(RESULTS, "settings"), CODE, write=workflow.is_main_process and not locked(Path.cwd())
-)
+WRITES = workflow.is_main_process and not locked(Path.cwd())
+settings = SettingsFiles(Path(RESULTS, "settings"), CODE, write=WRITES)
 
 
 def among(names):
@@ -90,282 +96,6 @@ def among(names):
 def shipped(path):
     """Return a file of this project by its path from the project's root."""
     return str(ROOT / path)
-
-
-def base(name):
-    """Return the folder of a model's nursery base: the user's where it exists, else the shipped one."""
-    folder = Path(MODELS[name]["base"])
-    return folder if folder.exists() else ROOT / folder
-
-
-def base_file(file):
-    """Return a function for a file of the model's nursery base. Its settings know the content."""
-    return lambda wildcards: ancient(str(base(wildcards.model) / file))
-
-
-def base_digest(name):
-    """Return the digest of a model's nursery base."""
-    return digests.file_digest(str(base(name)))
-
-
-def model_entry(name):
-    """Return a model's config without what only divides its work or is asked of it later."""
-    later = ("shards", "twin", "twin_revision")
-    return {key: value for key, value in MODELS[name].items() if key not in later}
-
-
-@functools.cache
-def source_state(name):
-    """Return the digest of the user's files that a model's candidates are made of."""
-    return state.source_state(MODELS[name])
-
-
-def local_model(wildcards):
-    """Return the configuration of a model or twin in a folder; nothing for a repository."""
-    folder = Path(MODELS[wildcards.model][wildcards.role])
-    return [f"{folder}/config.json"] if folder.is_dir() else []
-
-
-def existing_models():
-    """Return folders of the study's models outside the results: cluster nodes must see them."""
-    named = {
-        name: entry.get(key)
-        for name, entry in MODELS.items()
-        for key in ("model", "base")
-        if entry.get(key)
-    }
-    return {
-        f"model {name}": str(Path(path).resolve())
-        for name, path in named.items()
-        if Path(path).is_dir()
-    }
-
-
-def replicas(wildcards):
-    """Return how many replicas drill a nursery model: the threads of the job."""
-    return MODELS[wildcards.model]["drilling"]["training"]["workers"]
-
-
-def drilled(name):
-    """Return everything that decides the weights of a nursery model."""
-    entry = MODELS[name]
-    chosen = {key: entry[key] for key in ("windows", "seed")}
-    chosen["drilling"] = dict(entry["drilling"])
-    if name in CROSSED:
-        design = {**crossed_design(first_of(name)), "pair": None}
-        chosen |= {"arm": entry["arm"], "design": design}
-    else:
-        # Keys of the other design change nothing.
-        chosen["drilling"] = {
-            key: value
-            for key, value in entry["drilling"].items()
-            if key not in ("design", "crossed")
-        }
-    return {**WINDOW, **chosen, "base": base_digest(name)}
-
-
-def first_of(name):
-    """Return the first model of a crossed pair."""
-    return name if name in PAIRS else MODELS[name]["counterpart"]
-
-
-def crossed_design(name):
-    """Return what decides windows, doses and arms of the pair whose first model this is."""
-    entry = MODELS[name]
-    return {
-        "crossed": entry["drilling"]["crossed"],
-        "prefix": STUDY["prefix"],
-        "seed": STUDY["seed"],
-        "pair_seed": entry["seed"],
-        "pair": [name, PAIRS[name]],
-        "base": base_digest(name),
-    }
-
-
-def design_of(wildcards):
-    """Return the design of the pair that a model belongs to."""
-    return f"{RESULTS}/{first_of(wildcards.model)}/crossed/design.parquet"
-
-
-def counterpart_weights(wildcards):
-    """Return the weights of a model's counterpart; nothing where it has none."""
-    other = MODELS[wildcards.model]["counterpart"]
-    return [f"{RESULTS}/{other}/model/model.safetensors"] if other else []
-
-
-def fetched(role, revision):
-    """Return the settings of fetching every model, or every model's twin, that has to be fetched."""
-    return {
-        name: {
-            "model": MODELS[name][role],
-            "revision": MODELS[name][revision],
-            "state": state.model_state(MODELS[name][role]),
-        }
-        for name in BROUGHT
-        if MODELS[name][role]
-    }
-
-
-def read(names):
-    """Return the settings of reading the sources of some models."""
-    return {
-        name: {
-            **WINDOW,
-            "entry": model_entry(name),
-            "seed": MODELS[name]["seed"],
-            "state": source_state(name),
-        }
-        for name in names
-    }
-
-
-def defined(taxonomy):
-    """Return what defines a taxonomy: its name, and those categories of the config that it uses."""
-    names = {term.category.name for terms in taxonomy.classes for term in terms}
-    own = [category for category in STUDY["categories"] if category["name"] in names]
-    return {"name": taxonomy.name, "categories": own}
-
-
-def extracted(name):
-    """Return everything that decides the values of a model's attention, and no taxonomy."""
-    entry = MODELS[name]
-    if entry["source"] == "nursery":
-        code = CODE["drill_crossed" if name in CROSSED else "drill_nursery"]
-        weights = {**drilled(name), "code": code}
-    else:
-        weights = {
-            "model": entry["model"],
-            "revision": entry["revision"],
-            "state": state.model_state(entry["model"]),
-            "code": CODE["fetch_model"],
-        }
-    stored = {key: STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")}
-    return {
-        **WINDOW,
-        **stored,
-        "weights": weights,
-        "dtype": entry["dtype"],
-        "continuations": CODE["continue_prefixes"],
-    }
-
-
-def of_pair(file):
-    """Return a function for a file of both models of a pair, by the first model."""
-    return lambda wildcards: [
-        f"{RESULTS}/{name}/{file}" for name in (wildcards.model, PAIRS[wildcards.model])
-    ]
-
-
-def crossed_shards(wildcards):
-    """Return the shards of the attention of a crossed pair's windows."""
-    return shard_files(wildcards.model, "crossed/attention")
-
-
-def knocked_out_pair(name):
-    """Return the settings of the knock-outs in a pair."""
-    chosen = ("sizes", "draws", "knocked_out_windows")
-    return {
-        **{key: STUDY["crossed"][key] for key in chosen},
-        "dtype": MODELS[name]["dtype"],
-        "seed": STUDY["seed"],
-        "prefix": STUDY["prefix"],
-    }
-
-
-def configuration(name):
-    """Return the configuration file of a model where it can be had without the weights, else the
-    fetched one; nothing for a model that is known by name.
-    """
-    entry, known = MODELS[name], published(name)
-    if entry["source"] == "hub" and (Path(entry["model"]) / "config.json").is_file():
-        return [f"{entry['model']}/config.json"]
-    if entry["source"] == "hub" and known and entry["model"] == known.model:
-        return []
-    return [f"{RESULTS}/{name}/model/config.json"]
-
-
-def configuration_of_model(wildcards):
-    """Do as `configuration`, for a rule's input."""
-    return configuration(wildcards.model)
-
-
-def source_files(wildcards):
-    """Return what a source is read from. The user's files must exist; settings know their state."""
-    entry = MODELS[wildcards.model]
-    if entry["source"] == "hub":
-        return f"{RESULTS}/{wildcards.model}/dataset.json"
-    return ancient(entry["table"] or entry["documents"])
-
-
-def twin_scores(wildcards):
-    """Return the twin's scores of a model's pool; nothing where there is no twin to ask."""
-    twinned = wildcards.model in TWINNED
-    return [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"] if twinned else []
-
-
-def list_names():
-    """Return the sample lists that every model has, as protocol and taxonomy."""
-    return [
-        (protocol, name)
-        for protocol in PROTOCOLS
-        for name in (*TAXONOMIES, *(["search"] if SEARCHED and protocol == "engram" else []))
-    ]
-
-
-def sample_lists(wildcards):
-    """Return all sample lists of a model."""
-    return [
-        f"{RESULTS}/{wildcards.model}/{protocol}/samples/{name}.parquet"
-        for protocol, name in list_names()
-    ]
-
-
-def shard_files(model, folder="attention"):
-    """Return the shards of one attention store of a model."""
-    return [f"{RESULTS}/{model}/{folder}/shard-{i}.h5" for i in range(MODELS[model]["shards"])]
-
-
-def shards(wildcards):
-    """Return the attention shards of a model."""
-    return shard_files(wildcards.model)
-
-
-def random_shards(wildcards):
-    """Return the shards of the attention of permuted weights."""
-    return shard_files(wildcards.model, "random/attention")
-
-
-@functools.cache
-def lost_shards(model, folder="attention"):
-    """Return the shards that an attention store has lost; none while it has no index.
-
-    Stages that read attention wait for the index alone, so that a plan need not name every shard
-    for each of them. A lost shard is named, so that the plan makes it again.
-    """
-    if not Path(RESULTS, model, folder, "index.parquet").exists():
-        return []
-    return [path for path in shard_files(model, folder) if not Path(path).exists()]
-
-
-def attention(wildcards):
-    """Return the index of a model's attention store, and what the store has lost, order-only."""
-    index = f"{RESULTS}/{wildcards.model}/attention/index.parquet"
-    return [ancient(path) for path in (index, *lost_shards(wildcards.model))]
-
-
-def random_attention(wildcards):
-    """Return the same for permuted weights; nothing where no baseline asks for it."""
-    if "random_weights" not in BASELINES:
-        return []
-    folder = "random/attention"
-    index = f"{RESULTS}/{wildcards.model}/{folder}/index.parquet"
-    return [ancient(path) for path in (index, *lost_shards(wildcards.model, folder))]
-
-
-def hidden_states(wildcards):
-    """Return the hidden states, order-only; nothing where no baseline asks for them."""
-    asked = "hidden_states" in BASELINES
-    return [ancient(f"{RESULTS}/{wildcards.model}/hidden_states.h5")] if asked else []
 
 
 def runs(taxonomies, models=MODELS):

@@ -117,7 +117,7 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     gpt_neox().save_pretrained(tmp_path)
-    with pytest.raises(EngramError, match=r"tokenizer of .*: cannot be loaded, the folder has no tokenizer\.json"):
+    with pytest.raises(EngramError, match=r"tokenizer of .*: cannot be loaded, the folder has no"):
         load(tmp_path)
 
 

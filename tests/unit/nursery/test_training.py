@@ -483,3 +483,11 @@ def test_the_curve_is_written_as_a_table(tmp_path: Path, undisturbed: Undisturbe
     assert [
         {key: float(value) for key, value in entry.items()} for entry in read
     ] == undisturbed.curve
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(tmp_path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        next(model.parameters()).fill_(math.nan)
+    with pytest.raises(EngramError, match="drilling: the loss at step 1 is nan"):
+        train(model, ROWS, SETTINGS, tmp_path / "state", "drilling")

@@ -68,7 +68,7 @@ def test_an_edit_by_hand_is_named_with_what_follows(study: Path, edited: str) ->
 
 def test_a_result_of_an_earlier_input_is_named(study: Path) -> None:
     run("draw_samples", [LABELS], SAMPLES, "other samples")
-    assert verify(study, read_records(study)).outdated == {TABLE: SAMPLES}
+    assert verify(study, read_records(study)).outdated == {TABLE: SAMPLES, FIGURE: TABLE}
 
 
 def test_a_result_of_earlier_settings_is_named(study: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_result_of_earlier_settings_is_named(study: Path) -> None:
     run("score_cnns", [SAMPLES, str(settings)], TABLE, "a,b")
     assert verify(study, read_records(study)).outdated == {}
     settings.write_text('{"seed": 2}')
-    assert verify(study, read_records(study)).outdated == {TABLE: str(settings)}
+    assert verify(study, read_records(study)).outdated == {TABLE: str(settings), FIGURE: TABLE}
 
 
 def test_a_table_that_no_job_wrote_is_named(study: Path) -> None:
@@ -132,3 +132,19 @@ def test_what_is_no_result_of_a_study_has_no_record(
     monkeypatch.chdir(tmp_path)
     run("smoke_head", [], "results/.smoke/head.json", "{}")
     assert not list(tmp_path.rglob(".records"))
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_users_file_outside_the_results_is_compared_where_it_lies(
+    study: Path, absolute: bool, tmp_path: Path
+) -> None:
+    given = Path("model/config.json")
+    given.parent.mkdir()
+    given.write_text("{}")
+    name = str(tmp_path / given if absolute else given)
+    run("fetch_model", [name], f"{STUDY}/m/config.json", "{}")
+    assert verify(study, read_records(study)).outdated == {}
+    given.write_text('{"layers": 2}')
+    assert verify(study, read_records(study)).outdated == {f"{STUDY}/m/config.json": name}
+    given.unlink()
+    assert verify(study, read_records(study)).outdated == {}

@@ -46,7 +46,9 @@ class Counted:
 
 
 @pytest.fixture
-def counted() -> Counted:
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Counts what is extracted; the check against transformers sends more through the model."""
+    monkeypatch.setattr(shards, "compare_with_transformers", lambda *_arguments: 0)
     return Counted()
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from engram.io.errors import EngramError
 from engram.run.records import input_checksums, record_outputs
-from engram.run.settings_files import read_settings
+from engram.run.settings_files import forget_earlier, read_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,7 @@ def job(snakemake: Any) -> Iterator[SimpleNamespace]:
         )
         logging.captureWarnings(True)
         try:
+            forget_earlier(snakemake.input)
             inputs = input_checksums(snakemake.input)
             yield settings
             record_outputs(snakemake, vars(settings), inputs)

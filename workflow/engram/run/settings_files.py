@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,6 +120,17 @@ def read_values(path: Path) -> dict[str, Any] | None:
 def read_settings(path: str | Path) -> SimpleNamespace:
     """Return the settings of a stage as attributes."""
     return SimpleNamespace(**json.loads(Path(path).read_text(encoding="utf-8")))
+
+
+def forget_earlier(inputs: Iterable[str]) -> None:
+    """Forget what the settings files among a job's inputs held before: results follow them now.
+
+    `SettingsFiles.start` does so for a whole run, but Snakemake calls it for the main Snakefile
+    alone, and Engram may be a module of another one.
+    """
+    for path in map(Path, inputs):
+        if path.suffix == ".json":
+            _before(path).unlink(missing_ok=True)
 
 
 def locked(folder: Path) -> bool:

@@ -33,7 +33,8 @@ class Findings:
     edited: list[str]
     """Those that are not what their job wrote."""
     outdated: dict[str, str]
-    """Those that were made from another version of an input: file → the input."""
+    """Those that were made from another version of an input, or from an outdated result: file → the
+    input."""
     unrecorded: list[str]
     """Tables, figures and other files that no job wrote."""
 
@@ -74,15 +75,9 @@ def verify(results: Path, records: Records) -> Findings:
     """
     edited = []
     for name, record in tqdm(records.items(), desc="checksums", unit="file", disable=None):
-        path = _path(results, name)
+        path = path_of(results, name)
         if path.stat().st_size != record["bytes"] or checksum(path) != record["sha256"]:
             edited.append(name)
-    outdated = {}
-    for name, record in records.items():
-        for source, used in record["inputs"].items():
-            if used is not None and used != _current(results, records, source):
-                outdated[name] = source
-                break
     found = [
         path
         for kind in ("tables", "figures")
@@ -90,9 +85,30 @@ def verify(results: Path, records: Records) -> Findings:
         if path.is_file()
     ]
     named = [f"results/{results.resolve().name}/{path.relative_to(results)}" for path in found]
-    return Findings(
-        len(records), edited, outdated, sorted(name for name in named if name not in records)
-    )
+    unrecorded = sorted(name for name in named if name not in records)
+    return Findings(len(records), edited, outdated(results, records), unrecorded)
+
+
+def outdated(results: Path, records: Records) -> dict[str, str]:
+    """Return every result that was made from another version of an input, directly or through
+    another outdated result: file → the input.
+
+    Args:
+        results: folder of the study.
+        records: of `read_records`.
+    """
+    found: dict[str, str] = {}
+    for name, record in records.items():
+        for source, used in record["inputs"].items():
+            if used is not None and used != _current(results, records, source, used):
+                found[name] = source
+                break
+    for name in list(found):
+        for other in followers(records, name):
+            if other not in found:
+                inputs = records[other]["inputs"]
+                found[other] = next((source for source in inputs if source in found), name)
+    return found
 
 
 def followers(records: Records, name: str) -> list[str]:
@@ -164,22 +180,37 @@ def _some(names: Sequence[str]) -> str:
     )
 
 
-def _current(results: Path, records: Records, source: str) -> str | None:
+def _current(results: Path, records: Records, source: str, used: str) -> str | None:
     """Return the checksum that an input has now: its record's, or a settings file's own.
 
-    Of a temporary file, which is deleted after its last use, the record remains.
+    Of a temporary file, which is deleted after its last use, the record remains; of a user's file
+    that is no longer here, the checksum that was used.
     """
     if source in records:
         return str(records[source]["sha256"])
-    path = _path(results, source)
+    path = path_of(results, source)
     if path.is_file():
         return checksum(path)
+    if not _is_in(results, source):
+        return used
     record = results / RECORDS / f"{path.relative_to(results)}.json"
     return str(json.loads(record.read_text())["sha256"]) if record.is_file() else None
 
 
-def _path(results: Path, name: str) -> Path:
-    return results.joinpath(*Path(name).parts[2:])
+def path_of(results: Path, name: str) -> Path:
+    """Return where a file lies, by the name that rules give it: `results/<study>/…`, or a path of
+    the user's.
+    """
+    return results / name.removeprefix(_prefix(results)) if _is_in(results, name) else Path(name)
+
+
+def _is_in(results: Path, name: str) -> bool:
+    return name.startswith(_prefix(results))
+
+
+def _prefix(results: Path) -> str:
+    """Return what the names of a study's files begin with."""
+    return f"results/{results.resolve().name}/"
 
 
 def command(results: Path, files: Sequence[str]) -> int:

@@ -63,7 +63,7 @@ class TableKeys(Settings):
 
     used_by: ClassVar[tuple[str, ...]] = ("table",)
     table: str = ""
-    """A parquet, CSV or JSONL file, or a folder of such files."""
+    """A parquet, CSV, JSONL or JSON file, or a folder of such files."""
     preset: Literal["", "train_eval_test"] = ""
     """Columns of a known file; `train_eval_test` is that of the paper's code."""
     columns: dict[str, str] = Field(default={})
@@ -79,7 +79,8 @@ class CorpusKeys(Settings):
     documents: str = ""
     """A text file, a table of documents, or a folder of either."""
     pattern: str = "*"
-    """Names of the files that are read, e.g. `*.py`."""
+    """Names of the files that are read, e.g. `*.py`. Text files of an unusual kind are read where
+    it names their ending."""
     text_column: str = "text"
     """Column of the text in tables of documents."""
     stride: int = Field(default=64, ge=1)

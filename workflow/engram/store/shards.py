@@ -25,6 +25,7 @@ from engram.io.errors import EngramError
 from engram.io.hashing import content_digest, splitmix64
 from engram.lm.attention import Extraction, extract
 from engram.lm.models import check_tokens
+from engram.lm.oracle import compare_with_transformers
 from engram.store.attention_file import (
     COLUMNS,
     POOLINGS,
@@ -100,7 +101,7 @@ def build_shard(
 
     Raises:
         EngramError: sequences of unequal length or with equal ids, tokens that the model cannot
-            read, a full disk.
+            read, values that differ from transformers' own (`engram.lm.oracle`), a full disk.
     """
     sequences = sequences.sort_values("sequence_id", ignore_index=True)
     tokens = _token_matrix(sequences, settings.prefix, output)  # (n, T)
@@ -212,6 +213,11 @@ def _extract(
 
     try:
         for batch in extract(model, tokens, settings.prefix, settings.batch_tokens):
+            if not batch.rows.start:
+                checked = compare_with_transformers(
+                    model, tokens[batch.rows], settings.prefix, batch
+                )
+                log.info("%d sequences agree with transformers' own computation", checked)
             pending.append(batch)
             if (
                 sum(len(batch.extracted) for batch in pending) >= PART_ROWS
