@@ -16,7 +16,7 @@ def snakemake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(job_module, "input_checksums", lambda _: {})
     monkeypatch.setattr(job_module, "record_outputs", lambda *_: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    return SimpleNamespace(threads=1, input=SimpleNamespace(), log=[str(tmp_path / "logs/job.log")])
+    return SimpleNamespace(threads=1, input=[], log=[str(tmp_path / "logs/job.log")])
 
 
 def test_progress_goes_to_the_log_alone(snakemake: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_what_was_made_from_a_removed_temporary_file_is_up_to_date(study: Path) 
     assert verify(study, read_records(study)).outdated == {}
     run("draw_samples", [LABELS], SAMPLES, "other samples")
     Path(SAMPLES).unlink()
-    assert verify(study, read_records(study)).outdated == {TABLE: SAMPLES}
+    assert verify(study, read_records(study)).outdated == {TABLE: SAMPLES, FIGURE: TABLE}
 
 
 def test_the_origin_of_a_figure_goes_back_to_the_source(study: Path) -> None:
