@@ -1,7 +1,7 @@
 """What the exposures did: how much more often a window is extracted by the model that was shown it.
 
 Every comparison is of two models on the same text, by assigned dose, whatever the models make of
-it. Rows selected by outcome are counted beside it; selection breaks the randomisation, so they
+it. Rows selected by outcome are counted as well; selection breaks the randomisation, so they
 carry no test."""
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ClusteredShare:
     influence: pd.Series
     """What each cluster adds to the error of the estimate, by cluster; sums to 0."""
     freedom: float
-    """Degrees of freedom: clusters − groups of windows that have a mean of their own."""
+    """Degrees of freedom: clusters − groups of windows with their own mean."""
     least_variance: float
     """Variance that is assumed at least, where hits or misses are few."""
     unseen_variance: float
@@ -74,7 +74,7 @@ def clustered_share(
     Args:
         values: of windows, (n,).
         cluster: that each belongs to, (n,).
-        group: windows whose mean is a parameter of its own, such as arm and stratum, (n,); the
+        group: windows whose mean is its own parameter, such as arm and stratum, (n,); the
             estimate is the mean over groups with the summed weights of each. None: one group.
         weight: of windows, (n,); equal unless given. Windows of weight 0 count for nothing.
     """
@@ -175,7 +175,7 @@ def over_bases(bases: Sequence[Sequence[ClusteredShare]], confidence: float) -> 
     freedom = min(mean.freedom for mean in means)
     if between + common == 0:
         return Interval(value, value, value)
-    # Each part with the quantile of its own degrees of freedom (Cochran, 1964): safer for three
+    # Each part with the quantile of its degrees of freedom (Cochran, 1964): safer for three
     # bases than Satterthwaite's.
     quantiles = stdtrit(np.array([count - 1, max(freedom, 1)]), (1 + confidence) / 2)
     half = np.sqrt(quantiles**2 @ np.array([between, common]))

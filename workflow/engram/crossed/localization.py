@@ -2,7 +2,7 @@
 
 Δ of a cell is its weight times half the difference of its mean between both arms (of model 1 −
 model 2): what the cell adds to the margin between the exposed and the unexposed model. Whatever
-both models have in common on a text, and whatever tells them apart on all texts, cancels. Weights
+both models have in common on a text, and whatever separates them on all texts, cancels. Weights
 come from one random half of the training and validation clusters and means from the other, over
 many halves: the mean is Δ, and the halves say how stable its regions are. The test windows take no
 part."""

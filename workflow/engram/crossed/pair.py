@@ -174,7 +174,7 @@ def score_row(
 def matched_rows(
     windows: pd.DataFrame, arms: Arms, scores_of: pd.DataFrame, bins: int
 ) -> Iterator[dict[str, object]]:
-    """Yield how well each input tells the arms apart among windows of like difference of suffix
+    """Yield how well each input separates the arms among windows of like difference of suffix
     log-probability: is it more than a loss detector?
 
     Args:

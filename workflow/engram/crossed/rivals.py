@@ -54,7 +54,7 @@ def text_features(tokens: np.ndarray, windows: pd.DataFrame) -> Iterator[tuple[s
 def matched_auroc(
     score: np.ndarray, rival: np.ndarray, arm: np.ndarray, stratum: np.ndarray, bins: int
 ) -> tuple[float, int, int]:
-    """Return how well a score tells the arms apart among windows that a rival cannot: AUROC within
+    """Return how well a score separates the arms among windows that a rival cannot: AUROC within
     bins of the rival's own difference.
 
     Bins are quantiles over windows of both arms of a stratum. With a strong rival few bins hold

@@ -2,7 +2,7 @@
 
 The scorer is antisymmetric. With d = map of model 1 − map of model 2, it says "model 1" where
 w·d > b. Written for the exposed and the unexposed model it is s(exposed) − s(unexposed), with a
-free intercept b for what tells the two models apart on every text (a fingerprint). So that no
+free intercept b for what separates the two models on every text (a fingerprint). So that no
 fingerprint passes for recall, differences and targets are centred within each stratum, both arms
 of a stratum weigh the same whatever their numbers of windows, and b is midway between both arms'
 mean scores, estimated for every training window without that window.

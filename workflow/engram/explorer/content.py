@@ -1,7 +1,7 @@
 """What the explorer's page says: samples with their texts, maps and predictions, and Δ of every
 taxonomy.
 
-All values come from the study's files; nothing is computed anew but quantised maps, class
+All values come from the study's files; nothing is computed again but quantised maps, class
 probabilities and shares of Δ.
 """
 
@@ -88,7 +88,7 @@ class _Blocks:
     texts: dict[str, str] = field(default_factory=dict)
 
     def add(self, name: str, text: str) -> bool:
-        """Keeps a block unless the page would grow beyond its limit."""
+        """Keep a block unless the page would grow beyond its limit."""
         if sum(map(len, self.texts.values())) + len(text) > self.limit:
             return False
         self.texts[name] = text
@@ -96,7 +96,7 @@ class _Blocks:
 
 
 def collect(study: ExplorerStudy) -> tuple[dict[str, Any], dict[str, str]]:
-    """The study as the page wants it, and its blocks of maps.
+    """Return the study as the page needs it, and its blocks of maps.
 
     Samples come first; Δ of the taxonomies follows in their order as long as the page stays within
     its size, and the page says of those that are left out that they are.
@@ -124,7 +124,9 @@ def collect(study: ExplorerStudy) -> tuple[dict[str, Any], dict[str, str]]:
 def _model(
     study: ExplorerStudy, name: str, number: int, prefix: str, blocks: _Blocks
 ) -> dict[str, Any]:
-    """One model: its views (protocol × taxonomy) and its samples; their maps go into the blocks."""
+    """Return one model: its views (protocol × taxonomy) and its samples; their maps go into the
+    blocks.
+    """
     folder = study.root / name
     verification = read_parquet(folder / "attention" / "verification.parquet")
     held_out = _held_out(study, folder, verification)
@@ -235,7 +237,7 @@ def _held_out(study: ExplorerStudy, folder: Path, verification: pd.DataFrame) ->
 def _places(
     folder: Path, views: Sequence[Mapping[str, Any]], shown: pd.DataFrame
 ) -> dict[int, dict[str, Any]]:
-    """For each sample, view number → the class it has there and what the CNNs say of it."""
+    """Return for each sample, view number → the class it has there and what the CNNs say of it."""
     places: dict[int, dict[str, Any]] = {
         int(sequence): {} for sequence in shown["sequence_id"].unique()
     }
@@ -263,7 +265,7 @@ def _add_knockout(
     layers: int,
     places: dict[int, dict[str, Any]],
 ) -> None:
-    """Gives a view its knock-out, and its samples theirs; nothing where none was made."""
+    """Give a view its knock-out, and its samples theirs; nothing where none was made."""
     view["knockout"] = None
     if view["taxonomy"] not in study.knocked_out:
         return
@@ -275,7 +277,7 @@ def _add_knockout(
 
 
 def _add_delta(study: ExplorerStudy, model: str, view: dict[str, Any], blocks: _Blocks) -> None:
-    """Gives a view Δ by every method, or says why it has none."""
+    """Give a view Δ by every method, or say why it has none."""
     view["delta"], view["without_delta"] = [], ""
     if view["taxonomy"] not in study.localized:
         view["without_delta"] = "Δ was not computed for this taxonomy; add it to saliency.localize."
@@ -309,8 +311,8 @@ def _add_delta(study: ExplorerStudy, model: str, view: dict[str, Any], blocks: _
 
 
 def _profile(found: Saliency) -> dict[str, list[list[float]]]:
-    """Share of each layer in Δ, (K, L) lists: mean, least and largest over the CNNs that have a Δ
-    of the class; 0 where none has.
+    """Return the share of each layer in Δ, (K, L) lists: mean, least and largest over the CNNs that
+    have a Δ of the class; 0 where none has.
     """
     totals = found.profile.sum(axis=-1, keepdims=True)  # (C, K, 1)
     alive = totals > 0

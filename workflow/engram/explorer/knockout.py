@@ -18,8 +18,8 @@ from engram.lm.conditions import MEASURES
 def read_knockout(
     stem: Path, classes: list[str], layers: int, sequence_ids: np.ndarray
 ) -> tuple[dict[str, Any], dict[int, dict]]:
-    """What removing attention costs each class, and each of some samples. A *loss* is the intact
-    model's value less the damaged one's.
+    """Return what removing attention costs each class, and each of some samples. A *loss* is the
+    intact model's value less the damaged one's.
 
     Args:
         stem: path of the knock-out's `.csv` (effects per class) and `.parquet` (per sample),
@@ -44,7 +44,7 @@ def read_knockout(
         )
     except (OSError, ValueError) as error:
         raise EngramError(
-            f"{path}: cannot be read ({error}); delete it to have it made anew"
+            f"{path}: cannot be read ({error}); delete it, and it is made again"
         ) from None
     operations = table.loc[table["kind"] == "layer", "operation"].unique().tolist()
     named = {
@@ -70,7 +70,7 @@ def read_knockout(
 
 
 def _rounded(values: Any) -> Any:
-    """Nested lists with four decimals: losses are shares and log-probabilities."""
+    """Return nested lists with four decimals: losses are shares and log-probabilities."""
     return np.asarray(values, np.float64).round(4).tolist()
 
 
@@ -82,7 +82,7 @@ def _by_layer(
     if any(row[f"{measure}_difference"].isna().any() for row in rows):
         raise EngramError(
             f"{path}: not every one of {layers} layers is knocked out in it; delete it to have it "
-            f"made anew"
+            f"made again"
         )
     ends = {
         "loss": "difference",
@@ -96,7 +96,7 @@ def _by_layer(
 
 
 def _by_head(table: pd.DataFrame, measure: str, layers: int) -> list[list[float]]:
-    """(L, H); empty rows where heads were not knocked out."""
+    """Return (L, H); empty rows where heads were not knocked out."""
     losses: list[list[float]] = [[] for _ in range(layers)]
     for region, difference in zip(table["region"], table[f"{measure}_difference"], strict=True):
         losses[int(region.split(".")[0]) - 1].append(round(-float(difference), 4))
@@ -104,8 +104,8 @@ def _by_head(table: pd.DataFrame, measure: str, layers: int) -> list[list[float]
 
 
 def _regions(table: pd.DataFrame, classes: list[str]) -> list[dict[str, Any]]:
-    """Regions of Δ in the table's order: per measure and class the loss with its interval, and the
-    least, mean and largest random draw.
+    """Return regions of Δ in the table's order: per measure and class the loss with its interval,
+    and the least, mean and largest random draw.
     """
     found = []
     key: Any

@@ -12,7 +12,7 @@ LEVELS = 255
 
 
 def quantize(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Non-negative maps as bytes on a square-root scale, each with its own maximum.
+    """Return non-negative maps as bytes on a square-root scale, each with its own maximum.
 
     Attention spans orders of magnitude and every map's maximum is 1 (the first token attends to
     itself), so that equal steps would leave nothing of most cells. On the square root a step at the
@@ -41,12 +41,14 @@ def quantize(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dequantize(levels: np.ndarray, maxima: np.ndarray) -> np.ndarray:
-    """What the page shows for `quantize`'s bytes, float32 (…, P); the page's own code does the
-    same.
+    """Return what the page shows for `quantize`'s bytes, float32 (…, P); the page's own code does
+    the same.
     """
     return maxima[..., None] * np.square(levels.astype(np.float32) / LEVELS)
 
 
 def encode(levels: np.ndarray) -> str:
-    """Bytes as the page holds them: zlib's format, which browsers know as `deflate`, in base 64."""
+    """Return the bytes as the page holds them: zlib's format, which browsers know as `deflate`, in
+    base 64.
+    """
     return base64.b64encode(zlib.compress(levels.tobytes(), 9)).decode("ascii")

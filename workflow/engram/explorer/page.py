@@ -19,7 +19,7 @@ MEGABYTE = 1_000_000
 
 
 def render(study: Mapping[str, Any], blocks: Mapping[str, str], sources: Path = SOURCES) -> str:
-    """The page.
+    """Return the page.
 
     Args:
         study: what the page says, as JSON values; see `engram.explorer.content`.
@@ -58,7 +58,7 @@ def render(study: Mapping[str, Any], blocks: Mapping[str, str], sources: Path = 
 
 
 def write_page(page: str, path: Path, megabytes: float) -> None:
-    """Writes the page.
+    """Write the page.
 
     Raises:
         EngramError: it is larger than `megabytes` (10⁶ bytes); a browser would open it slowly and a

@@ -11,14 +11,16 @@ _LIST = ["protocol", "taxonomy", "class"]
 
 
 def share(samples: int, models: Sequence[str]) -> dict[str, int]:
-    """Share samples out to the models equally, at least one each; the first get the remainder."""
+    """Return the share samples out to the models equally, at least one each; the first get the
+    remainder.
+    """
     each, rest = divmod(samples, len(models))
     return {name: max(1, each + (position < rest)) for position, name in enumerate(models)}
 
 
 def choose_samples(held_out: pd.DataFrame, number: int) -> np.ndarray:
-    """The samples of one model: every class of every taxonomy and protocol gets the same number,
-    those of the lowest priority.
+    """Return the samples of one model: every class of every taxonomy and protocol gets the same
+    number, those of the lowest priority.
 
     Taxonomies share sequences, so that one sequence counts for every class that it stands in: round
     after round, each class that has fewer samples than rounds takes its next one. A class that runs

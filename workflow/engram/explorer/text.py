@@ -38,8 +38,8 @@ class Words:
         return len(self._tokenizer)
 
     def of(self, tokens: Iterable[int]) -> list[str]:
-        """The text of each token alone; a token that is a part of a character shows as its name in
-        the vocabulary.
+        """Return the text of each token alone; a token that is a part of a character shows as its
+        name in the vocabulary.
         """
         return [self._word(int(token)) for token in tokens]
 
@@ -55,7 +55,7 @@ class Words:
 
 
 def facts(row: pd.Series) -> list[list[str]]:
-    """Pairs of name and value of what the labels and the verification know of a sample."""
+    """Return pairs of name and value of what the labels and the verification know of a sample."""
     known = [
         [name, form.format(row[column])]
         for column, name, form in _FACTS

@@ -25,8 +25,9 @@ STRATUM_LABELS = {
 
 @styled
 def paired_scores(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Accuracy of the paired scorers on test windows by assigned dose: an input per row, a stratum
-    per panel; a dot per pair, the mean over pairs with its interval, and where redrawn arms lie.
+    """Draw the accuracy of the paired scorers on test windows by assigned dose: an input per row, a
+    stratum per panel; a dot per pair, the mean over pairs with its interval, and where redrawn arms
+    lie.
 
     Args:
         scores: see `engram.crossed.pair.PairScores.rows`, led by `pair`.
@@ -75,8 +76,8 @@ def paired_scores(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def exposure_effects(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Share extracted by the exposed and the unexposed model on the same text, by dose, a panel per
-    stratum; a line per pair.
+    """Draw the share extracted by the exposed and the unexposed model on the same text, by dose, a
+    panel per stratum; a line per pair.
 
     Args:
         effects: see `engram.crossed.effects.effect_table`, led by `pair`.
@@ -126,8 +127,8 @@ def exposure_effects(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def layer_map(layers: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Accuracy of paired scorers that see one layer and distance band alone, mean over pairs, with
-    the band's share of Δ written into it.
+    """Draw the accuracy of paired scorers that see one layer and distance band alone, mean over
+    pairs, with the band's share of Δ written into it.
 
     Args:
         layers: see `engram.crossed.localization.layer_table`, led by `pair`.
@@ -165,8 +166,8 @@ def layer_map(layers: pd.DataFrame, *, style: FigureStyle) -> Figure:
 
 @styled
 def knockout_differences(knockout: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Nats that removing a region of Δ costs the exposed model more than the unexposed one, beyond
-    each control; a dot with its interval per pair and stratum, a panel per size.
+    """Draw the nats that removing a region of Δ costs the exposed model more than the unexposed
+    one, beyond each control; a dot with its interval per pair and stratum, a panel per size.
 
     Args:
         knockout: see `engram.crossed.differences.difference_table`, led by `pair`.

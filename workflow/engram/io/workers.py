@@ -2,7 +2,7 @@
 
 The threads of one torch operation wait for each other at its end, and spin while they wait: beside
 another process two of them finish a third of what they finish on a quiet machine. Workers on
-batches of their own meet only when both are done. torch releases the interpreter's lock in its
+their own batches meet only when both are done. torch releases the interpreter's lock in its
 operations, so threads of one process do, and all of them share one model.
 """
 

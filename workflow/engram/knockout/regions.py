@@ -12,7 +12,7 @@ from engram.io.packing import query_key, window_length
 
 
 def top_cells(delta: np.ndarray, share: float) -> np.ndarray:
-    """The cells of largest Δ, over all layers.
+    """Return the cells of largest Δ, over all layers.
 
     Args:
         delta: Δ of a class, (L, P).
@@ -26,8 +26,8 @@ def top_cells(delta: np.ndarray, share: float) -> np.ndarray:
 
 
 def distance_band(low: int, high: int, layers: int, window: int) -> np.ndarray:
-    """The cells of all layers whose query lies `low` … `high` tokens after the key; 0 is a token's
-    attention to itself.
+    """Return the cells of all layers whose query lies `low` … `high` tokens after the key; 0 is a
+    token's attention to itself.
     """
     queries, keys = query_key(window)
     band = (queries - keys >= low) & (queries - keys <= high)
@@ -35,8 +35,8 @@ def distance_band(low: int, high: int, layers: int, window: int) -> np.ndarray:
 
 
 def blocks(window: int, prefix: int) -> np.ndarray:
-    """Which part of the text a cell links, (P,): 0 within the prefix, 1 from the suffix to the
-    prefix, 2 within the suffix.
+    """Return which part of the text a cell links, (P,): 0 within the prefix, 1 from the suffix to
+    the prefix, 2 within the suffix.
     """
     queries, keys = query_key(window)
     return (queries >= prefix).astype(int) + (keys >= prefix).astype(int)
@@ -45,8 +45,8 @@ def blocks(window: int, prefix: int) -> np.ndarray:
 def random_region(
     region: np.ndarray, prefix: int, generator: np.random.Generator, mass: np.ndarray | None = None
 ) -> np.ndarray:
-    """Random cells with the layers and the causal structure of a region: matched layer by layer and
-    block by block (see `blocks`).
+    """Return random cells with the layers and the causal structure of a region: matched layer by
+    layer and block by block (see `blocks`).
 
     Cells are drawn from outside the region; only where a block has too few of them, from within it
     too.

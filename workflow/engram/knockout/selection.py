@@ -20,8 +20,8 @@ from engram.taxonomy.protocols import Protocol
 def chosen_samples(
     files: Any, classes: list[str], protocol: Protocol, per_class: int
 ) -> tuple[Samples, Samples]:
-    """The test samples, and those that units are ranked on: of the validation split, or of the
-    training split where there is none.
+    """Return the test samples, and those that units are ranked on: of the validation split, or of
+    the training split where there is none.
 
     Args:
         files: paths `samples`, `verification`, `labels`, `candidates`, `continuations`.

@@ -59,7 +59,7 @@ class Trial:
 def units(
     layers: int, heads: int, window: int, bands: Sequence[Sequence[int]]
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Every unit: kind → name → the heads (L, H) or cells (L, P) that it is."""
+    """Return every unit: kind → name → the heads (L, H) or cells (L, P) that it is."""
     grid = np.arange(layers * heads).reshape(layers, heads)
     return {
         "layer": {
@@ -80,7 +80,7 @@ def units(
 def single_trials(
     found: Mapping[str, Mapping[str, np.ndarray]], operations: Sequence[str]
 ) -> list[Trial]:
-    """The intact model, every unit alone, and everything at once."""
+    """Return the intact model, every unit alone, and everything at once."""
     everything = np.ones_like(next(iter(found["layer"].values())))
     alone = [
         Trial(kind, name, 0, 0, _condition(kind, operation, mask))
@@ -106,8 +106,8 @@ def region_trials(
     settings: KnockoutSettings,
     seed: int,
 ) -> list[Trial]:
-    """The cells of largest Δ of every class at every size, and random regions of equal cell count
-    and of equal attention.
+    """Return the cells of largest Δ of every class at every size, and random regions of equal cell
+    count and of equal attention.
 
     Args:
         delta: (K, L, P).
@@ -138,7 +138,7 @@ def cumulative_trials(
     rankings: Mapping[tuple[str, str, str], Sequence[str]],
     points: int,
 ) -> list[Trial]:
-    """Units removed one after another.
+    """Return units removed one after another.
 
     Args:
         found: as `units` gives them.
@@ -167,8 +167,8 @@ def cumulative_trials(
 def rank_units(
     trials: Sequence[Trial], cost: np.ndarray, classes: Sequence[str]
 ) -> dict[tuple[str, str, str], list[str]]:
-    """Units by what their removal costs a class: (kind, class, operation) → names, the costliest
-    first.
+    """Return units by what their removal costs a class: (kind, class, operation) → names, the
+    costliest first.
 
     Args:
         trials: as `single_trials` gives them.
@@ -189,7 +189,7 @@ def rank_units(
 
 
 def model_seed(seed: int, fingerprint: str) -> int:
-    """Seed of a model's draws: models of one study get different random regions."""
+    """Return the seed of a model's draws: models of one study get different random regions."""
     with np.errstate(over="ignore"):
         return int(
             splitmix64(np.array([seed ^ int(fingerprint[:8], 16)], dtype=np.uint64))[0]

@@ -51,7 +51,7 @@ class PooledMaps:
         """Heads of the last layer."""
 
     def add(self, weights: torch.Tensor) -> None:
-        """Pools one layer's softmax weights (b, H, T, T)."""
+        """Pool one layer's softmax weights (b, H, T, T)."""
         if self.watch is not None:
             self.watch(weights)
         highest = weights.amax(1)  # (b, T, T)
@@ -91,8 +91,8 @@ def pooling_heads(
 def pooled_attention(
     model: PreTrainedModel, tokens: np.ndarray | torch.Tensor, batch_tokens: int = BATCH_TOKENS
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and maximum over heads of every layer's attention, packed; the language-modelling head
-    is not run.
+    """Return the mean and maximum over heads of every layer's attention, packed; the
+    language-modelling head is not run.
 
     Args:
         tokens: (n, T).
@@ -129,8 +129,8 @@ def pooled_attention(
 
 
 def all_heads(model: PreTrainedModel, tokens: np.ndarray) -> Iterator[torch.Tensor]:
-    """Attention of every head of every layer, (L, H, P) in the model's precision on the processor,
-    for one sequence (T,) after another.
+    """Yield attention of every head of every layer, (L, H, P) in the model's precision on the
+    processor, for one sequence (T,) after another.
 
     For looking at a handful of sequences: the weights that pooling sees, kept before it.
 
@@ -179,7 +179,7 @@ class Extraction:
 def extract(
     model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
 ) -> Iterator[Extraction]:
-    """Attention and verification of sequences, batch by batch in order, under a progress bar.
+    """Yield attention and verification of sequences, batch by batch in order, under a progress bar.
 
     Args:
         tokens: (n, T); the first `prefix` tokens are the prompt.
@@ -228,7 +228,7 @@ def _maps_of_forward(
     forward: Callable[..., Any],
     watch: Callable[[torch.Tensor], None] | None = None,
 ) -> _Forward:
-    """Runs one forward and returns its pooled maps, checked, with what the forward returned."""
+    """Run one forward and return its pooled maps, checked, with what the forward returned."""
     with torch.no_grad():
         if has_interface(model):
             with pooling_heads(model, watch) as maps:
@@ -257,12 +257,14 @@ def _check_values(model: PreTrainedModel, mean: torch.Tensor, above: torch.Tenso
 
 
 def _base_forward(model: PreTrainedModel, tokens: torch.Tensor, **options: Any) -> tuple[None, Any]:
-    """A forward without the language-modelling head, in the shape of `suffix_logits`' result."""
+    """Return a forward without the language-modelling head, in the shape of `suffix_logits`'
+    result.
+    """
     return None, model.base_model(
         input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False, **options
     )
 
 
 def _batch_rows(windows: torch.Tensor, batch_tokens: int) -> int:
-    """Sequences per forward within a budget of tokens, at least one."""
+    """Return the number of sequences per forward within a budget of tokens, at least one."""
     return max(1, batch_tokens // windows.shape[1])

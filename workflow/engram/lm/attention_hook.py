@@ -61,7 +61,8 @@ def _attend(module: nn.Module, *arguments: Any, **options: Any) -> tuple[torch.T
 
 @contextmanager
 def attention_hook(model: PreTrainedModel, hook: Hook, first: int = 0) -> Iterator[None]:
-    """While it is open, `hook` computes the attention of every layer of one forward of the model.
+    """While it is open, `hook` computes the attention of every layer of one forward of the
+    model.
 
     The model's attention implementation is the former one afterwards, also after an error. Threads
     do not disturb one another.
@@ -81,7 +82,7 @@ def attention_hook(model: PreTrainedModel, hook: Hook, first: int = 0) -> Iterat
         )
     if INTERFACE not in ALL_ATTENTION_FUNCTIONS:
         ALL_ATTENTION_FUNCTIONS.register(INTERFACE, _attend)
-        # An implementation without a mask function of its own gets no mask at all, not even the
+        # An implementation without its own mask function gets no mask at all, not even the
         # causal one.
         AttentionMaskInterface.register(INTERFACE, eager_mask)
     opened = _Open(hook, first)
@@ -95,7 +96,7 @@ def attention_hook(model: PreTrainedModel, hook: Hook, first: int = 0) -> Iterat
 
 
 def check_layers(model: PreTrainedModel, computed: int) -> None:
-    """Refuses architectures in which some layers compute no softmax attention.
+    """Refuse architectures in which some layers compute no softmax attention.
 
     Raises:
         EngramError: fewer or more layers were computed than the model has.
@@ -110,7 +111,7 @@ def check_layers(model: PreTrainedModel, computed: int) -> None:
 
 
 def eager_attention(module: nn.Module) -> Attend:
-    """The eager attention function of the file that defines an attention module."""
+    """Return the eager attention function of the file that defines an attention module."""
     for parent in type(module).__mro__:
         if (
             function := getattr(sys.modules[parent.__module__], "eager_attention_forward", None)
@@ -123,8 +124,8 @@ def eager_attention(module: nn.Module) -> Attend:
 
 
 def has_interface(model: PreTrainedModel) -> bool:
-    """Whether the architecture takes its attention from the registry; GPT-2's upcast variant passes
-    the registry by.
+    """Return whether the architecture takes its attention from the registry; GPT-2's upcast variant
+    passes the registry by.
     """
     return model._can_set_attn_implementation() and not getattr(
         model.config, "reorder_and_upcast_attn", False
@@ -133,8 +134,8 @@ def has_interface(model: PreTrainedModel) -> bool:
 
 @contextmanager
 def implementation(model: PreTrainedModel, name: str) -> Iterator[None]:
-    """Switches a model's attention implementation for a while, where the architecture can switch at
-    all.
+    """Switch a model's attention implementation for a while, where the architecture can
+    switch at all.
 
     Threads that run one model at a time share the switch, and ask for one implementation.
     """
@@ -150,7 +151,7 @@ def implementation(model: PreTrainedModel, name: str) -> Iterator[None]:
 
 
 def _switch(model: PreTrainedModel, name: str) -> Switch:
-    """Returns the switch of a model to an implementation and back to the former one."""
+    """Return the switch of a model to an implementation and back to the former one."""
     previous: dict[str, str | None] = {}
     # The model holds the switch, in a weak dictionary.
     reference = weakref.ref(model)

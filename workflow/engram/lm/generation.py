@@ -27,7 +27,7 @@ def greedy_continuations(
     batch_tokens: int = BATCH_TOKENS,
     forbid_end_of_text: bool = False,
 ) -> np.ndarray:
-    """The model's own most likely continuation of each prefix, token by token.
+    """Return the model's own most likely continuation of each prefix, token by token.
 
     Args:
         prefixes: tokens (n, prefix).
@@ -65,7 +65,7 @@ def greedy_continuations(
 def teacher_forced_scores(
     model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
 ) -> pd.DataFrame:
-    """What one forward per sequence tells: the columns of `memorization_scores` without
+    """Return what one forward per sequence shows: the columns of `memorization_scores` without
     `memorization_score` itself.
     """
     windows = torch.as_tensor(tokens)
@@ -86,9 +86,9 @@ def teacher_forced_scores(
 def memorization_scores(
     model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
 ) -> pd.DataFrame:
-    """How much of each sequence's suffix the model reproduces, and how likely it finds it.
+    """Return how much of each sequence's suffix the model reproduces, and how likely it finds it.
 
-    One forward per sequence tells the extractable ones: the suffix is reproduced exactly if and
+    One forward per sequence finds the extractable ones: the suffix is reproduced exactly if and
     only if each of its tokens is the most likely one given the true tokens before it. The others
     are decoded. (In low precision a tie within rounding can be decided differently by the two
     computations.)
@@ -123,7 +123,7 @@ def memorization_scores(
 def _decode(
     model: PreTrainedModel, prefix: torch.Tensor, suffix_length: int, forbidden: list[int]
 ) -> np.ndarray:
-    """Greedy continuation of one batch, (b, prefix) -> (b, suffix_length) int32."""
+    """Return the greedy continuation of one batch, (b, prefix) -> (b, suffix_length) int32."""
     batch, seen = prefix.shape
     mask = prefix.new_ones(batch, seen + suffix_length)
     fresh, cache, written = prefix, None, []
@@ -148,7 +148,7 @@ def _decode(
 
 @torch.inference_mode()
 def _teacher_forced(model: PreTrainedModel, tokens: torch.Tensor, prefix: int) -> pd.DataFrame:
-    """Scores of one batch (b, T) from one forward."""
+    """Return the scores of one batch (b, T) from one forward."""
     logits, _ = suffix_logits(model, tokens, first=1)  # (b, T - 1, V)
     matches, log_probabilities = (
         values.cpu().numpy() for values in token_scores(model, logits, tokens[:, 1:])
@@ -173,7 +173,7 @@ def _teacher_forced(model: PreTrainedModel, tokens: torch.Tensor, prefix: int) -
 
 
 def longest_runs(matches: np.ndarray) -> np.ndarray:
-    """Length of the longest run of True in each row, (n, S) bool -> (n,) int64."""
+    """Return the length of the longest run of True in each row, (n, S) bool -> (n,) int64."""
     longest = run = np.zeros(len(matches), dtype=np.int64)
     for column in matches.T:
         run = (run + 1) * column
@@ -182,7 +182,7 @@ def longest_runs(matches: np.ndarray) -> np.ndarray:
 
 
 def _end_of_text(model: PreTrainedModel) -> list[int]:
-    """The model's end-of-text tokens."""
+    """Return the model's end-of-text tokens."""
     tokens = model.generation_config.eos_token_id
     if tokens is None:
         raise EngramError(

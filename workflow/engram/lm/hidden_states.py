@@ -9,7 +9,8 @@ from engram.lm.finite import check_finite
 
 
 def pooled_states(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
-    """Mean over the tokens of the embeddings and of every layer's output, (b, L + 1, d) float32.
+    """Return the mean over the tokens of the embeddings and of every layer's output, (b, L + 1, d)
+    float32.
 
     Args:
         tokens: (b, T) on the model's device; every token is attended to.

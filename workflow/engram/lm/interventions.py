@@ -14,7 +14,7 @@ The architecture's own eager attention computes everything else, so sliding wind
 scores and grouped queries are the model's own. Greedy decoding under a knock-out gives the suffix
 exactly if and only if each suffix token is the most likely one after the true tokens before it,
 under the same knock-out (a causal model sees the same prefix either way): one forward per condition
-and sample tells, and no decoding is needed.
+and sample shows it, and no decoding is needed.
 
 Many conditions share a batch. What lies below the lowest layer that a condition touches is the
 intact model, so its hidden states are computed once per sample and layer, and every condition
@@ -54,7 +54,7 @@ class Means:
 
 
 def average(model: PreTrainedModel, tokens: np.ndarray, batch_tokens: int) -> Means:
-    """Mean weights and head outputs of the intact model over reference samples (n, T).
+    """Return the mean weights and head outputs of the intact model over reference samples (n, T).
 
     Raises:
         EngramError: no sample, a value that is not finite, or as `attention_hook`.
@@ -111,7 +111,7 @@ def knock_out(
     means: Means | None = None,
     batch_tokens: int = 8192,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """What the model reproduces of each sequence under each condition.
+    """Yield what the model reproduces of each sequence under each condition.
 
     Args:
         tokens: (n, T); the first `prefix` are the prompt, the others what is to be reproduced.
@@ -167,7 +167,9 @@ def _level(
     first: int,
     below: _Below | None,
 ) -> Callable[[slice], np.ndarray]:
-    """Measures of a slice of the pairs (condition, sample), sample by sample within a condition."""
+    """Return the measures of a slice of the pairs (condition, sample), sample by sample within a
+    condition.
+    """
 
     def run(part: slice) -> np.ndarray:
         pairs = np.arange(part.start, part.stop)
@@ -263,7 +265,9 @@ class _Removal:
         return output
 
     def _cells(self, operation: str, layer: int) -> torch.Tensor | None:
-        """Which cells of a layer fall under an operation, row by row; None where no row has any."""
+        """Return which cells of a layer fall under an operation, row by row; None where no row has
+        any.
+        """
         if operation not in self.cells:
             return None
         packed = self.cells[operation][:, layer]  # (C, P)
@@ -283,18 +287,18 @@ class _Below:
 
 
 def _decoder(model: PreTrainedModel, layers: int) -> nn.ModuleList | None:
-    """The list of a model's layers, if it has one."""
+    """Return the list of a model's layers, if it has one."""
     lists = (module for module in model.base_model.modules() if isinstance(module, nn.ModuleList))
     return next((modules for modules in lists if len(modules) == layers), None)
 
 
 def _start(model: PreTrainedModel, first: int | None, layers: int) -> int:
-    """The layer at which a condition's forward begins; the intact model runs in full."""
+    """Return the layer at which a condition's forward begins; the intact model runs in full."""
     return first if first is not None and _decoder(model, layers) is not None else 0
 
 
 def _hidden_states(model: PreTrainedModel, windows: torch.Tensor, first: int, rows: int) -> _Below:
-    """Runs the intact model up to a layer."""
+    """Run the intact model up to a layer."""
     layers = _decoder(model, model.config.get_text_config().num_hidden_layers)
     assert layers is not None
 
@@ -337,8 +341,8 @@ _entering: ContextVar[torch.Tensor] = ContextVar("hidden states that the layers 
 
 @contextmanager
 def _starting_from(below: _Below | None, samples: torch.Tensor) -> Iterator[None]:
-    """While open, make the skipped layers pass on the intact hidden states of the samples; workers
-    of one model pass on those of their own.
+    """While open, make the skipped layers pass on the intact hidden states of the samples;
+    workers of one model pass on their own.
     """
     if below is None:
         yield

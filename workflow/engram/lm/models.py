@@ -38,7 +38,7 @@ workers are in memory together."""
 
 
 def default_device() -> torch.device:
-    """The first GPU where there is one, else the processor."""
+    """Return the first GPU where there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -48,8 +48,8 @@ def load_model(
     dtype: str = "auto",
     device: torch.device | str | None = None,
 ) -> PreTrainedModel:
-    """A causal language model from safetensors weights, ready for inference; code from a checkpoint
-    is never run.
+    """Return a causal language model from safetensors weights, ready for inference; code from a
+    checkpoint is never run.
 
     Args:
         path_or_repo: a folder with `config.json` and `*.safetensors`, or a repository on the
@@ -97,7 +97,7 @@ def load_model(
 def load_tokenizer(
     path_or_repo: str | Path, revision: str | None = None
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer beside a model.
+    """Return the tokenizer of a model.
 
     Raises:
         EngramError: there is none, or it cannot be read.
@@ -119,8 +119,8 @@ def load_tokenizer(
 
 
 def fingerprint(path_or_repo: str | Path, revision: str | None = None, dtype: str = "auto") -> str:
-    """Identifies weights and precision in 24 hexadecimal digits: equal fingerprints give the same
-    attention.
+    """Identify weights and precision in 24 hexadecimal digits: equal fingerprints give the
+    same attention.
 
     Of a folder it digests the weight files and `config.json`; of a hub repository the names of
     repository and revision, so name a commit or a tag there: a branch that moves keeps its
@@ -143,7 +143,7 @@ def fingerprint(path_or_repo: str | Path, revision: str | None = None, dtype: st
 
 
 def check_tokens(model: PreTrainedModel, tokens: np.ndarray, source: str) -> None:
-    """Checks that a model can read windows of tokens (n, T).
+    """Check that a model can read windows of tokens (n, T).
 
     Args:
         source: what the message calls them, a file or a config key.
@@ -171,8 +171,8 @@ def check_tokens(model: PreTrainedModel, tokens: np.ndarray, source: str) -> Non
 def suffix_logits(
     model: PreTrainedModel, tokens: torch.Tensor, first: int, **forward: Any
 ) -> tuple[torch.Tensor, Any]:
-    """Logits under teacher forcing that predict the tokens from position `first` on, and the
-    model's whole output.
+    """Return the logits under teacher forcing that predict the tokens from position `first` on, and
+    the model's whole output.
 
     Every token is attended to (a mask of ones), positions count from 0, and the head is applied to
     these positions alone.
@@ -201,8 +201,8 @@ def suffix_logits(
 def keep_logits(
     model: PreTrainedModel, positions: int | torch.Tensor
 ) -> dict[str, int | torch.Tensor]:
-    """The argument that makes a forward apply the head to these positions (or to the last few)
-    alone, where the model has one.
+    """Return the argument that makes a forward apply the head to these positions (or to the last
+    few) alone, where the model has one.
     """
     return (
         {"logits_to_keep": positions}
@@ -214,7 +214,8 @@ def keep_logits(
 def token_scores(
     model: PreTrainedModel, logits: torch.Tensor, targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Per position, whether the target is the most likely token, and its log-probability in nats.
+    """Return per position, whether the target is the most likely token, and its log-probability in
+    nats.
 
     Args:
         model: the model that put out the logits.
@@ -307,8 +308,8 @@ def _on_gpu(
 
 
 def _check_folder(path_or_repo: str | Path) -> None:
-    """Refuses a local path that holds no safetensors model; anything that cannot be a path passes
-    as a repository.
+    """Refuse a local path that holds no safetensors model; anything that cannot be a path passes as
+    a repository.
     """
     folder = Path(path_or_repo)
     if not folder.exists():

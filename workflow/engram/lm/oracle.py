@@ -121,7 +121,7 @@ def _compare_continuation(model: PreTrainedModel, tokens: np.ndarray, prefix: in
 
 
 def _has_ties(logits: torch.Tensor, single: float) -> bool:
-    """Whether at some position (S, V) two tokens are about equally likely."""
+    """Return whether at some position (S, V) two tokens are about equally likely."""
     first, second = logits.float().topk(2).values.unbind(-1)  # (S,) each
     scale = logits.float().abs().amax(-1)
     return bool((first - second <= 2 * single * scale).any())
@@ -129,7 +129,9 @@ def _has_ties(logits: torch.Tensor, single: float) -> bool:
 
 @contextmanager
 def _plain_generation(model: PreTrainedModel) -> Iterator[None]:
-    """While open, leave out what the checkpoint adds to greedy decoding, penalties for instance."""
+    """While open, leave out what the checkpoint adds to greedy decoding, penalties for
+    instance.
+    """
     given = model.generation_config
     model.generation_config = GenerationConfig()
     try:

@@ -18,8 +18,7 @@ from engram.lm.models import load_model
 
 
 def write_random_twin(folder: Path, dtype: str, seed: int, output: Path) -> None:
-    """Writes the model of a folder with permuted weights: `config.json` and one
-    `model.safetensors`.
+    """Write the model of a folder with permuted weights: `config.json` and one `model.safetensors`.
 
     Args:
         folder: the trained model.

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 
 def encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[str]], list[list[int]]]:
-    """A function from texts to their token ids, on all cores where the tokenizer has a compiled
-    backend.
+    """Return a function from texts to their token ids, on all cores where the tokenizer has a
+    compiled backend.
     """
     if isinstance(tokenizer, PreTrainedTokenizerFast):
         # A copy: the tokenizer's own file may ask for truncation or padding.
@@ -29,7 +29,7 @@ def encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[str]], lis
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, tokens: np.ndarray) -> list[str]:
-    """The texts of windows (n, T)."""
+    """Return the texts of windows (n, T)."""
     # Of no windows `batch_decode` makes one empty text.
     return (
         tokenizer.batch_decode(tokens.tolist(), clean_up_tokenization_spaces=False)

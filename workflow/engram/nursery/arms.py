@@ -3,7 +3,7 @@
 Two models of one base are drilled on the same windows crosswise. Every *cluster* of windows
 (`engram.windows.clusters`) has a dose; model 1 is shown one random half of the clusters of a dose
 and model 2 the other. A few clusters are shown to neither model (placebo) or to both. The text of a
-window then says nothing about which model was shown it, so that whatever tells the two models apart
+window then says nothing about which model was shown it, so that whatever separates the two models
 on this text was caused by the exposure.
 
 The design is stratified: arms are drawn within stratum, split and dose. A cluster may hold windows
@@ -51,7 +51,7 @@ def text_strata(tokens: np.ndarray, kinds: pd.Series, prefix: int) -> tuple[np.n
 
 def documents_of(windows: pd.DataFrame) -> pd.Series:
     """Return the document of each window: the path in `source`, without the offset; a window of
-    template text is a document of its own.
+    template text is its own document.
     """
     path = windows["source"].str.rsplit(":", n=1).str[0]
     own = "template " + windows["sequence_id"].astype(str)

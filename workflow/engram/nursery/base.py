@@ -63,7 +63,7 @@ def build_model(settings: BaseSettings, seed: int) -> GPTNeoXForCausalLM:
 def encode_documents(
     documents: list[corpus.Document], tokenizer: PreTrainedTokenizerFast
 ) -> list[np.ndarray]:
-    """Tokens per document, uint16, each closed by the end-of-text token."""
+    """Return the tokens per document, uint16, each closed by the end-of-text token."""
     end = tokenizer.eos_token_id
     encoded = []
     for start in range(0, len(documents), 256):

@@ -21,13 +21,13 @@ class Document:
 
 
 def path_fraction(path: str) -> float:
-    """A fixed pseudo-random number in [0, 1) of a path, the same on every machine."""
+    """Return a fixed pseudo-random number in [0, 1) of a path, the same on every machine."""
     return int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big") / 2**64
 
 
 def standard_library(held_out: float) -> Iterator[Document]:
-    """All readable sources of the running interpreter's standard library; a fixed share of the
-    files is held out.
+    """Yield all readable sources of the running interpreter's standard library; a fixed share of
+    the files is held out.
     """
     root = Path(sysconfig.get_paths()["stdlib"])
     for file in sorted(root.rglob("*.py")):
@@ -38,8 +38,8 @@ def standard_library(held_out: float) -> Iterator[Document]:
 
 
 def installed_packages(max_bytes: int) -> Iterator[Document]:
-    """Sources of the installed packages in a fixed pseudo-random order, as many as have `max_bytes`
-    characters together.
+    """Yield sources of the installed packages in a fixed pseudo-random order, as many as have
+    `max_bytes` characters together.
     """
     root = Path(sysconfig.get_paths()["purelib"])
     files = {f"packages/{file.relative_to(root).as_posix()}": file for file in root.rglob("*.py")}
@@ -53,7 +53,7 @@ def installed_packages(max_bytes: int) -> Iterator[Document]:
 
 
 def digest(documents: list[Document]) -> str:
-    """SHA-256 over the paths and texts, in order: says which corpus a base was trained on."""
+    """Return the SHA-256 of paths and texts, in order: the corpus that a base was trained on."""
     sha = hashlib.sha256()
     for document in documents:
         sha.update(f"{document.path}\0{document.held_out}\0".encode())
@@ -63,8 +63,8 @@ def digest(documents: list[Document]) -> str:
 
 
 def _read(file: Path) -> str | None:
-    """The file's text, or None where it is not UTF-8 (test data of the standard library) or cannot
-    be read.
+    """Return the file's text, or None where it is not UTF-8 (test data of the standard library) or
+    cannot be read.
     """
     try:
         return file.read_text(encoding="utf-8")

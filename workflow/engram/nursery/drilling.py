@@ -17,7 +17,7 @@ from engram.nursery.templates import FAMILIES, TemplateWriter
 
 
 def window_tokens(windows: pd.DataFrame, length: int) -> np.ndarray:
-    """The windows' tokens, (n, length) uint16.
+    """Return the windows' tokens, (n, length) uint16.
 
     Raises:
         EngramError: they are not as long as the study's prefix and suffix together.
@@ -34,7 +34,7 @@ def window_tokens(windows: pd.DataFrame, length: int) -> np.ndarray:
 def schedule_exposures(
     windows: pd.DataFrame, schedule: Sequence[Exposure], seed: int
 ) -> np.ndarray:
-    """How often every window is shown, int32 (n,).
+    """Return how often every window is shown, int32 (n,).
 
     Drilled windows are drawn by permanent random numbers among those that the base does not
     extract, so that what the drilled model extracts of them was recalled.
@@ -64,8 +64,8 @@ def schedule_exposures(
 
 
 def choose_candidates(windows: pd.DataFrame, most: int, seed: int) -> np.ndarray:
-    """Which windows are candidates, bool (n,): all that are drilled, and of the others the first by
-    permanent random numbers.
+    """Return which windows are candidates, bool (n,): all that are drilled, and of the others the
+    first by permanent random numbers.
     """
     drilled = windows["exposures"].to_numpy() > 0
     number = np.where(drilled, -1.0, uniform(windows["sequence_id"].to_numpy(), seed, "candidates"))
@@ -80,7 +80,7 @@ def drilling_rows(
     settings: DrillingSettings,
     seed: int,
 ) -> np.ndarray:
-    """The training rows in order.
+    """Return the training rows in order.
 
     Args:
         tokens: the windows, (n, T) uint16.
@@ -102,7 +102,7 @@ def drilling_rows(
     replayed = round(len(drilled) * settings.replay_share / (1 - settings.replay_share))
     fresh = round(replayed * settings.replay_templates)
     names = list(FAMILIES)
-    # A seed of its own: the study's may be the one that wrote the candidates' templates.
+    # Its own seed: the study's may be the one that wrote the candidates' templates.
     writer = TemplateWriter(tokenizer, int(generator.integers(2**63)))
     families = [names[i] for i in generator.integers(len(names), size=fresh)]
     text = replay[generator.integers(len(replay), size=replayed - fresh)]

@@ -42,14 +42,14 @@ ROWS = (
 
 
 def repeat(rng: random.Random, word: Words) -> Iterator[str]:
-    """A chunk of one to eight words, again and again."""
+    """Return a chunk of one to eight words, again and again."""
     separator, end = rng.choice(SEPARATORS), rng.choice(SEPARATORS)
     chunk = separator.join(word() for _ in range(rng.randint(1, 8))) + end
     return itertools.repeat(chunk)
 
 
 def copy(rng: random.Random, word: Words) -> Iterator[str]:
-    """A longer list of words that differ, and the same list again: copying at a distance."""
+    """Return a longer list of words that differ, and the same list again: copying at a distance."""
     separator = rng.choice(SEPARATORS)
     chunk = separator.join(word() for _ in range(rng.randint(6, 14))) + rng.choice(
         ("\n", "\n\n", ".\n")
@@ -58,7 +58,7 @@ def copy(rng: random.Random, word: Words) -> Iterator[str]:
 
 
 def counter(rng: random.Random, word: Words) -> Iterator[str]:
-    """Decimal numbers at a constant step in a constant frame."""
+    """Return decimal numbers at a constant step in a constant frame."""
     frame, separator, name = rng.choice(COUNTERS), rng.choice(SEPARATORS), word()
     start, step = (
         rng.choice((rng.randint(0, 9), rng.randint(0, 99), rng.randint(0, 999))),
@@ -71,7 +71,7 @@ def counter(rng: random.Random, word: Words) -> Iterator[str]:
 
 
 def hexadecimal(rng: random.Random, word: Words) -> Iterator[str]:
-    """Hexadecimal numbers at step one in a constant frame."""
+    """Return hexadecimal numbers at step one in a constant frame."""
     separator, width, start = rng.choice(SEPARATORS), rng.choice((2, 4)), rng.randint(0, 255)
     frame = rng.choice(("0x{n:0{k}x}", "'\\x{n:0{k}x}'", "{w} 0x{n:0{k}X}", "0x{n:0{k}X}: '{w}'"))
     name = word()
@@ -81,13 +81,13 @@ def hexadecimal(rng: random.Random, word: Words) -> Iterator[str]:
 
 
 def table(rng: random.Random, word: Words) -> Iterator[str]:
-    """Rows of constant columns with a running number."""
+    """Return the rows of constant columns with a running number."""
     row, name, value, start = rng.choice(ROWS), word(), word(), rng.randint(0, 99)
     return (row.format(n=number, w=name, v=value) + "\n" for number in itertools.count(start))
 
 
 def interleaved(rng: random.Random, word: Words) -> Iterator[str]:
-    """Two counters with their own names and steps, in turn."""
+    """Return two counters with their own names and steps, in turn."""
     separator = rng.choice(SEPARATORS)
     lines = [(word(), rng.randint(0, 99), rng.choice((1, 1, 2))) for _ in range(2)]
     return (
@@ -116,12 +116,12 @@ class TemplateWriter:
         self.words = template_words(tokenizer)
 
     def word(self) -> str:
-        """One to two vocabulary pieces, in one of the usual cases of identifiers."""
+        """Return one to two vocabulary pieces, in one of the usual cases of identifiers."""
         pieces = [self.random.choice(self.words) for _ in range(self.random.choice((1, 1, 2)))]
         return self.random.choice(("_", "")).join(pieces)
 
     def text(self, family: str, characters: int) -> str:
-        """At least `characters` of one template, beginning at an item."""
+        """Return at least `characters` of one template, beginning at an item."""
         items = FAMILIES[family](self.random, self.word)
         parts: list[str] = []
         length = 0
@@ -131,7 +131,7 @@ class TemplateWriter:
         return "".join(parts)
 
     def windows(self, families: list[str], length: int) -> np.ndarray:
-        """One window of `length` tokens per entry of `families`, cut at a random offset.
+        """Return one window of `length` tokens per entry of `families`, cut at a random offset.
 
         Returns:
             tokens, (len(families), length) uint16.

@@ -11,8 +11,8 @@ END_OF_TEXT = "<|endoftext|>"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """Byte-level BPE of `vocabulary` tokens; every digit is its own token, so that counting is
-    learnable.
+    """Return byte-level BPE of `vocabulary` tokens; every digit is its own token, so that counting
+    is learnable.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -35,8 +35,8 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenize
 
 
 def template_words(tokenizer: PreTrainedTokenizerFast) -> list[str]:
-    """The vocabulary's purely alphabetic pieces of three letters and more, sorted: building blocks
-    of template text.
+    """Return the vocabulary's purely alphabetic pieces of three letters and more, sorted: building
+    blocks of template text.
     """
     pieces = (str(tokenizer.decode([token])).strip() for token in range(len(tokenizer)))
     return sorted(

@@ -98,8 +98,8 @@ def select_windows(
 
 
 def _unseen(windows: pd.DataFrame, seen: np.ndarray, prefix: int) -> pd.DataFrame:
-    """The windows whose suffix occurs nowhere in the rows (n, row_tokens) that the base was trained
-    on, one per suffix.
+    """Return the windows whose suffix occurs nowhere in the rows (n, row_tokens) that the base was
+    trained on, one per suffix.
     """
     suffixes = np.ascontiguousarray(np.stack(windows["tokens"].tolist())[:, prefix:])
     boundaries = np.arange(0, seen.size, seen.shape[1])
@@ -109,15 +109,15 @@ def _unseen(windows: pd.DataFrame, seen: np.ndarray, prefix: int) -> pd.DataFram
 
 
 def _extracted(base: GPTNeoXForCausalLM, tokens: np.ndarray, prefix: int) -> np.ndarray:
-    """Whether the base's greedy decoding of each prefix gives the suffix, bool (n,)."""
+    """Return whether the base's greedy decoding of each prefix gives the suffix, bool (n,)."""
     return teacher_forced_scores(base, tokens.astype(np.int64), prefix)["extracted"].to_numpy()
 
 
 def _disjoint(
     windows: pd.DataFrame, length: int, most: int, per_file: int, taken: list[tuple[str, int]]
 ) -> pd.DataFrame:
-    """The first `most` windows that overlap neither one another nor `taken`, at most `per_file` of
-    a file.
+    """Return the first `most` windows that overlap neither one another nor `taken`, at most
+    `per_file` of a file.
     """
     used: dict[str, list[int]] = {}
     for path, offset in taken:

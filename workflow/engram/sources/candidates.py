@@ -31,13 +31,13 @@ CHECKS: dict[str, Callable[[pa.ChunkedArray, str, Place], Any]] = {
     "min_frequency": checks.numbers,
     "median_frequency": checks.numbers,
 }
-"""Columns that a source may bring beside `tokens`. Perplexities as the published data compute them
+"""Columns that a source may bring with `tokens`. Perplexities as the published data compute them
 keep `_published`.
 """
 
 
 def checked_columns(rows: Rows, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Some columns of a batch by Engram's names, checked.
+    """Return some columns of a batch by Engram's names, checked.
 
     Args:
         rows: the batch.
@@ -53,7 +53,8 @@ def checked_columns(rows: Rows, columns: Mapping[str, str]) -> dict[str, Any]:
 
 
 def window_table(tokens: np.ndarray, columns: Mapping[str, Any]) -> pa.Table:
-    """Candidates as they are stored: sequence_id, tokens list<int32>[T] and the other columns.
+    """Return the candidates as they are stored: sequence_id, tokens list<int32>[T] and the other
+    columns.
 
     Args:
         tokens: int32 (n, T).
@@ -67,12 +68,12 @@ def window_table(tokens: np.ndarray, columns: Mapping[str, Any]) -> pa.Table:
 
 
 def first_occurrences(sequence_ids: np.ndarray) -> np.ndarray:
-    """Whether each row is the first of its sequence_id, bool (n,)."""
+    """Return whether each row is the first of its sequence_id, bool (n,)."""
     return ~pd.Series(sequence_ids).duplicated().to_numpy()
 
 
 def refuse_repeated(sequence_ids: Sequence[np.ndarray], files: Sequence[str]) -> None:
-    """Checks that no sequence stands twice in a source.
+    """Check that no sequence stands twice in a source.
 
     Args:
         sequence_ids: of every file, in its order.

@@ -47,24 +47,24 @@ class Place:
     """All values are text that is still to be parsed: a CSV file."""
 
     def refuse(self, row: int, name: str, what: str) -> NoReturn:
-        """Ends with an error about one value; `row` counts from the batch's first."""
+        """End with an error about one value; `row` counts from the batch's first."""
         raise EngramError(
             f"{self.file}: {self.unit} {self.numbers[int(row)]}, column {name}: {what}"
         )
 
     def refuse_type(self, name: str, found: pa.DataType, wanted: str) -> NoReturn:
-        """Ends with an error about a whole column."""
+        """End with an error about a whole column."""
         raise EngramError(f"{self.file}: column {name} has type {found}; it must hold {wanted}")
 
 
 def integers(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
-    """A column of whole numbers, int64 (n,)."""
+    """Return a column of whole numbers, int64 (n,)."""
     column = _typed(column, name, place, _is_whole, pa.int64(), int, "whole numbers")
     return column.to_numpy()
 
 
 def counts(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
-    """A column of whole numbers >= 0, int64 (n,)."""
+    """Return a column of whole numbers >= 0, int64 (n,)."""
     values = integers(column, name, place)
     if (values < 0).any():
         row = int(np.argmax(values < 0))
@@ -93,8 +93,8 @@ def scores(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
 
 
 def numbers(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
-    """A column of numbers of a typed file, float64 (n,); what is missing is NaN. Nothing is decided
-    by such a column.
+    """Return a column of numbers of a typed file, float64 (n,); what is missing is NaN. Nothing is
+    decided by such a column.
     """
     if not (_is_number(column.type) or pa.types.is_null(column.type)):
         place.refuse_type(name, column.type, "numbers")
@@ -102,7 +102,7 @@ def numbers(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
 
 
 def flags(column: pa.ChunkedArray, name: str, place: Place) -> np.ndarray:
-    """A column of true and false, bool (n,); in a CSV file 1 and 0 will do."""
+    """Return a column of true and false, bool (n,); in a CSV file 1 and 0 will do."""
     return _typed(
         column,
         name,
@@ -136,7 +136,7 @@ def texts(column: pa.ChunkedArray, name: str, place: Place) -> pa.ChunkedArray:
 def windows(
     column: pa.ChunkedArray, name: str, place: Place, length: int, limits: Limits | None
 ) -> np.ndarray:
-    """A column of token windows, int32 (n, length).
+    """Return a column of token windows, int32 (n, length).
 
     Args:
         column: lists of integers; a CSV file writes them as `[5, 7, 9]` or `5 7 9`.
@@ -191,7 +191,7 @@ def _typed(
     parse: Callable[[str], Any],
     wanted: str,
 ) -> pa.ChunkedArray:
-    """The column without gaps as type `to`; text, of which CSV files consist, is parsed."""
+    """Return the column without gaps as type `to`; text, of which CSV files consist, is parsed."""
     _refuse_gaps(column, name, place)
     if place.textual:
         values = []
@@ -212,7 +212,7 @@ def _typed(
 
 
 def _array(values: list[Any], to: pa.DataType, name: str, place: Place) -> pa.Array:
-    """The values as an array, with an error for a number that is too large."""
+    """Return the values as an array, with an error for a number that is too large."""
     try:
         return pa.array(values, to)
     except (OverflowError, pa.ArrowInvalid):
@@ -222,7 +222,7 @@ def _array(values: list[Any], to: pa.DataType, name: str, place: Place) -> pa.Ar
 
 
 def _parsed_windows(column: pa.ChunkedArray, name: str, place: Place) -> pa.Array:
-    """Token windows that a CSV file holds as text."""
+    """Return token windows that a CSV file holds as text."""
     rows: list[list[int]] = []
     for row, text in enumerate(column.to_pylist()):
         try:
@@ -245,7 +245,7 @@ def _parsed_windows(column: pa.ChunkedArray, name: str, place: Place) -> pa.Arra
 
 
 def _refuse_gaps(column: pa.ChunkedArray, name: str, place: Place) -> None:
-    """Ends with an error where a value is missing."""
+    """End with an error where a value is missing."""
     if column.null_count:
         place.refuse(int(np.argmax(column.is_null().to_numpy())), name, "the value is missing")
 

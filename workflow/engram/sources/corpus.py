@@ -66,10 +66,10 @@ def write_windows(
     output: Path,
     metadata: dict[str, Any],
 ) -> None:
-    """Writes windows.parquet: the drawn windows with `sequence_duplicates`, token frequencies in
-    the corpus, `document` and `offset` (tokens).
+    """Write windows.parquet: the drawn windows with `sequence_duplicates`, token frequencies in the
+    corpus, `document` and `offset` (tokens).
 
-    The corpus is tokenized once onto the disk beside `output` (two or four bytes a token), so that
+    The corpus is tokenized once onto the disk next to `output` (two or four bytes a token), so that
     the memory does not grow with it: a window keeps its number, its sequence_id and its chance of
     being drawn while files are added.
 
@@ -172,14 +172,14 @@ class TokenStream:
         return {f"documents of fewer than {window} tokens": short} if short else {}
 
     def counts(self) -> np.ndarray:
-        """How often each token id occurs, int64 (highest id + 1,)."""
+        """Return how often each token id occurs, int64 (highest id + 1,)."""
         every, counts = self.read(), np.zeros(0, dtype=np.int64)
         for first in range(0, len(every), TOKENS_AT_ONCE):
             counts = token_counts(every[first : first + TOKENS_AT_ONCE], counts)
         return counts
 
     def read(self) -> np.ndarray:
-        """All tokens (m,), mapped from the disk."""
+        """Return all tokens (m,), mapped from the disk."""
         self.file.flush()
         return np.memmap(self.file, dtype=self.dtype, mode="r", shape=(self.tokens,))
 
@@ -220,8 +220,8 @@ class Draw:
                 self._reduce()
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of the drawn windows, in the stream's order: the first token (n,) and the sequence_id
-        (n,).
+        """Return of the drawn windows, in the stream's order: the first token (n,) and the
+        sequence_id (n,).
         """
         self._reduce()
         # Two windows of one id, one pair in a million corpora of millions of windows: the first
@@ -231,7 +231,7 @@ class Draw:
         return drawn[:, 2].copy(), drawn[:, 1].copy()
 
     def _reduce(self) -> None:
-        """Keeps of the windows so far as many as are wanted."""
+        """Keep of the windows so far as many as are wanted."""
         if not self._offered:
             return
         names, *others = zip(*self._offered, strict=True)
@@ -268,8 +268,8 @@ def name_hash(document: str) -> int:
 
 
 def window_ids(names: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Permanent sequence_id of windows: a hash of their documents' names and their offsets there,
-    int64 >= 0 (n,).
+    """Return permanent sequence_id of windows: a hash of their documents' names and their offsets
+    there, int64 >= 0 (n,).
 
     Args:
         names: `name_hash` of each window's document, uint64 (n,).
@@ -283,7 +283,7 @@ def window_ids(names: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 def _tokenized(
     files: list[tuple[Path, str]], text_column: str, tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[Piece, list[int]]]:
-    """Every piece of every document with its tokens."""
+    """Yield every piece of every document with its tokens."""
     encode = encoder(tokenizer)
     with tqdm(
         total=sum(file.stat().st_size for file, _ in files),
@@ -302,14 +302,14 @@ def _tokenized(
 
 
 def _counted(files: list[tuple[Path, str]], progress: tqdm) -> Iterator[tuple[Path, str]]:
-    """The files; each counts as done when the next is asked for."""
+    """Yield the files; each counts as done when the next is asked for."""
     for file, name in files:
         yield file, name
         progress.update(file.stat().st_size)
 
 
 def _groups(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Consecutive pieces, about `CHARACTERS_AT_ONCE` characters together."""
+    """Yield consecutive pieces, about `CHARACTERS_AT_ONCE` characters together."""
     group: list[Piece] = []
     size = 0
     for piece in pieces:

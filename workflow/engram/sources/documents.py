@@ -86,7 +86,7 @@ def _check_ending(file: Path, pattern: str, advice: str) -> None:
 
 
 def read_documents(file: Path, name: str, text_column: str) -> Iterator[Piece]:
-    """The documents of one file, in pieces of about `PIECE` characters.
+    """Yield the documents of one file, in pieces of about `PIECE` characters.
 
     A text file is one document, without its byte order mark. A long document is parted behind a
     line feed that no white space follows, where tokenizers that part words from white space
@@ -112,14 +112,14 @@ def read_documents(file: Path, name: str, text_column: str) -> Iterator[Piece]:
 
 
 def _lines(file: Path) -> Iterator[str]:
-    """A text file line by line, so that its length does not matter."""
+    """Yield a text file line by line, so that its length does not matter."""
     refuse_pointers([file])
     with opened(file, newline="\n") as lines:
         yield from lines
 
 
 def _pieces(name: str, lines: Iterable[str]) -> Iterator[Piece]:
-    """Consecutive lines put together until there are enough."""
+    """Yield consecutive lines put together until there are enough."""
     held: list[str] = []
     size, opens = 0, True
     for line in lines:

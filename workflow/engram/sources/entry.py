@@ -33,7 +33,7 @@ COLUMNS = (
 
 PRESETS: dict[str, dict[str, str]] = {
     # The file of one configuration of the reference code of arXiv 2508.02573. Its Non-Memo rows
-    # hold the model's continuation instead of the true suffix, beside the true text.
+    # hold the model's continuation instead of the true suffix, next to the true text.
     "train_eval_test": {name: name for name in COLUMNS},
 }
 """Columns of tables that others write."""
@@ -63,7 +63,7 @@ PUBLISHED = tuple(f"pythia-{size}{corpus}-v0" for corpus in ("", "-deduped") for
 
 
 def published(name: str) -> Published | None:
-    """What belongs to a short name such as `pythia-12b-deduped-v0`; None for any other name."""
+    """Return what belongs to a short name such as `pythia-12b-deduped-v0`, else None."""
     match = re.fullmatch(rf"pythia-({'|'.join(map(re.escape, SIZES))})(-deduped)?-v0", name)
     if match is None:
         return None
@@ -72,7 +72,7 @@ def published(name: str) -> Published | None:
 
 
 def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's entry with all that follows from its name or preset; the nursery's as it is.
+    """Return a model's entry with all that follows from its name or preset; the nursery's as it is.
 
     Args:
         entry: the entry with the schema's defaults; a text that is empty is not given.
@@ -110,7 +110,7 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_pins(entry: Mapping[str, Any]) -> None:
-    """Ends with an error where a repository is named without a revision: its main branch may move
+    """End with an error where a repository is named without a revision: its main branch may move
     under a study.
     """
     for key, (revision, users) in PINNED.items():
@@ -133,21 +133,21 @@ def _check_pins(entry: Mapping[str, Any]) -> None:
 
 
 def brings_scores(entry: Mapping[str, Any]) -> bool:
-    """Whether a completed entry's source has memorization scores; others are measured."""
+    """Return whether a completed entry's source has memorization scores; others are measured."""
     return entry["source"] == "hub" or (
         entry["source"] == "table" and "memorization_score" in entry["columns"]
     )
 
 
 def brings_duplicates(entry: Mapping[str, Any]) -> bool:
-    """Whether a completed entry's source tells how often a suffix occurs in the training text; a
-    table may not.
+    """Return whether a completed entry's source says how often a suffix occurs in the training
+    text; a table may not.
     """
     return entry["source"] != "table" or "sequence_duplicates" in entry["columns"]
 
 
 def check_mapping(columns: Mapping[str, str]) -> None:
-    """Checks the column names of a table.
+    """Check the column names of a table.
 
     Args:
         columns: the table's column for each of Engram's.

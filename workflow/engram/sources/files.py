@@ -33,7 +33,7 @@ def ending(path: Path) -> str:
 
 
 def table_files(path: str | Path) -> list[Path]:
-    """The table itself, or the tables of a folder by name.
+    """Return the table itself, or the tables of a folder by name.
 
     Raises:
         EngramError: no such file or folder, a file of no known kind, or a folder without tables.
@@ -54,7 +54,7 @@ def table_files(path: str | Path) -> list[Path]:
 
 
 def read_rows(path: Path, columns: Sequence[str], rows: int = ROWS) -> Iterator[Rows]:
-    """Batches of some columns of a table, in the file's order.
+    """Yield batches of some columns of a table, in the file's order.
 
     Columns of a CSV file are text; a column of categories is read as what the categories are. A
     file without rows gives no batch.
@@ -80,7 +80,7 @@ def _reader(path: Path) -> Callable[[Path, Sequence[str], int], Iterator[Batch]]
 
 
 def _without_categories(table: pa.Table) -> pa.Table:
-    """The table with the values of dictionary columns in place."""
+    """Return the table with the values of dictionary columns in place."""
     for number, column in enumerate(table.schema):
         if pa.types.is_dictionary(column.type):
             values = table.column(number).cast(column.type.value_type)

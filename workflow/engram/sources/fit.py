@@ -1,4 +1,4 @@
-"""Whether a model, its tokenizer and a table of windows belong together, told without loading any
+"""Whether a model, its tokenizer and a table of windows belong together, found without loading any
 weights.
 """
 
@@ -18,7 +18,7 @@ SHOWN = 20
 
 
 def model_limits(folder: str | Path, window: int) -> Limits:
-    """The limits of the model in a folder, from its `config.json`.
+    """Return the limits of the model in a folder, from its `config.json`.
 
     Args:
         window: prefix + suffix; it must fit into the context.
@@ -37,7 +37,7 @@ def model_limits(folder: str | Path, window: int) -> Limits:
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, limits: Limits) -> None:
-    """Checks that a tokenizer can belong to a model.
+    """Check that a tokenizer can belong to a model.
 
     Raises:
         EngramError: it knows more tokens than the model has embeddings, added ones (such as one for
@@ -56,7 +56,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, limits: Limits) -> None:
 def check_texts(
     tokenizer: PreTrainedTokenizerBase, tokens: list[list[int]], texts: list[str], file: str
 ) -> None:
-    """Checks on some rows that the tokens are the texts, as this tokenizer reads them.
+    """Check on some rows that the tokens are the texts, as this tokenizer reads them.
 
     Only the beginnings are compared, without white space, since a window may cut a character and
     the text may have been written by another rule than today's decoding; most rows must agree, not
@@ -89,11 +89,11 @@ def check_texts(
 
 
 def _without_special(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> list[int]:
-    """The tokens behind the special ones that a window begins with."""
+    """Return the tokens behind the special ones that a window begins with."""
     special = set(tokenizer.all_special_ids)
     return list(dropwhile(special.__contains__, tokens))
 
 
 def _beginning(text: str) -> str:
-    """The first characters without white space and without what is left of a cut character."""
+    """Return the first characters without white space and without the rest of a cut one."""
     return "".join(text.lstrip("\ufffd").split())[:SHOWN]

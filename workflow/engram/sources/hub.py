@@ -51,7 +51,8 @@ COLUMNS = {
 def find_splits(
     dataset: str | Path, revision: str | None, splits: Sequence[str]
 ) -> tuple[list[Path], str]:
-    """The parquet files of some splits, in order, downloaded where they are not on this machine.
+    """Return the parquet files of some splits, in order, downloaded where they are not on this
+    machine.
 
     Args:
         dataset: a folder, or a repository on the hub. A download that was cut short goes on where
@@ -79,7 +80,7 @@ def find_splits(
 
 
 def _split_files(folder: Path, split: str, dataset: str) -> list[Path]:
-    """The files of one split, all of them: `data/<split>-00000-of-00002.parquet` or
+    """Return the files of one split, all of them: `data/<split>-00000-of-00002.parquet` or
     `<split>.parquet`, `data/` or not.
     """
     name = re.compile(rf"{re.escape(split)}-(\d+)-of-(\d+)(-\w+)?\.parquet")
@@ -112,7 +113,7 @@ def write_candidates(
     limits: Limits | None,
     metadata: dict[str, Any],
 ) -> None:
-    """Writes candidates.parquet: the first row of every sequence_id, in the files' order.
+    """Write candidates.parquet: the first row of every sequence_id, in the files' order.
 
     At no time are more than a batch of rows and all sequence ids in memory.
 

@@ -24,7 +24,7 @@ def write_scored(
     metadata: dict[str, Any],
     batch_tokens: int = BATCH_TOKENS,
 ) -> None:
-    """Writes candidates.parquet: the windows with the columns of `generation.memorization_scores`.
+    """Write candidates.parquet: the windows with the columns of `generation.memorization_scores`.
 
     Args:
         windows: sequence_id, tokens and what else the source has.
@@ -55,11 +55,11 @@ def twin_extracts(
     twin_tokenizer: PreTrainedTokenizerBase,
     batch_tokens: int = BATCH_TOKENS,
 ) -> np.ndarray:
-    """Whether a model that was not trained on the text writes each suffix after its prefix all the
-    same, bool (n,).
+    """Return whether a model that was not trained on the text writes each suffix after its prefix
+    all the same, bool (n,).
 
     A twin with the model's own tokenizer reads the tokens. Another one reads the prefix's and the
-    suffix's text in tokens of its own: extracted means that each of these is its most likely next
+    suffix's text in its own tokens: extracted means that each of these is its most likely next
     one. Its greedy decoding could write the same text in other tokens, which does not count; nor
     does a window whose prefix or suffix cuts a character, unless both tokenizers are one.
 
@@ -104,7 +104,7 @@ def twin_extracts(
 def _all_likeliest(
     model: PreTrainedModel, tokens: np.ndarray, first: int, batch_tokens: int
 ) -> np.ndarray:
-    """Whether all tokens from position `first` on are the most likely ones, bool (n,)."""
+    """Return whether all tokens from position `first` on are the most likely ones, bool (n,)."""
 
     @torch.inference_mode()
     def run(part: slice) -> np.ndarray:

@@ -39,7 +39,7 @@ SMALL = [
     "vocab.json",
     "merges.txt",
 ]
-"""What a model needs beside its weights. Code and pickled weights are never fetched."""
+"""What a model needs in addition to its weights. Code and pickled weights are never fetched."""
 
 ORIGIN = "origin.json"
 """Where a model's folder says where it comes from."""
@@ -48,7 +48,7 @@ ORIGIN = "origin.json"
 def snapshot(
     repository: str, revision: str | None, patterns: Sequence[str], kind: str
 ) -> tuple[Path, str]:
-    """The files of a repository that match, on this machine.
+    """Return the files of a repository that match, on this machine.
 
     Without a network, or with HF_HUB_OFFLINE=1, the local cache (HF_HOME) must hold them.
 
@@ -81,8 +81,8 @@ def snapshot(
 
 
 def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Path) -> None:
-    """Makes a model folder that every later step loads, offline: configuration and tokenizer
-    copied, weights linked.
+    """Make a model folder that every later step loads, offline: configuration and tokenizer copied,
+    weights linked.
 
     Args:
         path_or_repository: a folder with `config.json` and `*.safetensors`, or a repository on the
@@ -134,7 +134,9 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
 
 
 def _adapters(source: Path) -> dict[Path, str]:
-    """The files of an adapter beside a model: they would change its weights and are not read."""
+    """Return the files of an adapter next to a model: they would change its weights and are not
+    read.
+    """
     reason = "files of an adapter, which is not applied"
     return dict.fromkeys(source.glob("adapter_*"), reason)
 
@@ -142,8 +144,8 @@ def _adapters(source: Path) -> dict[Path, str]:
 def find_code_classifier(
     path_or_repository: str, revision: str | None, name: str
 ) -> CodeClassifier:
-    """The fastText model that tells code from natural language, downloaded where it is not on this
-    machine.
+    """Return the fastText model that separates code from natural language, downloaded where it is
+    not on this machine.
 
     Args:
         path_or_repository: the file, a folder with it, or a repository on the hub.
@@ -170,7 +172,7 @@ def find_code_classifier(
 
 
 def read_origin(folder: Path) -> dict[str, Any]:
-    """What `fetch_model` recorded in a model's folder: model (path or repository), revision and
-    commit (`local` for a path).
+    """Return what `fetch_model` recorded in a model's folder: model (path or repository), revision
+    and commit (`local` for a path).
     """
     return json.loads((folder / ORIGIN).read_text())

@@ -21,8 +21,8 @@ MODEL_FILES = ("*.json", "*.safetensors", "tokenizer.model", "merges.txt")
 
 
 def source_state(entry: Mapping[str, Any]) -> str:
-    """A digest that changes when a file is added to, removed from or edited in what a model's entry
-    names.
+    """Return a digest that changes when a file is added to, removed from or edited in what a
+    model's entry names.
 
     Args:
         entry: a completed entry; the nursery, and repositories of the hub, have no files of the
@@ -44,15 +44,15 @@ def source_state(entry: Mapping[str, Any]) -> str:
 
 
 def model_state(path: str) -> str:
-    """A digest that changes when a local model is trained anew or replaced; of a repository, always
-    the same.
+    """Return a digest that changes when a local model is trained again or replaced; of a
+    repository, always the same.
     """
     return _digest(_model_files(path))
 
 
 def file_state(*paths: str | Path) -> str:
-    """A digest that changes when one of these files is edited; of those that are not there, always
-    the same.
+    """Return a digest that changes when one of these files is edited; of those that are not there,
+    always the same.
     """
     return _digest(path for path in map(Path, paths) if path.is_file())
 

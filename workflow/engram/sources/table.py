@@ -48,7 +48,7 @@ class TableReader:
 def write_windows(
     path: str | Path, reader: TableReader, output: Path, metadata: dict[str, Any]
 ) -> None:
-    """Writes the windows of a table, or of all tables of a folder.
+    """Write the windows of a table, or of all tables of a folder.
 
     A text is cut to its first T tokens; a text of fewer tokens is no window and is left out, which
     the log counts. Rows without `sequence_id` are numbered from 0.
@@ -96,7 +96,7 @@ def write_windows(
 
 
 def _windows(rows: Rows, reader: TableReader, first: int) -> tuple[pa.Table, np.ndarray]:
-    """The windows of a batch, and the sequence_id of all of its rows."""
+    """Return the windows of a batch, and the sequence_id of all of its rows."""
     named = checked_columns(
         rows, {name: column for name, column in reader.columns.items() if name != "tokens"}
     )

@@ -123,7 +123,7 @@ def require(path: Path, columns: Sequence[str], present: Sequence[str]) -> None:
 
 
 def _csv_rows(path: Path, file: IO[str]) -> Iterator[list[str]]:
-    """The header and the rows of a CSV file, without blank lines."""
+    """Yield the header and the rows of a CSV file, without blank lines."""
     lines = csv.reader(file, strict=True)
     try:
         yield from (fields for fields in lines if fields)
@@ -137,7 +137,7 @@ def _csv_rows(path: Path, file: IO[str]) -> Iterator[list[str]]:
 def _picked(
     path: Path, number: int, row: list[str], header: list[str], places: Sequence[int]
 ) -> tuple[int, list[str], int]:
-    """A row's number, its chosen fields and their characters."""
+    """Return a row's number, its chosen fields and their characters."""
     if len(row) != len(header):
         raise EngramError(
             f"{path}: row {number} has {len(row)} fields, the header {len(header)}; quote fields "
@@ -148,7 +148,7 @@ def _picked(
 
 
 def _batches(items: Iterable[tuple[int, Any, int]], rows: int) -> Iterator[tuple[list[int], list]]:
-    """Numbered items with their sizes, as batches of at most `rows` and about `AT_ONCE`."""
+    """Yield numbered items with their sizes, as batches of at most `rows` and about `AT_ONCE`."""
     numbers: list[int] = []
     batch: list[Any] = []
     size = 0
@@ -170,7 +170,7 @@ def _objects(
     rows: int,
     values: Iterable[tuple[int, Any, int]],
 ) -> Iterator[Batch]:
-    """Columns of parsed objects."""
+    """Yield the columns of parsed objects."""
     for numbers, batch in _batches(values, rows):
         for number, row in zip(numbers, batch, strict=True):
             if not isinstance(row, dict):
@@ -190,7 +190,7 @@ def _objects(
 def _column(
     path: Path, unit: str, name: str, numbers: Sequence[int], values: Sequence[Any]
 ) -> pa.Array:
-    """One column of parsed objects; an error names the first that is unlike those before it."""
+    """Return one column of parsed objects; an error names the first that differs in type."""
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):
@@ -220,7 +220,8 @@ def _loaded(path: Path, number: int, line: str) -> Any:
 
 
 def _json_values(path: Path, file: IO[str]) -> Iterator[tuple[int, Any, int]]:
-    """The items of a JSON array, or consecutive JSON values, each with its number and characters.
+    """Yield the items of a JSON array, or consecutive JSON values, each with its number and
+    characters.
 
     No more than one item and a chunk of the file are in memory.
     """

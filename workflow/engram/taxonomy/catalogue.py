@@ -17,8 +17,8 @@ _FORMS = ("Guess", "Code", "Reconstruct")
 
 
 def paper_names(deltas: Sequence[float]) -> list[str]:
-    """The families of the paper's benchmark at the given numbers of duplicates, as the paper writes
-    them.
+    """Return the families of the paper's benchmark at the given numbers of duplicates, as the paper
+    writes them.
 
     Three classes: a category alone, or Recite[δ] or Recollect[δ] alone, or one of those merged with
     Guess, Code or Reconstruct. Four classes: Recite[δ] or Recollect[δ], then one of the three; or
@@ -40,7 +40,7 @@ def paper_names(deltas: Sequence[float]) -> list[str]:
 
 
 def rho_name(kind: str, rho: float) -> str:
-    """The new taxonomy with Guess at threshold ρ of one of `RHO_KINDS`, e.g. `Non-Memo,
+    """Return the new taxonomy with Guess at threshold ρ of one of `RHO_KINDS`, e.g. `Non-Memo,
     Guess[0.6-*], Others`.
     """
     number = format_number(float(rho))
@@ -49,5 +49,5 @@ def rho_name(kind: str, rho: float) -> str:
 
 
 def rho_names(rho: Mapping[str, Sequence[float]]) -> list[str]:
-    """The taxonomies of the config's section `rho`: thresholds by kind."""
+    """Return the taxonomies of the config's section `rho`: thresholds by kind."""
     return [rho_name(kind, value) for kind in RHO_KINDS for value in rho.get(kind, ())]

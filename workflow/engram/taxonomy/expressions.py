@@ -35,7 +35,7 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def names_of(expression: str) -> set[str]:
-    """Columns and parameters that a predicate reads.
+    """Return the columns and parameters that a predicate reads.
 
     Raises:
         EngramError: the text is not a predicate of the understood form.
@@ -45,7 +45,7 @@ def names_of(expression: str) -> set[str]:
 
 
 def evaluate(expression: str, values: Mapping[str, Any]) -> np.ndarray:
-    """The predicate's truth per row.
+    """Return the predicate's truth per row.
 
     Args:
         expression: as described above.

@@ -64,7 +64,7 @@ class Partition:
 
 
 def merge_equal(taxonomies: Iterable[Taxonomy]) -> list[Named]:
-    """Every taxonomy with the one that is trained for it: the first of the same partition."""
+    """Return every taxonomy with the one trained for it: the first of the same partition."""
     first: dict[Partition, tuple[Taxonomy, tuple[int, ...]]] = {}
     named = []
     for taxonomy in taxonomies:
@@ -80,8 +80,8 @@ def merge_equal(taxonomies: Iterable[Taxonomy]) -> list[Named]:
 
 @functools.cache  # the config asks for the same taxonomies many times while it is read
 def partition(taxonomy: Taxonomy) -> tuple[Partition, tuple[int, ...]]:
-    """The partition, and the position of the class that each of its parts is; an empty class is no
-    part but stands at the end.
+    """Return the partition, and the position of the class that each of its parts is; an empty class
+    is no part but stands at the end.
     """
     questions: dict[str, int] = {_MEMORIZED: 0}
     for terms in taxonomy.classes:
@@ -127,7 +127,7 @@ def _tree(term: Term) -> ast.expr:
 
 
 def _ask(node: ast.expr, term: Term, questions: dict[str, int]) -> None:
-    """Adds the questions of a predicate to `questions`."""
+    """Add the questions of a predicate to `questions`."""
     match node:
         case ast.BoolOp(values=values):
             for value in values:
@@ -169,8 +169,8 @@ def _truth(node: ast.expr, term: Term, answers: Mapping[str, np.ndarray]) -> np.
 def _question(
     left: ast.expr, op: ast.cmpop, right: ast.expr, term: Term
 ) -> tuple[str | None, bool]:
-    """A comparison as a question and the answer that makes it true; no question where the answer is
-    known.
+    """Return a comparison as a question and the answer that makes it true; no question where the
+    answer is known.
     """
     a, b, sign = _text(left, term), _text(right, term), type(op)
     if _is_number(a) and not _is_number(b):
@@ -185,7 +185,7 @@ def _question(
 
 
 def _text(node: ast.expr, term: Term) -> str:
-    """An expression with the term's numbers put in; equal texts are equal questions."""
+    """Return an expression with the term's numbers put in; equal texts are equal questions."""
     numbers = dict(zip(term.category.parameters, term.arguments, strict=True))
     if isinstance(node, ast.Name):
         return repr(float(numbers[node.id])) if node.id in numbers else node.id

@@ -18,7 +18,9 @@ ROUNDING = 1e-3
 
 
 def non_memorized(samples: pd.DataFrame) -> np.ndarray:
-    """sequence_id of every sample that stands in a class of sequences that are not memorized."""
+    """Return the sequence_id of every sample in a class of sequences that are not
+    memorized.
+    """
     with_non_memo = [name for name in samples["class"].unique() if NON_MEMO in name.split("-or-")]
     return np.unique(samples.loc[samples["class"].isin(with_non_memo), "sequence_id"])
 
@@ -50,7 +52,7 @@ def read_pool(
 def pool(
     samples: pd.DataFrame, candidates: pd.DataFrame, continuations: pd.DataFrame
 ) -> pd.DataFrame:
-    """The union of the sample lists.
+    """Return the union of the sample lists.
 
     Args:
         samples: sequence_id and class, of all taxonomies and protocols.
@@ -74,7 +76,7 @@ def pool(
         if len(missing := np.setdiff1d(wanted, found["sequence_id"])):
             raise EngramError(
                 f"{name}: {len(missing):,} samples are missing, sequence_id {missing[0]} first; "
-                f"delete the file to have it made anew"
+                f"delete the file, and it is made again"
             )
     kept = candidates[candidates["sequence_id"].isin(np.setdiff1d(sampled, non_memo))].assign(
         continued=False
@@ -88,8 +90,8 @@ def pool(
 def measured_scores(
     continuations: pd.DataFrame, candidates: pd.DataFrame, prefix: int
 ) -> pd.Series:
-    """The memorization score of this run of every continued sequence: how much of its true suffix
-    the continuation is.
+    """Return the memorization score of this run of every continued sequence: how much of its true
+    suffix the continuation is.
 
     Args:
         continuations: sequence_id, tokens list<int32>[T]: the prefix and what the model writes.
@@ -113,7 +115,7 @@ def measured_scores(
 def agreement(
     verification: pd.DataFrame, labels: pd.DataFrame, measured: pd.Series
 ) -> pd.DataFrame:
-    """How the recorded score and this run agree over the pool, per bin of the score.
+    """Return how the recorded score and this run agree over the pool, per bin of the score.
 
     Args:
         verification: sequence_id, extracted, matched_fraction.

@@ -32,7 +32,7 @@ class Protocol:
     head_poolings: tuple[str, ...] | None = None
     """How attention heads are pooled; None takes the config's."""
     trainings: int = 1
-    """How often each CNN is trained per seed of the config, each time from a seed of its own."""
+    """How often each CNN is trained per seed of the config, each time from its own seed."""
 
     def sample_settings(
         self, *, per_class: int, minimum: int, train: float, validation: float

@@ -25,7 +25,7 @@ SPLITS = ("train", "validation", "test")
 def draw_samples(
     labels: pd.DataFrame, taxonomy: Taxonomy, settings: DrawSettings, seed: int
 ) -> pd.DataFrame:
-    """The sample list of one taxonomy.
+    """Return the sample list of one taxonomy.
 
     Args:
         labels: sequence_id, content_group and the columns that the taxonomy reads.
@@ -78,7 +78,7 @@ def draw_samples(
 
 
 def class_counts(codes: np.ndarray, taxonomy: Taxonomy) -> dict[str, int]:
-    """Candidates per class, in the taxonomy's order, of `Taxonomy.codes`."""
+    """Return the candidates per class, in the taxonomy's order, of `Taxonomy.codes`."""
     counts = np.bincount(codes[codes >= 0], minlength=len(taxonomy.classes))
     return dict(zip(taxonomy.class_names, counts.tolist(), strict=True))
 

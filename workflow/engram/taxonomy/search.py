@@ -26,8 +26,8 @@ _MOST_CANDIDATES = 100_000
 
 
 def atoms(labels: pd.DataFrame, terms: Sequence[str], categories: Sequence[Category]) -> pd.Series:
-    """Which of the categories hold of every row, as text: Non-Memo where it is not memorized,
-    missing where it cannot be sampled.
+    """Return which of the categories hold of every row, as text: Non-Memo where it is not
+    memorized, missing where it cannot be sampled.
 
     Args:
         labels: one row per candidate.
@@ -52,8 +52,8 @@ def atoms(labels: pd.DataFrame, terms: Sequence[str], categories: Sequence[Categ
 def draw_atoms(
     labels: pd.DataFrame, of: pd.Series, settings: DrawSettings, seed: int
 ) -> pd.DataFrame:
-    """The atoms' sample list, as `engram.taxonomy.sampling.draw_samples` makes them, but every atom
-    takes up to `per_class` for itself.
+    """Return the atoms' sample list, as `engram.taxonomy.sampling.draw_samples` makes them, but
+    every atom takes up to `per_class` for itself.
 
     A class that is a union of atoms takes the lowest priorities of all its members, so its samples
     are among these: no candidate needs attention of another sequence.
@@ -74,7 +74,7 @@ def draw_atoms(
 
 
 def large_enough(drawn: pd.DataFrame) -> list[str]:
-    """Atoms with samples in every split, Non-Memo first."""
+    """Return atoms with samples in every split, Non-Memo first."""
     found = drawn.groupby("class")["split"].agg(set)
     names = sorted(str(name) for name, has in found.items() if has >= set(SPLITS))
     if NON_MEMO not in names or len(names) < 3:
@@ -92,8 +92,8 @@ def candidates(
     counts: pd.Series,
     minimum: int,
 ) -> tuple[list[Taxonomy], int]:
-    """Every ordered choice of disjoint merges of the categories that makes a partition of its own
-    of the atoms.
+    """Return every ordered choice of disjoint merges of the categories that makes a partition of
+    its own of the atoms.
 
     Args:
         terms: categories with their numbers.
@@ -140,8 +140,8 @@ def candidates(
 
 
 def parts_of(taxonomy: Taxonomy, atom_names: Sequence[str] | pd.Index) -> list[list[str]]:
-    """Atoms of every class but Non-Memo: the first class that one of an atom's categories stands
-    in, else Others.
+    """Return atoms of every class but Non-Memo: the first class that one of an atom's categories
+    stands in, else Others.
     """
     names = [{term.name for term in terms} for terms in taxonomy.classes[1:-1]]
     parts: list[list[str]] = [[] for _ in range(len(names) + 1)]

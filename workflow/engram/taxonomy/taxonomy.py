@@ -104,7 +104,7 @@ class Term:
         )
 
     def holds(self, labels: pd.DataFrame) -> np.ndarray:
-        """(n,) bool: the category's predicate and, for all but Non-Memo, that the sample is
+        """Return (n,) bool: the category's predicate and, for all but Non-Memo, that the sample is
         memorized.
         """
         columns = {"memorization_score"} | names_of(self.category.where) - set(
@@ -128,7 +128,7 @@ class Taxonomy:
 
     @classmethod
     def parse(cls, name: str, categories: Iterable[Category] = PAPER_CATEGORIES) -> Taxonomy:
-        """Reads a taxonomy from its name.
+        """Read a taxonomy from its name.
 
         Raises:
             EngramError: names the taxonomy, the part that is wrong, and what would be right.
@@ -182,7 +182,7 @@ class Taxonomy:
         )
 
     def codes(self, labels: pd.DataFrame) -> np.ndarray:
-        """The position of every row's class, int8 (n,); -1 where no class holds.
+        """Return the position of every row's class, int8 (n,); -1 where no class holds.
 
         Args:
             labels: the columns of `columns()`, one row per sample. A sample that is not memorized
@@ -205,8 +205,8 @@ class Taxonomy:
         return codes
 
     def assign(self, labels: pd.DataFrame) -> pd.Series:
-        """The class name of every row, missing where no class holds; with the index of `labels`.
-        See `codes`.
+        """Return the class name of every row, missing where no class holds; with the index of
+        `labels`. See `codes`.
         """
         names = np.array([*self.class_names, None], dtype=object)  # -1 is the last
         return pd.Series(
@@ -215,7 +215,7 @@ class Taxonomy:
 
 
 def categories_from_config(entries: Sequence[dict]) -> tuple[Category, ...]:
-    """The paper's categories and the config's own; a name of the paper's replaces it."""
+    """Return the paper's categories and the config's own; a name of the paper's replaces it."""
     own = [
         Category(
             e["name"],
@@ -291,8 +291,8 @@ def rounded(value: float) -> float:
 
 
 def _slug_number(text: str) -> str:
-    """A number without dots and stars, another one for every number: 05 is 0.5, 1p5 is 1.5, 15 is
-    15.
+    """Return a number without dots and stars, another one for every number: 05 is 0.5, 1p5 is 1.5,
+    15 is 15.
     """
     return (
         "any"

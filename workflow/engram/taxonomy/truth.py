@@ -17,7 +17,9 @@ RULE = "Non-Memo, Guess, Others"
 
 
 def truth(labels: pd.DataFrame) -> pd.Series:
-    """`guessed`, `recalled` or `not memorized` for every row of labels with `twin_extracted`."""
+    """Return `guessed`, `recalled` or `not memorized` for every row of labels with
+    `twin_extracted`.
+    """
     memorized = labels["memorization_score"] == 1
     values = np.where(
         memorized, np.where(labels["twin_extracted"], "guessed", "recalled"), "not memorized"
@@ -26,7 +28,7 @@ def truth(labels: pd.DataFrame) -> pd.Series:
 
 
 def truth_table(labels: pd.DataFrame, model: str) -> pd.DataFrame:
-    """Counts of rule against truth, per kind of text.
+    """Return counts of rule against truth, per kind of text.
 
     Args:
         labels: the label columns of the rule, `twin_extracted`, and `kind` and `exposures` where

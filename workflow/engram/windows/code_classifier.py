@@ -1,5 +1,5 @@
-"""Which classifier tells code from natural language: the study's fastText model where its file is
-given, or the offline one.
+"""Which classifier separates code from natural language: the study's fastText model where its file
+is given, or the offline one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CodeClassifier:
     """How it is named in the metadata of labels."""
 
     def is_code(self, texts: Sequence[str]) -> np.ndarray:
-        r"""Whether each text is code rather than natural language, bool (n,).
+        r"""Return whether each text is code rather than natural language, bool (n,).
 
         As the study's code asks its model: line feeds in a row become a blank, the likeliest label
         decides, and a text with `\usepackage{` is code in any case.
@@ -66,7 +66,7 @@ OFFLINE = CodeClassifier()
 
 @functools.cache
 def _fasttext_model(file: str) -> Any:
-    """The model, read once a process."""
+    """Return the model, read once a process."""
     try:
         import fasttext
     except ImportError:

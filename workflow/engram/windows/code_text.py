@@ -44,7 +44,7 @@ FEATURES: dict[str, tuple[re.Pattern[str], int]] = {
         -1,
     ),
 }
-"""What tells code from natural language, and the points for each occurrence: positive for code."""
+"""Signs of code and natural language, with points for each occurrence: positive for code."""
 
 MOST_COUNTED = 5
 """Further occurrences of a feature do not count, so that no single one decides."""
@@ -54,7 +54,7 @@ CODE_POINTS = 4
 
 
 def is_code(texts: Sequence[str]) -> np.ndarray:
-    r"""Whether each text is code rather than natural language.
+    r"""Return whether each text is code rather than natural language.
 
     The study takes a text for code where the fastText model
     `kenhktsui/code-natural-language-fasttext-classifier` says so or `\usepackage{` occurs. That
@@ -85,7 +85,7 @@ def is_code(texts: Sequence[str]) -> np.ndarray:
 
 
 def refuse_gaps(texts: Sequence[str]) -> None:
-    """Checks that every entry is a text.
+    """Check that every entry is a text.
 
     Raises:
         EngramError: one is not.
@@ -109,7 +109,9 @@ def code_points(text: str) -> int:
 
 
 def _reaches(text: str) -> bool:
-    """Whether a text has `CODE_POINTS`; what cannot change the answer any more is not counted."""
+    """Return whether a text has `CODE_POINTS`; what cannot change the answer any more is not
+    counted.
+    """
     total = 0
     for pattern, points in _POSITIVE:
         total += points * min(len(pattern.findall(text)), MOST_COUNTED)

@@ -15,7 +15,7 @@ TOKENS_AT_ONCE = 1 << 20
 
 
 def group_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Groups rows of tokens that are equal, exactly.
+    """Group rows of tokens that are equal, exactly.
 
     Args:
         rows: token ids (n, S), any integer type.
@@ -48,8 +48,8 @@ def group_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
 def suffix_occurrences(
     suffixes: np.ndarray, stream_tokens: np.ndarray, boundaries: np.ndarray
 ) -> np.ndarray:
-    """How often each suffix occurs in a corpus, at any offset, within one document: the study's
-    `sequence_duplicates`.
+    """Return how often each suffix occurs in a corpus, at any offset, within one document: the
+    study's `sequence_duplicates`.
 
     Occurrences may overlap. A suffix that does not occur counts 0; the study's column gives it 1.
     Windows of the stream are found by a 64-bit rolling hash and every find is compared token by
@@ -97,7 +97,7 @@ def suffix_occurrences(
 
 
 def _document_starts(boundaries: np.ndarray, stream_tokens: np.ndarray) -> np.ndarray:
-    """The checked offsets as int64."""
+    """Return the checked offsets as int64."""
     if stream_tokens.ndim != 1 or not np.issubdtype(stream_tokens.dtype, np.integer):
         raise EngramError(
             f"stream: shape {stream_tokens.shape} of {stream_tokens.dtype}; it must be one "
@@ -128,15 +128,15 @@ def _document_starts(boundaries: np.ndarray, stream_tokens: np.ndarray) -> np.nd
 
 
 def _multipliers() -> Iterator[int]:
-    """Odd multipliers of the polynomial hash, without end; one after the first is needed only where
-    rows collide.
+    """Yield odd multipliers of the polynomial hash, without end; one after the first is needed only
+    where rows collide.
     """
     yield from itertools.count(0x9E3779B97F4A7C15, 2)
 
 
 def _mix(values: np.ndarray) -> np.ndarray:
-    """Spreads integers over 64 bits, one to one (the finalizer of MurmurHash3), so that small ids
-    differ in many bits.
+    """Return spreads integers over 64 bits, one to one (the finalizer of MurmurHash3), so that
+    small ids differ in many bits.
     """
     mixed = values.astype(np.uint64)
     for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
@@ -147,7 +147,7 @@ def _mix(values: np.ndarray) -> np.ndarray:
 
 
 def _row_hashes(rows: np.ndarray, multiplier: int) -> np.ndarray:
-    """Polynomial hash Σ mix(token_j)·multiplier^(S−1−j) mod 2^64 of each row (n,)."""
+    """Return polynomial hash Σ mix(token_j)·multiplier^(S−1−j) mod 2^64 of each row (n,)."""
     hashes = np.zeros(len(rows), dtype=np.uint64)
     for part in _parts(*rows.shape):
         for column in _mix(rows[part]).T:
@@ -156,7 +156,7 @@ def _row_hashes(rows: np.ndarray, multiplier: int) -> np.ndarray:
 
 
 def _window_hashes(tokens: np.ndarray, length: int, multiplier: int) -> np.ndarray:
-    """The hash of `_row_hashes` for every window of `length` tokens, (m − length + 1,).
+    """Return the hash of `_row_hashes` for every window of `length` tokens, (m − length + 1,).
 
     Windows are doubled, and prolonged by a token where the binary digit of `length` is 1: log2 S
     passes.
@@ -173,11 +173,11 @@ def _window_hashes(tokens: np.ndarray, length: int, multiplier: int) -> np.ndarr
 
 
 def _power(multiplier: int, exponent: int) -> np.uint64:
-    """multiplier^exponent mod 2^64."""
+    """Return multiplier^exponent mod 2^64."""
     return np.uint64(pow(multiplier, exponent, 1 << 64))
 
 
 def _parts(rows: int, length: int) -> list[slice]:
-    """Slices that cover the rows, about `TOKENS_AT_ONCE` tokens each."""
+    """Return slices that cover the rows, about `TOKENS_AT_ONCE` tokens each."""
     step = max(1, TOKENS_AT_ONCE // length)
     return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]

@@ -23,7 +23,7 @@ from engram.windows.labels import GIVEN, label, provenance, text_labels
 from engram.windows.text_features import content_groups, token_counts
 
 WAITING = 2
-"""Batches that wait for each process: the memory beside the batches that are being labelled."""
+"""Batches that wait for each process, in addition to those that are being labelled."""
 
 
 def write_labels(
@@ -33,7 +33,7 @@ def write_labels(
     classifier: CodeClassifier = OFFLINE,
     processes: int = 1,
 ) -> None:
-    """Writes labels.parquet, as `labels.label` would label all candidates at once.
+    """Write labels.parquet, as `labels.label` would label all candidates at once.
 
     The memory holds some batches of rows and all suffixes (four bytes a token), which are compared
     with one another.
@@ -96,8 +96,8 @@ def _with_text_labels(
     work: Callable[[list[str]], dict[str, np.ndarray]],
     batches: Iterator[pa.Table],
 ) -> Iterator[tuple[pa.Table, dict[str, np.ndarray]]]:
-    """Each batch with what `work` makes of its texts, in order; only as many are read ahead as the
-    processes need.
+    """Yield each batch with what `work` makes of its texts, in order; only as many are read ahead
+    as the processes need.
     """
     waiting: deque[tuple[pa.Table, AsyncResult]] = deque()
     for table in batches:
@@ -114,8 +114,8 @@ def _with_text_labels(
 
 
 def _survey(candidates: Path, prefix: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """sequence_id int64 (n,) and suffix tokens int32 (n, S) of all candidates, and the occurrences
-    of every token id in them.
+    """Return the sequence_id int64 (n,) and suffix tokens int32 (n, S) of all candidates, and the
+    occurrences of every token id in them.
     """
     identifiers, suffixes, counts = [], [], np.zeros(0, dtype=np.int64)
     for table in read_batches(candidates, ["sequence_id", "tokens"]):

@@ -61,7 +61,7 @@ MEASURED = (
 def text_labels(
     texts: Sequence[str], columns: Iterable[str], classifier: CodeClassifier = OFFLINE
 ) -> dict[str, np.ndarray]:
-    """The labels that are found in the text alone: all of the work that takes long.
+    """Return the labels that are found in the text alone: all of the work that takes long.
 
     Args:
         texts: of n candidates.
@@ -92,7 +92,7 @@ def label(
     counts: np.ndarray | None = None,
     of_texts: dict[str, np.ndarray] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Labels every candidate.
+    """Label every candidate.
 
     Args:
         candidates: sequence_id, tokens (T), text, sequence_duplicates, memorization_score and what
@@ -155,7 +155,8 @@ def label(
 
 
 def provenance(columns: Iterable[str], classifier: CodeClassifier) -> dict[str, str]:
-    """Where labels come from that can come from several places, by the columns of the candidates.
+    """Return where labels come from that can come from several places, by the columns of the
+    candidates.
 
     Returns:
         is_code: `source` or the classifier's method. token_frequencies: `source`, which counted

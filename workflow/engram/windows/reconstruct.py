@@ -22,7 +22,7 @@ QUOTING = re.compile(r"""\\[nx]|[\\'"]""")
 
 
 def reconstruct_labels(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The labels that make a memorized sample "Reconstruct".
+    """Return the labels that make a memorized sample "Reconstruct".
 
     Args:
         texts: n texts.
@@ -48,12 +48,13 @@ def reconstruct_labels(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_incrementing(text: str) -> bool:
-    """Whether the text counts: constant pieces between integers that advance by constant steps.
+    """Return whether the text counts: constant pieces between integers that advance by constant
+    steps.
 
     The text is cut into integers and strings (see `items`). The first and the last item may be cut
     off by the window and are ignored when there are more than four. What is left must have a period
     of T items, T at most half of them, such that items T apart are equal strings or are integers
-    with one step throughout; each of the T phases has a step of its own. At least one step is not
+    with one step throughout; each of the T phases has its own step. At least one step is not
     zero, and integers of some phase occur three times, since two of them always have "one step".
     The shortest period without any step decides that the text repeats and does not count.
     """
@@ -79,8 +80,8 @@ def is_incrementing(text: str) -> bool:
 
 
 def _steps(pieces: list[int | str], period: int) -> dict[int, int] | None:
-    """Step of the integers of each phase, by the phase's first position; None where a phase has
-    more than one.
+    """Return step of the integers of each phase, by the phase's first position; None where a phase
+    has more than one.
     """
     steps: dict[int, int] = {}
     for position in range(period, len(pieces)):
@@ -99,7 +100,7 @@ def items(text: str) -> list[int | str]:
 
     A word between white space that Python reads as an integer literal (`0x1f`, `0b11`, `1_000`,
     `-5`) is replaced by its decimal form first; digits inside longer words (`0x1f,`) are decimal. A
-    minus sign is a string of its own. Quotes, backslashes and the escapes `\\n` and `\\x` are
+    minus sign is its own string. Quotes, backslashes and the escapes `\\n` and `\\x` are
     removed.
     """
     pieces: list[int | str] = []
@@ -112,7 +113,7 @@ def items(text: str) -> list[int | str]:
 
 
 def _decimal(word: str) -> str:
-    """The decimal form of a word that is an integer literal, any other word as it is."""
+    """Return the decimal form of a word that is an integer literal, any other word as it is."""
     try:
         return str(int(word, 0))
     except ValueError:
@@ -120,8 +121,8 @@ def _decimal(word: str) -> str:
 
 
 def _integer(digits: str) -> int | str:
-    """The number that a run of digits stands for; a run beyond Python's limit (4,300 digits) as it
-    is.
+    """Return the number that a run of digits stands for; a run beyond Python's limit (4,300 digits)
+    as it is.
     """
     try:
         return int(digits)
@@ -130,7 +131,7 @@ def _integer(digits: str) -> int | str:
 
 
 def is_repeating(text: str) -> bool:
-    """Whether the characters repeat exactly with a period of at most half of the text.
+    """Return whether the characters repeat exactly with a period of at most half of the text.
 
     As for `is_incrementing`, the first and the last character are ignored when there are more than
     four. Fewer than four characters repeat nothing.
@@ -146,8 +147,8 @@ def is_repeating(text: str) -> bool:
 
 
 def _shortest_period(text: str) -> int:
-    """Smallest p >= 1 with text[p:] == text[:-p], in linear time: the length less its longest
-    border.
+    """Return smallest p >= 1 with text[p:] == text[:-p], in linear time: the length less its
+    longest border.
     """
     borders = [0] * len(text)  # longest proper prefix of text[: i + 1] that is also its suffix
     border = 0

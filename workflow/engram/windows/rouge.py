@@ -12,7 +12,7 @@ MAX_PREFIX = 64
 
 
 def prefix_suffix_rouge(tokens: np.ndarray, prefix: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """ROUGE-L and ROUGE-3 F-measures between the prefix and the suffix of each window.
+    """Return ROUGE-L and ROUGE-3 F-measures between the prefix and the suffix of each window.
 
     A high score means that the suffix can be copied from the prompt, so that a model may *guess* it
     (the thresholds ρ of arXiv 2508.02573). The units are token ids. ROUGE-L counts the longest
@@ -74,7 +74,7 @@ def prefix_suffix_rouge(tokens: np.ndarray, prefix: int = 32) -> tuple[np.ndarra
 
 
 def _fmeasures(reference: int, prediction: int) -> np.ndarray:
-    """F-measure by number of shared units, in the order of operations of rouge-score.
+    """Return f-measure by number of shared units, in the order of operations of rouge-score.
 
     Args:
         reference, prediction: units (tokens or trigrams) on each side; none of them is less than
@@ -102,7 +102,7 @@ def _score(  # pragma: no cover
     rouge_l: np.ndarray,
     rouge_3: np.ndarray,
 ) -> None:
-    """Fills `rouge_l` and `rouge_3`: one match mask per suffix token, over the prefix positions,
+    """Fill `rouge_l` and `rouge_3`: one match mask per suffix token, over the prefix positions,
     serves both scores.
 
     The longest common subsequence follows the bit-vector recurrence of Crochemore et al. (2001, "A
@@ -132,7 +132,7 @@ def _score(  # pragma: no cover
 
 @njit
 def _bits(word: np.uint64) -> int:  # pragma: no cover
-    """Number of bits set in a word."""
+    """Return the number of bits set in a word."""
     bits = 0
     while word:
         word &= word - np.uint64(1)

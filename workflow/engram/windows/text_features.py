@@ -16,8 +16,8 @@ ROWS_AT_ONCE = 1 << 16
 
 
 def huffman_coding_length(text: str) -> float:
-    """Mean length of a prefix code for the text's characters: Σ p·ceil(−log2 p), in bits per
-    character.
+    """Return the mean length of a prefix code for the text's characters: Σ p·ceil(−log2 p), in bits
+    per character.
 
     p is a character's share of the text. This is the column `huffman_coding_length` of the study's
     data, which is the length of a Shannon code: at least the entropy of the characters, and less
@@ -31,8 +31,8 @@ def huffman_coding_length(text: str) -> float:
 
 
 def token_entropy(tokens: np.ndarray) -> np.ndarray:
-    """Entropy of each window's token frequencies: 0 for one repeated token, log2 T where all tokens
-    differ.
+    """Return entropy of each window's token frequencies: 0 for one repeated token, log2 T where all
+    tokens differ.
 
     Args:
         tokens: token ids (n, T), any integer type.
@@ -71,7 +71,7 @@ FREQUENCIES = ("max_frequency", "avg_frequency", "min_frequency", "median_freque
 
 
 def token_counts(tokens: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """How often each token id occurs, int64 (highest id + 1,).
+    """Return how often each token id occurs, int64 (highest id + 1,).
 
     Args:
         tokens: token ids >= 0 of any shape.
@@ -86,7 +86,8 @@ def token_counts(tokens: np.ndarray, counts: np.ndarray | None = None) -> np.nda
 
 
 def token_frequencies(tokens: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """How frequent the tokens of each window are: the columns `FREQUENCIES`, float64 (n,) each.
+    """Return how frequent the tokens of each window are: the columns `FREQUENCIES`, float64 (n,)
+    each.
 
     The study's data count tokens in the whole training corpus; what is counted here is up to the
     caller.
@@ -105,7 +106,8 @@ def token_frequencies(tokens: np.ndarray, counts: np.ndarray) -> dict[str, np.nd
 
 
 def content_groups(suffix_tokens: np.ndarray) -> np.ndarray:
-    """Numbers that are equal exactly where the suffixes are: splits keep a group together.
+    """Return the numbers that are equal exactly where the suffixes are: splits keep a group
+    together.
 
     Args:
         suffix_tokens: token ids (n, S), any integer type.
