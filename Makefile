@@ -12,7 +12,7 @@ demo: $(VENV)/installed
 	$(BIN)/snakemake --report results/$(STUDY)/report.html --quiet
 	@$(BIN)/python -m engram summary results/$(STUDY)
 
-test: lint unit workflow cluster browser wheel notebook
+test: lint unit workflow cluster browser
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -50,7 +50,7 @@ test-kills: $(VENV)/installed-test
 browser: $(VENV)/installed-test chromium
 	$(BIN)/pytest tests/browser
 
-# The package, built and installed where there is no checkout.
+# The package, built and installed where there is no checkout; as `notebook`, no part of `make test`, which would take too long.
 wheel: $(VENV)/installed-test
 	$(BIN)/pytest tests/wheel
 

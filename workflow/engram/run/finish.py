@@ -92,7 +92,11 @@ def _with_followers(first: Sequence[PlannedJob], jobs: Sequence[PlannedJob]) -> 
 
 
 def _is_changed(job: PlannedJob) -> bool:
-    """Return whether a job's settings differ from those in the records of its outputs."""
+    """Return whether a job's settings differ from those in the records of its outputs; of a stamp,
+    whether it differs from the file that it copies.
+    """
+    if job.rule == "stamp":
+        return read_values(Path(job.inputs[0])) != read_values(Path(job.outputs[0]))
     settings = _settings(job)
     return settings is not None and any(
         record is not None and record["settings"] != settings
