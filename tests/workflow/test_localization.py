@@ -4,6 +4,8 @@ each searches its taxonomies.
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +24,7 @@ def seeds(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Check
     """
     checkout = copy_project(tmp_path_factory.mktemp("seeds"))
     (checkout.folder / "results").mkdir()
-    (checkout.folder / "results/.parts").symlink_to(finished.folder / "results/.parts")
+    shutil.copytree(finished.folder / "results/.parts", checkout.folder / "results/.parts")
     study = yaml.safe_load((ROOT / "studies/localization.yaml").read_text())
     small = {key: TINY["models"][0][key] for key in ("windows", "drilling")}
     study["models"] = [model | small for model in study["models"][:2]]
