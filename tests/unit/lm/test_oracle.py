@@ -19,7 +19,7 @@ from engram.lm.attention import Extraction, extract
 from engram.lm.oracle import compare_with_transformers
 
 PREFIX, SUFFIX = 6, 6
-TOKENS = random_tokens(5, PREFIX + SUFFIX)
+TOKENS = random_tokens(3, PREFIX + SUFFIX)
 
 
 def extracted(model: PreTrainedModel) -> Extraction:

@@ -3,7 +3,9 @@
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import h5py
 import numpy as np
@@ -89,6 +91,29 @@ def test_workers_share_an_implementation_until_the_last_is_done() -> None:
             assert model.config._attn_implementation == other
         assert model.config._attn_implementation == other
     assert model.config._attn_implementation == before
+
+
+def test_two_implementations_at_once_are_refused() -> None:
+    model, opened, done = gpt_neox(), Event(), Event()
+
+    def hold() -> None:
+        with implementation(model, "sdpa"):
+            opened.set()
+            assert done.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        assert opened.wait(10)
+        try:
+            with pytest.raises(RuntimeError, match="two implementations of attention at once"):
+                implementation(model, "eager").__enter__()
+            with implementation(model, "sdpa"), implementation(model, "sdpa"):
+                pass
+        finally:
+            done.set()
+        holding.result()
+    with implementation(model, "eager"), implementation(model, "sdpa"):
+        assert model.config._attn_implementation == "sdpa"
 
 
 def test_models_that_were_switched_are_not_kept_in_memory() -> None:

@@ -9,11 +9,11 @@ operations, so threads of one process do, and all of them share one model.
 from __future__ import annotations
 
 import ctypes
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TypeVar
 
 import torch
@@ -77,21 +77,27 @@ class Switch:
 
     def __init__(self, on: Callable[[], object], off: Callable[[], object]) -> None:
         self._on, self._off = on, off
-        self._lock, self._users = Lock(), 0
+        self._lock = Lock()
+        self._users: Counter[int] = Counter()
 
     def __enter__(self) -> None:
         """Switch on, unless another thread has."""
         with self._lock:
-            if not self._users:
+            if not self._users.total():
                 self._on()
-            self._users += 1
+            self._users[get_ident()] += 1
 
     def __exit__(self, *error: object) -> None:
         """Switch off, unless another thread needs it still."""
         with self._lock:
-            self._users -= 1
-            if not self._users:
+            self._users[get_ident()] -= 1
+            if not self._users.total():
                 self._off()
+
+    @property
+    def held_elsewhere(self) -> bool:
+        """Whether another thread needs it."""
+        return self._users.total() > self._users[get_ident()]
 
 
 def _keep_freed_memory() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
@@ -138,15 +138,22 @@ def implementation(model: PreTrainedModel, name: str) -> Iterator[None]:
     switch at all.
 
     Threads that run one model at a time share the switch, and ask for one implementation.
+
+    Raises:
+        RuntimeError: another thread needs another implementation of this model.
     """
     if not model._can_set_attn_implementation():
         yield
         return
-    with _lock:
-        switches = _switches.setdefault(model, {})
-        if name not in switches:
-            switches[name] = _switch(model, name)
-    with switches[name]:
+    with ExitStack() as held:
+        with _lock:
+            switches = _switches.setdefault(model, {})
+            if name not in switches:
+                switches[name] = _switch(model, name)
+            if any(other.held_elsewhere for key, other in switches.items() if key != name):
+                name_of_model = type(model).__name__
+                raise RuntimeError(f"{name_of_model}: two implementations of attention at once")
+            held.enter_context(switches[name])
         yield
 
 

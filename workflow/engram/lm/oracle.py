@@ -23,8 +23,8 @@ from engram.lm.attention_hook import implementation
 from engram.lm.generation import greedy_continuations
 from engram.lm.models import token_scores
 
-SEQUENCES = 3
-"""Sequences that are compared, as far as `SECONDS` allow; one in any case."""
+ORACLE_SEQUENCES = 3
+"""Sequences of an extraction that are compared, as far as `SECONDS` allow; one in any case."""
 SECONDS = 2.5
 """Seconds after which no further sequence is begun."""
 TOLERANCES = {"float32": (1e-5, 1e-3), "float16": (4e-3, 0.1), "bfloat16": (2e-2, 0.4)}
@@ -35,13 +35,15 @@ log-probability in nats, and one logit relative to the largest."""
 def compare_with_transformers(
     model: PreTrainedModel, tokens: np.ndarray, prefix: int, found: Extraction
 ) -> int:
-    """Compare some sequences of a batch with transformers' own computation.
+    """Compare sequences with transformers' own computation.
+
+    No other thread may use the model meanwhile: its attention implementation is switched.
 
     Args:
         model: the model.
-        tokens: of the batch, (b, T).
+        tokens: (b, T).
         prefix: tokens of the prompt.
-        found: what was extracted of the batch.
+        found: what was extracted of them as one batch.
 
     Returns:
         how many sequences were compared.
@@ -51,7 +53,7 @@ def compare_with_transformers(
             model's precision explains; tokens may differ where two are about equally likely.
     """
     begun, done = time.monotonic(), 0
-    for row in np.unique(np.linspace(0, len(tokens) - 1, SEQUENCES).astype(int)).tolist():
+    for row in range(len(tokens)):
         if done and time.monotonic() - begun > SECONDS:
             break
         _compare_forward(model, tokens[row], prefix, found, row)

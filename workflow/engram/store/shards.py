@@ -25,7 +25,7 @@ from engram.io.errors import EngramError
 from engram.io.hashing import content_digest, splitmix64
 from engram.lm.attention import Extraction, extract
 from engram.lm.models import check_tokens
-from engram.lm.oracle import compare_with_transformers
+from engram.lm.oracle import ORACLE_SEQUENCES, compare_with_transformers
 from engram.store.attention_file import (
     COLUMNS,
     POOLINGS,
@@ -211,13 +211,9 @@ def _extract(
         # What is kept knows sequences by their tokens alone.
         finished.write(header, of_rows, rows | {"sequence_id": np.full(len(of_rows), -1)})
 
+    _check(model, tokens, settings.prefix)
     try:
         for batch in extract(model, tokens, settings.prefix, settings.batch_tokens):
-            if not batch.rows.start:
-                checked = compare_with_transformers(
-                    model, tokens[batch.rows], settings.prefix, batch
-                )
-                log.info("%d sequences agree with transformers' own computation", checked)
             pending.append(batch)
             if (
                 sum(len(batch.extracted) for batch in pending) >= PART_ROWS
@@ -226,6 +222,20 @@ def _extract(
                 keep()
     finally:
         keep()
+
+
+def _check(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> None:
+    """Compare a few sequences of an extraction with transformers, before its workers use the model.
+
+    Raises:
+        EngramError: they differ.
+    """
+    some = tokens[np.unique(np.linspace(0, len(tokens) - 1, ORACLE_SEQUENCES).astype(int))]
+    batches = list(extract(model, some, prefix, some.size))
+    checked = sum(
+        compare_with_transformers(model, some[batch.rows], prefix, batch) for batch in batches
+    )
+    log.info("%d sequences agree with transformers' own computation", checked)
 
 
 def _empty_header(source: ModelSource, window: int, settings: ExtractionSettings) -> Header:
