@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,9 @@ from engram.api.display import STYLE, html_table, shown
 from engram.api.regions import Region, check_share
 from engram.cnn.dataset import Dataset
 from engram.cnn.grid import GridResult, train_grid
-from engram.cnn.key import CnnKey
 from engram.cnn.network import AttentionCNN
+from engram.cnn.results import histories, in_order, predictions_of
 from engram.cnn.settings import CnnSettings
-from engram.cnn.training import TrainedCnn
 from engram.figures.delta import delta_maps
 from engram.figures.profile import layer_profile
 from engram.io.errors import EngramError
@@ -199,7 +198,7 @@ def localize(
         [method],
         maps.prefix,
     )[method]
-    trained = _in_order(result)
+    trained = in_order(result)
     diverged = [(key.input, key.labels) for key, cnn in trained.items() if cnn.diverged]
     statistics: dict[str, Any] = {
         "resamples": resamples,
@@ -208,7 +207,7 @@ def localize(
     }
     return Localization(
         classes=names,
-        scores=score_table(_predictions(data, trained), names, diverged, **statistics),
+        scores=score_table(predictions_of(result), names, diverged, **statistics),
         layers=layer_shares(draw_shares(saliency, **statistics)),
         saliency=saliency,
         method=method,
@@ -221,9 +220,7 @@ def localize(
         ),
         chosen_by=all_halves(data.tokens, maps.prefix),
         model=maps.model,
-        history=pd.DataFrame(
-            [{**vars(key), **row} for key, cnn in trained.items() for row in cnn.history]
-        ),
+        history=histories(result),
     )
 
 
@@ -311,29 +308,3 @@ def _cnns(result: GridResult) -> dict[str, AttentionCNN]:
             cnn.load_state_dict(trained.parameters)
             cnns[f"{key.cnn}/{key.seed}"] = cnn.eval()
     return cnns
-
-
-def _in_order(result: GridResult) -> dict[CnnKey, TrainedCnn]:
-    """Return the CNNs in the order of the grid, then the probes.
-
-    They finish in any order, and the draws of the bootstrap depend on it.
-    """
-    first = {key: result.trained[key] for key in result.architectures}
-    return first | {key: cnn for key, cnn in result.trained.items() if key not in first}
-
-
-def _predictions(data: Dataset, trained: Mapping[CnnKey, TrainedCnn]) -> pd.DataFrame:
-    """Return the predictions of all CNNs, in the columns of a study's `predictions.parquet`."""
-    frames = []
-    for key, cnn in trained.items():
-        columns = {
-            "sequence_id": data.sequence_id[cnn.row],
-            "content_group": data.content_group[cnn.row],
-            "split": data.split[cnn.row],
-            "class": np.array(data.classes, dtype=object)[data.label[cnn.row]],
-            **vars(key),
-            "epoch": cnn.epoch,
-            "logits": list(cnn.logits),
-        }
-        frames.append(pd.DataFrame(columns))
-    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)

@@ -9,7 +9,9 @@ import pandas as pd
 
 from engram.cnn.checkpoints import save_cnns
 from engram.cnn.grid import GridResult
+from engram.cnn.key import CnnKey
 from engram.cnn.settings import PROBES
+from engram.cnn.training import TrainedCnn
 from engram.io.artifacts import write_csv, write_parquet
 
 
@@ -27,11 +29,7 @@ def write_results(
             cnn, seed, epoch, logits.
         taxonomy: name for the metadata of the predictions.
     """
-    probes = {key: probe for key, probe in result.trained.items() if key.input in PROBES}
-    data, trained = (
-        result.dataset,
-        {key: result.trained[key] for key in result.architectures} | probes,
-    )
+    data, trained = result.dataset, in_order(result)
     layers, tokens = data.layers("attention"), data.window
     parameters = {
         key: cnn.parameters
@@ -41,26 +39,44 @@ def write_results(
     save_cnns(
         checkpoints, parameters, set(result.architectures.values()), data.classes, layers, tokens
     )
-    write_csv(
-        pd.DataFrame([{**vars(key), **row} for key, cnn in trained.items() for row in cnn.history]),
-        history,
-    )
-    frames = []
-    for key, cnn in trained.items():
-        columns = {
-            "sequence_id": data.sequence_id[cnn.row],
-            "content_group": data.content_group[cnn.row],
-            "split": data.split[cnn.row],
-            "class": np.array(data.classes, dtype=object)[data.label[cnn.row]],
-            **vars(key),
-            "epoch": cnn.epoch,
-            "logits": list(cnn.logits),
-        }
-        frames.append(pd.DataFrame(columns))
+    write_csv(histories(result), history)
     metadata = {"classes": list(data.classes), "taxonomy": taxonomy, "selection": result.selection}
     metadata["diverged"] = [key.path for key, cnn in trained.items() if cnn.diverged]
-    write_parquet(
-        pd.concat([frame for frame in frames if len(frame)], ignore_index=True),
-        predictions,
-        metadata,
+    write_parquet(predictions_of(result), predictions, metadata)
+
+
+def in_order(result: GridResult) -> dict[CnnKey, TrainedCnn]:
+    """Return the CNNs in the order of the grid, then the probes.
+
+    They finish in any order, and the draws of the bootstrap depend on it.
+    """
+    probes = {key: probe for key, probe in result.trained.items() if key.input in PROBES}
+    return {key: result.trained[key] for key in result.architectures} | probes
+
+
+def histories(result: GridResult) -> pd.DataFrame:
+    """Return the columns of `history.csv`: a row per CNN, epoch and split."""
+    return pd.DataFrame(
+        [{**vars(key), **row} for key, cnn in in_order(result).items() for row in cnn.history]
     )
+
+
+def predictions_of(result: GridResult) -> pd.DataFrame:
+    """Return the columns of `predictions.parquet`: a row per CNN and sample."""
+    data = result.dataset
+    frames = [
+        pd.DataFrame(
+            {
+                "sequence_id": data.sequence_id[cnn.row],
+                "content_group": data.content_group[cnn.row],
+                "split": data.split[cnn.row],
+                "class": np.array(data.classes, dtype=object)[data.label[cnn.row]],
+                **vars(key),
+                "epoch": cnn.epoch,
+                "logits": list(cnn.logits),
+            }
+        )
+        for key, cnn in in_order(result).items()
+        if len(cnn.row)
+    ]
+    return pd.concat(frames, ignore_index=True)
