@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import GPTNeoXForCausalLM, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from engram.io.errors import EngramError
 from engram.io.hashing import content_digest
@@ -40,7 +40,7 @@ def resolve_precision(precision: str) -> str:
 
 
 def train(
-    model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSettings, state: Path, label: str
+    model: PreTrainedModel, rows: np.ndarray, settings: TrainingSettings, state: Path, label: str
 ) -> list[dict]:
     """Train `model` in place on every row once, in the given order.
 
@@ -122,7 +122,7 @@ class Replicas:
         precision: `float32`, or `bfloat16` for autocast.
     """
 
-    def __init__(self, model: GPTNeoXForCausalLM, count: int, precision: str) -> None:
+    def __init__(self, model: PreTrainedModel, count: int, precision: str) -> None:
         self.model, self.precision = model, precision
         self.device = next(model.parameters()).device
         self.count = count if self.device.type == "cpu" else 1
@@ -182,9 +182,7 @@ class Replicas:
         return sum(loss for loss, _ in results) / targets
 
 
-def save_trained(
-    model: GPTNeoXForCausalLM, tokenizer: PreTrainedTokenizerFast, output: Path
-) -> None:
+def save_trained(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, output: Path) -> None:
     """Write model (safetensors) and tokenizer as transformers reads them; the weights come last,
     whole or not at all.
     """
@@ -208,7 +206,7 @@ def write_curve(curve: list[dict], path: Path) -> None:
 
 
 def _run_key(
-    model: GPTNeoXForCausalLM, rows: np.ndarray, settings: TrainingSettings, precision: str
+    model: PreTrainedModel, rows: np.ndarray, settings: TrainingSettings, precision: str
 ) -> str:
     """Return the key of a run: a state of another initial model, data or settings must not be
     resumed.
@@ -227,7 +225,7 @@ def _run_key(
 
 
 def _save(
-    model: GPTNeoXForCausalLM,
+    model: PreTrainedModel,
     optimizer: torch.optim.Optimizer,
     state: Path,
     progress: dict[str, Any],
@@ -247,7 +245,7 @@ def _save(
 
 
 def _restore(
-    model: GPTNeoXForCausalLM, optimizer: torch.optim.Optimizer, state: Path, run: str
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: Path, run: str
 ) -> tuple[int, list[dict], float, int]:
     """Load the state of this run where there is one.
 
