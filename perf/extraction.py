@@ -21,35 +21,19 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from random_pythia import random_pythia
+from transformers import GPTNeoXForCausalLM
 
 from engram.lm.attention import pooled_attention
 from engram.store.attention_file import COLUMNS, KEY_BYTES, Header, new_attention_file
 from engram.store.settings import ExtractionSettings
 from engram.store.shards import ModelSource, build_shard
 
-PREFIX, WINDOW, VOCABULARY = 32, 64, 50_304
-SHAPES = {"70m": (6, 512, 8), "160m": (12, 768, 12)}
-"""Layers, width and heads."""
+PREFIX, WINDOW = 32, 64
 BARS = {"70m": 3.0, "160m": 2.4}
 """How much faster than the plain writer maps must be written."""
 FORWARD_BAR = 1.25
 """How much longer than the bare forward they may take."""
-
-
-def build_model(shape: str) -> GPTNeoXForCausalLM:
-    """A Pythia of random weights."""
-    torch.manual_seed(0)
-    layers, width, heads = SHAPES[shape]
-    config = GPTNeoXConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * width,
-        rotary_pct=0.25,
-    )
-    return GPTNeoXForCausalLM(config).eval()
 
 
 @torch.inference_mode()
@@ -133,8 +117,8 @@ WAYS: dict[str, tuple[Callable[[GPTNeoXForCausalLM, np.ndarray, int, Path], None
 
 def measure(shape: str, samples: int, rows: int, rounds: int) -> pd.DataFrame:
     """One line per way: CPU milliseconds and bytes per sample, and their ratios."""
-    model = build_model(shape)
-    tokens = np.random.default_rng(0).integers(0, VOCABULARY, (samples, WINDOW))
+    model = random_pythia(shape, torch.float32)
+    tokens = np.random.default_rng(0).integers(0, model.config.vocab_size, (samples, WINDOW))
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     with TemporaryDirectory() as folder:
         bare_forward(
@@ -167,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", choices=BARS, default=list(BARS))
     parser.add_argument("--samples", type=int, default=96)
     parser.add_argument("--rows", type=int, default=16, help="sequences per batch of Engram")
     parser.add_argument("--rounds", type=int, default=3)

@@ -18,12 +18,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from transformers import GPTNeoXForCausalLM
+from random_pythia import random_pythia
 
 from engram.lm.attention import extract
 from engram.lm.generation import greedy_continuations
 from engram.lm.models import default_device
-from engram.run.plan import PYTHIA, pythia_config, shape_of
+from engram.run.plan import PYTHIA, shape_of
 
 PREFIX, WINDOW = 32, 64
 
@@ -63,12 +63,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     device, dtype = default_device(), getattr(torch, options.dtype)
-    config = pythia_config(f"EleutherAI/pythia-{options.shape}")
-    assert config is not None
-    torch.set_default_dtype(dtype)
-    with device:
-        model = GPTNeoXForCausalLM(config).eval()
-    torch.set_default_dtype(torch.float32)
+    model = random_pythia(options.shape, dtype)
+    config = model.config
     shape = shape_of(config)
     tokens = np.random.default_rng(0).integers(0, config.vocab_size, (options.sequences, WINDOW))
     warm = tokens[: options.batch_tokens // WINDOW]

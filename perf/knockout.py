@@ -1,4 +1,4 @@
-"""What a forward under a knock-out costs beside a plain batched one, at the shapes of Pythia
+"""What a forward under a knock-out costs against a plain batched one, at the shapes of Pythia
 models.
 
     python perf/knockout.py --shapes 160m --rows 32 --rounds 5
@@ -7,7 +7,7 @@ models.
 Weights and tokens are random; speed does not depend on them. All ways run in turn on the same
 batch, `--rounds` times; the median ratio counts. The plain forward applies the head to the suffix
 and scores it, with `transformers`' own choice of attention. Every row of a knocked-out batch is
-under a condition of its own that touches every layer, which is the dearest case; `from the middle`
+under its own condition, which touches every layer, which is the dearest case; `from the middle`
 touches the upper half of the layers alone and starts from stored hidden states. On a processor
 times are CPU time, on a GPU time of its own clock. The bar: 1.3 times the plain forward.
 """
@@ -21,34 +21,17 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import torch
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from random_pythia import random_pythia
+from transformers import GPTNeoXForCausalLM
 
 from engram.io.packing import packed_length
 from engram.lm.conditions import Condition
 from engram.lm.interventions import Means, knock_out
 from engram.lm.models import default_device, suffix_logits, token_scores
+from engram.run.plan import PYTHIA
 
-PREFIX, WINDOW, VOCABULARY = 32, 64, 50_304
-SHAPES = {"tiny": (2, 32, 4), "70m": (6, 512, 8), "160m": (12, 768, 12), "12b": (36, 5120, 40)}
-"""Layers, width and heads."""
+PREFIX, WINDOW = 32, 64
 BAR = 1.3
-
-
-def build_model(shape: str, dtype: torch.dtype) -> GPTNeoXForCausalLM:
-    """A Pythia of random weights."""
-    torch.manual_seed(0)
-    layers, width, heads = SHAPES[shape]
-    config = GPTNeoXConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        intermediate_size=4 * width,
-        rotary_pct=0.25,
-        dtype=dtype,
-    )
-    with torch.device(default_device()):
-        return GPTNeoXForCausalLM(config).to(dtype).eval()
 
 
 @torch.inference_mode()
@@ -60,7 +43,7 @@ def plain(model: GPTNeoXForCausalLM, tokens: np.ndarray) -> None:
 
 def conditions(kind: str, operation: str, rows: int, shape: str, first: int) -> list[Condition]:
     """As many different conditions as rows, from a layer on."""
-    layers, _, heads = SHAPES[shape]
+    layers, _, heads, _ = PYTHIA[shape]
     generator = np.random.default_rng(0)
     above = (np.arange(layers) >= first)[:, None]
     if kind == "cells":
@@ -78,9 +61,9 @@ def conditions(kind: str, operation: str, rows: int, shape: str, first: int) -> 
 
 def measure(shape: str, rows: int, rounds: int, dtype: torch.dtype) -> pd.DataFrame:
     """One line per way: milliseconds per sequence, and its ratio to the plain forward."""
-    model = build_model(shape, dtype)
-    layers, width, heads = SHAPES[shape]
-    tokens = np.random.default_rng(0).integers(0, VOCABULARY, (rows, WINDOW))
+    model = random_pythia(shape, dtype)
+    layers, width, heads, _ = PYTHIA[shape]
+    tokens = np.random.default_rng(0).integers(0, model.config.vocab_size, (rows, WINDOW))
     means = Means(
         torch.rand(layers, heads, WINDOW, WINDOW, device=model.device),
         torch.rand(layers, WINDOW, heads, width // heads, device=model.device),
@@ -125,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["160m"])
+    parser.add_argument("--shapes", nargs="+", choices=PYTHIA, default=["160m"])
     parser.add_argument("--rows", type=int, default=32, help="sequences per forward")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dtype", choices=["float32", "float16", "bfloat16"], default="float32")

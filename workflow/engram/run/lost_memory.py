@@ -36,10 +36,12 @@ def refresh(results: Path, memory: Path) -> dict[str, str]:
     if (results / RECORDS).is_dir():
         with suppress(EngramError):  # a damaged record: `verify` says so
             found = outdated(results, read_records(results))
-    # An input that is outdated itself is made again, and must stay older than its own inputs.
+    # An input that is outdated itself is made again, and must stay older than its own inputs. A
+    # user's own file is left as it is: the stage's settings hold its state.
     for source in set(found.values()) - set(found):
-        with suppress(OSError):
-            os.utime(path_of(results, source))
+        if (path := path_of(results, source)).is_relative_to(results):
+            with suppress(OSError):
+                os.utime(path)
     with suppress(OSError):
         noted.parent.mkdir(parents=True, exist_ok=True)
         noted.touch()
