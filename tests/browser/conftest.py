@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two models, two protocols and two saliency methods."""
+    """A page of two models, one of which reads a token first, two protocols and two saliency methods."""
     folder = tmp_path_factory.mktemp("explorer")
     written = write_study(
         folder / "study",
@@ -40,6 +40,7 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         protocols=("engram", "paper"),
         methods=("guided", "gradient"),
         samples=24,
+        openings={"other": (0,)},
     )
     write_page(render(*collect(written)), folder / "explorer.html", written.page.megabytes)
     return folder / "explorer.html"

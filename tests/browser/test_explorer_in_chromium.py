@@ -64,6 +64,24 @@ def test_the_first_view_is_complete(page: Page) -> None:
     assert all(pixels(page, name) != blank for name in MAPS)
 
 
+def test_a_token_that_the_model_reads_first_has_a_row_and_a_name(page: Page) -> None:
+    assert page.locator("#attention-map .tick", has_text="bos").count() == 0
+    settled(page, lambda: page.locator("#model").select_option(index=1))
+    assert page.locator("#tokens .token").count() == 65
+    assert page.locator("#tokens .token.special").count() == 1
+    assert page.locator("#tokens .token.prefix").count() == 32
+    assert page.locator("#attention-map .tick", has_text="bos").count() == 2
+    assert page.locator("#attention-map .tick.query", has_text="64").count() == 1
+    size = page.locator("#attention-map canvas").evaluate("c => [c.width, c.height]")
+    assert size == [65, 65]
+    page.locator("#tokens .token").nth(1).hover()
+    assert page.locator("#readout").inner_text().startswith("Token 1 ")
+    assert " bos: " in page.locator("#readout").inner_text()
+    settled(page, lambda: page.locator("#model").select_option(index=0))
+    assert page.locator("#tokens .token").count() == 64
+    assert page.locator("#attention-map .tick", has_text="bos").count() == 0
+
+
 def test_the_first_pixel_rows_are_those_of_the_data(page: Page) -> None:
     """The first query can only attend to itself: darkest at the diagonal, transparent beside it."""
     first = page.locator("#attention-map canvas").evaluate(

@@ -9,7 +9,9 @@ tokens that look where the text said the same before.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -41,15 +43,16 @@ TAXONOMIES = {
 def attention(
     tokens: np.ndarray, layers: int, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and max over heads of one sample, packed, (L, P) each."""
-    distance = np.subtract.outer(np.arange(TOKENS), np.arange(TOKENS))  # (T, T), query − key
-    copied = np.zeros((TOKENS, TOKENS))
+    """Mean and max over heads of what is read of one sample (T,), packed, (L, P) each."""
+    side = len(tokens)
+    distance = np.subtract.outer(np.arange(side), np.arange(side))  # (T, T), query − key
+    copied = np.zeros((side, side))
     copied[:, 1:] = tokens[:, None] == tokens[None, :-1]  # the token after an equal one
     depth = np.linspace(0, 1, layers)[:, None, None]  # (L, 1, 1)
     scores = (2.5 - depth) * np.exp(-np.abs(distance - 1) / (1 + 3 * depth)) + 5 * np.exp(
         -np.square(depth - 0.7) / 0.03
     ) * copied
-    scores = scores + 2 * (np.arange(TOKENS) == 0) + random.normal(0, 0.5, (layers, TOKENS, TOKENS))
+    scores = scores + 2 * (np.arange(side) == 0) + random.normal(0, 0.5, (layers, side, side))
     weights = np.where(distance >= 0, np.exp(scores), 0)
     mean = weights / weights.sum(axis=-1, keepdims=True)  # (L, T, T)
     return pack(mean), np.minimum(1, 1.8 * pack(mean) ** 0.8)
@@ -64,12 +67,14 @@ def write_study(
     methods: tuple[str, ...] = ("guided",),
     samples: int = 12,
     megabytes: float = 25,
+    openings: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
 ) -> ExplorerStudy:
     """Writes results/<study> under `root`; `per_class` test samples of each class, and as many
-    training samples.
+    training samples. `openings`: special tokens that a model reads in front of every window.
     """
     for number, name in enumerate(models):
-        _write_model(root / name, layers, per_class, protocols, methods, number)
+        first = openings.get(name, ())
+        _write_model(root / name, layers, per_class, protocols, methods, number, first)
     named = {
         "root": root,
         "name": "synthetic",
@@ -89,6 +94,7 @@ def _write_model(
     protocols: tuple[str, ...],
     methods: tuple[str, ...],
     seed: int,
+    first: tuple[int, ...],
 ) -> None:
     random = np.random.default_rng(seed)
     (folder / "model").mkdir(parents=True)
@@ -119,7 +125,7 @@ def _write_model(
     tokens[~memorized, PREFIX + 8 :] = np.roll(tokens[~memorized, PREFIX + 8 :], 3, axis=1)
     texts = pd.DataFrame({"sequence_id": ids[~memorized], "tokens": list(tokens[~memorized])})
     write_parquet(texts, folder / "continuations.parquet")
-    _write_attention(folder / "attention", ids, tokens, layers, random)
+    _write_attention(folder / "attention", ids, tokens, layers, random, first)
     for protocol in protocols:
         lists = []
         for slug, entry in TAXONOMIES.items():
@@ -144,7 +150,9 @@ def _write_model(
                 kinds,
                 random,
             )
-            saliency = {method: _saliency(entry.classes, layers, random) for method in methods}
+            saliency = {
+                method: _saliency(entry.classes, layers, random, len(first)) for method in methods
+            }
             write_saliency(folder / protocol / "saliency" / f"{slug}.h5", saliency, entry.name)
         first = lists[0]
         _write_knockout(
@@ -153,9 +161,16 @@ def _write_model(
 
 
 def _write_attention(
-    folder: Path, ids: np.ndarray, tokens: np.ndarray, layers: int, random: np.random.Generator
+    folder: Path,
+    ids: np.ndarray,
+    tokens: np.ndarray,
+    layers: int,
+    random: np.random.Generator,
+    first: tuple[int, ...],
 ) -> None:
-    header = Header("synthetic", "0" * 24, "float32", PREFIX, TOKENS - PREFIX, layers, 8, "float32")
+    sizes = (PREFIX, TOKENS - PREFIX, layers, 8)
+    header = Header("synthetic", "0" * 24, "float32", *sizes, "float32", first)
+    tokens = header.read_tokens(tokens)
     shard = folder / "shard-0.h5"
     with new_attention_file(shard, len(ids), header) as file:
         for position, sequence in enumerate(ids):
@@ -222,21 +237,20 @@ def _write_knockout(
     write_parquet(rows, folder / f"{slug}.parquet")
 
 
-def _saliency(classes: tuple[str, ...], layers: int, random: np.random.Generator) -> Saliency:
-    cnns, kinds = ["a/0", "b/0", "c/0"], len(classes)
-    distance = np.subtract(*np.tril_indices(TOKENS))  # (P,)
+def _saliency(
+    classes: tuple[str, ...], layers: int, random: np.random.Generator, opening: int
+) -> Saliency:
+    cnns, kinds, side = ["a/0", "b/0", "c/0"], len(classes), opening + TOKENS
+    distance = np.subtract(*np.tril_indices(side))  # (P,)
     bump = np.exp(
         -np.square(np.linspace(0, 1, layers) - np.linspace(0.2, 0.8, kinds)[:, None]) / 0.05
     )  # (K, L)
     band = np.exp(-np.abs(distance - 12 * np.arange(kinds)[:, None]) / 2)  # (K, P)
     delta = (
-        0.02
-        * bump[..., None]
-        * band[:, None]
-        * random.random((kinds, layers, packed_length(TOKENS)))
+        0.02 * bump[..., None] * band[:, None] * random.random((kinds, layers, packed_length(side)))
     ).astype(np.float32)
     profile = delta.sum(axis=-1) * random.uniform(0.7, 1.3, (len(cnns), kinds, layers))
-    binned = np.zeros((len(cnns), kinds, 1, layers, 4, TOKENS), np.float32)
+    binned = np.zeros((len(cnns), kinds, 1, layers, 4, side), np.float32)
     return Saliency(
         delta,
         0.1 * delta,
@@ -250,4 +264,5 @@ def _saliency(classes: tuple[str, ...], layers: int, random: np.random.Generator
         binned=binned,
         attention=binned[0],
         sizes=np.full((kinds, 1), 20),
+        opening=opening,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from tiny_models import VOCABULARY, gpt_neox
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from engram.api.language_model import LanguageModel
@@ -17,9 +18,19 @@ PREFIX, SUFFIX = 8, 8
 @cache
 def tokenizer() -> PreTrainedTokenizerFast:
     """Words `w0` to `w96`, one token each, with blanks between them."""
+    return word_tokenizer()
+
+
+def word_tokenizer(first: Sequence[int] = (), **special: str) -> PreTrainedTokenizerFast:
+    """Words `w0` to `w96`, one token each; `first` are put in front of a text."""
     words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(VOCABULARY)}, "w0"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0")
+    if first:
+        names = [(f"w{token}", token) for token in first]
+        words.post_processor = processors.TemplateProcessing(
+            single=" ".join([*(name for name, _ in names), "$A"]), special_tokens=names
+        )
+    return PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0", **special)
 
 
 @cache

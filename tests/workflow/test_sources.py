@@ -1,6 +1,7 @@
 """Models and texts of a user's own, by config alone.
 
-Two architectures go from a table and from documents to the scores, four more to attention.
+Two architectures go from a table and from documents to the scores, four more to attention. Some of
+their tokenizers put a token in front of every text.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ import pytest
 import torch
 import yaml
 from checkout import TINY, Checkout, copy_project
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from engram.lm.generation import greedy_continuations
+from engram.lm.inputs import begin_with
 
 PREFIX = SUFFIX = 8
 WORDS = 200
+BEGUN = ("llama", "olmo2")
+"""Architectures whose tokenizer puts w0 in front of a text."""
 TABLES = "results/own/tables"
 
 
@@ -52,6 +56,7 @@ def own_model(architecture: str, seed: int) -> PreTrainedModel:
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.3)
+    begin_with(model, (0,) if architecture in BEGUN else ())
     return model.eval()
 
 
@@ -61,6 +66,10 @@ def save(model: PreTrainedModel, folder: Path) -> Path:
         models.WordLevel({f"w{number}": number for number in range(WORDS)}, unk_token="w0")
     )
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if model.config.model_type in BEGUN:
+        words.post_processor = processors.TemplateProcessing(
+            single="w0 $A", special_tokens=[("w0", 0)]
+        )
     model.save_pretrained(folder)
     PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w0").save_pretrained(folder)
     return folder
@@ -210,8 +219,10 @@ def test_further_architectures_reach_attention(architecture: str, more: Path) ->
         json.loads((more / architecture / "model" / "config.json").read_text())["model_type"]
         == architecture
     )
+    tokens = PREFIX + SUFFIX + (architecture in BEGUN)
     with h5py.File(more / architecture / "attention" / "shard-0.h5") as shard:
-        assert shard["mean"].shape == (40, 2, (PREFIX + SUFFIX) * (PREFIX + SUFFIX + 1) // 2)
+        assert shard["mean"].shape == (40, 2, tokens * (tokens + 1) // 2)
+        assert list(shard.attrs.get("opening", [])) == [0] * (architecture in BEGUN)
 
 
 def test_every_model_has_scores(own: Checkout) -> None:

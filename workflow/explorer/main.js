@@ -2,7 +2,6 @@
 
 const study = JSON.parse(document.getElementById("study").textContent);
 const one = (id) => document.getElementById(id);
-const TOKENS = study.models[0].samples[0].tokens.length;
 
 /** Everything that decides what is seen; numbers are positions, layer from 0. */
 const state = { model: 0, protocol: "", taxonomy: "", class: 0, sample: 0, layer: 0, pooling: "mean", deltaClass: 0, method: 0, scale: "sqrt" };
@@ -10,6 +9,8 @@ const state = { model: 0, protocol: "", taxonomy: "", class: 0, sample: 0, layer
 const shown = { attention: null, delta: null, attentionTop: 1, deltaTop: 1, query: null, key: undefined };
 
 const model = () => study.models[state.model];
+/** Rows of the model's maps: the special tokens that it reads first, and the text's. */
+const rows = () => model().samples[0].tokens.length;
 const viewNumber = () => model().views.findIndex((view) => view.protocol === state.protocol && view.taxonomy === state.taxonomy);
 const view = () => model().views[viewNumber()];
 /** Samples of the chosen model that have the chosen class in the chosen taxonomy. */
@@ -19,8 +20,8 @@ const deltaEntry = () => view().delta[state.method];
 
 const text = new TextView(one("tokens"), (position) => point(position, undefined));
 const onCell = (query, key) => point(query, key);
-const attentionView = new MapView(one("attention-map"), "attention map; arrow keys move over its cells", TOKENS, study.prefix, onCell);
-const deltaView = new MapView(one("delta-map"), "Δ map; arrow keys move over its cells", TOKENS, study.prefix, onCell);
+const attentionView = new MapView(one("attention-map"), "attention map; arrow keys move over its cells", onCell);
+const deltaView = new MapView(one("delta-map"), "Δ map; arrow keys move over its cells", onCell);
 
 function fill(select, entries, chosen) {
   select.replaceChildren(...entries.map(([value, name]) => html("option", { value }, name)));
@@ -66,12 +67,12 @@ async function allLayers(kind) {
     if (!sample()) return [];
     const bytes = await readBlock(sample().block);
     const start = model().poolings.indexOf(state.pooling) * model().layers;
-    return layers.map((layer) => mapOf(bytes, sample().maxima[state.pooling][layer], start + layer, TOKENS));
+    return layers.map((layer) => mapOf(bytes, sample().maxima[state.pooling][layer], start + layer, rows()));
   }
   if (!deltaEntry()) return [];
   const bytes = await readBlock(deltaEntry().block);
   const start = state.deltaClass * model().layers;
-  return layers.map((layer) => mapOf(bytes, deltaEntry().maxima[state.deltaClass][layer], start + layer, TOKENS));
+  return layers.map((layer) => mapOf(bytes, deltaEntry().maxima[state.deltaClass][layer], start + layer, rows()));
 }
 
 let drawing = 0;
@@ -79,6 +80,7 @@ let drawing = 0;
 async function draw() {
   const mine = ++drawing;
   settle();
+  for (const map of [attentionView, deltaView]) map.resize(rows(), study.prefix, model().opening);
   drawSample();
   const [attention, delta] = await Promise.all([allLayers("attention"), allLayers("delta")]);
   if (mine !== drawing) return;
@@ -106,7 +108,7 @@ function drawSample() {
     one("probabilities").replaceChildren(empty("No sample, no prediction."));
     return;
   }
-  if (drawnSample !== current) text.draw(current, study.prefix);
+  if (drawnSample !== current) text.draw(current, study.prefix, model().opening);
   drawnSample = current;
   if (current.corpus) drawStill(one("corpus-tokens"), current.corpus, current.matched);
   drawBadges(one("badges"), current, view(), place.class);
@@ -136,11 +138,11 @@ function drawMaps(attention, delta) {
 function drawStrip(attention, delta) {
   const strip = one("strip");
   const layers = model().layers;
-  if (strip.children.length !== layers) {
+  if (strip.children.length !== layers || strip.querySelector("canvas").width !== rows()) {
     strip.style.setProperty("--thumb", layers > 8 ? "48px" : "64px");
     strip.replaceChildren(
       ...Array.from({ length: layers }, (_, layer) => {
-        const canvases = [0, 1].map(() => html("canvas", { width: TOKENS, height: TOKENS, "aria-hidden": "true" }));
+        const canvases = [0, 1].map(() => html("canvas", { width: rows(), height: rows(), "aria-hidden": "true" }));
         const button = html("button", { type: "button", tabindex: -1, "aria-label": `layer ${layer + 1}` }, ...canvases, String(layer + 1));
         button.addEventListener("click", () => setLayer(layer));
         return button;
@@ -183,13 +185,13 @@ function point(query, key) {
   const tokens = sample().tokens;
   const row = shown.attention.row(query);
   const best = row.map((weight, position) => [weight, position]).sort((a, b) => b[0] - a[0]).slice(0, 4);
-  readout.replaceChildren(html("b", {}, `Token ${query + 1} `), quoted(tokens[query]), ` looks in layer ${state.layer + 1} (${state.pooling} over heads) at `);
-  best.forEach(([weight, position], i) => readout.append(i ? ", " : "", quoted(tokens[position]), ` ${position + 1}: `, html("b", {}, weight.toFixed(2))));
+  readout.replaceChildren(html("b", {}, `Token ${text.number(query)} `), quoted(tokens[query]), ` looks in layer ${state.layer + 1} (${state.pooling} over heads) at `);
+  best.forEach(([weight, position], i) => readout.append(i ? ", " : "", quoted(tokens[position]), ` ${text.number(position)}: `, html("b", {}, weight.toFixed(2))));
   if (key === undefined) {
     cell.textContent = "Move over a map for the value of a cell.";
     return;
   }
-  cell.replaceChildren("Query ", html("b", {}, String(query + 1)), " ", quoted(tokens[query]), ", key ", html("b", {}, String(key + 1)), " ", quoted(tokens[key]), `, distance ${query - key}: attention `, html("b", {}, short(shown.attention.at(query, key))));
+  cell.replaceChildren("Query ", html("b", {}, text.number(query)), " ", quoted(tokens[query]), ", key ", html("b", {}, text.number(key)), " ", quoted(tokens[key]), `, distance ${query - key}: attention `, html("b", {}, short(shown.attention.at(query, key))));
   if (shown.delta) cell.append(", Δ ", html("b", {}, short(shown.delta.at(query, key))));
 }
 

@@ -34,41 +34,51 @@ function paint(canvas, map, kind, top, scale) {
 
 /** A large map that can be pointed at and walked with the arrow keys. `onCell(query, key)` hears of it, `onCell(null)` of its end. */
 class MapView {
-  constructor(host, name, tokens, prefix, onCell) {
-    this.tokens = tokens;
-    this.cell = null;
+  constructor(host, name, onCell) {
+    this.host = host;
+    this.tokens = this.opening = 0;
     this.plot = html("div", { class: "plot" });
-    this.canvas = html("canvas", { width: tokens, height: tokens, tabindex: 0, role: "img", "aria-label": name });
-    const frame = svg("svg", { viewBox: `0 0 ${tokens} ${tokens}`, "aria-hidden": "true", preserveAspectRatio: "none" });
-    svg("path", { class: "edge", d: `M0 0 V${tokens} H${tokens} Z` }, frame);
-    svg("path", { class: "part", d: `M0 ${prefix} H${prefix} V${tokens}` }, frame);
-    this.row = svg("rect", { class: "row", height: 1, x: 0, visibility: "hidden" }, frame);
-    this.at = svg("rect", { class: "at", width: 1, height: 1, visibility: "hidden" }, frame);
-    this.plot.append(this.canvas, frame);
-    for (const token of [1, prefix, tokens]) {
-      const place = `${(100 * (token - 0.5)) / tokens}%`;
-      this.plot.append(html("span", { class: "tick query", style: `top: ${place}` }, String(token)));
-      this.plot.append(html("span", { class: "tick key", style: `left: ${place}` }, String(token)));
-    }
-    const middle = `${(50 * (prefix + tokens)) / tokens}%`;
-    this.plot.append(html("span", { class: "tick query name", style: `top: ${middle}` }, "query"));
-    this.plot.append(html("span", { class: "tick key name", style: `left: ${middle}` }, "key"));
+    this.canvas = html("canvas", { tabindex: 0, role: "img", "aria-label": name });
     host.replaceChildren(this.plot);
-    this.fit(host);
+    new ResizeObserver(() => this.fit()).observe(host);
     this.listen(onCell);
   }
 
+  /** Makes room for maps of `tokens` rows: `opening` special tokens, the prefix, the suffix. */
+  resize(tokens, prefix, opening) {
+    if (this.tokens === tokens && this.opening === opening) return;
+    this.tokens = tokens;
+    this.opening = opening;
+    this.cell = null;
+    this.canvas.width = this.canvas.height = tokens;
+    const start = opening + prefix;
+    const frame = svg("svg", { viewBox: `0 0 ${tokens} ${tokens}`, "aria-hidden": "true", preserveAspectRatio: "none" });
+    svg("path", { class: "edge", d: `M0 0 V${tokens} H${tokens} Z` }, frame);
+    svg("path", { class: "part", d: `M0 ${start} H${start} V${tokens}` }, frame);
+    if (opening) svg("path", { class: "part", d: `M0 ${opening} H${opening} V${tokens}` }, frame);
+    this.row = svg("rect", { class: "row", height: 1, x: 0, visibility: "hidden" }, frame);
+    this.at = svg("rect", { class: "at", width: 1, height: 1, visibility: "hidden" }, frame);
+    this.plot.replaceChildren(this.canvas, frame);
+    const first = opening ? [opening === 1 ? "bos" : "special", opening / 2] : ["1", 0.5];
+    for (const [label, row] of [first, [prefix, start - 0.5], [tokens - opening, tokens - 0.5]]) {
+      const place = `${(100 * row) / tokens}%`;
+      this.plot.append(html("span", { class: "tick query", style: `top: ${place}` }, String(label)));
+      this.plot.append(html("span", { class: "tick key", style: `left: ${place}` }, String(label)));
+    }
+    const middle = `${(50 * (start + tokens)) / tokens}%`;
+    this.plot.append(html("span", { class: "tick query name", style: `top: ${middle}` }, "query"));
+    this.plot.append(html("span", { class: "tick key name", style: `left: ${middle}` }, "key"));
+    this.fit();
+  }
+
   /** A cell is a whole number of pixels wide, so that cells are alike. */
-  fit(host) {
-    const resize = () => {
-      const style = getComputedStyle(host);
-      const room = host.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-      const side = this.tokens * Math.max(1, Math.min(8, Math.floor(room / this.tokens)));
-      this.plot.style.width = this.plot.style.height = `${side}px`;
-      host.parentElement.style.setProperty("--side", `${side}px`);
-    };
-    new ResizeObserver(resize).observe(host);
-    resize();
+  fit() {
+    if (!this.tokens) return;
+    const style = getComputedStyle(this.host);
+    const room = this.host.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const side = this.tokens * Math.max(1, Math.min(8, Math.floor(room / this.tokens)));
+    this.plot.style.width = this.plot.style.height = `${side}px`;
+    this.host.parentElement.style.setProperty("--side", `${side}px`);
   }
 
   listen(onCell) {

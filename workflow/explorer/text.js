@@ -23,16 +23,20 @@ class TextView {
     this.host = host;
     this.onToken = onToken;
     this.tokens = [];
+    this.opening = 0;
     this.hovered = null;
     host.addEventListener("keydown", (event) => this.walk(event));
   }
 
-  draw(sample, prefix) {
+  /** Draws a sample: `opening` special tokens that the model reads first, the prefix, the suffix. */
+  draw(sample, prefix, opening) {
     this.hovered = null;
+    this.opening = opening;
+    const start = opening + prefix;
     this.tokens = sample.tokens.map((text, position) => {
-      const part = position < prefix ? "prefix" : "suffix";
-      const state = position < prefix ? "" : sample.matched[position - prefix] ? " matched" : " differs";
-      const spoken = `token ${position + 1}, ${part}${state ? `, ${state === " matched" ? "equal to the corpus" : "differs from the corpus"}` : ""}: ${text.trim() || "white space"}`;
+      const part = position < opening ? "special" : position < start ? "prefix" : "suffix";
+      const state = position < start ? "" : sample.matched[position - start] ? " matched" : " differs";
+      const spoken = `token ${this.number(position)}, ${part}${state ? `, ${state === " matched" ? "equal to the corpus" : "differs from the corpus"}` : ""}: ${text.trim() || "white space"}`;
       const token = html("span", { class: `token ${part}${state}`, role: "button", tabindex: position ? -1 : 0, "aria-label": spoken }, ...tokenText(text));
       token.addEventListener("pointerenter", () => this.onToken((this.hovered = position)));
       token.addEventListener("pointerleave", () => {
@@ -44,7 +48,13 @@ class TextView {
       return token;
     });
     const border = html("span", { class: "border-mark", "aria-hidden": "true" }, "▸");
-    this.host.replaceChildren(...this.tokens.slice(0, prefix), border, ...this.tokens.slice(prefix));
+    this.host.replaceChildren(...this.tokens.slice(0, start), border, ...this.tokens.slice(start));
+  }
+
+  /** What a position is called: its number in the text, from 1; in front of the text, "bos" or "special". */
+  number(position) {
+    if (position >= this.opening) return String(position - this.opening + 1);
+    return this.opening === 1 ? "bos" : "special";
   }
 
   /** Position of the token that is pointed at, else of the one that has the focus, or null. */

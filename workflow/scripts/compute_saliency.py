@@ -33,7 +33,13 @@ with job(snakemake) as settings:
     }
     maps = [store.read(held_out, pooling) for pooling in ("mean", "max")]
     saliency = saliency_of_grid(
-        real, *maps, label[rows], classes, settings.methods, settings.prefix
+        real,
+        *maps,
+        label[rows],
+        classes,
+        settings.methods,
+        settings.prefix,
+        len(store.header.opening),
     )
     taxonomy = read_metadata(files.samples)["taxonomy"]
     write_saliency(Path(snakemake.output.saliency), saliency, taxonomy)

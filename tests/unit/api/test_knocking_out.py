@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_language_model import PREFIX, SUFFIX, some_tokens, tiny_lm
+from tiny_language_model import PREFIX, SUFFIX, some_tokens, tiny_lm, word_tokenizer
 from tiny_models import HEADS, LAYERS, gpt_neox
 
 from engram.api.attention import attention
 from engram.api.content import all_halves
 from engram.api.knocking_out import knock_out
+from engram.api.language_model import LanguageModel
 from engram.api.regions import Region
 from engram.io.errors import EngramError
-from engram.io.packing import packed_length, unpack
+from engram.io.packing import pack, packed_length, unpack
 from engram.knockout.trials import units
 from engram.lm.conditions import MEASURES, Condition
 from engram.lm.generation import greedy_continuations
@@ -195,3 +196,27 @@ def test_errors_are_one_line() -> None:
         knock_out(gpt_neox(), tokens, layers=[1])
     with pytest.raises(EngramError, match="held_out: row 0 has 16 tokens"):
         knock_out(tiny_lm(), tokens, layers=[1])
+
+
+def test_a_region_of_a_model_that_reads_a_token_first() -> None:
+    lm = LanguageModel("begun", gpt_neox(), word_tokenizer((5,)))
+    maps = attention(lm, some_tokens(4), PREFIX, SUFFIX)
+    assert maps.mean.shape[-1] == 1 + WINDOW
+    assert "1 special + 8 + 8" in repr(maps)
+    cells = np.zeros((LAYERS, 1 + WINDOW, 1 + WINDOW), bool)
+    cells[:, 1:, 0] = True  # attention to the token in front
+    table = knock_out(lm, maps, cells=cells)
+    assert (table["removed"] == LAYERS * WINDOW).all()
+    whole = np.array([[5, *row] for row in some_tokens(4).tolist()])
+    condition = Condition("remove", cells=pack(cells))
+    ((_, expected),) = room(gpt_neox(), whole, 1 + PREFIX, [condition])
+    np.testing.assert_allclose(table["suffix_log_prob"], expected[:, 2], rtol=1e-5)
+    with pytest.raises(EngramError, match="localize with the same model and window"):
+        knock_out(lm, some_tokens(4), PREFIX, SUFFIX, cells=some_region())
+    region = Region(pack(cells), "first", PREFIX, frozenset(), 1, opening=1)
+    assert "1 special + 8 + 8" in repr(region)
+    drawn = region.control().cells
+    in_prefix = (np.add(*np.tril_indices(1 + WINDOW)) >= 0) & (
+        np.tril_indices(1 + WINDOW)[0] < 1 + PREFIX
+    )
+    assert (drawn[:, in_prefix].sum(1) == region.cells[:, in_prefix].sum(1)).all()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_language_model import tiny_lm, tokenizer
+from tiny_language_model import tiny_lm, tokenizer, word_tokenizer
 from tiny_models import CONTEXT, HEADS, LAYERS, VOCABULARY, gpt_neox
 
 from engram.api.language_model import LanguageModel, check_language_model, load
@@ -15,6 +15,7 @@ from engram.io.artifacts import read_parquet
 from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
 from engram.lm.generation import teacher_forced_scores
+from engram.lm.inputs import RECORD, begin_with
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,42 @@ def test_a_saved_model_is_loaded_again(tmp_path: Path) -> None:
     assert again.encode(["w3 w1"]) == [[3, 1]]
     for ours, theirs in zip(again.model.parameters(), gpt_neox().parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def begun(folder: Path, first: tuple[int, ...], **special: str) -> Path:
+    """A folder whose tokenizer puts tokens in front of a text."""
+    gpt_neox().save_pretrained(folder)
+    word_tokenizer(first, **special).save_pretrained(folder)
+    return folder
+
+
+def test_a_model_reads_what_its_tokenizer_puts_in_front_of_a_text(tmp_path: Path) -> None:
+    lm = load(begun(tmp_path / "begun", (3,)))
+    assert lm.opening == (3,)
+    assert repr(lm).endswith("; begins with w3")
+    assert lm.encode(["w3 w1"]) == [[3, 1]]  # texts are windows, without it
+    assert load(tmp_path / "begun", bos=False).opening == ()
+    assert load(begun(tmp_path / "named", (), bos_token="w7")).opening == ()
+    assert load(tmp_path / "named", bos=True).opening == (7,)
+    with pytest.raises(EngramError, match="bos: true, but"):
+        load(begun(tmp_path / "none", ()), bos=True)
+
+
+def test_a_wrapped_model_reads_it_too() -> None:
+    assert LanguageModel("tiny", gpt_neox(), word_tokenizer((3, 4))).opening == (3, 4)
+    chosen = gpt_neox()
+    begin_with(chosen, ())
+    assert LanguageModel("tiny", chosen, word_tokenizer((3, 4))).opening == ()
+
+
+def test_a_folder_keeps_what_was_chosen(tmp_path: Path) -> None:
+    begun(tmp_path / "begun", (3,))
+    without = load(tmp_path / "begun", bos=False).save(tmp_path / "without")
+    assert load(without).opening == ()
+    assert load(without, bos=True).opening == (3,)
+    again = load(tmp_path / "begun").save(tmp_path / "again")
+    assert not (again / RECORD).exists()
+    assert load(again).opening == (3,)
 
 
 def test_a_model_says_what_it_is() -> None:
@@ -105,7 +142,7 @@ def test_other_models_have_no_windows() -> None:
 
 def test_errors_are_one_line(tmp_path: Path) -> None:
     for arguments, message in (
-        ({"source": "model.Q4_K_M.gguf"}, "GGUF files cannot be read; give the repository"),
+        ({"source": "model.Q4_K_M.gguf"}, "model model.Q4_K_M.gguf: no such file"),
         ({"source": tmp_path / "none"}, "no such folder"),
         ({"source": "nursery", "revision": "main"}, "ships with Engram and has none"),
         ({"source": "nursery", "dtype": "int8"}, "dtype 'int8' of model"),

@@ -251,3 +251,19 @@ def test_a_region_and_its_control() -> None:
     assert repr(chosen).startswith("Region Δ of Near, 5.00%: cells 60 of 1,200 (5.00%), layers ")
     assert "chosen by 450 texts" in repr(chosen)
     assert "<strong>Region Δ of Near" in chosen._repr_html_()
+
+
+def test_maps_with_a_token_in_front_are_localized_like_others() -> None:
+    """The first of the planted windows' tokens is taken for one that the model reads first."""
+    maps, classes = planted_maps()
+    begun = replace(maps, tokens=maps.tokens[:, 1:], prefix=PREFIX - 1, opening=(7,))
+    assert begun.read_tokens.shape == maps.tokens.shape
+    found = localize(begun, classes, settings=FEWER, resamples=200)
+    assert (found.opening, found.prefix) == (1, PREFIX - 1)
+    assert found.saliency.bins.prefix == PREFIX
+    assert found.top(0.01).opening == 1
+    assert f"1 special + {PREFIX - 1} + {TOKENS - PREFIX} tokens" in repr(found)
+    assert found.chosen_by <= all_halves(begun.tokens, PREFIX - 1)
+    assert found.scores.set_index("labels").loc["real", "balanced_accuracy"] > 0.6
+    assert isinstance(found.plot(), Figure)
+    assert isinstance(begun.plot(0), Figure)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_study import TAXONOMIES, write_study
+from synthetic_study import PREFIX, TAXONOMIES, TOKENS, write_study
 
 from engram.explorer.content import ExplorerStudy, collect
 from engram.explorer.maps import dequantize, encode, quantize
@@ -30,6 +30,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> ExplorerStudy:
         models=("one", "two"),
         protocols=("engram", "paper"),
         samples=12,
+        openings={"two": (0,)},
     )
 
 
@@ -59,6 +60,18 @@ def test_the_maps_are_the_store_s(written: ExplorerStudy, collected: tuple[dict,
     for number, pooling in enumerate(poolings):
         shown = dequantize(levels[number], np.array(sample["maxima"][pooling], np.float32))
         assert np.abs(shown - store.read([int(sample["id"])], pooling)[0]).max() < 1 / 255 + 1e-5
+
+
+def test_a_token_that_is_read_first_has_its_row(collected: tuple[dict, dict]) -> None:
+    one, two = collected[0]["models"]
+    for model, opening in ((one, 0), (two, 1)):
+        assert model["opening"] == opening
+        sample = model["samples"][0]
+        side = opening + TOKENS
+        assert len(sample["tokens"]) == side
+        assert len(sample["matched"]) == TOKENS - PREFIX
+        assert block(collected, sample["block"], 8).shape[1] == side * (side + 1) // 2
+    assert two["samples"][0]["tokens"][0] == "<|endoftext|>"
 
 
 def test_delta_is_the_saliency_file_s(written: ExplorerStudy, collected: tuple[dict, dict]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram.figures.attention import attention_examples, shorten, spread_layers
+from engram.figures.attention import attention_examples, attention_heads, shorten, spread_layers
 from engram.figures.delta import best_blocks, delta_maps
 from engram.figures.maps import Mosaic
 from engram.io.errors import EngramError
@@ -61,6 +61,32 @@ def test_the_border_runs_between_the_last_prefix_and_the_first_suffix_token(styl
     np.testing.assert_array_equal(
         border - [x, y], [[0, PREFIX], [PREFIX, PREFIX], [PREFIX, TOKENS]]
     )
+
+
+@pytest.mark.parametrize(("opening", "name"), [(1, "bos"), (2, "2 special")])
+def test_tokens_in_front_of_the_window_have_a_part_and_a_name(opening, name, style):
+    maps, rest = pack(random_maps(2, 1)), TOKENS - opening
+    figures = [
+        delta_maps(maps, NAMES[:2], [1, 1], PREFIX, opening=opening, style=style),
+        attention_examples(maps, NAMES[:2], ["", ""], PREFIX, opening=opening, style=style),
+        attention_heads(maps.swapaxes(0, 1), "title", PREFIX, opening=opening, style=style),
+    ]
+    for figure in figures:
+        first, second = figure.axes[0].collections[1].get_segments()[:2]
+        x, y = second[0][0], second[2][1] - TOKENS
+        begun = opening + PREFIX
+        np.testing.assert_array_equal(
+            first - [x, y], [[0, opening], [opening, opening], [opening, TOKENS]]
+        )
+        np.testing.assert_array_equal(
+            second - [x, y], [[0, begun], [begun, begun], [begun, TOKENS]]
+        )
+        labels = [text.get_text() for text in figure.axes[0].texts]
+        for label in (name, f"{PREFIX}", f"{rest}"):
+            assert labels.count(label) == 2
+        assert labels.count("1") == 0
+    with pytest.raises(EngramError, match="it must leave a suffix"):
+        delta_maps(maps, NAMES[:2], [1, 1], rest, opening=opening, style=style)
 
 
 @pytest.mark.parametrize("layers", [13, 24, 32, 36, 80])

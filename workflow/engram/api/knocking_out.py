@@ -92,7 +92,7 @@ def knock_out(
         prefix, suffix = held_out.prefix, held_out.window - held_out.prefix
     windows = _windows(lm, held_out, prefix, suffix, short, "held_out")
     removals = [
-        *_cell_removals(lm, cells, prefix + suffix, operation),
+        *_cell_removals(lm, cells, len(lm.opening) + prefix + suffix, operation),
         *_layer_removals(lm, layers, operation),
         *_head_removals(lm, heads, operation),
     ]

@@ -17,6 +17,15 @@ from transformers.utils import logging
 
 from engram.api.display import html_table
 from engram.io.errors import EngramError
+from engram.io.settings import Bos
+from engram.lm.inputs import (
+    begin_with,
+    chosen_opening,
+    has_opening,
+    opening,
+    prepended,
+    write_opening,
+)
 from engram.lm.models import load_model, load_tokenizer
 from engram.lm.tokens import decode, encoder
 from engram.nursery.shipped import NURSERIES, shipped_model, shipped_tokenizer, shipped_windows
@@ -34,6 +43,16 @@ class LanguageModel:
     """The model's tokenizer."""
     revision: str | None = None
     """Branch, tag or commit on the hub; None for its main branch, and for folders."""
+
+    def __post_init__(self) -> None:
+        """Let the model read what its tokenizer puts in front of a text, unless it was chosen."""
+        if not has_opening(self.model):
+            begin_with(self.model, chosen_opening(self.tokenizer, "auto"))
+
+    @property
+    def opening(self) -> tuple[int, ...]:
+        """Special tokens that the model reads in front of every text; see `load`."""
+        return opening(self.model)
 
     @property
     def layers(self) -> int:
@@ -98,6 +117,8 @@ class LanguageModel:
         with _without_progress():
             self.model.save_pretrained(path)
         self.tokenizer.save_pretrained(path)
+        if self.opening != prepended(self.tokenizer):
+            write_opening(path, self.opening, bool(self.opening))
         return path
 
     def _facts(self) -> dict[str, str]:
@@ -107,7 +128,13 @@ class LanguageModel:
             "context": f"{self.context:,} tokens" if self.context else "unlimited",
             "vocabulary": f"{self.vocabulary:,} tokens",
             "precision": f"{self.dtype} on {self.device}",
+            **self._begins(),
         }
+
+    def _begins(self) -> dict[str, str]:
+        """Return what texts begin with; nothing where nothing is put in front of them."""
+        names = self.tokenizer.convert_ids_to_tokens(list(self.opening))
+        return {"begins with": " ".join(map(str, names))} if names else {}
 
     def __repr__(self) -> str:
         at = f" at {self.revision}" if self.revision else ""
@@ -124,6 +151,7 @@ def load(
     revision: str | None = None,
     dtype: str = "auto",
     device: torch.device | str | None = None,
+    bos: Bos = "auto",
 ) -> LanguageModel:
     """Load a causal language model and its tokenizer.
 
@@ -131,28 +159,29 @@ def load(
 
     Args:
         source: a repository on the Hugging Face hub; a folder with `config.json`, safetensors
-            weights and a tokenizer; or a model that ships with Engram: `nursery`, drilled on the
-            windows of the default study, or `nursery-base`, which never saw them. A folder that
-            has one of these names is written `./nursery`.
+            weights and a tokenizer; a GGUF file, whose weights are dequantized (extra `gguf`); or
+            a model that ships with Engram: `nursery`, drilled on the windows of the default study,
+            or `nursery-base`, which never saw them. A folder that has one of these names is written
+            `./nursery`.
         revision: branch, tag or commit on the hub; None is its main branch.
         dtype: float32, float16 or bfloat16; `auto` keeps the precision of the checkpoint, and
             runs the models that ship in float32, as the studies do.
         device: where the model runs; None takes the first GPU, or the processor without one.
+        bos: what the model reads in front of every text. `auto` is what its tokenizer puts there:
+            nothing for Pythia, a beginning-of-sequence token for Llama and Gemma, which write
+            something else without it. In the folder of a study's model it is what the study chose.
+            True asks for the token where the tokenizer puts none; False leaves it out.
 
     Raises:
         EngramError: the model or its tokenizer is missing or cannot be read.
     """
-    if str(source).endswith(".gguf"):
-        raise EngramError(
-            f"model {source}: GGUF files cannot be read; give the repository or folder of the "
-            f"safetensors checkpoint that it was made from"
-        )
     if str(source) in NURSERIES:
         if revision:
             raise EngramError(f"revision {revision!r}: {source} ships with Engram and has none")
         folder = shipped_model(str(source))
         with _without_progress():
             model = load_model(folder, dtype="float32" if dtype == "auto" else dtype, device=device)
+        begin_with(model, chosen_opening(shipped_tokenizer(), bos))
         return LanguageModel(str(source), model, shipped_tokenizer())
     model = load_model(source, revision, dtype, device)
     tokenizer = load_tokenizer(source, revision)
@@ -161,6 +190,8 @@ def load(
         raise EngramError(
             f"tokenizer of {source}: it knows no tokens; save the tokenizer in the model's folder"
         )
+    if bos != "auto" or not has_opening(model):
+        begin_with(model, chosen_opening(tokenizer, bos))
     return LanguageModel(str(source), model, tokenizer, revision)
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from engram.api.attention import AttentionMaps
 from engram.api.content import all_halves, content_numbers
-from engram.api.display import STYLE, html_table, shown
+from engram.api.display import STYLE, html_table, parts_text, shown
 from engram.api.regions import Region, check_share
 from engram.cnn.dataset import Dataset
 from engram.cnn.grid import GridResult, train_grid
@@ -76,8 +76,14 @@ class Localization:
         """Tokens of the prefix."""
         return self.saliency.prefix
 
+    @property
+    def opening(self) -> int:
+        """Special tokens that the model read in front of every text: the first rows of Δ."""
+        return self.saliency.opening
+
     def delta(self, class_name: str | None = None) -> np.ndarray:
-        """Return Δ of a class, float32 (L, T, T): attention weighted by evidence, [l, query, key].
+        """Return Δ of a class, attention weighted by evidence: float32 (L, T', T'), [l, query, key]
+        of the opening and the text.
 
         Args:
             class_name: None takes the mean over all classes but Non-Memo.
@@ -97,12 +103,14 @@ class Localization:
         check_share(share)
         cells = top_cells(self._packed(class_name), share)
         name = f"Δ of {class_name or 'memorized classes'}, {share:.2%}"
-        return Region(cells, name, self.prefix, self.chosen_by, len(self.samples))
+        texts = len(self.samples)
+        return Region(cells, name, self.prefix, self.chosen_by, texts, self.opening)
 
     def plot(self) -> Figure:
         """Draw Δ of every class and layer."""
         found = self.saliency
-        return shown(delta_maps(found.delta, self.classes, found.n, self.prefix, style=STYLE))
+        maps = (found.delta, self.classes, found.n, self.prefix)
+        return shown(delta_maps(*maps, opening=self.opening, style=STYLE))
 
     def plot_layers(self) -> Figure:
         """Draw the share of Δ in each layer, with its interval."""
@@ -126,10 +134,11 @@ class Localization:
                 labels = "" if row["labels"] == "real" else f", {row['labels']} labels"
                 value, low, high = (row[f"balanced_accuracy{end}"] for end in ("", "_low", "_high"))
                 facts[f"balanced accuracy{labels}"] = f"{value:.3f} [{low:.3f}, {high:.3f}]"
-        window = window_length(self.saliency.delta.shape[2])
+        suffix = window_length(self.saliency.delta.shape[2]) - self.opening - self.prefix
         facts["Δ"] = (
             f"{self.method}, {len(self.saliency.cnns)} CNNs, {sum(self.saliency.n):,} texts, "
-            f"{self.saliency.delta.shape[1]} layers, {self.prefix} + {window - self.prefix} tokens"
+            f"{self.saliency.delta.shape[1]} layers, "
+            f"{parts_text(self.opening, self.prefix, suffix)} tokens"
         )
         return facts
 
@@ -197,6 +206,7 @@ def localize(
         names,
         [method],
         maps.prefix,
+        len(maps.opening),
     )[method]
     trained = in_order(result)
     diverged = [(key.input, key.labels) for key, cnn in trained.items() if cnn.diverged]
@@ -218,7 +228,7 @@ def localize(
             },
             index=maps.index[rows],
         ),
-        chosen_by=all_halves(data.tokens, maps.prefix),
+        chosen_by=all_halves(maps.tokens[rows], maps.prefix),
         model=maps.model,
         history=histories(result),
     )
@@ -273,15 +283,14 @@ def _dataset(
     maps: AttentionMaps, names: list[str], code: np.ndarray, rows: np.ndarray, seed: int
 ) -> Dataset:
     """Return what the CNNs are trained on."""
-    tokens = maps.tokens[rows]
-    group = content_numbers(tokens[:, maps.prefix :])
+    group = content_numbers(maps.tokens[rows, maps.prefix :])
     settings = DrawSettings(
         per_class=len(rows), minimum=1, train=0.6, validation=0.2, split_by="content_group"
     )
     return Dataset(
         sequence_id=rows.astype(np.int64),
         content_group=group,
-        tokens=tokens,
+        tokens=maps.read_tokens[rows],
         mean=maps.packed_mean[rows],
         max=maps.packed_max[rows],
         label=code[rows],

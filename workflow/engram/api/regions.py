@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from engram.api.display import html_table
+from engram.api.display import html_table, parts_text
 from engram.io.errors import EngramError
 from engram.io.packing import unpack, window_length
 from engram.knockout.regions import random_region
@@ -27,6 +27,8 @@ class Region:
     """Content hashes of the texts that chose the cells; see `engram.api.content.halves`."""
     texts: int
     """How many texts these are."""
+    opening: int = 0
+    """Special tokens in front of every text, the first rows and columns of its map."""
 
     @property
     def share(self) -> float:
@@ -47,30 +49,30 @@ class Region:
 
     @property
     def mask(self) -> np.ndarray:
-        """The cells unpacked, bool (L, T, T): [l, query, key]."""
+        """The cells unpacked, bool (L, T', T'): [l, query, key]."""
         return unpack(self.cells)
 
     def control(self, draw: int = 1) -> Region:
         """Return random cells to compare the region with: as many in every layer and block.
 
         A block is the part of the text that a cell links: within the prefix, from the suffix to
-        the prefix, or within the suffix. Cells of the region itself are drawn only where a block
-        runs out of others.
+        the prefix, or within the suffix; special tokens in front count as prefix. Cells of the
+        region itself are drawn only where a block runs out of others.
 
         Args:
             draw: number of the draw; every number gives other cells, the same each time.
         """
         generator = np.random.default_rng([draw, int(self.cells.sum())])
-        cells = random_region(self.cells, self.prefix, generator)
+        cells = random_region(self.cells, self.opening + self.prefix, generator)
         return replace(self, cells=cells, name=f"{self.name}, control {draw}")
 
     def _facts(self) -> dict[str, str]:
-        window = window_length(self.cells.shape[1])
+        suffix = window_length(self.cells.shape[1]) - self.opening - self.prefix
         held = [f"{row.layer}" for row in self.layers.itertuples() if row.cells]
         return {
             "cells": f"{int(self.cells.sum()):,} of {self.cells.size:,} ({self.share:.2%})",
             "layers": f"{', '.join(held) or 'none'} of {len(self.cells)}",
-            "tokens": f"{self.prefix} + {window - self.prefix}",
+            "tokens": parts_text(self.opening, self.prefix, suffix),
             "chosen by": f"{self.texts:,} texts",
         }
 

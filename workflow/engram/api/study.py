@@ -158,6 +158,7 @@ class Study:
             verification=measured.set_index("sequence_id")[columns].loc[wanted],
             model=name,
             lm=lm,
+            opening=store.header.opening,
         )
 
     def delta(

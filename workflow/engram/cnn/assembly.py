@@ -73,7 +73,7 @@ def assemble(
     return Dataset(
         sequence_id=ids,
         content_group=groups.loc[ids].to_numpy(),
-        tokens=np.stack(texts.loc[ids].tolist()),
+        tokens=store.header.read_tokens(np.stack(texts.loc[ids].tolist())),
         mean=memory.read(store, ids, "mean"),
         max=memory.read(store, ids, "max"),
         label=pd.Categorical(chosen["class"], categories=classes).codes.astype(np.int64),

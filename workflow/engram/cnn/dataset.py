@@ -24,7 +24,8 @@ class Dataset:
     content_group: np.ndarray
     """int64 (n,), equal iff the suffix tokens are equal."""
     tokens: np.ndarray
-    """(n, T), the text whose attention this is."""
+    """(n, T), what the model read: its opening, where it has one, and the text whose attention this
+    is."""
     mean: np.ndarray
     """Attention averaged over heads, packed, (n, L, P)."""
     max: np.ndarray

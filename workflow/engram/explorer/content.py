@@ -172,6 +172,7 @@ def _model(
     places = _places(folder, views, shown)
     for number, view in enumerate(views):
         _add_knockout(study, folder, number, view, store.header.layers, places)
+    header = store.header
     samples = []
     for position, sequence in enumerate(
         tqdm(chosen.tolist(), desc=f"samples of {name}", unit="sample", mininterval=2)
@@ -194,7 +195,7 @@ def _model(
             {
                 # As text: JavaScript's numbers are doubles and change ids beyond 2^53.
                 "id": str(sequence),
-                "tokens": words.of(tokens),
+                "tokens": words.of([*header.opening, *tokens]),
                 "corpus": words.of(own[study.prefix :])
                 if texts.loc[sequence, "continued"]
                 else None,
@@ -209,9 +210,9 @@ def _model(
                 "places": places[sequence],
             }
         )
-    header = store.header
     return {
         "name": name,
+        "opening": len(header.opening),
         "layers": header.layers,
         "poolings": list(POOLINGS),
         "views": views,

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
-from engram.figures.maps import Mosaic, check_maps, color_bar
+from engram.figures.maps import Mosaic, Parts, check_maps, color_bar
 from engram.figures.style import INK, FigureStyle, class_colors, styled, text_width, wrap_class
 from engram.io.errors import EngramError
 from engram.io.packing import unpack
@@ -35,6 +35,7 @@ def attention_examples(
     texts: Sequence[str],
     prefix: int,
     *,
+    opening: int = 0,
     style: FigureStyle,
 ) -> Figure:
     """Draw attention, mean over heads, of one sample per class (columns) in up to six layers
@@ -48,11 +49,13 @@ def attention_examples(
         classes: the K class names.
         texts: the K samples' texts.
         prefix: tokens of the prefix.
+        opening: special tokens in front of it.
 
     Raises:
         EngramError: the shapes do not fit or there is nothing to draw.
     """
-    tokens = check_maps(attention.shape, classes, prefix, "attention_examples")
+    parts = Parts(prefix, opening)
+    tokens = check_maps(attention.shape, classes, parts, "attention_examples")
     if len(texts) != len(classes):
         raise EngramError(
             f"figure attention_examples: {len(texts)} texts for {len(classes)} classes"
@@ -68,12 +71,12 @@ def attention_examples(
     lines = [shorten(text, int(1.02 * side / (0.602 * size / 72))) for text in texts]
     room = 1.2 * size / 72 * max(map(len, lines))  # inches
     figure, axes, drawn = mosaic.draw(
-        maps.swapaxes(0, 1), prefix, LogNorm(_FLOOR, 1), style, above=0.6, below=room + 1.0
+        maps.swapaxes(0, 1), parts, LogNorm(_FLOOR, 1), style, above=0.6, below=room + 1.0
     )
     mosaic.head(axes, classes, class_colors(classes, style), [""] * len(classes), style)
     for row, layer in enumerate(layers):
         mosaic.number(axes, row, f"layer {layer + 1}", f"of {attention.shape[1]}", style)
-    mosaic.ruler(axes, prefix, style)
+    mosaic.ruler(axes, parts, style)
     for column, text in enumerate(lines):
         x, y = mosaic.origin(len(layers) - 1, column)
         axes.annotate(
@@ -101,7 +104,7 @@ def attention_examples(
 
 @styled
 def attention_heads(
-    attention: np.ndarray, title: str, prefix: int, *, style: FigureStyle
+    attention: np.ndarray, title: str, prefix: int, *, opening: int = 0, style: FigureStyle
 ) -> Figure:
     """Draw attention of single heads (columns, up to six) in up to six layers (rows) of one
     sequence; one logarithmic colour scale.
@@ -110,19 +113,21 @@ def attention_heads(
         attention: (L, H, P), packed lower triangles.
         title: what the sequence is.
         prefix: tokens of the prefix.
+        opening: special tokens in front of it.
     """
     layers, heads = spread_layers(attention.shape[0]), spread_layers(attention.shape[1])
     names = [f"head {head + 1}" for head in heads]
     chosen = attention[np.ix_(layers, heads)].clip(_FLOOR, 1)  # (rows, columns, P)
-    tokens = check_maps(chosen.swapaxes(0, 1).shape, names, prefix, "attention_heads")
+    parts = Parts(prefix, opening)
+    tokens = check_maps(chosen.swapaxes(0, 1).shape, names, parts, "attention_heads")
     mosaic = Mosaic(len(layers), len(heads), 1, tokens, 1.3, label=0.8)
     figure, axes, drawn = mosaic.draw(
-        unpack(chosen, fill=np.nan), prefix, LogNorm(_FLOOR, 1), style, above=0.8, below=1.0
+        unpack(chosen, fill=np.nan), parts, LogNorm(_FLOOR, 1), style, above=0.8, below=1.0
     )
     mosaic.head(axes, names, [INK] * len(names), [""] * len(names), style)
     for row, layer in enumerate(layers):
         mosaic.number(axes, row, f"layer {layer + 1}", f"of {attention.shape[0]}", style)
-    mosaic.ruler(axes, prefix, style)
+    mosaic.ruler(axes, parts, style)
     figure.suptitle(title, fontsize=style.font_size)
     color_bar(
         figure,

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from engram.figures.maps import Mosaic, check_maps, color_bar
+from engram.figures.maps import Mosaic, Parts, check_maps, color_bar
 from engram.figures.style import FigureStyle, class_colors, styled, text_width, wrap_class
 from engram.io.packing import unpack
 
@@ -23,6 +23,7 @@ def delta_maps(
     samples: Sequence[int],
     prefix: int,
     *,
+    opening: int = 0,
     style: FigureStyle,
 ) -> Figure:
     """Draw Δ of every layer (rows) and class (columns), each layer divided by its greatest value
@@ -36,11 +37,13 @@ def delta_maps(
         classes: the K class names.
         samples: number of samples behind Δ per class, (K,).
         prefix: tokens of the prefix.
+        opening: special tokens in front of it.
 
     Raises:
         EngramError: the shapes do not fit or there is nothing to draw.
     """
-    tokens = check_maps(delta.shape, classes, prefix, "delta_maps")
+    parts = Parts(prefix, opening)
+    tokens = check_maps(delta.shape, classes, parts, "delta_maps")
     greatest = delta.max(axis=(0, 2))  # (L,)
     maps = unpack(
         delta / np.where(greatest > 0, greatest, 1)[None, :, None], fill=np.nan
@@ -53,12 +56,12 @@ def delta_maps(
         layers, len(classes), best_blocks(layers, len(classes)), tokens, side, label=0.85
     )
     figure, axes, drawn = mosaic.draw(
-        maps.swapaxes(0, 1), prefix, PowerNorm(0.5, 0, 1), style, above=0.6, below=0.75
+        maps.swapaxes(0, 1), parts, PowerNorm(0.5, 0, 1), style, above=0.6, below=0.75
     )
     mosaic.head(axes, classes, class_colors(classes, style), [f"n = {n:,}" for n in samples], style)
     for layer in range(layers):
         mosaic.number(axes, layer, f"layer {layer + 1}", f"max {greatest[layer]:.2g}", style)
-    mosaic.ruler(axes, prefix, style)
+    mosaic.ruler(axes, parts, style)
     color_bar(figure, axes, drawn, mosaic, "Δ / greatest Δ of the layer", (0, 0.05, 0.25, 0.5, 1))
     return figure
 

@@ -26,6 +26,35 @@ _GAP = 0.12
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What the rows and columns of a map are: special tokens, prefix, suffix."""
+
+    prefix: int
+    """Tokens of the prefix."""
+    opening: int = 0
+    """Special tokens in front of it."""
+
+    @property
+    def before_suffix(self) -> int:
+        """Rows before the suffix."""
+        return self.opening + self.prefix
+
+    @property
+    def borders(self) -> list[int]:
+        """The rows that begin a new part."""
+        return [row for row in (self.opening, self.before_suffix) if row]
+
+    def ticks(self, tokens: int) -> list[tuple[str, float]]:
+        """Return the labels of a map of `tokens` rows, each with the middle of what it names."""
+        last = (f"{tokens - self.opening}", tokens - 0.5)
+        prefix = (f"{self.prefix}", self.before_suffix - 0.5)
+        if not self.opening:
+            return [("1", 0.5), prefix, last]
+        name = "bos" if self.opening == 1 else f"{self.opening} special"
+        return [(name, self.opening / 2), prefix, last]
+
+
+@dataclass(frozen=True)
 class Mosaic:
     """The position of each map."""
 
@@ -64,17 +93,17 @@ class Mosaic:
     def draw(
         self,
         maps: np.ndarray,
-        prefix: int,
+        parts: Parts,
         norm: Normalize,
         style: FigureStyle,
         above: float,
         below: float,
     ) -> tuple[Figure, Axes, AxesImage]:
-        """Draw a figure with all maps, their outlines, and the border between prefix and suffix.
+        """Draw a figure with all maps, their outlines, and the borders of their parts.
 
         Args:
             maps: (rows, columns, T, T); NaN, as above the diagonal, is not drawn.
-            prefix: tokens of the prefix.
+            parts: of every map.
             norm: from values to the colour map.
             above, below: room in inches.
         """
@@ -87,9 +116,10 @@ class Mosaic:
             image[y : y + self.tokens, x : x + self.tokens] = maps[row, column]
             lines.append([(x, y), (x, y + self.tokens), (x + self.tokens, y + self.tokens), (x, y)])
             # Suffix queries stand below the level line; suffix keys right of the upright one.
-            borders.append(
-                [(x, y + prefix), (x + prefix, y + prefix), (x + prefix, y + self.tokens)]
-            )
+            borders += [
+                [(x, y + row), (x + row, y + row), (x + row, y + self.tokens)]
+                for row in parts.borders
+            ]
         inch = self.tokens / self.side
         total = height / inch + above + below
         figure = Figure(figsize=(width / inch + 0.1, total))
@@ -179,9 +209,10 @@ class Mosaic:
             fontsize=style.small,
         )
 
-    def ruler(self, axes: Axes, prefix: int, style: FigureStyle) -> None:
+    def ruler(self, axes: Axes, parts: Parts, style: FigureStyle) -> None:
         """Draw token numbers: of the queries next to the first map, of the keys below the last map
-        of the first column.
+        of the first column. They count from the window's first token; what the model reads in front
+        of it has a name instead.
         """
         kwargs: dict[str, Any] = {
             "textcoords": "offset points",
@@ -191,16 +222,13 @@ class Mosaic:
         }
         x, y = self.origin(0, 0)
         below = self.origin(self.lines - 1, 0)[1] + self.tokens
-        for token in (1, prefix, self.tokens):
-            axes.annotate(
-                f"{token}", (x, y + token - 0.5), (-2, 0), ha="right", va="center", **kwargs
-            )
-            axes.annotate(
-                f"{token}", (x + token - 0.5, below), (0, -2), ha="center", va="top", **kwargs
-            )
+        for label, place in parts.ticks(self.tokens):
+            axes.annotate(label, (x, y + place), (-2, 0), ha="right", va="center", **kwargs)
+            axes.annotate(label, (x + place, below), (0, -2), ha="center", va="top", **kwargs)
+        middle = (self.tokens + parts.before_suffix) / 2
         axes.annotate(
             "key",
-            (x + self.tokens / 2 + prefix / 2, below),
+            (x + middle, below),
             (0, -2),
             ha="center",
             va="top",
@@ -208,7 +236,7 @@ class Mosaic:
         )
         axes.annotate(
             "query",
-            (x, y + self.tokens / 2 + prefix / 2),
+            (x, y + middle),
             (-2, 0),
             ha="right",
             va="center",
@@ -216,8 +244,8 @@ class Mosaic:
         )
 
 
-def check_maps(shape: tuple[int, ...], classes: Sequence[str], prefix: int, figure: str) -> int:
-    """Return T of packed maps (K, L, P) whose prefix is a part of the T tokens.
+def check_maps(shape: tuple[int, ...], classes: Sequence[str], parts: Parts, figure: str) -> int:
+    """Return T, the rows of packed maps (K, L, P), of which prefix and opening must be a part.
 
     Raises:
         EngramError: the shape is another; names the figure.
@@ -231,9 +259,10 @@ def check_maps(shape: tuple[int, ...], classes: Sequence[str], prefix: int, figu
         tokens = window_length(shape[2])
     except ValueError as error:
         raise EngramError(f"figure {figure}: {error}") from None
-    if not 0 < prefix < tokens:
+    if not 0 < parts.prefix <= parts.before_suffix < tokens:
         raise EngramError(
-            f"figure {figure}: a prefix of {prefix} of {tokens} tokens; it must leave a suffix"
+            f"figure {figure}: a prefix of {parts.prefix} of {tokens} tokens; it must leave a "
+            f"suffix"
         )
     return tokens
 

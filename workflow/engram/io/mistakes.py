@@ -160,8 +160,9 @@ def _described(error: Mapping[str, Any]) -> str:
     if kind in _LIMITS:
         return f"{found} {_LIMITS[kind].format(**limits)}"
     if kind == "literal_error":
-        guess = _guess(value, re.findall("'([^']+)'", limits["expected"]))
-        return f"{found} is not {limits['expected']}{guess}"
+        expected = limits["expected"].replace("True", "true").replace("False", "false")
+        guess = _guess(value, re.findall("'([^']+)'", expected))
+        return f"{found} is not {expected}{guess}"
     if kind == "repeated":
         return f"{_shown(limits['item'])} appears twice in {found}"
     return f"{found}: {error['msg']}"

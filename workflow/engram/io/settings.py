@@ -10,7 +10,7 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -155,6 +155,9 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """A seed of random numbers, as torch and numpy take it."""
 Share = Annotated[float, Field(gt=0, le=1)]
 """A fraction above 0."""
+Bos = Literal["auto", True, False]
+"""How it is decided what a model reads in front of every window; see `engram.lm.inputs`."""
+
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9_.-]{0,62}[a-z0-9])?$")]
 """The name of a folder."""
 

@@ -28,6 +28,7 @@ from engram.knockout.trials import (
     units,
 )
 from engram.lm.conditions import MEASURES, Condition
+from engram.lm.inputs import opening
 from engram.lm.interventions import Means, average, knock_out
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class Runner:
     fingerprint: str
     """Of the model's weights and precision."""
     prefix: int
+    """Tokens of the windows' prefix."""
     batch_tokens: int
     parts: Path
     """Folder of finished conditions."""
@@ -168,9 +170,10 @@ def run(
     cost = np.stack(
         [falls[:, ranking.label == k].mean(axis=1) for k in range(len(classes))], axis=1
     )  # (trials, K)
+    before_suffix = len(opening(runner.model)) + runner.prefix
     trials = [
         *singles,
-        *region_trials(delta, classes, mass, runner.prefix, settings, seed),
+        *region_trials(delta, classes, mass, before_suffix, settings, seed),
         *cumulative_trials(all_units, rank_units(singles, cost, classes), settings.curve_points),
     ]
     measures = runner.measure(

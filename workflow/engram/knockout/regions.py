@@ -36,7 +36,7 @@ def distance_band(low: int, high: int, layers: int, window: int) -> np.ndarray:
 
 def blocks(window: int, prefix: int) -> np.ndarray:
     """Return which part of the text a cell links, (P,): 0 within the prefix, 1 from the suffix to
-    the prefix, 2 within the suffix.
+    the prefix, 2 within the suffix. What the model reads in front of the prefix belongs to it.
     """
     queries, keys = query_key(window)
     return (queries >= prefix).astype(int) + (keys >= prefix).astype(int)
@@ -53,7 +53,7 @@ def random_region(
 
     Args:
         region: (L, P).
-        prefix: tokens of the prefix.
+        prefix: rows of a map before the suffix: tokens of the opening and the prefix.
         generator: the draw.
         mass: mean attention of every cell, (L, P). Without it, each layer and block gets as many
             cells as the region has there. With it, as many as come nearest to the attention that

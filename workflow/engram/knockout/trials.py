@@ -113,7 +113,7 @@ def region_trials(
         delta: (K, L, P).
         classes: the K class names.
         mass: mean attention over heads and reference samples, (L, P).
-        prefix: tokens of the prefix.
+        prefix: rows of a map before the suffix: tokens of the opening and the prefix.
         seed: of the draws; each draw has its own stream.
     """
     trials = []

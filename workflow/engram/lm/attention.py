@@ -4,7 +4,8 @@ A layer's softmax weights (b, H, T, T) live only until its maps are pooled: the 
 of all layers are never held at once. The architecture's own eager attention computes them, so
 sliding windows, attention sinks, logit caps and grouped queries come out as `output_attentions`
 reports them: beyond a sliding window weights are 0, and with a sink the rows sum to less than 1.
-Every token is attended to and positions count from 0, exactly as in `engram.lm.generation`.
+Every token is attended to and positions count from 0, exactly as in `engram.lm.generation`. Maps
+have T' = B + T positions: those of the model's opening (`engram.lm.inputs`), then the window's.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from engram.lm.attention_hook import (
     implementation,
 )
 from engram.lm.finite import check_finite
+from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, suffix_logits, token_scores
 
 BATCH_TOKENS = 4096
@@ -99,7 +101,8 @@ def pooled_attention(
         batch_tokens: tokens per forward; halved, and halved again, when a GPU runs out of memory.
 
     Returns:
-        mean (n, L, P) float32 and max (n, L, P) in the model's precision, on the processor.
+        mean (n, L, P) float32 and max (n, L, P) in the model's precision, on the processor; P of
+        B + T positions, B the tokens of the model's opening.
 
     Raises:
         EngramError: the architecture is not causal, not every layer computes softmax attention, or
@@ -159,7 +162,7 @@ class Extraction:
     rows: slice
     """Which rows of the tokens these are."""
     mean: np.ndarray
-    """(b, L, P) float32."""
+    """(b, L, P) float32, P of the model's opening and the window."""
     max: np.ndarray
     """(b, L, P) float16: exact for float16 models, rounded for others."""
     extracted: np.ndarray
@@ -260,8 +263,9 @@ def _base_forward(model: PreTrainedModel, tokens: torch.Tensor, **options: Any) 
     """Return a forward without the language-modelling head, in the shape of `suffix_logits`'
     result.
     """
+    read = model_input(model, tokens)  # (b, B + T)
     return None, model.base_model(
-        input_ids=tokens, attention_mask=torch.ones_like(tokens), use_cache=False, **options
+        input_ids=read, attention_mask=torch.ones_like(read), use_cache=False, **options
     )
 
 

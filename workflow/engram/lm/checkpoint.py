@@ -23,6 +23,7 @@ from transformers import (
 from engram.io.errors import EngramError, boundary
 from engram.io.pointers import refuse_pointers
 from engram.lm.attention_hook import eager_attention, has_interface
+from engram.lm.gguf import ADVICE, is_gguf, located
 
 PLAIN_ATTENTION = ("eager", "sdpa")
 """Implementations of attention that run wherever torch does."""
@@ -39,7 +40,7 @@ def read_config(path_or_repo: str | Path, revision: str | None = None) -> PreTra
     attention) is left to torch: the values are the same up to rounding.
 
     Args:
-        path_or_repo: a folder with `config.json`, or a repository on the hub.
+        path_or_repo: a folder with `config.json`, a GGUF file, or a repository on the hub.
         revision: branch, tag or commit on the hub.
 
     Raises:
@@ -49,11 +50,15 @@ def read_config(path_or_repo: str | Path, revision: str | None = None) -> PreTra
     """
     folder = Path(path_or_repo)
     file = f"model {path_or_repo}: its config.json"
+    advice = "give the folder that `save_pretrained` wrote"
     if folder.is_dir():
         _check_plain(_values(folder / "config.json"), file)
-    with boundary(f"{file} cannot be used", "give the folder that `save_pretrained` wrote"):
+    if is_gguf(path_or_repo):
+        file, advice = f"model {path_or_repo}: its header", ADVICE
+    location, options = located(path_or_repo)
+    with boundary(f"{file} cannot be used", advice):
         config = AutoConfig.from_pretrained(
-            path_or_repo, revision=revision or "main", trust_remote_code=False
+            location, revision=revision or "main", trust_remote_code=False, **options
         )
         text = config.get_text_config()
         numbers = {key: getattr(text, key) for key in ("vocab_size", "num_hidden_layers")}

@@ -20,7 +20,7 @@ class Condition:
     operation: str = "remove"
     """One of `OPERATIONS`."""
     cells: np.ndarray | None = None
-    """bool (L, P), packed."""
+    """bool (L, P), packed; P of the model's opening and the window."""
     heads: np.ndarray | None = None
     """bool (L, H)."""
 

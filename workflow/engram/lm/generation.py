@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.lm.finite import check_finite
+from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, keep_logits, suffix_logits, token_scores
 
 BATCH_TOKENS = 8192
@@ -124,9 +125,10 @@ def _decode(
     model: PreTrainedModel, prefix: torch.Tensor, suffix_length: int, forbidden: list[int]
 ) -> np.ndarray:
     """Return the greedy continuation of one batch, (b, prefix) -> (b, suffix_length) int32."""
-    batch, seen = prefix.shape
-    mask = prefix.new_ones(batch, seen + suffix_length)
-    fresh, cache, written = prefix, None, []
+    read = model_input(model, prefix)  # (b, B + prefix)
+    batch, seen = read.shape
+    mask = read.new_ones(batch, seen + suffix_length)
+    fresh, cache, written = read, None, []
     finite = torch.ones(batch, 1, dtype=torch.bool, device=prefix.device)
     for step in range(suffix_length):
         output = model(

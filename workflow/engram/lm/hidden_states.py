@@ -6,26 +6,31 @@ import torch
 from transformers import PreTrainedModel
 
 from engram.lm.finite import check_finite
+from engram.lm.inputs import model_input
 
 
 def pooled_states(model: PreTrainedModel, tokens: torch.Tensor) -> torch.Tensor:
-    """Return the mean over the tokens of the embeddings and of every layer's output, (b, L + 1, d)
-    float32.
+    """Return the mean over a window's tokens of the embeddings and of every layer's output,
+    (b, L + 1, d) float32.
 
     Args:
-        tokens: (b, T) on the model's device; every token is attended to.
+        tokens: windows (b, T) on the model's device; every token is attended to. The model's
+            opening is read and left out of the mean: its states are the same for every window, and
+            often larger than all others.
 
     Raises:
         EngramError: a value is not finite.
     """
+    read = model_input(model, tokens)  # (b, B + T)
+    first = read.shape[1] - tokens.shape[1]
     with torch.no_grad():
         output = model.base_model(
-            input_ids=tokens,
-            attention_mask=torch.ones_like(tokens),
+            input_ids=read,
+            attention_mask=torch.ones_like(read),
             use_cache=False,
             output_hidden_states=True,
         )
-    means = [states.mean(1, dtype=torch.float32) for states in output.hidden_states]
+    means = [states[:, first:].mean(1, dtype=torch.float32) for states in output.hidden_states]
     pooled = torch.stack(means, 1)  # (b, L + 1, d)
     check_finite(model, pooled, "hidden states")
     return pooled

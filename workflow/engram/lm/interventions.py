@@ -40,6 +40,7 @@ from engram.io.workers import Switch
 from engram.lm.attention_hook import Attend, attention_hook, implementation
 from engram.lm.conditions import OPERATIONS, Condition
 from engram.lm.finite import check_finite
+from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, suffix_logits, token_scores
 
 
@@ -48,9 +49,9 @@ class Means:
     """What reference samples do on average in the intact model: the replacements of `mean`."""
 
     weights: torch.Tensor
-    """Softmax weights, float32 (L, H, T, T)."""
+    """Softmax weights, float32 (L, H, T', T'); T' = B + T positions of opening and window."""
     outputs: torch.Tensor
-    """Outputs of the heads before they are mixed, float32 (L, T, H, d)."""
+    """Outputs of the heads before they are mixed, float32 (L, T', H, d)."""
 
 
 def average(model: PreTrainedModel, tokens: np.ndarray, batch_tokens: int) -> Means:
@@ -80,7 +81,8 @@ def average(model: PreTrainedModel, tokens: np.ndarray, batch_tokens: int) -> Me
             return output
 
         with torch.inference_mode(), attention_hook(model, add):
-            model.base_model(input_ids=windows[part].to(model.device, torch.long), use_cache=False)
+            batch = windows[part].to(model.device, torch.long)  # (b, T)
+            model.base_model(input_ids=model_input(model, batch), use_cache=False)
         return sums
 
     total: list[list[torch.Tensor]] = []
@@ -281,7 +283,7 @@ class _Below:
     """The intact hidden states that enter a layer."""
 
     hidden: torch.Tensor
-    """(n, T, width), on the model's device."""
+    """(n, B + T, width), on the model's device."""
     skipping: Switch
     """Makes the layers below it pass on hidden states."""
 
@@ -308,7 +310,8 @@ def _hidden_states(model: PreTrainedModel, windows: torch.Tensor, first: int, ro
     def run(part: slice) -> Any:
         try:
             with torch.inference_mode(), implementation(model, "eager"):
-                return model.base_model(input_ids=windows[part].to(model.device), use_cache=False)
+                batch = windows[part].to(model.device)  # (b, T)
+                return model.base_model(input_ids=model_input(model, batch), use_cache=False)
         except _Enough as enough:
             return enough.output
 

@@ -26,6 +26,15 @@ from engram.io.pointers import refuse_pointers
 from engram.io.workers import in_order, single_threaded_workers
 from engram.lm.checkpoint import TOKENIZERS, read_config
 from engram.lm.finite import check_finite
+from engram.lm.gguf import (
+    check_gguf,
+    dequantizing,
+    file_digest,
+    forget_quantization,
+    is_gguf,
+    located,
+)
+from engram.lm.inputs import begin_with, model_input, opening, read_opening
 
 log = logging.getLogger(__name__)
 
@@ -51,34 +60,42 @@ def load_model(
     """Return a causal language model from safetensors weights, ready for inference; code from a
     checkpoint is never run.
 
+    Where the folder records an opening (`engram.lm.inputs`), all that the model reads begins with
+    it.
+
     Args:
-        path_or_repo: a folder with `config.json` and `*.safetensors`, or a repository on the
-            Hugging Face hub.
+        path_or_repo: a folder with `config.json` and `*.safetensors`, a GGUF file, or a repository
+            on the Hugging Face hub.
         revision: branch, tag or commit on the hub; None is its main branch.
-        dtype: `auto` keeps the checkpoint's precision.
+        dtype: `auto` keeps the checkpoint's precision; quantized weights of a GGUF file become
+            float32.
         device: where to put it; None is `default_device()`.
 
     Raises:
-        EngramError: no such folder or repository, no safetensors weights, a broken file, or weights
-            that the architecture needs and the checkpoint lacks.
+        EngramError: no such file, folder or repository, no safetensors weights, a broken file, or
+            weights that the architecture needs and the checkpoint lacks.
     """
     if dtype not in DTYPES:
         raise EngramError(f"dtype {dtype!r} of model {path_or_repo}: choose {', '.join(DTYPES)}")
     _check_folder(path_or_repo)
     advice = "copy or download it again, or give another model"
     config = read_config(path_or_repo, revision)
+    location, options = located(path_or_repo)
+    options |= dequantizing() if options else {"use_safetensors": True}
     with boundary(f"model {path_or_repo}: cannot be loaded", advice):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            path_or_repo,
+            location,
             config=config,
             revision=revision or "main",
             dtype=dtype,
-            use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
+            **options,
         )
     model, report = loaded
+    if is_gguf(path_or_repo):
+        forget_quantization(model, path_or_repo)
     if other := sorted(report["mismatched_keys"], key=str):
         name, found, wanted = other[0]
         raise EngramError(
@@ -91,7 +108,10 @@ def load_model(
             f"model {path_or_repo}: the checkpoint lacks {len(missing)} of the model's tensors, "
             f"the first is {missing[0]}"
         )
-    return model.to(device or default_device()).eval()
+    model = model.to(device or default_device()).eval()
+    if (tokens := read_opening(path_or_repo)) is not None:
+        begin_with(model, tokens)
+    return model
 
 
 def load_tokenizer(
@@ -112,9 +132,10 @@ def load_tokenizer(
             )
         refuse_pointers(present)
         file = f"{file}: {present[0].name}"
+    location, options = located(path_or_repo)
     with boundary(f"{file}: cannot be loaded", "copy or download it again, or update tokenizers"):
         return AutoTokenizer.from_pretrained(
-            path_or_repo, revision=revision or "main", trust_remote_code=False
+            location, revision=revision or "main", trust_remote_code=False, **options
         )
 
 
@@ -122,12 +143,12 @@ def fingerprint(path_or_repo: str | Path, revision: str | None = None, dtype: st
     """Identify weights and precision in 24 hexadecimal digits: equal fingerprints give the
     same attention.
 
-    Of a folder it digests the weight files and `config.json`; of a hub repository the names of
-    repository and revision, so name a commit or a tag there: a branch that moves keeps its
-    fingerprint.
+    Of a folder it digests the weight files, `config.json` and a recorded opening that is not empty;
+    of a GGUF file its content; of a hub repository the names of repository and revision, so name a
+    commit or a tag there: a branch that moves keeps its fingerprint.
 
     Raises:
-        EngramError: no such folder, or no weights in it.
+        EngramError: no such file or folder, or no weights in it.
     """
     sha = hashlib.sha256(f"dtype {dtype}\n".encode())
     _check_folder(path_or_repo)
@@ -137,6 +158,10 @@ def fingerprint(path_or_repo: str | Path, revision: str | None = None, dtype: st
                 sha.update(
                     f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
                 )
+        if tokens := read_opening(folder):
+            sha.update(f"opening {' '.join(map(str, tokens))}\n".encode())
+    elif is_gguf(path_or_repo):
+        sha.update(f"gguf {file_digest(path_or_repo)}\n".encode())
     else:
         sha.update(f"{path_or_repo}@{revision or 'main'}\n".encode())
     return sha.hexdigest()[:24]
@@ -149,7 +174,8 @@ def check_tokens(model: PreTrainedModel, tokens: np.ndarray, source: str) -> Non
         source: what the message calls them, a file or a config key.
 
     Raises:
-        EngramError: a token outside the vocabulary, or a window longer than the model's context.
+        EngramError: a token outside the vocabulary, a window that with the model's opening is
+            longer than the model's context, or windows most of which hold the opening already.
     """
     vocabulary = model.get_input_embeddings().num_embeddings
     outside = (tokens < 0) | (tokens >= vocabulary)
@@ -161,10 +187,19 @@ def check_tokens(model: PreTrainedModel, tokens: np.ndarray, source: str) -> Non
             "the tokens belong to another model's tokenizer"
         )
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if context is not None and tokens.shape[1] > context:
+    first = opening(model)
+    if context is not None and len(first) + tokens.shape[1] > context:
+        special = f" behind {len(first)} special" if first else ""
         raise EngramError(
-            f"{source}: windows of {tokens.shape[1]} tokens are longer than the model's context of "
-            f"{context}"
+            f"{source}: windows of {tokens.shape[1]} tokens{special} are longer than the model's "
+            f"context of {context}"
+        )
+    twice = (tokens[:, : len(first)] == np.array(first)).all(1) if first else np.zeros(0, bool)
+    if 2 * twice.sum() > len(tokens):
+        raise EngramError(
+            f"{source}: {twice.sum()} of {len(tokens)} windows begin with token {first[0]}, which "
+            f"is put in front of every window anyway; leave it out of the windows, or set "
+            f"`bos: false`"
         )
 
 
@@ -175,20 +210,22 @@ def suffix_logits(
     the model's whole output.
 
     Every token is attended to (a mask of ones), positions count from 0, and the head is applied to
-    these positions alone.
+    these positions alone. What the model reads begins with its opening.
 
     Args:
-        tokens: (b, T).
+        tokens: windows (b, T).
         first: 1 … T - 1.
         forward: further arguments of the model's forward.
 
     Returns:
         logits (b, T - first, V) in the model's precision, and the output object.
     """
-    positions = torch.arange(first - 1, tokens.shape[1] - 1, device=tokens.device)  # (T - first,)
+    read = model_input(model, tokens)  # (b, B + T)
+    start = read.shape[1] - tokens.shape[1] + first - 1
+    positions = torch.arange(start, read.shape[1] - 1, device=tokens.device)  # (T - first,)
     output = model(
-        input_ids=tokens,
-        attention_mask=torch.ones_like(tokens),
+        input_ids=read,
+        attention_mask=torch.ones_like(read),
         use_cache=False,
         **keep_logits(model, positions),
         **forward,
@@ -311,6 +348,9 @@ def _check_folder(path_or_repo: str | Path) -> None:
     """Refuse a local path that holds no safetensors model; anything that cannot be a path passes as
     a repository.
     """
+    if is_gguf(path_or_repo):
+        check_gguf(path_or_repo)
+        return
     folder = Path(path_or_repo)
     if not folder.exists():
         # A hub repository is `name` or `owner/name`.

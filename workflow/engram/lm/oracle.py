@@ -2,7 +2,8 @@
 
 A few sequences go through the model once more, one at a time: the architecture's own eager forward
 with `output_attentions`, and `generate()`. Batching, masks, positions, the attention hook and the
-cache are the study's; the oracle shares none of them.
+cache are the study's; the oracle shares none of them, and of the code only what a sequence begins
+with (`engram.lm.inputs`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from engram.io.packing import pack
 from engram.lm.attention import Extraction
 from engram.lm.attention_hook import implementation
 from engram.lm.generation import greedy_continuations
+from engram.lm.inputs import model_input
 from engram.lm.models import token_scores
 
 ORACLE_SEQUENCES = 3
@@ -72,12 +74,12 @@ def _compare_forward(
     """Compare maps and scores of one sequence (T,)."""
     average, single = _tolerances(model)
     batch = torch.as_tensor(tokens, device=model.device, dtype=torch.long)[None]  # (1, T)
+    read = model_input(model, batch)  # (1, B + T)
     with torch.inference_mode(), implementation(model, "eager"):
-        output = model(input_ids=batch, use_cache=False, output_attentions=True)
-        maps = torch.cat([layer.float() for layer in output.attentions])  # (L, H, T, T)
-        matches, log_probabilities = token_scores(
-            model, output.logits[:, prefix - 1 : -1], batch[:, prefix:]
-        )
+        output = model(input_ids=read, use_cache=False, output_attentions=True)
+        maps = torch.cat([layer.float() for layer in output.attentions])  # (L, H, T', T')
+        suffix = output.logits[:, prefix - 1 + read.shape[1] - batch.shape[1] : -1]  # (1, S, V)
+        matches, log_probabilities = token_scores(model, suffix, batch[:, prefix:])
     pairs = {
         "mean attention": (found.mean[row], pack(maps.mean(1))),
         "largest attention": (found.max[row], pack(maps.amax(1))),
@@ -93,7 +95,7 @@ def _compare_forward(
     if off_by > single * max(1.0, abs(theirs_log_prob)):
         _refuse(model, f"the log-probability of a suffix differs by {off_by:.2g} nats per token")
     other = np.round(abs(found.matched_fraction[row] - float(matches.float().mean())), 6)
-    if other and not _has_ties(output.logits[0, prefix - 1 : -1], single):
+    if other and not _has_ties(suffix[0], single):
         _refuse(model, f"the matched fraction of a suffix differs by {other:.2g}")
 
 
@@ -101,7 +103,9 @@ def _compare_continuation(model: PreTrainedModel, tokens: np.ndarray, prefix: in
     """Compare the greedy continuation of one sequence (T,) with `generate()`."""
     length = len(tokens) - prefix
     ours = greedy_continuations(model, tokens[None, :prefix], length)[0]  # (S,)
-    prompt = torch.as_tensor(tokens, device=model.device, dtype=torch.long)[None, :prefix]
+    window = torch.as_tensor(tokens, device=model.device, dtype=torch.long)[None]  # (1, T)
+    prompt = model_input(model, window[:, :prefix])  # (1, B + prefix)
+    seen = prompt.shape[1]
     with torch.inference_mode(), _plain_generation(model), implementation(model, "eager"):
         generate: Any = model.generate
         written = generate(
@@ -112,11 +116,11 @@ def _compare_continuation(model: PreTrainedModel, tokens: np.ndarray, prefix: in
             eos_token_id=None,
             pad_token_id=0,
         )
-        theirs = written[0, prefix:].cpu().numpy()
+        theirs = written[0, seen:].cpu().numpy()
         if len(theirs) == length and (ours == theirs).all():
             return
         first = int(np.argmax(ours[: len(theirs)] != theirs)) if len(theirs) == length else 0
-        logits = model(input_ids=written[:, : prefix + first], use_cache=False).logits[0, -1]
+        logits = model(input_ids=written[:, : seen + first], use_cache=False).logits[0, -1]
     gap = float((logits[int(ours[first])] - logits[int(theirs[first])]).float().abs())
     if gap > 2 * _tolerances(model)[1] * float(logits.float().abs().amax()):
         _refuse(model, f"the continuation of a prefix differs from token {first + 1} on")

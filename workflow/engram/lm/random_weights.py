@@ -14,11 +14,13 @@ from pathlib import Path
 
 import torch
 
+from engram.lm.inputs import RECORD
 from engram.lm.models import load_model
 
 
 def write_random_twin(folder: Path, dtype: str, seed: int, output: Path) -> None:
-    """Write the model of a folder with permuted weights: `config.json` and one `model.safetensors`.
+    """Write the model of a folder with permuted weights: `config.json`, one `model.safetensors`,
+    and what its sequences begin with.
 
     Args:
         folder: the trained model.
@@ -37,6 +39,8 @@ def write_random_twin(folder: Path, dtype: str, seed: int, output: Path) -> None
     partial = output.with_name(f".{output.name}.partial")
     try:
         model.save_pretrained(partial, max_shard_size="100TB")
+        if (folder / RECORD).is_file():
+            shutil.copyfile(folder / RECORD, partial / RECORD)
         shutil.rmtree(output, ignore_errors=True)
         partial.rename(output)
     finally:

@@ -5,6 +5,7 @@ tidied.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -15,10 +16,7 @@ def encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[str]], lis
     compiled backend.
     """
     if isinstance(tokenizer, PreTrainedTokenizerFast):
-        # A copy: the tokenizer's own file may ask for truncation or padding.
-        backend = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
-        backend.no_truncation()
-        backend.no_padding()
+        backend = plain_backend(tokenizer)
         return lambda texts: [
             encoding.ids
             for encoding in backend.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -26,6 +24,16 @@ def encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[str]], lis
     return lambda texts: tokenizer(list(texts), add_special_tokens=False, verbose=False)[
         "input_ids"
     ]
+
+
+def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Any:
+    """Return a copy of a tokenizer's compiled backend without truncation and padding, for which its
+    file may ask.
+    """
+    backend = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, tokens: np.ndarray) -> list[str]:

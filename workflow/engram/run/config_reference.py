@@ -140,10 +140,15 @@ def _kind(value: dict[str, Any], anchors: Mapping[str, str], many: str = "") -> 
     if "anyOf" in value:
         return _or([_kind(choice, anchors, many) for choice in value["anyOf"]])
     if choices := value.get("enum", [value["const"]] if "const" in value else []):
-        return _or([f"`{choice}`" if choice else "empty" for choice in choices])
+        return _or([f"`{_choice(choice)}`" if choice != "" else "empty" for choice in choices])
     if value["type"] == "array":
         return f"list{many} of {_kind(value['items'], anchors, 's')}"
     return _TYPES[value["type"]] + (many if value["type"] in _COUNTED else "")
+
+
+def _choice(value: Any) -> str:
+    """Return a choice as YAML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _or(texts: Sequence[str]) -> str:

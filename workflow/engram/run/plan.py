@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,9 @@ import yaml
 from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, PreTrainedConfig
 
 from engram.io.errors import EngramError
+from engram.io.settings import Bos
+from engram.lm.inputs import chosen_opening, read_opening
+from engram.lm.models import load_tokenizer
 from engram.run import launch
 from engram.run.rates import Rates
 from engram.store.attention_file import Header
@@ -38,6 +41,9 @@ PYTHIA: dict[str, tuple[int, int, int, int]] = {
 """Layers, width, heads and rows of the embedding of the Pythia models (Biderman et al. 2023, table
 1; their config.json).
 """
+
+PYTHIA_END_OF_TEXT = 0
+"""The token that Pythia's tokenizer names as beginning of a sequence, and puts in front of none."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +140,30 @@ def shape_of(config: PreTrainedConfig) -> Shape:
     )
 
 
-def bytes_per_sequence(shape: Shape, prefix: int, suffix: int, mean_dtype: str) -> int:
+def bytes_per_sequence(
+    shape: Shape, prefix: int, suffix: int, mean_dtype: str, opening: Sequence[int] = ()
+) -> int:
     """Return the bytes of a sequence's row in an attention file."""
-    return Header("", "", "", prefix, suffix, shape.layers, shape.heads, mean_dtype).bytes_of(1)
+    sizes = (prefix, suffix, shape.layers, shape.heads)
+    return Header("", "", "", *sizes, mean_dtype, tuple(opening)).bytes_of(1)
+
+
+def planned_opening(folder: Path | None, bos: Bos) -> tuple[int, ...]:
+    """Return what a model's sequences begin with, as far as is known before it is fetched.
+
+    Args:
+        folder: of the model; None for a Pythia model that is known by name, which begins with
+            nothing unless `bos` is true.
+        bos: of the config.
+
+    Raises:
+        EngramError: the folder has no tokenizer, or as `chosen_opening`.
+    """
+    if folder is None:
+        return (PYTHIA_END_OF_TEXT,) if bos is True else ()
+    if (recorded := read_opening(folder)) is not None:
+        return recorded
+    return () if bos is False else chosen_opening(load_tokenizer(folder), bos)
 
 
 def plan_model(
@@ -146,6 +173,7 @@ def plan_model(
     window: tuple[int, int],
     mean_dtype: str,
     rates: Rates,
+    opening: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Return what one model costs.
 
@@ -156,6 +184,7 @@ def plan_model(
         window: tokens of prefix and suffix.
         mean_dtype: stored precision of the mean maps.
         rates: assumed of the GPU.
+        opening: special tokens in front of every window.
 
     Returns:
         `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
@@ -165,8 +194,8 @@ def plan_model(
     """
     prefix, suffix = window
     sequences, continued = samples["sequence_id"].nunique(), len(non_memorized(samples))
-    row = bytes_per_sequence(shape, prefix, suffix, mean_dtype)
-    forward = shape.forward_flops(prefix + suffix, suffix)
+    row = bytes_per_sequence(shape, prefix, suffix, mean_dtype, opening)
+    forward = shape.forward_flops(len(opening) + prefix + suffix, suffix)
     return {
         "candidates": candidates,
         "drawn": int(samples["lists"].sum()),

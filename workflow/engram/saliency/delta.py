@@ -115,6 +115,7 @@ def saliency_of_grid(
     classes: Sequence[str],
     methods: Sequence[str],
     prefix: int,
+    opening: int = 0,
 ) -> dict[str, Saliency]:
     """Return Δ of every class, averaged over CNNs, by every method.
 
@@ -127,6 +128,7 @@ def saliency_of_grid(
         classes: the K class names.
         methods: of `METHODS`.
         prefix: tokens of the prefix, for the bins.
+        opening: special tokens in front of every window, the first rows and columns of its map.
 
     Raises:
         EngramError: no CNN, a class without samples, or an unknown method.
@@ -139,7 +141,7 @@ def saliency_of_grid(
             "CNNs that diverged"
         )
     groups = [np.array_split(mine, min(GROUPS, len(mine))) for mine in rows]
-    bins = Bins(next(iter(cnns.values())).tokens, prefix)
+    bins = Bins(next(iter(cnns.values())).tokens, opening + prefix)
     shape = (len(cnns), len(classes), *mean.shape[1:])  # (C, K, L, P)
     maps = {method: np.zeros(shape, np.float32) for method in methods}
     binned = {
@@ -189,6 +191,7 @@ def saliency_of_grid(
             binned=binned[method],
             attention=attention,
             sizes=sizes,
+            opening=opening,
         )
         for method in methods
     }

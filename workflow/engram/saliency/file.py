@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +15,13 @@ from engram.io.hdf5 import new_hdf5, open_hdf5, read_group, write_group
 from engram.io.packing import query_key
 
 BLOCKS = ("first token", "within the prefix", "from suffix to prefix", "within the suffix")
-"""Where a cell lies: key is the window's first token; else query and key in the prefix; query in
+"""Where a cell lies: key is the first token that the model read (its beginning-of-sequence token,
+where it reads one); else query and key in the prefix; query in
 the suffix and key in the prefix (the suffix looks back at the prompt: information flows from prefix
 to suffix); both in the suffix. A causal model has no cells of prefix queries and suffix keys."""
 
 _ARRAYS = ("delta", "spread", "profile", "binned", "attention", "sizes")
-_ATTRIBUTES = ("classes", "cnns", "n", "without_evidence", "dead", "prefix")
+_ATTRIBUTES = ("classes", "cnns", "n", "without_evidence", "dead", "prefix", "opening")
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class Bins:
     """Cells of a map by block and by distance from query to key."""
 
     tokens: int
-    """T."""
+    """T, rows of a map."""
     prefix: int
-    """Tokens of the prefix."""
+    """Rows before the suffix: tokens of the opening and the prefix."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,11 +94,13 @@ class Saliency:
     """Sums of the largest head's attention likewise, float32 (K, G, L, B, T)."""
     sizes: np.ndarray
     """Samples in each group, (K, G); groups of 0 where a class has fewer samples than groups."""
+    opening: int = 0
+    """Special tokens in front of every window, the first rows and columns of its map."""
 
     @property
     def bins(self) -> Bins:
         """The bins of `binned` and `attention`."""
-        return Bins(self.binned.shape[-1], self.prefix)
+        return Bins(self.binned.shape[-1], self.opening + self.prefix)
 
 
 def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) -> None:
@@ -108,10 +112,16 @@ def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) 
             write_group(
                 file.create_group(method),
                 {name: getattr(result, name) for name in _ARRAYS},
-                {name: getattr(result, name) for name in _ATTRIBUTES} | {"taxonomy": taxonomy},
+                _attributes(result) | {"taxonomy": taxonomy},
                 compression="gzip",
                 shuffle=True,
             )
+
+
+def _attributes(result: Saliency) -> dict[str, Any]:
+    """Return what a group has as attributes; an opening of no tokens is left out."""
+    values = {name: getattr(result, name) for name in _ATTRIBUTES}
+    return values if values["opening"] else {k: v for k, v in values.items() if k != "opening"}
 
 
 def read_saliency(path: str | Path, method: str) -> Saliency:

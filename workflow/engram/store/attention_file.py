@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -68,11 +69,28 @@ class Header:
     """Heads per layer that were pooled."""
     mean_dtype: str
     """Precision of the stored mean maps, float16 or float32; max maps are float16."""
+    opening: tuple[int, ...] = ()
+    """Special tokens that the model read in front of every window (`engram.lm.inputs`): the first
+    rows and columns of its maps."""
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> Header:
+        """Return the header that `attributes` describes."""
+        return cls(**{**attributes, "opening": tuple(attributes.get("opening", ()))})
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the header as a file stores it; an empty opening is left out."""
+        values = {**vars(self), "opening": list(self.opening)}
+        return {name: value for name, value in values.items() if value != []}
 
     @property
     def packed(self) -> int:
         """P, the values of one packed map."""
-        return packed_length(self.prefix + self.suffix)
+        return packed_length(len(self.opening) + self.prefix + self.suffix)
+
+    def read_tokens(self, tokens: np.ndarray) -> np.ndarray:
+        """Return what the model read of windows, (n, T) -> (n, B + T): a token per row of a map."""
+        return behind(self.opening, tokens)
 
     def arrays(self, rows: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Return shape and type of every array of a file of `rows` rows."""
@@ -90,6 +108,14 @@ class Header:
         return 8 * rows * len(POOLINGS) + sum(
             int(np.prod(shape)) * dtype.itemsize for shape, dtype in self.arrays(rows).values()
         )
+
+
+def behind(opening: Sequence[int], tokens: np.ndarray) -> np.ndarray:
+    """Return windows behind the tokens of an opening, (n, T) -> (n, B + T)."""
+    if not opening:
+        return tokens
+    first = np.tile(np.array(opening, tokens.dtype), (len(tokens), 1))
+    return np.concatenate([first, tokens], axis=1)
 
 
 class AttentionWriter:
@@ -147,7 +173,7 @@ def new_attention_file(path: Path, rows: int, header: Header) -> Iterator[Attent
         writer = AttentionWriter(file, rows, header)
         yield writer
         writer.check()
-        write_group(file, writer.columns, vars(header))
+        write_group(file, writer.columns, header.attributes())
 
 
 def check_space(path: Path, needed: int) -> None:
@@ -182,7 +208,7 @@ class AttentionFile:
             self.columns, attributes = read_group(file, apart=POOLINGS)
             found = {name: (dataset.shape, dataset.dtype) for name, dataset in file.items()}
         try:
-            self.header = Header(**attributes)
+            self.header = Header.of(attributes)
             whole = found == self.header.arrays(len(self))
         except (TypeError, KeyError):
             whole = False

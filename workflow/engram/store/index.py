@@ -54,7 +54,7 @@ def write_index(shards: Sequence[Path], output: Path) -> pd.DataFrame:
             f"{output}: sequence_id {index['sequence_id'][twice].iloc[0]} is in two shards; delete "
             f"the shards and run again"
         )
-    write_parquet(index, output, vars(first.header) if first else None)
+    write_parquet(index, output, first.header.attributes() if first else None)
     return index
 
 

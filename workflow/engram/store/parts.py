@@ -60,7 +60,7 @@ class RowPiece:
 
     def __init__(self, piece: OpenPiece) -> None:
         self.path, self._piece = piece.path, piece
-        self.header = Header(**piece.metadata)
+        self.header = Header.of(piece.metadata)
         self.columns = piece.read("key", *COLUMNS)
 
     def __len__(self) -> int:
@@ -148,7 +148,7 @@ class FinishedRows:
         arrays = {
             name: np.asarray(rows[name], types[name][1]) for name in (*POOLINGS, *COLUMNS)
         } | {"key": key_matrix(keys)}
-        self._pieces.write(piece, Piece(arrays, vars(header)))
+        self._pieces.write(piece, Piece(arrays, header.attributes()))
         self._files.pop(self._pieces.path(piece), None)  # it may have been a damaged one
 
     def locate(self, keys: Sequence[bytes]) -> dict[bytes, Place]:

@@ -24,6 +24,7 @@ from engram.io.artifacts import whole
 from engram.io.errors import EngramError
 from engram.io.hashing import content_digest, splitmix64
 from engram.lm.attention import Extraction, extract
+from engram.lm.inputs import opening
 from engram.lm.models import check_tokens
 from engram.lm.oracle import ORACLE_SEQUENCES, compare_with_transformers
 from engram.store.attention_file import (
@@ -201,6 +202,7 @@ def _extract(
             layers=batches[0].max.shape[1],
             heads=batches[0].heads,
             mean_dtype=settings.mean_dtype,
+            opening=opening(model),
         )
         of_rows = keys[batches[0].rows.start : batches[-1].rows.stop]
         rows = {
