@@ -122,6 +122,19 @@ def rule_scripts(folder: Path) -> set[str]:
     return {match[1] for match in found if match}
 
 
+def rules_of(script: str, folder: Path) -> set[str]:
+    """Return the rules that run a script, those included that inherit it by `use rule`."""
+    head = re.compile(r"^(?:use rule (\w+) as|rule) (\w+)", re.MULTILINE)
+    owned: set[str] = set()
+    for file in sorted((folder / "rules").glob("*.smk")):
+        _, *parts = head.split(file.read_text())
+        for parent, name, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+            own = re.search(r"workflow/scripts/(\w+)\.py", body)
+            if own[1] == script if own else parent in owned:
+                owned.add(name)
+    return owned
+
+
 def changes(folder: Path) -> dict[str, Edits]:
     """Every change by its name in the table; names of changed code are file names."""
     found = {name: config_edits(config) for name, config in CONFIGS.items()}
