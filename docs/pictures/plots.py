@@ -1,7 +1,7 @@
 """Draw the figures of README.md and the documentation from the results, for light and dark pages.
 
     PYTHONPATH=workflow python docs/pictures/plots.py                # from docs/results/*.csv
-    PYTHONPATH=workflow python docs/pictures/plots.py results/demo   # also Δ, from a finished study
+    PYTHONPATH=workflow python docs/pictures/plots.py results/classes   # also Δ, from the finished study
 
 Every SVG file ends with the digest of the table that it was drawn from, so that a test finds
 figures that are out of date.
@@ -23,7 +23,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "results/default"
+RESULTS = HERE.parent / "results/classes"
 NEW = "Non-Memo, Guess, Others"
 SLUG = "non-memo_guess_others"
 SHOWN = {"Non-Memo": "Non-Memo", "Guess": "Guess", "Others": "Others (recall)"}
@@ -100,7 +100,7 @@ def themed(mode: str) -> Iterator[dict[str, str]]:
 
 
 def table(name: str) -> pd.DataFrame:
-    """Return a table of docs/results/default."""
+    """Return a table of docs/results/classes."""
     return pd.read_csv(RESULTS / f"{name}.csv")
 
 
@@ -213,7 +213,7 @@ PLOTS: dict[str, tuple[Callable[[Axes, dict[str, str]], None], str, tuple[float,
 def digest(name: str) -> str:
     """Return the comment that names a table and the digest of its content."""
     content = hashlib.sha256((RESULTS / f"{name}.csv").read_bytes()).hexdigest()[:16]
-    return f"<!-- from docs/results/default/{name}.csv {content} -->"
+    return f"<!-- from docs/results/classes/{name}.csv {content} -->"
 
 
 def delta_maps(study: Path, mode: str) -> Figure:

@@ -41,7 +41,7 @@ _BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- /results -->)", re.DOT
 
 
 def table(path: str) -> pd.DataFrame:
-    """Return a table of this folder, `default/scores` for example."""
+    """Return a table of this folder, `classes/scores` for example."""
     return pd.read_csv(HERE / f"{path}.csv")
 
 
@@ -118,30 +118,30 @@ def filled(bullets: str) -> str:
 
 
 def findings() -> str:
-    """Return what the default study found, as five bullets."""
-    scores = select(table("default/scores"), taxonomy=NEW)
+    """Return what `studies/classes.yaml` found, as bullets."""
+    scores = select(table("classes/scores"), taxonomy=NEW)
     attention = only(scores, input="attention", labels="real")
     shuffled = only(scores, input="attention", labels="shuffled")
     identity = only(scores, input="token_identity")
     adds = only(
-        table("default/attention_adds"),
+        table("classes/attention_adds"),
         taxonomy=NEW,
         input="token_identity",
         score="balanced_accuracy",
     )
     kinds = select(
-        table("default/recall_by_kind"),
+        table("classes/recall_by_kind"),
         taxonomy=NEW,
         input="attention",
         labels="real",
         class_="Guess",
     )
     templates, natural = only(kinds, text="templates"), only(kinds, text="natural")
-    truth = select(table("default/truth"), rule="Guess", kind="all")
+    truth = select(table("classes/truth"), rule="Guess", kind="all")
     unseen, drilled = only(truth, drilled=False), only(truth, drilled=True)
-    recalled = select(table("default/truth"), kind="all", drilled=True)["recalled"].sum()
+    recalled = select(table("classes/truth"), kind="all", drilled=True)["recalled"].sum()
     guess, recall = dissociation_pair(
-        select(table("default/double_dissociation"), size=0.001, measure="extracted")
+        select(table("classes/double_dissociation"), size=0.001, measure="extracted")
     )
     three = select(table("localization/double_dissociation"), region="Guess")
     balanced = "balanced_accuracy"
@@ -172,7 +172,7 @@ def scores() -> str:
     """Return the scores of both taxonomies, every input and control."""
     rows = []
     for taxonomy in (NEW, OLD):
-        part = select(table("default/scores"), taxonomy=taxonomy)
+        part = select(table("classes/scores"), taxonomy=taxonomy)
         for (source, labels), name in INPUTS.items():
             row = only(part, input=source, labels=labels)
             rows.append(
@@ -192,7 +192,7 @@ def scores() -> str:
 def adds() -> str:
     """Return attention minus text and attention minus hidden states, both taxonomies."""
     rows = []
-    differences = select(table("default/attention_adds"), score="balanced_accuracy")
+    differences = select(table("classes/attention_adds"), score="balanced_accuracy")
     for taxonomy in (NEW, OLD):
         for source in ("token_identity", "hidden_states"):
             row = only(differences, taxonomy=taxonomy, input=source)
@@ -218,7 +218,7 @@ def adds() -> str:
 
 def kinds() -> str:
     """Return recall on natural text and on templates, CNNs on attention, new taxonomy."""
-    part = select(table("default/recall_by_kind"), taxonomy=NEW, input="attention", labels="real")
+    part = select(table("classes/recall_by_kind"), taxonomy=NEW, input="attention", labels="real")
     rows = []
     for name in ("Non-Memo", "Guess", "Others"):
         cells = [name]
@@ -234,7 +234,7 @@ def truth() -> str:
     rows = []
     for rule in ("Guess", "Recall", "Non-Memo"):
         for drilled in (False, True):
-            row = only(table("default/truth"), rule=rule, kind="all", drilled=drilled)
+            row = only(table("classes/truth"), rule=rule, kind="all", drilled=drilled)
             counts = [f"{row[name]:,}" for name in ("n", "guessed", "recalled", "not_memorized")]
             rows.append([rule if not drilled else "", "yes" if drilled else "no", *counts])
     head = ["the rule says", "drilled", "windows", "guessed", "recalled", "not memorized"]
@@ -250,14 +250,14 @@ def exposures() -> str:
             f"{row.extracted} ({points(row.extracted / row.n)} %)",
             f"{row.twin}",
         ]
-        for row in select(table("default/exposures"), text="natural").itertuples()
+        for row in select(table("classes/exposures"), text="natural").itertuples()
     ]
     return markdown(["exposures", "windows", "extracted", "extracted by the twin"], rows)
 
 
 def delta_layers() -> str:
     """Return the share of Δ in each layer."""
-    part = select(table("default/delta_layers"), taxonomy=SLUG, method="guided")
+    part = select(table("classes/delta_layers"), taxonomy=SLUG, method="guided")
     layers = sorted(part["layer"].unique())
     rows = []
     for name in ("Non-Memo", "Guess", "Others"):
@@ -272,9 +272,9 @@ def delta_layers() -> str:
 
 def checks() -> str:
     """Return the checks of the saliency methods."""
-    part = select(table("default/saliency_checks"), taxonomy=SLUG)
+    part = select(table("classes/saliency_checks"), taxonomy=SLUG)
     randomized = select(
-        table("default/saliency_randomized"), map="evidence", against="fc2 to conv1"
+        table("classes/saliency_randomized"), map="evidence", against="fc2 to conv1"
     )
     rows = []
     for method, name in METHODS.items():
@@ -314,8 +314,8 @@ def _dissociations(rows: pd.DataFrame) -> str:
 
 
 def dissociation() -> str:
-    """Return what removing each class's region costs either class, default study."""
-    return _dissociations(select(table("default/double_dissociation"), measure="extracted"))
+    """Return what removing each class's region costs either class, one model."""
+    return _dissociations(select(table("classes/double_dissociation"), measure="extracted"))
 
 
 def dissociation_three() -> str:
@@ -325,7 +325,7 @@ def dissociation_three() -> str:
 
 def knockout_layers() -> str:
     """Return what removing one layer's attention costs each class."""
-    part = table("default/knockout_layers")
+    part = table("classes/knockout_layers")
     layers = sorted(part["layer"].unique())
     rows = []
     for name in ("Non-Memo", "Guess", "Others"):
@@ -345,7 +345,7 @@ def knockout_layers() -> str:
 
 def agreement() -> str:
     """Return the correlation over layers of Δ and causal effect, one model and three."""
-    single, three = table("default/causal_agreement"), table("localization/causal_agreement")
+    single, three = table("classes/causal_agreement"), table("localization/causal_agreement")
     rows = [
         [
             name,
@@ -356,7 +356,7 @@ def agreement() -> str:
         ]
         for name in ("Guess", "Others")
     ]
-    return markdown(["class", "default study", "three models"], rows)
+    return markdown(["class", "one model", "three models"], rows)
 
 
 def last_layer() -> str:
