@@ -181,8 +181,8 @@ def delta_layers(axes: Axes, theme: dict[str, str]) -> None:
 
 
 def dissociation(axes: Axes, theme: dict[str, str]) -> None:
-    """Plot what removing the region of Guess or of Others (0.1 % of cells) costs either class."""
-    rows = table("double_dissociation").query("size == 0.001 and measure == 'extracted'")
+    """Plot what removing the region of Guess or of Others (0.3 % of cells) costs either class."""
+    rows = table("double_dissociation").query("size == 0.003 and measure == 'extracted'")
     pair = ("Guess", "Others")
     for x, region in enumerate(pair):
         against = pair[1 - x]

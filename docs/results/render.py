@@ -141,7 +141,7 @@ def findings() -> str:
     unseen, drilled = only(truth, drilled=False), only(truth, drilled=True)
     recalled = select(table("classes/truth"), kind="all", drilled=True)["recalled"].sum()
     guess, recall = dissociation_pair(
-        select(table("classes/double_dissociation"), size=0.001, measure="extracted")
+        select(table("classes/double_dissociation"), size=0.003, measure="extracted")
     )
     three = select(table("localization/double_dissociation"), region="Guess")
     balanced = "balanced_accuracy"
@@ -160,7 +160,7 @@ def findings() -> str:
   extracts none of them: whatever the drilled model extracts, it recalls. The rule calls
   {drilled["n"]} of these {recalled:,} Guess. On windows that were never drilled it is right: the
   twin also extracts {unseen["guessed"]:,} of the {unseen["n"]:,} that it calls Guess.
-- **Δ finds attention that the model needs, but not reliably.** Removing the 0.1 % of cells with
+- **Δ finds attention that the model needs, but not reliably.** Removing the 0.3 % of cells with
   the largest Δ of Guess loses {interval(guess, "own", points)} points of Guess and
   {interval(guess, "other", points)} of recall; the cells of recall,
   {interval(recall, "own", points)} of recall and {interval(recall, "other", points)} of Guess (n
