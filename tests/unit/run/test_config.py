@@ -55,7 +55,9 @@ def message(config: Any) -> str:
 # --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("config", [DEFAULT, CLASSES, MINIMAL], ids=["config.yaml", "classes", "minimal"])
+@pytest.mark.parametrize(
+    "config", [DEFAULT, CLASSES, MINIMAL], ids=["config.yaml", "classes", "minimal"]
+)
 def test_a_completed_config_is_valid_and_complete(config: dict) -> None:
     completed = complete(config)
     assert complete(completed) == completed
