@@ -445,6 +445,10 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("plan", "forward", to="3e14"),
         "plan.forward: '3e14' is not a number; YAML wants a point and a sign, 3.0e+14",
     ),
+    "pooling that leaves nothing": (
+        changed("cnn", "pooling_kernel", to=8),
+        "cnn.kernels: 6 with cnn.pooling_kernel 8 is too large for windows of prefix + suffix = 64",
+    ),
     "a date for a name": (
         changed("study", to=datetime.date(2025, 8, 4)),
         "study: 2025-08-04 is not text; put it in quotes",

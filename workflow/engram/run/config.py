@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engram.cnn.architecture import PAPER_POOLING, last_side
 from engram.io.errors import EngramError
 from engram.io.settings import Settings
 from engram.run.settings import ModelEntry, StudyConfig
@@ -254,16 +255,17 @@ def _wrong_code_classifier(study: StudyConfig) -> Iterator[str]:
 
 def _wrong_windows(study: StudyConfig) -> Iterator[str]:
     """Yield sizes that do not fit prefix and suffix."""
-    tokens = study.prefix + study.suffix
+    tokens, pooling = study.prefix + study.suffix, study.cnn.pooling_kernel
     too_large = [
         kernel
         for kernel in (*study.cnn.kernels, *study.cnn.baseline_grid.kernels)
-        if ((tokens - kernel + 1) // 2 - kernel + 1) // 2 < 1
+        if last_side(tokens, kernel, pooling) < 1
     ]
     if too_large:
+        pooled = f" with cnn.pooling_kernel {pooling}" * (pooling != PAPER_POOLING)
         yield (
-            f"cnn.kernels: {min(too_large)} is too large for windows of prefix + suffix = {tokens} "
-            f"tokens; take smaller kernels"
+            f"cnn.kernels: {min(too_large)}{pooled} is too large for windows of prefix + suffix = "
+            f"{tokens} tokens; take smaller kernels"
         )
     if study.nursery_base.row_tokens < tokens:
         yield (
