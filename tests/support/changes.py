@@ -84,6 +84,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "saliency.checks": _in("saliency", checks=False),
     "saliency.check_samples": _in("saliency", check_samples=4),
     "saliency.localize": _in("saliency", localize=["Non-Memo, Guess, Others"]),
+    "saliency.shown_layers": _in("saliency", shown_layers=[{"name": "Guess", "layer": 2}]),
     "knockout.enabled": _in("knockout", enabled=False),
     "knockout.taxonomies": _in("knockout", taxonomies=TAXONOMIES),
     "knockout.draws": _in("knockout", draws=3),

@@ -20,9 +20,10 @@ from engram.taxonomy.settings import PAPER
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
 
 RESERVED = frozenset(
-    {"tables", "figures", "logs", "benchmarks", "run.json", "report.html", "explorer.html"}
+    {"tables", "figures", "logs", "benchmarks", "run.json", "report.html", "explorer.html", "all"}
 )
-"""Names under results/<study>/ that no model may have."""
+"""Names that no model may have: files and folders under results/<study>/, and `all`, which means
+the sum over models in tables and figures."""
 
 
 def complete(config: Any) -> dict[str, Any]:
@@ -291,9 +292,20 @@ def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
     except EngramError as error:
         yield str(error)
         return
+    yield from _unknown_classes(config, named)
     yield from _missing_duplicates(config, {entry.trained.name: entry.trained for entry in named})
     yield from _error_of(_localized, config, named)
     yield from _error_of(_knocked_out, config, named)
+
+
+def _unknown_classes(config: dict[str, Any], named: list[Named]) -> Iterator[str]:
+    known = {name for entry in named for name in entry.trained.class_names}
+    for shown in config["saliency"]["shown_layers"]:
+        if shown["name"] not in known:
+            yield (
+                f"saliency.shown_layers: `{shown['name']}` is not a class of the study's "
+                f"taxonomies; name one of {', '.join(sorted(known))}"
+            )
 
 
 def _missing_duplicates(config: dict[str, Any], trained: dict[str, Taxonomy]) -> Iterator[str]:
