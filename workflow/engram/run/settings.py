@@ -88,7 +88,7 @@ class StudyConfig(Settings):
     """How samples are split and epochs chosen. `engram`: split by content group, best epoch on
     validation, tested once. `paper`: split by sequence, no validation, 3 epochs summed.
     `reference`: what the published code does, which is `paper` with mean pooling alone and each CNN
-    trained twice."""
+    trained twice. The last two take the split of a table that has one (`columns.trains`)."""
     samples: SampleSettings = section()
     """Sizes of the sample lists and of their splits."""
     attention: AttentionSettings = section()
