@@ -75,6 +75,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "attention.batch_tokens": _in("attention", batch_tokens=2048),
     "plan": _in("plan", forward=1.5),
     "cnn.epochs": _in("cnn", epochs=3),
+    "cnn.pooling_kernel": _in("cnn", pooling_kernel=1),
     "cnn.memory_mb": _in("cnn", memory_mb=500),
     "cnn.baselines: hidden_states left out": _in(
         "cnn", baselines=["token_identity", "random_weights", "scalar_features"]
@@ -95,6 +96,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "figures.formats": _config(figures={"formats": ["svg"]}),
     "flow": _config(flow=[]),
     "crossed: no model has a counterpart": _in("crossed", redraws=200),
+    "tracking": _config(tracking="tensorboard"),
     "nursery_base": _in("nursery_base", tokens=50_000_000),
 }
 """Every key group of the config, by what is changed in it."""

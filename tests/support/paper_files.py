@@ -146,7 +146,7 @@ def write_cnn(
     with torch.no_grad():
         logits = 50 * cnn(maps)
     label = tested[[f"cat_{number}" for number in range(CLASSES)]].to_numpy().argmax(axis=1)
-    said = (torch.from_numpy(ids), logits, torch.from_numpy(label))
+    said = (torch.tensor(ids), logits, torch.tensor(label))
     for epoch in range(3):
         torch.save(cnn.state_dict(), folder / "cnn_2d" / f"model_{epoch}.pt")
         torch.save(said, folder / "cnn_2d" / f"forward_values_{epoch}.pt")

@@ -26,7 +26,7 @@ from engram.io.packing import unpack
 
 _CURVE = (0.5, 1.75)
 """Lower edge and height of the curve, in inches."""
-_BAR = 3.05
+_BAR = 2.8
 """Lower edge of the colour bar, in inches."""
 
 
@@ -90,7 +90,7 @@ def _layer(levels: pd.DataFrame, name: str, wanted: int | None, count: int) -> i
     """Return the layer to show of a class, from 1."""
     if wanted is None:
         own = levels[levels["class"] == name]
-        return int(own.loc[own["level"].idxmax(), "layer"])
+        return int(own["layer"].iloc[int(own["level"].argmax())])
     if not 1 <= wanted <= count:
         raise EngramError(
             f"figure delta_peaks: layer {wanted} is wanted of {name}, the model has {count}; "

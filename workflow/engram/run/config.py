@@ -20,7 +20,10 @@ from engram.taxonomy.settings import PAPER
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
 
 RESERVED = frozenset(
-    {"tables", "figures", "logs", "benchmarks", "run.json", "report.html", "explorer.html", "all"}
+    {
+        *("tables", "figures", "logs", "benchmarks", "tracking", "all"),
+        *("run.json", "report.html", "explorer.html"),
+    }
 )
 """Names that no model may have: files and folders under results/<study>/, and `all`, which means
 the sum over models in tables and figures."""

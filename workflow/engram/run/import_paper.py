@@ -332,12 +332,10 @@ def _write_delta(
             DELTA_SAMPLES,
         )
     ]
-    counts = held_out["code"].value_counts().reindex(range(len(taxonomy.classes)), fill_value=0)
+    counts = np.bincount(held_out["code"], minlength=len(taxonomy.classes))
     if counts.min() == 0:
-        return (
-            f"no Δ: class {taxonomy.class_names[int(counts.idxmin())]} has no test sample with "
-            f"attention"
-        )
+        name = taxonomy.class_names[int(counts.argmin())]
+        return f"no Δ: class {name} has no test sample with attention"
     loaded = load_cnns(model / PROTOCOL / "cnns" / taxonomy.slug / "checkpoints.safetensors")
     ids = held_out["sequence_id"].to_numpy()
     saliency = saliency_of_grid(

@@ -1,6 +1,6 @@
 """The whole config as one model, composed of the rooms' sections."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
@@ -109,6 +109,9 @@ class StudyConfig(Settings):
     """The page of single samples, explorer.html."""
     figures: FigureSettings = section()
     """Look of the figures."""
+    tracking: Literal["none", "wandb", "mlflow", "tensorboard"] = "none"
+    """Experiment tracker that logs training curves and scores when all CNNs are scored, offline,
+    into `results/<study>/tracking/`. Its package must be installed."""
     flow: Annotated[tuple[str, ...], Items(0, 2, unique=False)] = ()
     """Two taxonomies, old and new, whose classes the flow diagram links (the paper's Figure 2).
     Empty: no diagram."""

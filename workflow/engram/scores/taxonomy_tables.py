@@ -164,8 +164,8 @@ def confusion_panels(
     rows = table[np.logical_and.reduce(keys)]
     classes = list(dict.fromkeys(rows["class"]))
     panels = {
-        RUNS[run]: part["predictions"].to_numpy().reshape(len(classes), len(classes))
-        for run, part in rows.groupby(["input", "labels"], sort=False)
+        RUNS[str(source), str(labels)]: part["predictions"].to_numpy().reshape(len(classes), -1)
+        for (source, labels), part in rows.groupby(["input", "labels"], sort=False)
     }
     return classes, panels
 

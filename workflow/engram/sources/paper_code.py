@@ -67,9 +67,9 @@ def _frame(rows: Rows, classes: Sequence[str]) -> pd.DataFrame:
     )  # (n, T)
     flags = np.stack([checks.flags(rows.table[name], name, rows.place) for name in classes])
     tested = checks.flags(rows.table["part_eval"], "part_eval", rows.place)
-    for row in np.flatnonzero(flags.sum(axis=0) != 1):
+    for row in np.flatnonzero(flags.sum(axis=0) != 1).tolist():
         rows.place.refuse(row, classes[0], f"{flags[:, row].sum()} of {len(classes)} classes; one")
-    for row in np.flatnonzero(tested == found["trains"]):
+    for row in np.flatnonzero(tested == found["trains"]).tolist():
         rows.place.refuse(row, "part_eval", "a sample is either in part_train or in part_eval")
     plain = {
         name: values.to_pylist() if isinstance(values, pa.ChunkedArray) else values
