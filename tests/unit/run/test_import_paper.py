@@ -99,7 +99,7 @@ def test_scores_are_those_of_the_confusions_summed_over_cnns_and_epochs(imported
     row = study.scores.iloc[0]
     assert row["min_f1"] == pytest.approx(expected.min(), abs=1e-5)
     assert (row["n"], row["cnns"]) == (CLASSES * 8, 3)
-    assert any(line.startswith("3 CNNs, 3 epochs: minimum F1") for line in lines)
+    assert any(line.startswith("CNNs: 3, of 3 epochs; minimum F1") for line in lines)
 
 
 def test_delta_is_of_test_samples(imported) -> None:
@@ -134,7 +134,7 @@ def test_a_part_of_the_attention_is_counted(tmp_path: Path) -> None:
     paper_files.write_cnn(tmp_path / "output", "a", TABLE, ATTENTION)
     lines = import_paper(patterns, None, tmp_path / "published")
     assert lines[1] == (
-        "attention of 5 of 72 samples; left out 1 sequences of the file that are no samples"
+        "attention of 5 of 72 samples; left out of the file, because they are no samples: 1"
     )
     assert lines[3] == "no Δ: class Non-Memo has no test sample with attention"
 
@@ -238,6 +238,11 @@ def test_a_mistake_is_one_line_and_leaves_nothing(output: Path, mistake: str) ->
     assert "\n" not in str(error.value)
     assert not target.exists() and not list(output.parent.glob(".published*"))
     assert not (output / "ran").exists()
+
+
+def test_a_folder_of_cnns_must_be_there(output: Path) -> None:
+    with pytest.raises(EngramError, match="none: no such folder; give output/detect"):
+        import_paper(output / "patterns" / PATTERNS, output / "none", output.parent / "published")
 
 
 def test_a_study_that_exists_is_left_alone(output: Path) -> None:

@@ -103,6 +103,8 @@ def import_paper(patterns: Path, detect: Path | None, output: Path) -> list[str]
     """
     if output.exists():
         raise EngramError(f"{output}: it exists; name a folder that does not, results/published")
+    if detect and not detect.is_dir():
+        raise EngramError(f"{detect}: no such folder; give output/detect of the paper's code")
     configuration = Configuration.read(patterns)
     samples = _samples(configuration)
     neighbour = patterns.resolve().parent.parent / "detect"
@@ -263,7 +265,7 @@ def _write_attention(configuration: Configuration, samples: pd.DataFrame, model:
     write_parquet(read_verification([shard]), folder / "verification.parquet")
     line = f"attention of {len(imported.sequence_ids):,} of {len(samples):,} samples"
     if imported.others:
-        line += f"; left out {imported.others:,} sequences of the file that are no samples"
+        line += f"; left out of the file, because they are no samples: {imported.others:,}"
     return line
 
 
@@ -302,7 +304,7 @@ def _write_cnns(
     write_csv(gather([run | {"slug": taxonomy.slug}], [scores]), study / "tables" / "scores.csv")
     row, epochs = scores.iloc[0], predictions["epoch"].max()
     return (
-        f"{len(cnns)} CNNs, {epochs} epochs: minimum F1 {row['min_f1']:.3f} "
+        f"CNNs: {len(cnns)}, of {epochs} epochs; minimum F1 {row['min_f1']:.3f} "
         f"[{row['min_f1_low']:.3f}, {row['min_f1_high']:.3f}]"
     )
 
