@@ -193,7 +193,7 @@ def broken(output: Path, mistake: str) -> str:
         said = "no model_<epoch>.pt"
     elif mistake == "two alike":
         paper_files.write_cnn(output, "again", TABLE, ATTENTION)
-        said = "2 are attention/real/k6-f4-mean/0, which other settings tell apart"
+        said = "2 are attention/real/k6-f4-mean/0, they differ in other settings"
     else:
         raise AssertionError(mistake)
     table.to_parquet(patterns / "train_eval_test.parquet")

@@ -24,7 +24,7 @@ from engram.cnn.network import AttentionCNN
 from engram.io.errors import EngramError, boundary, reason
 
 SEEDS = {"mean": 0, "max": 1}
-"""Seed that stands for each `head_pooling` of a configuration. Max pooling never reached the CNN,
+"""Seed that represents each `head_pooling` of a configuration. Max pooling never reached the CNN,
 so that both are trainings of one architecture on the mean."""
 
 
@@ -33,7 +33,7 @@ class PaperCnn:
     """One CNN after its last epoch."""
 
     key: CnnKey
-    """`attention`, real labels, its architecture; the seed tells the two trainings apart."""
+    """`attention`, real labels, its architecture; the seed distinguishes the two trainings."""
     architecture: Architecture
     layers: int
     """L, channels of its input."""
@@ -145,17 +145,17 @@ def _outputs(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """Return sequence_id (m,), logits (m, K) and class (m,) of one epoch."""
     with boundary(f"{path}: it does not hold keys, logits and labels", "copy it again"):
         keys, logits, labels = _load(path)
-        found = (
+        arrays = (
             keys.numpy().astype(np.int64),
             logits.float().numpy(),
             labels.numpy().astype(np.int64),
         )
-    if found[1].shape != (len(found[0]), classes) or len(found[2]) != len(found[0]):
+    if arrays[1].shape != (len(arrays[0]), classes) or len(arrays[2]) != len(arrays[0]):
         raise EngramError(
-            f"{path}: logits of shape {found[1].shape} for {len(found[0])} samples of {classes} "
+            f"{path}: logits of shape {arrays[1].shape} for {len(arrays[0])} samples of {classes} "
             f"classes; give the CNNs of the same configuration"
         )
-    return found
+    return arrays
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def _refuse_twins(cnns: Sequence[PaperCnn]) -> None:
     keys = [cnn.key.path for cnn in cnns]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise EngramError(
-            f"CNNs: {keys.count(twice[0])} are {twice[0]}, which other settings tell apart; leave "
+            f"CNNs: {keys.count(twice[0])} are {twice[0]}, they differ in other settings; leave "
             f"one of them in the folder"
         )
 

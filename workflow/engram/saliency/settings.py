@@ -13,7 +13,7 @@ METHODS: tuple[str, ...] = get_args(Method)
 
 
 class ShownLayer(Settings):
-    """The layer whose Δ stands for a class in the figure `delta_peaks`."""
+    """The layer whose Δ the figure `delta_peaks` shows of a class."""
 
     name: str = Field(min_length=1, max_length=200)
     """The class, e.g. `Guess`."""

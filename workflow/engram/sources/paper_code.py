@@ -61,7 +61,7 @@ def _frame(rows: Rows, classes: Sequence[str]) -> pd.DataFrame:
     """Return a batch of samples."""
     columns = PRESETS["train_eval_test"]
     others = {name: column for name, column in columns.items() if name != "tokens"}
-    found = checked_columns(rows, others)
+    checked = checked_columns(rows, others)
     tokens = checks.windows(
         rows.table[columns["tokens"]], columns["tokens"], rows.place, PREFIX + SUFFIX, None
     )  # (n, T)
@@ -69,10 +69,10 @@ def _frame(rows: Rows, classes: Sequence[str]) -> pd.DataFrame:
     tested = checks.flags(rows.table["part_eval"], "part_eval", rows.place)
     for row in np.flatnonzero(flags.sum(axis=0) != 1).tolist():
         rows.place.refuse(row, classes[0], f"{flags[:, row].sum()} of {len(classes)} classes; one")
-    for row in np.flatnonzero(tested == found["trains"]).tolist():
+    for row in np.flatnonzero(tested == checked["trains"]).tolist():
         rows.place.refuse(row, "part_eval", "a sample is either in part_train or in part_eval")
     plain = {
         name: values.to_pylist() if isinstance(values, pa.ChunkedArray) else values
-        for name, values in found.items()
+        for name, values in checked.items()
     }
     return pd.DataFrame({**plain, "tokens": list(tokens), "code": flags.argmax(axis=0)})
