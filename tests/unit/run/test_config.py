@@ -448,6 +448,22 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("plan", "forward", to="3e14"),
         "plan.forward: '3e14' is not a number; YAML wants a point and a sign, 3.0e+14",
     ),
+    "a layer for a class that is not there": (
+        changed("saliency", "shown_layers", to=[{"name": "Quote", "layer": 3}]),
+        "saliency.shown_layers: `Quote` is not a class of the study's taxonomies; name one of",
+    ),
+    "two layers of one class": (
+        changed("saliency", "shown_layers", to=2 * [{"name": "Guess", "layer": 3}]),
+        "saliency.shown_layers: Guess appears twice; give each class one layer",
+    ),
+    "a model named like the sum over models": (
+        changed("models", 0, "name", to="all"),
+        "models: results/demo/all is not a model's folder",
+    ),
+    "pooling that leaves nothing": (
+        changed("cnn", "pooling_kernel", to=8),
+        "cnn.kernels: 6 with cnn.pooling_kernel 8 is too large for windows of prefix + suffix = 64",
+    ),
     "a date for a name": (
         changed("study", to=datetime.date(2025, 8, 4)),
         "study: 2025-08-04 is not text; put it in quotes",

@@ -173,6 +173,7 @@ REQUIRED: dict[str, Any] = {
     "exposures": 1,
     "name": "x",
     "where": "is_code",
+    "layer": 1,
 }
 
 

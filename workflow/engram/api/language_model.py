@@ -137,10 +137,12 @@ def load(
         revision: branch, tag or commit on the hub; None is its main branch.
         dtype: float32, float16 or bfloat16; `auto` keeps the precision of the checkpoint, and
             runs the models that ship in float32, as the studies do.
-        device: where the model runs; None takes the first GPU, or the processor without one.
+        device: where the model runs: `cpu`, `cuda` or `mps` (an Apple GPU); None takes the first
+            CUDA GPU, or the processor without one.
 
     Raises:
-        EngramError: the model or its tokenizer is missing or cannot be read.
+        EngramError: the model or its tokenizer is missing or cannot be read, or the device is not
+            there.
     """
     if str(source).endswith(".gguf"):
         raise EngramError(
