@@ -458,7 +458,7 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     ),
     "a model named like the sum over models": (
         changed("models", 0, "name", to="all"),
-        "models: results/demo/all is not a model's folder",
+        "models: results/classes/all is not a model's folder",
     ),
     "pooling that leaves nothing": (
         changed("cnn", "pooling_kernel", to=8),
