@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import fasttext
 import h5py
@@ -301,25 +300,3 @@ def test_code_is_found_by_the_classifier_that_the_config_names(own: Checkout) ->
     assert pq.read_table(labels)["is_code"].to_pylist() == [
         answers.predict(text)[0][0] == "__label__Code" for text in texts
     ]
-
-
-@pytest.mark.parametrize("source", [table, corpus, scored_table])
-def test_braces_in_a_path_are_part_of_the_path(source: Any, tmp_path: Path) -> None:
-    """Snakemake takes a name in braces for a wildcard."""
-    folder = tmp_path / "my {data} {"
-    folder.mkdir()
-    entry = source(folder, "llama")
-    (tmp_path / "engram").mkdir()
-    checkout = copy_project(tmp_path / "engram")
-    checkout.configure(
-        study="own",
-        models=[{"name": "braces", "shards": 1} | entry],
-        taxonomies=["Non-Memo, Others"],
-        **SETTINGS,
-    )
-    assert "extract_attention" in checkout.planned()
-    made = "results/own/braces/labels.parquet"
-    checkout.snakemake(made)
-    labels = pq.read_table(checkout.folder / made).to_pandas()
-    assert (labels["memorization_score"] == 1).sum() == (90 if source is corpus else 60)
-    assert "Nothing to be done" in checkout.snakemake("-n", made).stdout
