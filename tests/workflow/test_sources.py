@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import fasttext
@@ -27,6 +28,7 @@ from engram.lm.generation import greedy_continuations
 PREFIX = SUFFIX = 8
 WORDS = 200
 TABLES = "results/own/tables"
+EXPLORER = "results/own/explorer.html"
 
 
 def own_model(architecture: str, seed: int) -> PreTrainedModel:
@@ -127,6 +129,7 @@ SETTINGS = {
     "suffix": SUFFIX,
     "flow": [],
     "knockout": {"enabled": False},
+    "saliency": {"samples_per_class": 2, "checks": False},
     "samples": {"per_class": 20, "minimum": 10},
     "cnn": {
         "kernels": [4],
@@ -170,7 +173,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         code_classifier=classifier,
         **SETTINGS,
     )
-    checkout.snakemake(f"{TABLES}/scores.csv", f"{TABLES}/truth.csv", f"{TABLES}/verification.csv")
+    tables = (f"{TABLES}/{name}.csv" for name in ("scores", "truth", "verification"))
+    checkout.snakemake(*tables, EXPLORER)
     return checkout
 
 
@@ -245,6 +249,24 @@ def test_a_twin_gives_the_truth(own: Checkout) -> None:
     # Another random model writes nothing of it.
     assert truth["guessed"].sum() == 0
     assert truth["recalled"].sum() > 0
+
+
+def test_ids_of_64_bits_are_kept_by_the_explorer_and_every_json(own: Checkout) -> None:
+    """Whoever reads JSON's numbers as doubles, as browsers do, shows others beyond 2^53."""
+    page = (own.folder / EXPLORER).read_text(encoding="utf-8")
+    data = re.search(r'<script type="application/json" id="study">(.*?)</script>', page, re.DOTALL)
+    assert data
+    for model in json.loads(data[1], parse_int=float)["models"]:
+        labels = own.folder / "results/own" / model["name"] / "labels.parquet"
+        known = pq.read_table(labels)["sequence_id"].to_pylist()
+        shown = {sample["id"] for sample in model["samples"]}
+        assert shown and shown <= set(map(str, known))
+        if model["name"].startswith("corpus"):
+            assert min(map(int, shown)) > 2**53
+    numbers: list[int] = []
+    for path in (own.folder / "results/own").rglob("*.json"):
+        json.loads(path.read_text(), parse_int=lambda text: numbers.append(abs(int(text))))
+    assert numbers and max(numbers) < 2**53
 
 
 def test_a_finished_study_has_nothing_to_do(own: Checkout) -> None:
