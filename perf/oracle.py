@@ -1,6 +1,6 @@
 """What an extraction job pays for being compared with transformers (`engram.lm.oracle`).
 
-    python perf/oracle.py --shapes nursery 70m 160m --samples 192
+    python perf/oracle.py --samples 96
 
 Builds a shard with and without the comparison, in alternating rounds; the fastest of each counts.
 Times are CPU time of one thread, so that a busy machine does not distort the ratio. The cost does

@@ -34,7 +34,7 @@ SECONDS = 2.5
 @dataclass(frozen=True)
 class Tolerance:
     """Differences that rounding may make in one precision, with other sizes of batches and other
-    kernels: several times what the same weights differ by between this precision and float32.
+    kernels: several times what small dense models differ by between this precision and float32.
     """
 
     average: float
