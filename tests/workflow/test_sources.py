@@ -265,7 +265,8 @@ def test_ids_of_64_bits_are_kept_by_the_explorer_and_every_json(own: Checkout) -
             assert min(map(int, shown)) > 2**53
     numbers: list[int] = []
     for path in (own.folder / "results/own").rglob("*.json"):
-        json.loads(path.read_text(), parse_int=lambda text: numbers.append(abs(int(text))))
+        if path.parent.name not in ("model", "twin"):  # copies of the user's files
+            json.loads(path.read_text(), parse_int=lambda text: numbers.append(abs(int(text))))
     assert numbers and max(numbers) < 2**53
 
 
