@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from chromium import SCREENSHOTS, show
 from playwright.sync_api import Browser, Page
+
+from engram.io.artifacts import read_parquet
 
 MAPS = ("attention-map", "delta-map")
 
@@ -62,6 +65,14 @@ def test_the_first_view_is_complete(page: Page) -> None:
         "c.toDataURL(); }"
     )
     assert all(pixels(page, name) != blank for name in MAPS)
+
+
+def test_the_id_shown_is_that_of_the_study(page: Page, explorer: Path) -> None:
+    labels = read_parquet(explorer.parent / "study" / "nursery" / "labels.parquet")
+    shown = page.locator("#badges", has_text="sequence").inner_text()
+    found = re.search(r"sequence (\d+)", shown)
+    assert found and int(found[1]) > 2**53
+    assert int(found[1]) in labels["sequence_id"].tolist()
 
 
 def test_the_first_pixel_rows_are_those_of_the_data(page: Page) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import fasttext
@@ -28,6 +29,7 @@ from engram.lm.generation import greedy_continuations
 PREFIX = SUFFIX = 8
 WORDS = 200
 TABLES = "results/own/tables"
+EXPLORER = "results/own/explorer.html"
 
 
 def own_model(architecture: str, seed: int) -> PreTrainedModel:
@@ -128,6 +130,7 @@ SETTINGS = {
     "suffix": SUFFIX,
     "flow": [],
     "knockout": {"enabled": False},
+    "saliency": {"samples_per_class": 2, "checks": False},
     "samples": {"per_class": 20, "minimum": 10},
     "cnn": {
         "kernels": [4],
@@ -168,7 +171,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
         code_classifier=classifier,
         **SETTINGS,
     )
-    checkout.snakemake(f"{TABLES}/scores.csv", f"{TABLES}/truth.csv", f"{TABLES}/verification.csv")
+    tables = (f"{TABLES}/{name}.csv" for name in ("scores", "truth", "verification"))
+    checkout.snakemake(*tables, EXPLORER)
     return checkout
 
 
@@ -240,6 +244,25 @@ def test_a_twin_gives_the_truth(own: Checkout) -> None:
     assert truth["recalled"].sum() > 0
 
 
+def test_ids_of_64_bits_are_kept_by_the_explorer_and_every_json(own: Checkout) -> None:
+    """Whoever reads JSON's numbers as doubles, as browsers do, shows others beyond 2^53."""
+    page = (own.folder / EXPLORER).read_text(encoding="utf-8")
+    data = re.search(r'<script type="application/json" id="study">(.*?)</script>', page, re.DOTALL)
+    assert data
+    for model in json.loads(data[1], parse_int=float)["models"]:
+        labels = own.folder / "results/own" / model["name"] / "labels.parquet"
+        known = pq.read_table(labels)["sequence_id"].to_pylist()
+        shown = {sample["id"] for sample in model["samples"]}
+        assert shown and shown <= set(map(str, known))
+        if model["name"].startswith("corpus"):
+            assert min(map(int, shown)) > 2**53
+    numbers: list[int] = []
+    for path in (own.folder / "results/own").rglob("*.json"):
+        if path.parent.name not in ("model", "twin"):  # copies of the user's files
+            json.loads(path.read_text(), parse_int=lambda text: numbers.append(abs(int(text))))
+    assert numbers and max(numbers) < 2**53
+
+
 def test_a_finished_study_has_nothing_to_do(own: Checkout) -> None:
     assert (
         "Nothing to be done"
@@ -293,23 +316,3 @@ def test_code_is_found_by_the_classifier_that_the_config_names(own: Checkout) ->
     assert pq.read_table(labels)["is_code"].to_pylist() == [
         answers.predict(text)[0][0] == "__label__Code" for text in texts
     ]
-
-
-def test_braces_in_a_path_are_part_of_the_path(tmp_path: Path) -> None:
-    """Snakemake takes a name in braces for a wildcard."""
-    memorized = {table: 60, corpus: 90, scored_table: 60}
-    entries, made = [], []
-    for source in memorized:
-        folder = tmp_path / f"my {{data}} {{ {source.__name__}"
-        folder.mkdir()
-        entries.append({"name": source.__name__, "shards": 1} | source(folder, "llama"))
-        made.append(f"results/own/{source.__name__}/labels.parquet")
-    (tmp_path / "engram").mkdir()
-    checkout = copy_project(tmp_path / "engram")
-    checkout.configure(study="own", models=entries, taxonomies=["Non-Memo, Others"], **SETTINGS)
-    assert checkout.planned()["extract_attention"] == len(entries)
-    checkout.snakemake(*made)
-    for path, expected in zip(made, memorized.values(), strict=True):
-        labels = pq.read_table(checkout.folder / path).to_pandas()
-        assert (labels["memorization_score"] == 1).sum() == expected
-    assert "Nothing to be done" in checkout.snakemake("-n", *made).stdout

@@ -9,6 +9,7 @@ from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.io.streams import read_selected
 from engram.lm.generation import MASKED_BY_PAPER, greedy_continuations
 from engram.lm.models import default_device, fingerprint, load_model, load_tokenizer
+from engram.lm.tokens import decode
 from engram.run.job import job
 from engram.sources.snapshots import ORIGIN, read_origin
 from engram.taxonomy.pool import non_memorized
@@ -29,7 +30,7 @@ with job(snakemake) as settings:
         masked_token=MASKED_BY_PAPER if settings.generation_mask == "reference" else None,
     )
     continued = np.concatenate([prefixes, suffixes], axis=1).astype(np.int32)
-    text = load_tokenizer(folder).batch_decode(continued.tolist())
+    text = decode(load_tokenizer(folder), continued)
     columns = {"sequence_id": rows["sequence_id"], "tokens": list(continued), "text": text}
     metadata = read_metadata(files.candidates) | {
         "model_revision": fingerprint(folder, None, settings.dtype),

@@ -18,7 +18,7 @@ from transformers.utils import logging
 from engram.api.display import html_table
 from engram.io.errors import EngramError
 from engram.lm.models import load_model, load_tokenizer
-from engram.lm.tokens import decode, encoder
+from engram.lm.tokens import decode, encoder, refuse_half_characters
 from engram.nursery.shipped import NURSERIES, shipped_model, shipped_tokenizer, shipped_windows
 
 
@@ -85,11 +85,18 @@ class LanguageModel:
         return shipped_windows(self.name, self.tokenizer)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of texts, without special tokens."""
+        """Return the token ids of texts, without special tokens.
+
+        Raises:
+            EngramError: a text holds half a character (a lone surrogate).
+        """
+        refuse_half_characters(texts, range(len(texts)), "texts")
         return encoder(self.tokenizer)(texts)
 
     def decode(self, tokens: Any) -> list[str]:
-        """Return the texts of windows of tokens (n, T)."""
+        """Return the texts of windows of tokens (n, T); tokens that the tokenizer lacks leave
+        nothing in them.
+        """
         return decode(self.tokenizer, np.asarray(tokens))
 
     def save(self, folder: str | Path) -> Path:
