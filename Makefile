@@ -94,15 +94,15 @@ docs: $(VENV)/installed-test
 # Draws the diagrams and figures of the documentation; Δ needs the finished default study.
 pictures: $(VENV)/installed
 	$(BIN)/python docs/pictures/draw.py
-	$(BIN)/python docs/pictures/plots.py $(wildcard results/demo)
+	$(BIN)/python docs/pictures/plots.py $(wildcard results/classes)
 
 # Makes the base that `snakemake nursery_base` trained the shipped one.
 promote-base: $(VENV)/installed
 	$(BIN)/python -m engram promote-base
 
-# Makes the model that the default study drilled the shipped `engram.load("nursery")`.
+# Makes the model that studies/classes.yaml drilled the shipped `engram.load("nursery")`.
 promote-nursery: $(VENV)/installed
-	$(BIN)/python -m engram promote-nursery results/demo/nursery
+	$(BIN)/python -m engram promote-nursery results/classes/nursery
 
 clean:
 	rm -rf results .snakemake

@@ -51,6 +51,7 @@ include: "rules/explorer.smk"
 include: "rules/benchmark.smk"
 include: "rules/search.smk"
 include: "rules/run.smk"
+include: "rules/tracking.smk"
 include: "rules/local.smk"
 include: "rules/smoke.smk"
 
@@ -69,6 +70,7 @@ rule all:
         CROSSED_TABLES,
         CROSSED_FIGURES,
         EXPLORER,
+        TRACKING,
         f"{RESULTS}/tables/efficiency.csv",
         f"{RESULTS}/run.json",
 
@@ -97,6 +99,7 @@ if workflow.is_main_process and settings.outdated:
 onstart:
     # Not in a job: Snakemake deletes the outputs of a job that fails.
     try:
+        tracking.require(STUDY["tracking"])
         bundle.refuse_cluster_rules(
             (job.rule.name for job in workflow.dag.needrun_jobs()), Path(RESULTS)
         )

@@ -1,7 +1,7 @@
 """What bfloat16 does to the scores: the same CNNs, seeds and batches trained in float32 and in
 bfloat16 on a study's attention.
 
-    python perf/precision.py results/demo/nursery [--taxonomy "Non-Memo, Guess, Others"]
+    python perf/precision.py results/classes/nursery [--taxonomy "Non-Memo, Guess, Others"]
     [--seeds 2]
 
 Trains two architectures (kernel 6, 10 features, both poolings) per seed. Prints the F1 of every

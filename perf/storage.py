@@ -1,7 +1,7 @@
 """What storing means in half precision changes, and what compression would save, on the attention
 of a finished study.
 
-    python perf/storage.py results/demo/nursery --taxonomy non-memo_guess_others
+    python perf/storage.py results/classes/nursery --taxonomy non-memo_guess_others
 
 Precision: the study's CNNs of mean pooling see the test samples of the taxonomy twice, in float32
 as stored and rounded to float16. The table gives the largest difference of a logit, the predictions

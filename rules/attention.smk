@@ -33,7 +33,7 @@ rule continue_prefixes:
                 name: {
                     **WINDOW,
                     "dtype": entry["dtype"],
-                    "end_of_text": STUDY["attention"]["end_of_text"],
+                    **{key: STUDY["attention"][key] for key in CONTINUED},
                 }
                 for name, entry in MODELS.items()
             },

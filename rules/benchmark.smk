@@ -1,7 +1,8 @@
 """The benchmark's tables and figures (paper, Tables 1 and 3-7): one job reads all predictions once.
 
 Inputs: predictions of all taxonomies, sample lists, labels, class counts, resources/published/.
-Outputs: tables/{benchmark,classes,rho,comparisons,attention_adds,protocols,calibration}.csv, tables/*.tex, figures/.
+Outputs: tables/{benchmark,classes,confusions,rho,comparisons,attention_adds,protocols,calibration}.csv, tables/*.tex,
+figures/.
 """
 
 LATEX = ["benchmark", "rho", "attention_adds", "protocols"]
@@ -12,6 +13,7 @@ if TAXONOMIES:
             table=[
                 "benchmark",
                 "classes",
+                "confusions",
                 "rho",
                 "comparisons",
                 "attention_adds",
@@ -31,6 +33,14 @@ if TAXONOMIES:
     if len(PROTOCOLS) > 1:
         PLOTS.append("protocols")
     FIGURES += per_figure("{plot}", plot=PLOTS)
+
+SUMMED = [
+    {"protocol": protocol, "taxonomy": taxonomy}
+    for protocol in PROTOCOLS
+    for taxonomy in (TAXONOMIES if len(MODELS) > 1 else [])
+]
+for of_run in SUMMED:
+    FIGURES += per_figure("all/{protocol}/{taxonomy}/confusion", **of_run)
 
 
 rule table_benchmark:
@@ -54,6 +64,7 @@ rule table_benchmark:
     output:
         benchmark=table("benchmark", "benchmark_table", "benchmark"),
         classes=table("classes", "classes_table", "classes"),
+        confusions=table("confusions", "confusions_table", "confusion matrices"),
         rho=table("rho", "rho_table", "thresholds of Guess"),
         comparisons=table("comparisons", "comparisons_table", "comparisons"),
         added=table("attention_adds", "attention_adds_table", "what attention adds"),
@@ -79,6 +90,34 @@ rule export_latex:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/export_latex.py"
+
+
+rule plot_confusions:
+    """Plot what is summed over models, all taxonomies in one job."""
+    input:
+        table=f"{RESULTS}/tables/confusions.csv",
+        settings=settings.stamped(
+            "plot_confusions", runs=SUMMED, models=len(MODELS), style=STUDY["figures"]
+        ),
+    output:
+        [
+            file
+            for run in SUMMED
+            for file in figure(
+                "all/{protocol}/{taxonomy}/confusion".format(**run),
+                "confusions",
+                "2 Scores",
+                figure="confusion",
+                model="all",
+                **run,
+            )
+        ],
+    log:
+        f"{RESULTS}/logs/figures/confusions.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/plot_confusions.py"
 
 
 rule plot_ranking:

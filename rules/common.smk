@@ -17,7 +17,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from engram.io.errors import EngramError
-from engram.run import bundle, digests, provenance
+from engram.run import bundle, digests, provenance, tracking
 from engram.run import config as study_config
 from engram.run.project import ROOT
 from engram.run.lost_memory import refresh

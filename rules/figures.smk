@@ -21,7 +21,7 @@ FIGURES = [
         model=MODELS,
         protocol=PROTOCOLS,
         taxonomy=LOCALIZED,
-        plot=["attention_examples", "delta_maps", "layer_profile"],
+        plot=["attention_examples", "delta_maps", "layer_profile", "delta_peaks"],
     ),
 ]
 
@@ -122,10 +122,15 @@ rule plot_layer_profile:
     input:
         saliency=f"{PROTOCOL}/saliency/{{taxonomy}}.h5",
         settings=settings.stamped(
-            "plot_layer_profile", method=METHODS[0], style=STUDY["figures"], **STATISTICS
+            "plot_layer_profile",
+            method=METHODS[0],
+            layers=STUDY["saliency"]["shown_layers"],
+            style=STUDY["figures"],
+            **STATISTICS,
         ),
     output:
         figure=figure_of_run("layer_profile", "layer_profile", "3 Localization", "Δ by layer"),
+        peaks=figure_of_run("delta_peaks", "delta_peaks", "3 Localization", "Δ of one layer"),
     log:
         f"{RESULTS}/logs/figures/{{model}}/{{protocol}}/{{taxonomy}}/layer_profile.log",
     conda:

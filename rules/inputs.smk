@@ -1,5 +1,7 @@
 """Functions for the inputs of stages, and for the settings that decide their results."""
 
+CONTINUED = ("end_of_text", "generation_mask")
+
 
 def base(name):
     """Return the folder of a model's nursery base: the user's where it exists, else the shipped one."""
@@ -162,7 +164,7 @@ def extracted(name):
             "state": state.model_state(entry["model"]),
             "code": CODE["fetch_model"],
         }
-    stored = {key: STUDY["attention"][key] for key in ("mean_dtype", "end_of_text")}
+    stored = {key: STUDY["attention"][key] for key in ("mean_dtype", *CONTINUED)}
     return {
         **WINDOW,
         **stored,

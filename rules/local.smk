@@ -21,6 +21,7 @@ localrules:
     describe_run,
     table_efficiency,
     plot_headline,
+    plot_confusions,
     plot_ranking,
     plot_reliability,
     plot_comparisons,

@@ -1,7 +1,7 @@
 """Draw the figures of README.md and the documentation from the results, for light and dark pages.
 
-    PYTHONPATH=workflow python docs/pictures/plots.py                # from docs/results/*.csv
-    PYTHONPATH=workflow python docs/pictures/plots.py results/demo   # also Δ, from a finished study
+    PYTHONPATH=workflow python docs/pictures/plots.py                   # from docs/results
+    PYTHONPATH=workflow python docs/pictures/plots.py results/classes   # also Δ
 
 Every SVG file ends with the digest of the table that it was drawn from, so that a test finds
 figures that are out of date.
@@ -23,7 +23,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "results/default"
+RESULTS = HERE.parent / "results"
 NEW = "Non-Memo, Guess, Others"
 SLUG = "non-memo_guess_others"
 SHOWN = {"Non-Memo": "Non-Memo", "Guess": "Guess", "Others": "Others (recall)"}
@@ -100,13 +100,13 @@ def themed(mode: str) -> Iterator[dict[str, str]]:
 
 
 def table(name: str) -> pd.DataFrame:
-    """Return a table of docs/results/default."""
+    """Return a table of docs/results, `classes/scores` for example."""
     return pd.read_csv(RESULTS / f"{name}.csv")
 
 
 def scores(axes: Axes, theme: dict[str, str]) -> None:
     """Plot balanced accuracy of attention, baselines and control, for the new taxonomy."""
-    rows = table("scores").query("taxonomy == @NEW")
+    rows = table("classes/scores").query("taxonomy == @NEW")
     names = {
         ("attention", "real"): "attention",
         ("token_identity", "real"): "token identity (text alone)",
@@ -135,7 +135,7 @@ def scores(axes: Axes, theme: dict[str, str]) -> None:
 
 def exposures(axes: Axes, theme: dict[str, str]) -> None:
     """Plot the share of natural windows that are extracted against exposures."""
-    rows = table("exposures").query("text == 'natural' and exposures > 0")
+    rows = table("classes/exposures").query("text == 'natural' and exposures > 0")
     for column, name, color in (
         ("extracted", "drilled model", theme["Others"]),
         ("twin", "twin, which saw none of them", theme["soft"]),
@@ -168,7 +168,7 @@ def exposures(axes: Axes, theme: dict[str, str]) -> None:
 
 def delta_layers(axes: Axes, theme: dict[str, str]) -> None:
     """Plot the share of Δ in each layer, for every class."""
-    rows = table("delta_layers").query("taxonomy == @SLUG and method == 'guided'")
+    rows = table("classes/delta_layers").query("taxonomy == @SLUG and method == 'guided'")
     for shift, name in zip((-0.09, 0, 0.09), SHOWN, strict=True):
         part = rows[rows["class"] == name]
         at = part["layer"] + shift
@@ -181,8 +181,8 @@ def delta_layers(axes: Axes, theme: dict[str, str]) -> None:
 
 
 def dissociation(axes: Axes, theme: dict[str, str]) -> None:
-    """Plot what removing the region of Guess or of Others (0.1 % of cells) costs either class."""
-    rows = table("double_dissociation").query("size == 0.001 and measure == 'extracted'")
+    """Plot what removing the region of Guess or of Others (0.3 % of cells) costs either class."""
+    rows = table("classes/double_dissociation").query("size == 0.003 and measure == 'extracted'")
     pair = ("Guess", "Others")
     for x, region in enumerate(pair):
         against = pair[1 - x]
@@ -196,16 +196,49 @@ def dissociation(axes: Axes, theme: dict[str, str]) -> None:
         axes.bar([0], [0], color=theme[name], label=f"{SHOWN[name]}, n = 40")
     axes.set_xticks((0, 1), ("region of Guess\nremoved", "region of Others\nremoved"))
     axes.tick_params(axis="x", colors=theme["ink"], length=0)
-    axes.set(ylim=(0, 62), ylabel="extraction lost, points")
+    axes.set(ylim=(0, 100), ylabel="extraction lost, points")
     axes.grid(visible=False, axis="x")
-    axes.legend(loc="upper right", handlelength=1.0)
+    axes.legend(loc="upper left", handlelength=1.0)
+
+
+def crossed(axes: Axes, theme: dict[str, str]) -> None:
+    """Plot how often the exposed model of a crossed pair is named, by input and kind of text."""
+    rows = table("demo/scores").query(
+        "pair == 'all pairs' and selection == 'assigned' and dose == 0 and trained_on == 'all'"
+    )
+    names = {
+        "suffix_log_prob": "log-probability of the suffix",
+        "hidden_states": "hidden states",
+        "attention_mean": "attention, mean over heads",
+        "attention_max": "attention, max over heads",
+    }
+    kinds = {"natural": ("Others", 0.13), "templates": ("Guess", -0.13)}
+    for y, source in enumerate(reversed(names)):
+        for kind, (color, shift) in kinds.items():
+            row = rows[(rows["input"] == source) & (rows["tested_on"] == kind)].iloc[0]
+            value, low, high = row[[f"accuracy{end}" for end in ("", "_low", "_high")]] * 100
+            color = theme[color]
+            axes.plot([low, high], [y + shift] * 2, color=color, lw=2, solid_capstyle="round")
+            label = f"{kind}, n = {row['windows']}" if not y else None
+            axes.plot(value, y + shift, "o", ms=6.5, color=color, zorder=3, label=label)
+            null = 100 * row["null_95"]
+            axes.plot([null] * 2, [y + shift - 0.1, y + shift + 0.1], color=theme["soft"], lw=1.6)
+    axes.axvline(50, color=theme["soft"], ls=":", lw=1.2)
+    axes.set_yticks(range(len(names)), list(reversed(names.values())), color=theme["ink"])
+    axes.set(xlim=(45, 102), ylim=(-0.5, len(names) - 0.4))
+    axes.set_xlabel("held-out windows on which the exposed model is named, %")
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.legend(loc="lower right", handlelength=1.0)
 
 
 PLOTS: dict[str, tuple[Callable[[Axes, dict[str, str]], None], str, tuple[float, float]]] = {
-    "scores": (scores, "scores", (7.2, 2.7)),
-    "exposures": (exposures, "exposures", (5.6, 3.0)),
-    "delta-layers": (delta_layers, "delta_layers", (5.6, 3.0)),
-    "dissociation": (dissociation, "double_dissociation", (5.6, 3.2)),
+    "crossed": (crossed, "demo/scores", (7.2, 2.9)),
+    "scores": (scores, "classes/scores", (7.2, 2.7)),
+    "exposures": (exposures, "classes/exposures", (5.6, 3.0)),
+    "delta-layers": (delta_layers, "classes/delta_layers", (5.6, 3.0)),
+    "dissociation": (dissociation, "classes/double_dissociation", (5.6, 3.2)),
 }
 """Name of the figure: how it is drawn, from which table, width and height in inches."""
 
@@ -213,7 +246,7 @@ PLOTS: dict[str, tuple[Callable[[Axes, dict[str, str]], None], str, tuple[float,
 def digest(name: str) -> str:
     """Return the comment that names a table and the digest of its content."""
     content = hashlib.sha256((RESULTS / f"{name}.csv").read_bytes()).hexdigest()[:16]
-    return f"<!-- from docs/results/default/{name}.csv {content} -->"
+    return f"<!-- from docs/results/{name}.csv {content} -->"
 
 
 def delta_maps(study: Path, mode: str) -> Figure:

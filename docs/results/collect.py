@@ -1,9 +1,10 @@
-"""Copy the tables of a finished default study into docs/results/default.
+"""Copy the tables of a finished study into the folder of its name here.
 
-    python docs/results/collect.py results/demo
+    python docs/results/collect.py results/demo       # crossed exposures; also results/crossed
+    python docs/results/collect.py results/classes
 
-Afterwards run `make docs`, which writes their numbers into README.md and docs/. Three tables are
-made here, because a study keeps what they hold in larger files:
+Afterwards run `make docs`, which writes their numbers into README.md and docs/. Three tables of
+`classes` are made here, because a study keeps what they hold in larger files:
 
 - exposures.csv: windows by kind of text and number of exposures, and how many of them the drilled
   model and its twin extract (from labels.parquet);
@@ -20,8 +21,9 @@ from pathlib import Path
 
 import pandas as pd
 
-DEFAULT = Path(__file__).parent / "default"
-COPIED = (
+HERE = Path(__file__).parent
+CROSSED = ("checks", "effects", "knockout", "layers", "matched", "scores")
+CLASSES = (
     "attention_adds",
     "causal_agreement",
     "counts",
@@ -45,29 +47,44 @@ def exposures(labels: pd.DataFrame) -> pd.DataFrame:
     return counts.reset_index()
 
 
-def main(study: Path) -> None:
-    """Write all tables of docs/results/default from the finished study in folder `study`."""
-    DEFAULT.mkdir(exist_ok=True)
-    for name in COPIED:
-        shutil.copyfile(study / "tables" / f"{name}.csv", DEFAULT / f"{name}.csv")
+def copy_crossed(study: Path, target: Path) -> None:
+    """Copy the tables of crossed pairs, `crossed_scores.csv` as `scores.csv` and so on."""
+    for name in CROSSED:
+        shutil.copyfile(study / "tables" / f"crossed_{name}.csv", target / f"{name}.csv")
+
+
+def copy_classes(study: Path, target: Path) -> None:
+    """Copy the tables of classes, and make those that a study keeps in larger files."""
+    for name in CLASSES:
+        shutil.copyfile(study / "tables" / f"{name}.csv", target / f"{name}.csv")
 
     labels = pd.read_parquet(
         study / MODEL / "labels.parquet",
         columns=["kind", "exposures", "extracted", "twin_extracted"],
     )
-    exposures(labels).to_csv(DEFAULT / "exposures.csv", index=False)
+    exposures(labels).to_csv(target / "exposures.csv", index=False)
 
     knockouts = pd.read_csv(study / MODEL / PROTOCOL / "knockout" / f"{TAXONOMY}.csv")
     layers = knockouts[knockouts["kind"] == "layer"]
     columns = ["class", "region", "operation", "n", *(c for c in layers if "_log_prob_" in c)]
     layers[columns].rename(columns={"region": "layer"}).to_csv(
-        DEFAULT / "knockout_layers.csv", index=False
+        target / "knockout_layers.csv", index=False
     )
 
     checks = study / MODEL / PROTOCOL / "saliency_checks" / TAXONOMY / "randomization.csv"
     rows = pd.read_csv(checks)
     everywhere = (rows["class"] == "all") & (rows["layer"] == "all")
-    rows[everywhere].to_csv(DEFAULT / "saliency_randomized.csv", index=False)
+    rows[everywhere].to_csv(target / "saliency_randomized.csv", index=False)
+
+
+def main(study: Path) -> None:
+    """Copy the tables of the finished study in folder `study`."""
+    target = HERE / study.resolve().name
+    target.mkdir(exist_ok=True)
+    if (study / "tables" / "crossed_scores.csv").exists():
+        copy_crossed(study, target)
+    else:
+        copy_classes(study, target)
 
 
 if __name__ == "__main__":

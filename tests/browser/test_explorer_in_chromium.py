@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from chromium import SCREENSHOTS, show
 from playwright.sync_api import Browser, Page
+
+from engram.io.artifacts import read_parquet
 
 MAPS = ("attention-map", "delta-map")
 
@@ -80,6 +83,14 @@ def test_a_token_that_the_model_reads_first_has_a_row_and_a_name(page: Page) -> 
     settled(page, lambda: page.locator("#model").select_option(index=0))
     assert page.locator("#tokens .token").count() == 64
     assert page.locator("#attention-map .tick", has_text="bos").count() == 0
+
+
+def test_the_id_shown_is_that_of_the_study(page: Page, explorer: Path) -> None:
+    labels = read_parquet(explorer.parent / "study" / "nursery" / "labels.parquet")
+    shown = page.locator("#badges", has_text="sequence").inner_text()
+    found = re.search(r"sequence (\d+)", shown)
+    assert found and int(found[1]) > 2**53
+    assert int(found[1]) in labels["sequence_id"].tolist()
 
 
 def test_the_first_pixel_rows_are_those_of_the_data(page: Page) -> None:

@@ -18,7 +18,10 @@ from checkout import ROOT, TINY, Checkout, copy_project
 from mutations import mutated_config
 
 COMMANDS = 20 if "ENGRAM_MUTATIONS" in os.environ else 3
-DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+STUDIES = [
+    yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+    for name in ("config.yaml", "studies/classes.yaml")
+]
 MISTAKES = re.compile(r"^The config has mistakes:\n((?:[^:\n]+: .+\n)+?)  File ", re.MULTILINE)
 
 
@@ -32,7 +35,7 @@ def written(seed: int, file: Path) -> None:
     """Writes a mutated config that YAML can hold."""
     r = random.Random(seed)
     while True:
-        config = mutated_config(r, r.choice([DEFAULT, TINY]))
+        config = mutated_config(r, r.choice([*STUDIES, TINY]))
         try:
             file.write_text(yaml.safe_dump(config, sort_keys=False))
             return

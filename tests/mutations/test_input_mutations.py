@@ -25,14 +25,14 @@ import pytest
 import yaml
 from checkout import TINY, Checkout, copy_project
 from mutations import DAMAGES
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tiny_sources import byte_tokenizer, tiny_model
 from transformers import PreTrainedTokenizerFast
 
 from engram.io.artifacts import read_metadata, read_parquet
 from engram.io.errors import EngramError
 from engram.lm.attention import extract
 from engram.lm.models import load_model, load_tokenizer
-from engram.lm.oracle import compare_with_transformers
+from engram.lm.oracle import compare, expect
 from engram.sources import corpus, table
 from engram.sources.checks import Limits
 from engram.sources.files import read_rows
@@ -50,16 +50,9 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 5\n"
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A healthy model with a tokenizer of single bytes."""
-    from tiny_sources import tiny_model
-
     folder = tmp_path_factory.mktemp("healthy") / "model"
     tiny_model().save_pretrained(folder)
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {sign: number for number, sign in enumerate(["<|end|>", *alphabet])}
-    bytes_ = Tokenizer(models.BPE(vocabulary, []))
-    bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bytes_.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=bytes_, eos_token="<|end|>").save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
     return folder
 
 
@@ -321,8 +314,10 @@ def test_mutated_models(tmp_path: Path, model: Path, outcomes: Counter[str]) -> 
             load_tokenizer(made)  # noqa: B023
             model_limits(made, WINDOW)  # noqa: B023
             # Right: what transformers itself computes.
+            expected = expect(loaded, tokens, PREFIX)
             batch = next(extract(loaded, tokens, PREFIX))
-            compare_with_transformers(loaded, tokens, PREFIX, batch)
+            for row, one in enumerate(expected):
+                compare(loaded, one, batch, row)
 
         outcomes["models refused" if refused_anywhere(read) else "models read"] += 1
         shutil.rmtree(folder)

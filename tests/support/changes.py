@@ -71,9 +71,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "attention.mean_dtype": _in("attention", mean_dtype="float16"),
     "attention.examples": _in("attention", examples=[1]),
     "attention.end_of_text": _in("attention", end_of_text="forbidden"),
+    "attention.generation_mask": _in("attention", generation_mask="reference"),
     "attention.batch_tokens": _in("attention", batch_tokens=2048),
     "plan": _in("plan", forward=1.5),
     "cnn.epochs": _in("cnn", epochs=3),
+    "cnn.pooling_kernel": _in("cnn", pooling_kernel=1),
     "cnn.memory_mb": _in("cnn", memory_mb=500),
     "cnn.baselines: hidden_states left out": _in(
         "cnn", baselines=["token_identity", "random_weights", "scalar_features"]
@@ -83,6 +85,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "saliency.checks": _in("saliency", checks=False),
     "saliency.check_samples": _in("saliency", check_samples=4),
     "saliency.localize": _in("saliency", localize=["Non-Memo, Guess, Others"]),
+    "saliency.shown_layers": _in("saliency", shown_layers=[{"name": "Guess", "layer": 2}]),
     "knockout.enabled": _in("knockout", enabled=False),
     "knockout.taxonomies": _in("knockout", taxonomies=TAXONOMIES),
     "knockout.draws": _in("knockout", draws=3),
@@ -93,6 +96,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "figures.formats": _config(figures={"formats": ["svg"]}),
     "flow": _config(flow=[]),
     "crossed: no model has a counterpart": _in("crossed", redraws=200),
+    "tracking": _config(tracking="tensorboard"),
     "nursery_base": _in("nursery_base", tokens=50_000_000),
 }
 """Every key group of the config, by what is changed in it."""
@@ -120,6 +124,19 @@ def rule_scripts(folder: Path) -> set[str]:
         for line in file.read_text().splitlines()
     }
     return {match[1] for match in found if match}
+
+
+def rules_of(script: str, folder: Path) -> set[str]:
+    """Return the rules that run a script, those included that inherit it by `use rule`."""
+    head = re.compile(r"^(?:use rule (\w+) as|rule) (\w+)", re.MULTILINE)
+    owned: set[str] = set()
+    for file in sorted((folder / "rules").glob("*.smk")):
+        _, *parts = head.split(file.read_text())
+        for parent, name, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+            own = re.search(r"workflow/scripts/(\w+)\.py", body)
+            if own[1] == script if own else parent in owned:
+                owned.add(name)
+    return owned
 
 
 def changes(folder: Path) -> dict[str, Edits]:

@@ -14,12 +14,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from changes import changes
+from changes import changes, rules_of
 from planner import plans_beside
 
 from engram.run.digests import PACKAGE, _closure
 
 TABLE = Path(__file__).parents[1] / "workflow/recompute.json"
+BOOKKEEPING = {"describe_run", "stamp"}
+"""Rules that run after every change."""
 
 
 Plan = dict[str, int]
@@ -49,6 +51,26 @@ def scripts_of(table: Mapping[str, Plan]) -> dict[str, Plan]:
         for name, plan in table.items()
         if name.startswith("scripts/")
     }
+
+
+def antichains(scripts: Mapping[str, Plan]) -> list[list[str]]:
+    """Return the scripts in as few groups as a greedy search finds, so that no script of a group
+    runs because another one of it changed: what a group's plan holds of a script's own rules, that
+    script's change alone put there.
+    """
+    owned = {script: rules_of(script, TABLE.parents[2]) for script in scripts}
+    groups: list[list[str]] = []
+    for script in sorted(scripts, key=lambda script: -len(scripts[script])):
+        for group in groups:
+            if not any(
+                owned[script] & scripts[other].keys() or owned[other] & scripts[script].keys()
+                for other in group
+            ):
+                group.append(script)
+                break
+        else:
+            groups.append([script])
+    return groups
 
 
 def write(table: Mapping[str, Plan]) -> None:

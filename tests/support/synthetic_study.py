@@ -30,6 +30,8 @@ from engram.taxonomy.taxonomy import Taxonomy
 ROOT = Path(__file__).parents[2]
 NURSERY = ROOT / "resources" / "nursery"
 PREFIX, TOKENS = 32, 64
+FIRST_ID = 7_076_739_947_371_468_397
+"""Beyond 2^53: a consumer of doubles shows other ids."""
 COLORS = ("#555555", "#e69f00", "#332288", "#d55e00")
 NAMES = ("Non-Memo, Guess, Others", "Non-Memo, Recite[5], Reconstruct, Others")
 TAXONOMIES = {
@@ -103,6 +105,7 @@ def _write_model(
     windows = read_parquet(NURSERY / "windows.parquet").sample(
         8 * per_class, random_state=seed, ignore_index=True
     )
+    windows["sequence_id"] += FIRST_ID
     ids, rows = windows["sequence_id"].to_numpy(), len(windows)
     memorized = np.arange(rows) % 4 > 0
     write_parquet(windows[["sequence_id", "tokens", "kind"]], folder / "candidates.parquet")

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import transformers as hf
-from transformers import PreTrainedModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 PREFIX, SUFFIX = 4, 4
 WINDOW = PREFIX + SUFFIX
@@ -53,6 +54,15 @@ def tiny_model(
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.3)
     return model
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Every byte is a token: of ASCII text, every character."""
+    signs = ["<|end|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    single = Tokenizer(models.BPE({sign: number for number, sign in enumerate(signs)}, []))
+    single.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    single.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=single, eos_token="<|end|>")
 
 
 def hub_rows(n: int, seed: int = 0, first_id: int = 0) -> pd.DataFrame:

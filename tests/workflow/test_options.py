@@ -95,9 +95,9 @@ def test_a_lost_shard_is_made_again_for_what_reads_it(study: Checkout) -> None:
     study.configure(**EPOCHS)
     planned = study.planned()
     assert planned["extract_attention"] == 1
-    study.snakemake()
+    study.snakemake("--until", "train_cnns")
     assert shard.exists()
-    assert study.planned() == {}
+    assert not RETRAINED & study.planned().keys()
 
 
 def test_a_new_taxonomy_and_other_epochs_at_once(study: Checkout) -> None:

@@ -47,6 +47,12 @@ def _bundle(options: argparse.Namespace) -> None:
     finish.command(options.results, options.configfile, options.finish)
 
 
+def _import_paper(options: argparse.Namespace) -> None:
+    from engram.run import import_paper
+
+    import_paper.command(options.patterns, options.cnns, options.output)
+
+
 def _summary(options: argparse.Namespace) -> None:
     from engram.run import summary
 
@@ -116,6 +122,14 @@ def parser() -> argparse.ArgumentParser:
     bundle.add_argument("--finish", action="store_true", help="make what can be made here")
     verb("summary", _summary, "print the headline table of a study").add_argument(
         "results", type=Path, help=RESULTS
+    )
+    paper = verb("import-paper", _import_paper, "make a study of files of the paper's own code")
+    paper.add_argument("patterns", type=Path, help="a folder output/patterns/<id> of its checkout")
+    paper.add_argument(
+        "--cnns", type=Path, help="its output/detect; default: next to output/patterns"
+    )
+    paper.add_argument(
+        "--output", type=Path, required=True, help="the new study, e.g. results/published"
     )
     verb("config-reference", _config_reference, "write the config's JSON schema and reference")
     base = verb("promote-base", _promote_base, "make a trained nursery base the one that ships")

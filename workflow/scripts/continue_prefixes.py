@@ -7,8 +7,9 @@ import pandas as pd
 
 from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.io.streams import read_selected
-from engram.lm.generation import greedy_continuations
+from engram.lm.generation import MASKED_BY_PAPER, greedy_continuations
 from engram.lm.models import default_device, fingerprint, load_model, load_tokenizer
+from engram.lm.tokens import decode
 from engram.run.job import job
 from engram.sources.snapshots import ORIGIN, read_origin
 from engram.taxonomy.pool import non_memorized
@@ -26,14 +27,17 @@ with job(snakemake) as settings:
         settings.suffix,
         snakemake.resources.batch_tokens,
         forbid_end_of_text=settings.end_of_text == "forbidden",
+        masked_token=MASKED_BY_PAPER if settings.generation_mask == "reference" else None,
     )
     continued = np.concatenate([prefixes, suffixes], axis=1).astype(np.int32)
-    text = load_tokenizer(folder).batch_decode(continued.tolist())
+    text = decode(load_tokenizer(folder), continued)
     columns = {"sequence_id": rows["sequence_id"], "tokens": list(continued), "text": text}
     metadata = read_metadata(files.candidates) | {
         "model_revision": fingerprint(folder, None, settings.dtype),
         "end_of_text": settings.end_of_text,
     }
+    if settings.generation_mask != "full":
+        metadata |= {"generation_mask": settings.generation_mask}
     if (folder / ORIGIN).is_file():
         metadata |= {"commit": read_origin(folder)["commit"]}
     write_parquet(pd.DataFrame(columns), snakemake.output.continuations, metadata)

@@ -40,6 +40,7 @@ with job(snakemake) as settings:
     tables = {
         "benchmark": taxonomy_tables.taxonomy_table(scores, names, published, confidence),
         "classes": taxonomy_tables.class_table(scores, names, confidence),
+        "confusions": taxonomy_tables.confusion_table(scores),
         "rho": taxonomy_tables.rho_table(scores, names, settings.rho, published_rho, confidence),
         "comparisons": difference_tables.comparison_table(scores, names, confidence),
         "added": difference_tables.added_table(trained, names, confidence, **draws),

@@ -104,6 +104,13 @@ def test_pictures_are_drawn_in_a_notebook(maps: AttentionMaps) -> None:
         assert figure._repr_png_().startswith(b"\x89PNG")
 
 
+def test_half_characters_in_names_are_drawn_as_escapes(maps: AttentionMaps) -> None:
+    named = replace(maps, index=pd.Index(["half \ud800"] * 6, dtype=object), model="model \ud800")
+    for figure in (named.plot(0), named.plot(0, ["\udfff"]), named.plot_heads(0)):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+    assert "model \\ud800" in named._repr_html_()
+
+
 def test_maps_without_a_model_have_no_heads(maps: AttentionMaps) -> None:
     alone = replace(maps, lm=None)
     assert isinstance(alone.plot(), Figure)

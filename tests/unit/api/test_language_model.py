@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,10 +147,17 @@ def test_errors_are_one_line(tmp_path: Path) -> None:
         ({"source": tmp_path / "none"}, "no such folder"),
         ({"source": "nursery", "revision": "main"}, "ships with Engram and has none"),
         ({"source": "nursery", "dtype": "int8"}, "dtype 'int8' of model"),
+        ({"source": "half \ud800"}, "model half"),
     ):
         with pytest.raises(EngramError, match=message) as error:
             load(**arguments)
         assert "\n" not in str(error.value)
+
+
+def test_half_a_character_is_no_text() -> None:
+    with pytest.raises(EngramError, match="texts: row 1 holds half a character"):
+        tiny_lm().encode(["w1", "half \ud800"])
+    assert "\ud800" not in replace(tiny_lm(), name="half \ud800")._repr_html_()
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ def test_errors_are_one_line() -> None:
         (lambda: localize(maps, ["a"] * 7), "classes: 7 for 150 texts"),
         (lambda: localize(maps, ["a"] * 150), r"classes: 1 with texts \(a\); two are needed"),
         (lambda: localize(maps, [None] * 150), r"classes: 0 with texts \(none\)"),
+        (lambda: localize(maps, ["a", "b \ud800"] * 75), r"classes: b \\ud800 holds half a char"),
         (lambda: localize(maps, few), r"Far has 10 texts, 20 are needed \(Far 10, Near 10, Neit"),
         (lambda: localize(maps, classes, method="magic"), "saliency method 'magic': choose"),
         (lambda: localize(replace(maps, tokens=same), classes), "no sample in the"),

@@ -235,3 +235,19 @@ def test_a_study_without_shards_says_so(study: Study, tmp_path: Path) -> None:
     (tmp_path / "m/attention/index.parquet").write_bytes(b"")
     with pytest.raises(EngramError, match="no attention shards, the study came in a bundle"):
         Study(tmp_path, {"config": CONFIG}).attention(IDS[0])
+
+
+def test_ids_are_whole_numbers_or_their_text(folder: Path) -> None:
+    study = open_study(folder)
+    wanted = study.attention([105, 101])
+    for ids in (["105", "101"], np.array([105, 101], np.uint16), pd.Index([105, 101])):
+        np.testing.assert_array_equal(study.attention(ids).packed_mean, wanted.packed_mean)
+    # Floats have lost digits of ids beyond 2^53 already.
+    for ids, message in (
+        ([105.0, 101.0], r"ids: float64 numbers, .*2\^53"),
+        (["105", "x"], "ids: '105' among 2; give sequence_id, whole numbers"),
+        ([2**70], f"ids: '{2**70}' among 1"),
+        ([None], "ids: 'None' among 1"),
+    ):
+        with pytest.raises(EngramError, match=message):
+            study.attention(ids)

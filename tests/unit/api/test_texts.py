@@ -109,6 +109,23 @@ def test_what_is_no_text_is_refused_in_one_line(texts: Any, message: str) -> Non
     assert "\n" not in str(error.value)
 
 
+HALF = "w1 half \ud83d of it"
+
+
+@pytest.mark.parametrize(
+    ("texts", "row"),
+    [
+        ([*TEXTS, HALF], 4),
+        (np.array([HALF, *TEXTS]), 0),
+        (pd.Series([TEXTS[0], HALF], index=["a", "b"], dtype=object), "b"),
+        (pd.DataFrame({"text": [TEXTS[0], HALF]}, index=[9, 7], dtype=object), 7),
+    ],
+)
+def test_half_a_character_is_refused(texts: Any, row: object) -> None:
+    with pytest.raises(EngramError, match=f"texts: row {row} holds half a character"):
+        read(texts, short="drop")
+
+
 def test_when_all_are_dropped_nothing_is_left() -> None:
     with pytest.raises(EngramError, match="all 2 rows have fewer than 16 tokens"):
         read(["w1", "w2"], short="drop")

@@ -13,7 +13,10 @@ from engram.cnn.key import CnnKey
 from engram.cnn.network import AttentionCNN
 from engram.io.errors import EngramError
 
-SHAPES = [Architecture(3, 5, "max", 7, 0.25, "log"), Architecture(3, 4, "none", 7, 0.25)]
+SHAPES = [
+    Architecture(3, 5, "max", 7, 0.25, "log"),
+    Architecture(3, 4, "none", 7, 0.25, pooling_kernel=1),
+]
 KEYS = [
     CnnKey("attention", "real", SHAPES[0].name, 2),
     CnnKey("token_identity", "real", SHAPES[1].name, 0),

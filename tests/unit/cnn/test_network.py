@@ -19,13 +19,15 @@ def make_cnn(**settings: object) -> AttentionCNN:
     return cnn.eval()
 
 
-def test_forward_is_the_architecture_of_the_paper() -> None:
-    cnn, x = make_cnn(), torch.rand(2, 3, 16, 16)
+@pytest.mark.parametrize(("kernel", "pooling"), [(3, 2), (3, 1), (2, 3)])
+def test_forward_is_the_architecture_of_the_paper(kernel: int, pooling: int) -> None:
+    given = {} if pooling == 2 else {"pooling_kernel": pooling}
+    cnn, x = make_cnn(kernel=kernel, **given), torch.rand(2, 3, 16, 16)
     y = functional.max_pool2d(
-        functional.relu(functional.conv2d(x, cnn.conv1.weight, cnn.conv1.bias)), 2
+        functional.relu(functional.conv2d(x, cnn.conv1.weight, cnn.conv1.bias)), pooling
     )
     y = functional.max_pool2d(
-        functional.relu(functional.conv2d(y, cnn.conv2.weight, cnn.conv2.bias)), 2
+        functional.relu(functional.conv2d(y, cnn.conv2.weight, cnn.conv2.bias)), pooling
     )
     y = functional.relu(functional.linear(y.flatten(1), cnn.fc1.weight, cnn.fc1.bias))
     expected = functional.linear(y, cnn.fc2.weight, cnn.fc2.bias)
@@ -52,21 +54,31 @@ def test_name_tells_the_pooling_where_there_are_heads() -> None:
     ]
 
 
+def test_values_of_an_architecture_name_the_pooling_that_is_not_the_papers() -> None:
+    assert "pooling_kernel" not in Architecture(6, 10).values()
+    for architecture in (Architecture(6, 10), Architecture(6, 10, pooling_kernel=3)):
+        assert Architecture(**architecture.values()) == architecture
+
+
 def test_cnn_of_an_architecture() -> None:
-    cnn = AttentionCNN.of(Architecture(3, 5, "max", 7, 0.25, "log"), layers=2, classes=3, tokens=16)
+    architecture = Architecture(2, 5, "max", 7, 0.25, "log", 3)
+    cnn = AttentionCNN.of(architecture, layers=2, classes=3, tokens=16)
     found = (
+        cnn.pool.kernel_size,
         cnn.head_pooling,
         cnn.input_scale,
         cnn.fc1.out_features,
         cnn.conv1.kernel_size,
         cnn.dropout.threshold,
     )
-    assert found == ("max", "log", 7, (3, 3), 2**14)
+    assert found == (3, "max", "log", 7, (2, 2), 2**14)
 
 
 def test_kernel_that_leaves_nothing_is_an_error() -> None:
     with pytest.raises(EngramError, match=r"kernel 8 .* 16 × 16"):
         make_cnn(kernel=8)
+    with pytest.raises(EngramError, match=r"kernel 3 and pooling_kernel 5 .* 16 × 16"):
+        make_cnn(pooling_kernel=5)
 
 
 @pytest.mark.parametrize("setting", [{"head_pooling": "median"}, {"input_scale": "sqrt"}])

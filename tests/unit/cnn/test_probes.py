@@ -91,6 +91,7 @@ def labels() -> pd.DataFrame:
             "content_group": [1, 2, 3],
             "memorization_score": [1.0, 0.5, 1.0],
             "exposures": [3, 4, 5],
+            "trains": [True, True, False],
             "kind": ["natural", "repeat", "natural"],
             "rouge_l": [0.1, 0.9, 0.5],
             "is_code": [True, False, True],

@@ -527,6 +527,12 @@ def test_a_gpu_that_is_not_there_is_an_error() -> None:
         train_grid(DATA, QUICK.replace(device="cuda"), "best_epoch")
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="needs a machine without MPS")
+def test_an_apple_gpu_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(EngramError, match=r"^cnn\.device: mps, but torch finds no Apple GPU"):
+        train_grid(DATA, QUICK.replace(device="mps"), "best_epoch")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_learns_the_planted_signal_and_repeats_it() -> None:
     settings = SETTINGS.replace(epochs=12, device="cuda")

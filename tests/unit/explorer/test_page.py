@@ -183,13 +183,24 @@ def test_delta_that_does_not_fit_is_left_out_and_said_to_be(written: ExplorerStu
     assert len(left_out) < 8 and sum(map(len, blocks.values())) <= samples + 60_000
 
 
-def test_ids_are_text_everywhere_on_the_page(collected: tuple[dict, dict]) -> None:
+def test_the_page_s_ids_are_those_of_the_study(
+    written: ExplorerStudy, collected: tuple[dict, dict]
+) -> None:
     """JavaScript reads numbers as doubles: 7076739947371468397 becomes …469000."""
-    assert '"id":"' in render(*collected).replace(" ", "")
-    for model in collected[0]["models"]:
-        assert len(model["samples"]) > 5
-        assert all(isinstance(sample["id"], str) for sample in model["samples"])
+    page = render(*collected)
+    data = re.search(r'<script type="application/json" id="study">(.*?)</script>', page, re.DOTALL)
+    assert data
+    # As a browser reads it: every number is a double.
+    study = json.loads(data[1], parse_int=float)
+    for model in study["models"]:
+        ids = [sample["id"] for sample in model["samples"]]
+        known = read_parquet(written.root / model["name"] / "labels.parquet")["sequence_id"]
+        assert len(set(ids)) == len(ids) == 6
+        assert set(ids) <= set(map(str, known))
+        assert min(map(int, ids)) > 2**53
 
+
+def test_no_number_of_the_page_is_beyond_doubles(collected: tuple[dict, dict]) -> None:
     def every(value: object) -> list[object]:
         if isinstance(value, dict):
             return [inner for item in value.values() for inner in every(item)]

@@ -17,6 +17,7 @@ from engram.figures.delta import delta_maps
 from engram.figures.exposures import memorization_vs_exposures
 from engram.figures.flow import taxonomy_flow
 from engram.figures.headline import METRICS, headline
+from engram.figures.peaks import delta_peaks
 from engram.figures.profile import layer_profile
 from engram.figures.style import FigureStyle
 from engram.figures.training import nursery_training, training_curves
@@ -222,6 +223,13 @@ def draw(
             maps, CLASSES, texts, PREFIX, style=style
         ),
         "delta_maps": lambda style: delta_maps(maps, CLASSES, [200] * 5, PREFIX, style=style),
+        "delta_peaks": lambda style: delta_peaks(
+            maps,
+            shares_of_layers(CLASSES, 14).rename(columns={"share": "level"}),
+            CLASSES,
+            PREFIX,
+            style=style,
+        ),
         "layer_profile": lambda style: layer_profile(
             shares_of_layers(CLASSES, 36), CLASSES, style=style
         ),

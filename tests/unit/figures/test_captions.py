@@ -12,7 +12,8 @@ CAPTIONS = sorted(path.stem for path in REPORT.glob("*.rst") if path.stem != "wo
 OF_MODEL = {"attention_heads", "memorization_vs_exposures", "nursery_training", "taxonomy_flow"}
 OF_PROTOCOL = {"confusion", "training_curves"}
 OF_TAXONOMY = {
-    *("attention_examples", "delta_maps", "layer_profile", "saliency_checks"),
+    *("attention_examples", "delta_maps", "delta_peaks", "layer_profile"),
+    "saliency_checks",
     *(f"knockout_{plot}" for plot in ("curves", "heads", "layers", "regions")),
 }
 

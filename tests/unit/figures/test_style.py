@@ -25,6 +25,7 @@ FIGURES = [
     "attention_examples",
     "confusion",
     "delta_maps",
+    "delta_peaks",
     "headline",
     "layer_profile",
     "memorization_vs_exposures",

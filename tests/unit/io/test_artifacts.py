@@ -72,6 +72,18 @@ def test_an_error_before_the_first_byte_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_two_jobs_that_write_one_file_at_once_the_last_wins(tmp_path: Path) -> None:
+    with whole(tmp_path / "file") as first:
+        first.write_text("first")
+        with whole(tmp_path / "file") as second:
+            assert second != first
+            second.write_text("second")
+        assert (tmp_path / "file").read_text() == "second"
+        assert first.read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "first"
+
+
 def test_what_killed_jobs_left_is_removed_after_a_day(tmp_path: Path) -> None:
     old, fresh = tmp_path / ".file.0123.partial", tmp_path / ".other.4567.partial"
     (tmp_path / ".folder.partial").mkdir()

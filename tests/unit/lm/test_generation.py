@@ -106,6 +106,37 @@ def test_forbidding_needs_an_end_of_text_token() -> None:
         greedy_continuations(model, random_tokens(1, PREFIX), SUFFIX, forbid_end_of_text=True)
 
 
+@pytest.mark.parametrize("architecture", EVERY)
+def test_a_masked_token_is_masked_as_the_paper_does(architecture: str) -> None:
+    model, prefixes = EVERY[architecture](), random_tokens(6, PREFIX)
+    prefixes[prefixes == 0] = 1
+    prefixes[1:4, 2] = prefixes[2:4, 0] = 0  # row 0 has nothing to mask
+    prompt = torch.from_numpy(prefixes)
+    paper = model.generate(
+        prompt,
+        attention_mask=(prompt != 0).long(),
+        do_sample=False,
+        max_new_tokens=SUFFIX,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    written = greedy_continuations(model, prefixes, SUFFIX, masked_token=0)
+    np.testing.assert_array_equal(written, paper[:, PREFIX:])
+
+
+def test_a_masked_token_counts_for_no_position() -> None:
+    """A prompt with masked tokens, the last one too, is continued as the prompt without them."""
+    model, whole = gpt_neox(), random_tokens(4, PREFIX + 3)
+    whole[whole == 0] = 1
+    whole[:, [0, 4]] = 0
+    without = np.delete(whole, [0, 4], axis=1)
+    wanted = greedy_continuations(model, without, SUFFIX)
+    np.testing.assert_array_equal(
+        greedy_continuations(model, whole, SUFFIX, masked_token=0), wanted
+    )
+    assert (greedy_continuations(model, whole, SUFFIX) != wanted).any()
+
+
 def test_score_is_the_matching_fraction_of_free_decoding(
     model: PreTrainedModel, tokens: np.ndarray
 ) -> None:

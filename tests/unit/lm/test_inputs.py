@@ -40,7 +40,7 @@ from engram.lm.inputs import (
 )
 from engram.lm.interventions import average, knock_out
 from engram.lm.models import check_tokens, fingerprint, load_model
-from engram.lm.oracle import compare_with_transformers
+from engram.lm.oracle import compare, expect
 from engram.lm.random_weights import write_random_twin
 from engram.sources.scoring import twin_extracts
 
@@ -184,10 +184,14 @@ def test_the_check_against_transformers(first: tuple[int, ...]) -> None:
     tokens = random_tokens(3, WINDOW)
     model = begun(gpt_neox(), first)
     (found,) = extract(model, tokens, PREFIX)
-    assert compare_with_transformers(model, tokens, PREFIX, found) == 3
+    expected = expect(model, tokens, PREFIX)
+    assert len(expected) == 3
+    for row in range(3):
+        compare(model, expected[row], found, row)
     begin_with(model, (7,) * len(first))
+    other = expect(model, tokens, PREFIX)
     with pytest.raises(EngramError, match="differs by"):
-        compare_with_transformers(model, tokens, PREFIX, found)
+        compare(model, other[0], found, 0)
 
 
 def test_twins_with_another_tokenizer() -> None:

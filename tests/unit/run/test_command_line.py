@@ -18,8 +18,8 @@ from engram.io.shipped import ROOT
 from engram.run import launch
 
 VERBS = [
-    *("run", "verify", "resume", "efficiency", "bundle", "summary", "config-reference"),
-    *("promote-base", "promote-nursery"),
+    *("run", "verify", "resume", "efficiency", "bundle", "summary", "import-paper"),
+    *("config-reference", "promote-base", "promote-nursery"),
 ]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]
 
@@ -56,6 +56,11 @@ def test_the_version_is_the_package_s() -> None:
         (["efficiency", "r", "--csv", "c"], "engram.run.efficiency", (Path("r"), Path("c"))),
         (["bundle", "r", "--finish"], "engram.run.finish", (Path("r"), None, True)),
         (["summary", "r"], "engram.run.summary", (Path("r"),)),
+        (
+            ["import-paper", "p", "--cnns", "d", "--output", "o"],
+            "engram.run.import_paper",
+            (Path("p"), Path("d"), Path("o")),
+        ),
         (["config-reference"], "engram.run.config_reference", ()),
     ],
 )

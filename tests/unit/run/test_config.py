@@ -19,6 +19,7 @@ from engram.run.config import complete, localized, taxonomies, used_categories
 
 ROOT = Path(__file__).parents[3]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+CLASSES = yaml.safe_load((ROOT / "studies/classes.yaml").read_text(encoding="utf-8"))
 OWN_TABLE = {
     "name": "own",
     "source": "table",
@@ -34,7 +35,7 @@ MINIMAL = {
 }
 
 
-def changed(*path: str | int, to: Any, of: dict = DEFAULT) -> dict:
+def changed(*path: str | int, to: Any, of: dict = CLASSES) -> dict:
     """A config with the value at `path` replaced; folders on the way are made."""
     config = copy.deepcopy(of)
     place: Any = config
@@ -54,7 +55,9 @@ def message(config: Any) -> str:
 # --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("config", [DEFAULT, MINIMAL], ids=["config.yaml", "minimal"])
+@pytest.mark.parametrize(
+    "config", [DEFAULT, CLASSES, MINIMAL], ids=["config.yaml", "classes", "minimal"]
+)
 def test_a_completed_config_is_valid_and_complete(config: dict) -> None:
     completed = complete(config)
     assert complete(completed) == completed
@@ -78,7 +81,7 @@ def keys(value: Any, where: str = "") -> set[str]:
 
 def test_a_minimal_config_gets_every_key() -> None:
     categories = [{"name": "X", "where": "is_code"}]
-    full = changed("categories", to=categories, of=DEFAULT)
+    full = changed("categories", to=categories)
     assert keys(complete(changed("categories", to=categories, of=MINIMAL))) == keys(complete(full))
 
 
@@ -119,7 +122,7 @@ def test_the_order_of_keys_is_not_that_of_the_file() -> None:
             return {key: reversed_keys(value[key]) for key in reversed(value)}
         return list(map(reversed_keys, value)) if isinstance(value, list) else value
 
-    assert json.dumps(complete(reversed_keys(DEFAULT))) == json.dumps(complete(DEFAULT))
+    assert json.dumps(complete(reversed_keys(CLASSES))) == json.dumps(complete(CLASSES))
 
 
 def test_whole_floats_become_integers_where_integers_are_wanted() -> None:
@@ -209,7 +212,7 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         "config: a key of type NoneType is not text; put it in quotes",
     ),
     "missing key": (
-        {k: v for k, v in DEFAULT.items() if k != "models"},
+        {k: v for k, v in CLASSES.items() if k != "models"},
         "config: models is missing",
     ),
     "missing key in a list": (
@@ -301,11 +304,11 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     ),
     "model called tables": (
         changed("models", 0, "name", to="tables"),
-        "models: results/demo/tables is not a model's folder",
+        "models: results/classes/tables is not a model's folder",
     ),
     "model called report": (
         changed("models", 0, "name", to="report.html"),
-        "models: results/demo/report.html is not a model's folder",
+        "models: results/classes/report.html is not a model's folder",
     ),
     "two models of one name": (
         changed("models", to=MINIMAL["models"] * 2),
@@ -445,6 +448,22 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("plan", "forward", to="3e14"),
         "plan.forward: '3e14' is not a number; YAML wants a point and a sign, 3.0e+14",
     ),
+    "a layer for a class that is not there": (
+        changed("saliency", "shown_layers", to=[{"name": "Quote", "layer": 3}]),
+        "saliency.shown_layers: `Quote` is not a class of the study's taxonomies; name one of",
+    ),
+    "two layers of one class": (
+        changed("saliency", "shown_layers", to=2 * [{"name": "Guess", "layer": 3}]),
+        "saliency.shown_layers: Guess appears twice; give each class one layer",
+    ),
+    "a model named like the sum over models": (
+        changed("models", 0, "name", to="all"),
+        "models: results/classes/all is not a model's folder",
+    ),
+    "pooling that leaves nothing": (
+        changed("cnn", "pooling_kernel", to=8),
+        "cnn.kernels: 6 with cnn.pooling_kernel 8 is too large for windows of prefix + suffix = 64",
+    ),
     "a date for a name": (
         changed("study", to=datetime.date(2025, 8, 4)),
         "study: 2025-08-04 is not text; put it in quotes",
@@ -572,7 +591,7 @@ FULL = complete(
 def test_a_random_mutation_is_a_clear_error_or_a_valid_config(block: int) -> None:
     r = random.Random(block)
     for _ in range(60):
-        config = mutated_config(r, r.choice([DEFAULT, FULL]))
+        config = mutated_config(r, r.choice([DEFAULT, CLASSES, FULL]))
         if r.random() < 0.3:
             config = mutated_config(r, config)
         try:
@@ -584,7 +603,8 @@ def test_a_random_mutation_is_a_clear_error_or_a_valid_config(block: int) -> Non
             ), str(error)
         else:
             assert complete(completed) == completed
-            assert taxonomies(completed) and localized(completed)
+            paired = any(model["counterpart"] for model in completed["models"])
+            assert paired or (taxonomies(completed) and localized(completed))
 
 
 # --- models

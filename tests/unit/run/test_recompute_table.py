@@ -5,15 +5,13 @@ from pathlib import Path
 
 import pytest
 from changes import CONFIGS, rule_scripts
-from recompute_table import TABLE, module_plans, scripts_of
+from recompute_table import BOOKKEEPING, TABLE, module_plans, scripts_of
 
 from engram.run.settings import StudyConfig
 
 ROOT = Path(__file__).parents[3]
 TABLE_ROWS = json.loads(TABLE.read_text())
 SCRIPTS = ROOT / "workflow/scripts"
-BOOKKEEPING = {"describe_run", "stamp"}
-"""Rules that run after every change."""
 
 
 def test_every_script_has_a_row() -> None:

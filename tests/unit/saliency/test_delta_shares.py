@@ -9,6 +9,7 @@ from engram.saliency.delta_shares import (
     block_shares,
     distance_shares,
     draw_shares,
+    layer_levels,
     layer_shares,
     top_regions,
 )
@@ -44,6 +45,36 @@ def saliency_of(maps: np.ndarray) -> Saliency:
 
 def random_maps() -> np.ndarray:
     return np.random.default_rng(0).random((2, LAYERS, packed_length(TOKENS))).astype(np.float32)
+
+
+def test_levels_are_sums_of_the_maps_relative_to_the_greatest() -> None:
+    maps = random_maps()
+    maps[1] *= 0.25
+    levels = layer_levels(draw_shares(saliency_of(maps), 20, 0.95, 0))
+    sums = maps.sum(axis=-1)  # (K, L)
+    found = levels["level"].to_numpy().reshape(sums.shape)
+    np.testing.assert_allclose(found, sums / sums.max(), rtol=1e-4)
+    assert levels["level"].max() == 1
+    # Equal CNNs and samples: nothing varies.
+    np.testing.assert_allclose(levels["low"], levels["high"], rtol=1e-4)
+    assert levels["n"].unique().tolist() == [16]
+
+
+def test_levels_of_unequal_groups_are_means_over_samples() -> None:
+    saliency = saliency_of(random_maps())
+    saliency.sizes[0] = [8, 4, 2, 2]
+    saliency.binned[:, 0, 0] *= 2  # the first group's samples are twice as many
+    levels = layer_levels(draw_shares(saliency, 200, 0.95, 0)).query("`class` == 'Guess'")
+    expected = saliency.binned[0, 0].sum(axis=(0, 2, 3)) / 16  # (L,)
+    assert levels["level"].to_numpy() / levels["level"].sum() == pytest.approx(
+        expected / expected.sum(), rel=1e-4
+    )
+    assert (levels["low"] < levels["high"]).all()
+
+
+def test_levels_without_any_delta_are_0() -> None:
+    levels = layer_levels(draw_shares(saliency_of(0 * random_maps()), 20, 0.95, 0))
+    assert (levels[["level", "low", "high"]] == 0).all(axis=None)
 
 
 def test_shares_are_those_of_the_maps_and_sum_to_one() -> None:

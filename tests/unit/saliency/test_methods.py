@@ -178,9 +178,10 @@ CAPTUM = {
 
 @pytest.mark.filterwarnings("ignore:Setting backward hooks on ReLU")
 @pytest.mark.parametrize("method", CAPTUM)
-@pytest.mark.parametrize("kernel", [3, 4])
-def test_contrast_is_that_of_captum(method: str, kernel: int) -> None:
-    cnn = AttentionCNN.of(Architecture(kernel, 5, hidden=16), LAYERS, len(CLASSES), TOKENS)
+@pytest.mark.parametrize(("kernel", "pooling"), [(3, 2), (4, 2), (2, 3), (3, 1)])
+def test_contrast_is_that_of_captum(method: str, kernel: int, pooling: int) -> None:
+    shape = Architecture(kernel, 5, hidden=16, pooling_kernel=pooling)
+    cnn = AttentionCNN.of(shape, LAYERS, len(CLASSES), TOKENS)
     cnn.initialize(7)
     attention = torch.from_numpy(pooled_maps(full_attention(6, seed=8))[0])
     maps = square_maps(attention).contiguous()
@@ -199,9 +200,15 @@ def test_contrast_is_that_of_captum(method: str, kernel: int) -> None:
         )
 
 
-def test_class_activation_map_is_that_of_captum_where_an_output_has_its_centre() -> None:
-    """Of kernels of 4, output i of the second convolution is centred at token 2i + 5."""
-    cnn = AttentionCNN.of(Architecture(4, 5, hidden=16), LAYERS, len(CLASSES), TOKENS)
+@pytest.mark.parametrize(("kernel", "pooling", "first"), [(4, 2, 5), (2, 3, 3), (4, 1, 3)])
+def test_class_activation_map_is_that_of_captum_where_an_output_has_its_centre(
+    kernel: int, pooling: int, first: int
+) -> None:
+    """Of kernels of 4 and windows of 2, output i of the second convolution is centred at token
+    2i + 5.
+    """
+    shape = Architecture(kernel, 5, hidden=16, pooling_kernel=pooling)
+    cnn = AttentionCNN.of(shape, LAYERS, len(CLASSES), TOKENS)
     cnn.initialize(7)
     attention = torch.from_numpy(pooled_maps(full_attention(6, seed=8))[0])
     maps = square_maps(attention).contiguous()
@@ -210,7 +217,7 @@ def test_class_activation_map_is_that_of_captum_where_an_output_has_its_centre()
         gradcam.attribute(maps.clone(), target=t).detach()[:, 0] for t in range(len(CLASSES))
     ]  # (n, s, s)
     expected = coarse[1] - (coarse[0] + coarse[2]) / 2
-    centres = 2 * torch.arange(expected.shape[1]) + 5
+    centres = pooling * torch.arange(expected.shape[1]) + first
     found = unpack(contrast(cnn, attention, 1, "gradcam"))[:, :, centres][
         ..., centres
     ]  # (n, L, s, s)

@@ -14,6 +14,7 @@ import tiny_predictions
 from scipy.special import softmax
 from sklearn.metrics import (
     balanced_accuracy_score,
+    confusion_matrix,
     f1_score,
     log_loss,
     precision_score,
@@ -268,6 +269,43 @@ def test_thresholds_stand_beside_the_published_ones(tmp_path: Path) -> None:
         ["rouge_l", 0.6, 0.89],
         ["both", 0.6, 0.892],
     ]
+
+
+@pytest.mark.parametrize("models", ["pythia-12b-deduped-v0", "other", "all"])
+def test_confusions_are_those_of_scikit_learn(
+    files: list[Path], trained: list[Trained], models: str
+) -> None:
+    table = taxonomy_tables.confusion_table(score_together(trained, **DRAWS))
+    slug = Taxonomy.parse(NAMES[0]).slug
+    chosen = [path for path in files if slug in path.parts and models in (path.parts[-5], "all")]
+    frame = pd.concat([pd.read_parquet(path) for path in chosen])
+    classes, panels = taxonomy_tables.confusion_panels(table, models, "engram", slug)
+    assert classes == NAMES[0].split(", ")
+    assert list(panels) == ["attention", "shuffled labels", "token identity"]
+    for run, counts in zip(
+        [("attention", "real"), ("attention", "shuffled"), ("token_identity", "real")],
+        panels.values(),
+        strict=True,
+    ):
+        rows = frame[(frame["input"] == run[0]) & (frame["labels"] == run[1])]
+        predicted = np.array(classes)[np.stack(rows["logits"].tolist()).argmax(axis=1)]
+        np.testing.assert_array_equal(
+            counts, confusion_matrix(rows["class"], predicted, labels=classes)
+        )
+    own = table[(table["models"] == models) & (table["slug"] == slug)]
+    of_classes = own.groupby(["input", "labels", "class"])["share"].sum()
+    assert of_classes.to_numpy() == pytest.approx(1)
+
+
+def test_summed_confusions_give_the_scores_of_all_models(
+    trained: list[Trained], table: pd.DataFrame
+) -> None:
+    confusions = taxonomy_tables.confusion_table(score_together(trained, **DRAWS))
+    for name in NAMES[:2]:
+        slug = Taxonomy.parse(name).slug
+        _, panels = taxonomy_tables.confusion_panels(confusions, "all", "engram", slug)
+        expected = class_scores(panels["attention"])["min_f1"]
+        assert row_of(table, "all", name)["min_f1"] == pytest.approx(expected)
 
 
 def test_calibration_counts_every_prediction(trained: list[Trained], names: list[Named]) -> None:

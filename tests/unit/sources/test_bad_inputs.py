@@ -346,6 +346,13 @@ CASES = [
         columns={**IDS, "text": "text"},
     ),
     Case(
+        "text that is not UTF-8",
+        as_parquet({"text": pa.array([b"fine", b"\xff\xfe"]).view(pa.string())}),
+        "table",
+        "row 1, column text: the text is not UTF-8",
+        columns={"text": "text"},
+    ),
+    Case(
         "texts that are all too short",
         as_parquet({"text": ["a", "b"]}),
         "table",

@@ -7,7 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_sources import ARCHITECTURES, PREFIX, SUFFIX, TEXT, VOCABULARY, WINDOW, tiny_model
+from tiny_sources import (
+    ARCHITECTURES,
+    PREFIX,
+    SUFFIX,
+    TEXT,
+    VOCABULARY,
+    WINDOW,
+    byte_tokenizer,
+    tiny_model,
+)
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -128,3 +137,19 @@ def test_no_windows_have_no_twin(tokenizer: PreTrainedTokenizerFast) -> None:
     assert twin_extracts(
         tiny_model(), np.empty((0, WINDOW), np.int32), PREFIX, tokenizer, tokenizer
     ).shape == (0,)
+
+
+def test_a_token_that_the_tokenizer_lacks_does_not_count_for_another_tokenizer(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    """Its text would be that of the other tokens, which is another window."""
+    other, letter = byte_tokenizer(), tokenizer.get_vocab()["a"]
+    twin = tiny_model()  # it says `a` whatever it reads
+    with torch.no_grad():
+        twin.base_model.final_layer_norm.weight.zero_()
+        twin.base_model.final_layer_norm.bias.fill_(1)
+        twin.get_output_embeddings().weight.zero_()[other.get_vocab()["a"]] = 1
+    tokens = np.full((3, WINDOW), letter)
+    tokens[1, -2] = tokens[2, 0] = VOCABULARY + 5
+    found = twin_extracts(twin, tokens, PREFIX, tokenizer, other)
+    assert found.tolist() == [True, False, False]

@@ -179,6 +179,7 @@ def test_the_reference_codes_file_is_a_preset_and_its_classes_are_ours(
     classes = Taxonomy.parse("Non-Memo, Recite[50], Others").assign(labels)
     expected = np.select([rows["cat_0"], rows["cat_1"]], ["Non-Memo", "Recite[50]"], "Others")
     assert classes.tolist() == expected.tolist()
+    assert labels["trains"].tolist() == rows["part_train"].tolist()
 
 
 @pytest.mark.parametrize("name", ["table.parquet", "table.csv", "table.jsonl"])

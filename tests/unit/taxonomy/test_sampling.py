@@ -366,6 +366,18 @@ def test_a_split_by_sequence_leaks_what_it_must() -> None:
     assert leakage(drawn, frame)["share"].iloc[0] == pytest.approx(2 / 3, abs=0.04)
 
 
+@pytest.mark.parametrize("protocol", ["engram", "paper", "reference"])
+def test_a_given_split_is_that_of_the_published_protocols(protocol: str) -> None:
+    frame = labels(900).assign(trains=np.random.default_rng(5).random(900) < 0.4)
+    settings = PROTOCOLS[protocol].sample_settings(
+        per_class=900, minimum=10, train=0.6, validation=0.2
+    )
+    drawn = draw_samples(frame, NEW, settings, seed=7)
+    trains = frame.set_index("sequence_id")["trains"].loc[drawn["sequence_id"]].to_numpy()
+    given = np.where(trains, "train", "test")
+    assert (drawn["split"].to_numpy() == given).all() == (protocol != "engram")
+
+
 @pytest.mark.parametrize(("per_class", "train"), [(6000, 4000), (100, 67), (30, 20)])
 @pytest.mark.parametrize("protocol", ["paper", "reference"])
 def test_the_published_protocols_split_every_class_exactly(

@@ -14,7 +14,7 @@ from engram.api.display import STYLE, html_table, parts_text, shown
 from engram.api.language_model import LanguageModel, check_language_model
 from engram.api.texts import read_windows
 from engram.figures.attention import attention_examples, attention_heads
-from engram.io.errors import EngramError
+from engram.io.errors import EngramError, printable
 from engram.io.packing import unpack
 from engram.lm.attention import BATCH_TOKENS, all_heads, extract
 from engram.lm.models import check_tokens
@@ -142,6 +142,7 @@ class AttentionMaps:
             raise EngramError(f"titles: {len(names)} for {len(chosen)} texts")
         texts = [""] * len(chosen) if self.lm is None else self.lm.decode(self.tokens[chosen])
         maps = self.packed_mean[chosen].astype(np.float32)
+        names = [printable(str(name)) for name in names]
         opening = len(self.opening)
         return shown(
             attention_examples(maps, names, texts, self.prefix, opening=opening, style=STYLE)
@@ -150,7 +151,7 @@ class AttentionMaps:
     def plot_heads(self, i: int) -> Figure:
         """Draw the maps of single heads of text i, in up to six layers."""
         heads = self._packed_heads(i)
-        title = f"{self.model}, row {self.index[i]}"
+        title = printable(f"{self.model}, row {self.index[i]}")
         opening = len(self.opening)
         return shown(attention_heads(heads, title, self.prefix, opening=opening, style=STYLE))
 

@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from engram.figures.style import FigureStyle
+from engram.io.errors import printable
 
 STYLE = FigureStyle()
 """The default look of the figures."""
@@ -34,10 +35,10 @@ def parts_text(opening: int, prefix: int, suffix: int) -> str:
 
 
 def html_table(title: str, facts: Mapping[str, Any]) -> str:
-    """Return a title and a table of facts as HTML."""
+    """Return a title and a table of facts as HTML, half characters as escapes."""
     rows = "".join(
-        f"<tr><th style='text-align:left'>{escape(str(name))}</th>"
-        f"<td style='text-align:left'>{escape(str(value))}</td></tr>"
+        f"<tr><th style='text-align:left'>{escape(printable(str(name)))}</th>"
+        f"<td style='text-align:left'>{escape(printable(str(value)))}</td></tr>"
         for name, value in facts.items()
     )
-    return f"<div><strong>{escape(title)}</strong><table>{rows}</table></div>"
+    return f"<div><strong>{escape(printable(title))}</strong><table>{rows}</table></div>"

@@ -27,7 +27,7 @@ from engram.lm.inputs import (
     write_opening,
 )
 from engram.lm.models import load_model, load_tokenizer
-from engram.lm.tokens import decode, encoder
+from engram.lm.tokens import decode, encoder, refuse_half_characters
 from engram.nursery.shipped import NURSERIES, shipped_model, shipped_tokenizer, shipped_windows
 
 
@@ -104,11 +104,18 @@ class LanguageModel:
         return shipped_windows(self.name, self.tokenizer)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of texts, without special tokens."""
+        """Return the token ids of texts, without special tokens.
+
+        Raises:
+            EngramError: a text holds half a character (a lone surrogate).
+        """
+        refuse_half_characters(texts, range(len(texts)), "texts")
         return encoder(self.tokenizer)(texts)
 
     def decode(self, tokens: Any) -> list[str]:
-        """Return the texts of windows of tokens (n, T)."""
+        """Return the texts of windows of tokens (n, T); tokens that the tokenizer lacks leave
+        nothing in them.
+        """
         return decode(self.tokenizer, np.asarray(tokens))
 
     def save(self, folder: str | Path) -> Path:
@@ -166,14 +173,16 @@ def load(
         revision: branch, tag or commit on the hub; None is its main branch.
         dtype: float32, float16 or bfloat16; `auto` keeps the precision of the checkpoint, and
             runs the models that ship in float32, as the studies do.
-        device: where the model runs; None takes the first GPU, or the processor without one.
+        device: where the model runs: `cpu`, `cuda` or `mps` (an Apple GPU); None takes the first
+            CUDA GPU, or the processor without one.
         bos: what the model reads in front of every text. `auto` is what its tokenizer puts there:
             nothing for Pythia, a beginning-of-sequence token for Llama and Gemma, which write
             something else without it. In the folder of a study's model it is what the study chose.
             True asks for the token where the tokenizer puts none; False leaves it out.
 
     Raises:
-        EngramError: the model or its tokenizer is missing or cannot be read.
+        EngramError: the model or its tokenizer is missing or cannot be read, or the device is not
+            there.
     """
     if str(source) in NURSERIES:
         if revision:

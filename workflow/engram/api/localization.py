@@ -21,7 +21,7 @@ from engram.cnn.results import histories, in_order, predictions_of
 from engram.cnn.settings import CnnSettings
 from engram.figures.delta import delta_maps
 from engram.figures.profile import layer_profile
-from engram.io.errors import EngramError
+from engram.io.errors import EngramError, printable
 from engram.io.hashing import uniform
 from engram.io.packing import unpack, window_length
 from engram.knockout.regions import top_cells
@@ -255,6 +255,12 @@ def _codes(maps: AttentionMaps, classes: Any) -> tuple[list[str], np.ndarray]:
             f"classes: {len(names)} with texts ({', '.join(names) or 'none'}); two are needed to "
             f"tell apart"
         )
+    for name in names:
+        if (escaped := printable(str(name))) != str(name):
+            raise EngramError(
+                f"classes: {escaped} holds half a character (a lone surrogate), which no figure "
+                f"can show; rename it"
+            )
     return names, pd.Categorical(values.astype(object), categories=names).codes.astype(np.int64)
 
 

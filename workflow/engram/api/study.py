@@ -133,7 +133,8 @@ class Study:
         """Return the stored attention of sequences.
 
         Args:
-            ids: sequence_id of samples; an index of `samples` will do.
+            ids: sequence_id of samples, as numbers or as the text that the explorer shows; an index
+                of `samples` will do.
             model: may be left out where the study has one.
             lm: the model, of `engram.load`, for single heads and texts; maps need none.
 
@@ -143,7 +144,7 @@ class Study:
         if lm is not None:
             check_language_model(lm)
         name = self._model(model)
-        wanted = np.atleast_1d(np.asarray(ids, dtype=np.int64))
+        wanted = _sequence_ids(ids)
         store = self._store(name)
         mean, largest = store.read(wanted, "mean"), store.read(wanted, "max")
         measured = read_parquet(self._file(name, "attention/verification.parquet"))
@@ -313,6 +314,26 @@ def open(folder: str | Path) -> Study:
             f"again"
         )
     return Study(path, run)
+
+
+def _sequence_ids(ids: Any) -> np.ndarray:
+    """Return sequence ids, int64 (n,).
+
+    Raises:
+        EngramError: floats, which may be rounded ids, or what is no whole number of 64 bits.
+    """
+    given = np.atleast_1d(np.asarray(ids))
+    if given.size and given.dtype.kind == "f":
+        raise EngramError(
+            f"ids: {given.dtype} numbers, which cannot hold every sequence_id beyond 2^53; give "
+            f"whole numbers, or their text"
+        )
+    try:
+        return given.astype(np.int64)
+    except (ValueError, TypeError, OverflowError):
+        raise EngramError(
+            f"ids: {str(given.flat[0])!r:.60} among {given.size}; give sequence_id, whole numbers"
+        ) from None
 
 
 def _chosen(what: str, name: str | None, names: list[str]) -> str:

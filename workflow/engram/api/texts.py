@@ -12,7 +12,7 @@ import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from engram.io.errors import EngramError
-from engram.lm.tokens import encoder
+from engram.lm.tokens import encoder, refuse_half_characters
 
 SHORT = ("error", "drop")
 
@@ -144,12 +144,7 @@ def _sequences(
             _check_tokens(item, row, name)
     if not as_text:
         return list(items)
-    for row, item in zip(index, items, strict=True):
-        if not item.isascii() and any("\ud800" <= sign <= "\udfff" for sign in item):
-            raise EngramError(
-                f"{name}: row {row} holds half a character (a lone surrogate), which no tokenizer "
-                f"reads; remove or replace it"
-            )
+    refuse_half_characters(items, index, name)
     return encoder(tokenizer)(items)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+PAPER_POOLING = 2
+"""Side of the paper's max-pooling windows."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Architecture:
     """`raw` attention a as in the paper, or `log`: log(1 + T·a), which is log 2 where attention is
     spread evenly over T tokens.
     """
+    pooling_kernel: int = PAPER_POOLING
+    """Side and stride of the windows of both max-poolings; 1 pools nothing."""
 
     @property
     def name(self) -> str:
@@ -34,3 +40,25 @@ class Architecture:
         return f"k{self.kernel}-f{self.features}" + (
             "" if self.head_pooling == "none" else f"-{self.head_pooling}"
         )
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields by name. `pooling_kernel` is left out where it is the paper's, so that
+        files and digests of such CNNs are the same as before there was a choice.
+        """
+        fields = asdict(self)
+        if self.pooling_kernel == PAPER_POOLING:
+            del fields["pooling_kernel"]
+        return fields
+
+
+def last_side(tokens: int, kernel: int, pooling_kernel: int = PAPER_POOLING) -> int:
+    """Return the side of the maps that enter the fully connected layer; below 1, nothing is left of
+    the input.
+
+    Args:
+        tokens: T, side of the input.
+        kernel: side of both convolution kernels.
+        pooling_kernel: side of both max-pooling windows.
+    """
+    first = (tokens - kernel + 1) // pooling_kernel
+    return (first - kernel + 1) // pooling_kernel

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +48,7 @@ def save_cnns(
         "layers": layers,
         "tokens": tokens,
         "architectures": {
-            architecture.name: asdict(architecture) for architecture in architectures
+            architecture.name: architecture.values() for architecture in architectures
         },
     }
     write_tensors(tensors, path, {"engram": json.dumps(header)})

@@ -26,11 +26,11 @@ _WARM = 3
 
 
 class Near:
-    """Maps where CNNs are trained: on a GPU those last asked for stay in its memory, where they
-    take less than half of what is free.
+    """Maps where CNNs are trained: on a CUDA GPU those last asked for stay in its memory, where
+    they take less than half of what is free.
 
     Args:
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda` or `mps`.
     """
 
     def __init__(self, device: str) -> None:
@@ -40,7 +40,7 @@ class Near:
 
     def maps(self, dataset: Dataset, source: str, head_pooling: str) -> Maps:
         """Return the maps of an input, (n, channels, P), as `Dataset.maps` gives them."""
-        if self.device == "cpu":
+        if self.device != "cuda":  # an Apple GPU shares the processor's memory
             return dataset.maps(source, head_pooling)
         with self._lock:
             if self._key != (source, head_pooling) or self._held is None:
@@ -70,7 +70,7 @@ class Epoch:
     ) -> None:
         self.cnn, self.maps, self.settings = cnn, maps, settings
         self.label = label.to(settings.device)
-        on_gpu = settings.device != "cpu"
+        on_gpu = settings.device == "cuda"
         self.optimizer = torch.optim.AdamW(
             cnn.parameters(),
             lr=settings.learning_rate,
@@ -80,7 +80,9 @@ class Epoch:
         )
         # Sums stay on the device: to look at one would make the processor wait for the GPU at every
         # step.
-        self.total = torch.zeros((), dtype=torch.float64, device=settings.device)
+        # An Apple GPU has no float64.
+        precise = torch.float32 if settings.device == "mps" else torch.float64
+        self.total = torch.zeros((), dtype=precise, device=settings.device)
         self.hits = torch.zeros((), dtype=torch.int64, device=settings.device)
         self.recording = _Recording(self) if on_gpu and isinstance(maps, torch.Tensor) else None
 
@@ -128,7 +130,7 @@ class Epoch:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.total += loss.detach().double() * len(rows)
+        self.total += loss.detach().to(self.total.dtype) * len(rows)
         self.hits += (logits.argmax(1) == y).sum()
 
 

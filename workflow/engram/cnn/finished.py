@@ -39,7 +39,7 @@ def piece_keys(
     return {
         key: content_digest(
             json.dumps(
-                [*common, maps[key.input, shape.head_pooling], key.path, vars(shape)],
+                [*common, maps[key.input, shape.head_pooling], key.path, shape.values()],
                 sort_keys=True,
             )
         )

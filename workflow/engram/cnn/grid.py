@@ -25,6 +25,7 @@ from engram.cnn.key import CnnKey
 from engram.cnn.probes import fit_probes
 from engram.cnn.settings import CnnSettings
 from engram.cnn.training import TrainedCnn, train_cnn
+from engram.io.devices import check_device
 from engram.io.errors import EngramError
 from engram.io.parts import Parts
 from engram.io.workers import single_threaded_workers
@@ -75,11 +76,7 @@ def train_grid(
     """
     if selection not in SELECTIONS:
         raise EngramError(f"selection {selection!r}: choose {' or '.join(SELECTIONS)}")
-    if settings.device != "cpu" and not torch.cuda.is_available():
-        raise EngramError(
-            f"cnn.device: {settings.device}, but this machine has no GPU that torch can use; take "
-            f"cpu"
-        )
+    check_device(settings.device, "cnn.device")
     dataset.check(SPLITS if selection == "best_epoch" else ("train", "test"))
     grid = settings.grid()
     result = GridResult(dataset, selection, grid)

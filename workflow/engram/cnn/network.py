@@ -16,7 +16,7 @@ import torch
 from numba import njit
 from torch import nn
 
-from engram.cnn.architecture import Architecture
+from engram.cnn.architecture import PAPER_POOLING, Architecture, last_side
 from engram.cnn.settings import HeadPooling, InputScale
 from engram.cnn.staircase import convolve, cut
 from engram.io.errors import EngramError
@@ -87,7 +87,7 @@ def _keep(
 
 
 class AttentionCNN(nn.Module):
-    """conv → ReLU → dropout → max-pool 2, twice; then fully connected → ReLU → dropout → fully
+    """conv → ReLU → dropout → max-pool, twice; then fully connected → ReLU → dropout → fully
     connected (paper).
 
     Args:
@@ -100,6 +100,7 @@ class AttentionCNN(nn.Module):
         dropout: share of activations dropped in training.
         tokens: T, side of the input maps.
         input_scale: `raw` or `log`, applied to the input (see `Architecture`).
+        pooling_kernel: side of both max-pooling windows; the paper's is 2.
 
     Raises:
         EngramError: a value that is not known, or a kernel that leaves nothing of maps of this
@@ -117,20 +118,23 @@ class AttentionCNN(nn.Module):
         dropout: float = 0.5,
         tokens: int = 64,
         input_scale: str = "raw",
+        pooling_kernel: int = PAPER_POOLING,
     ) -> None:
         super().__init__()
         if head_pooling not in HEAD_POOLINGS:
             raise EngramError(f"head_pooling {head_pooling!r}: choose {', '.join(HEAD_POOLINGS)}")
         if input_scale not in INPUT_SCALES:
             raise EngramError(f"input_scale {input_scale!r}: choose {' or '.join(INPUT_SCALES)}")
-        side = ((tokens - kernel + 1) // 2 - kernel + 1) // 2
+        side = last_side(tokens, kernel, pooling_kernel)
         if side < 1:
+            pooled = f" and pooling_kernel {pooling_kernel}" * (pooling_kernel != PAPER_POOLING)
             raise EngramError(
-                f"a CNN with kernel {kernel} has nothing left of maps of {tokens} × {tokens} "
-                f"tokens; take a smaller kernel"
+                f"a CNN with kernel {kernel}{pooled} has nothing left of maps of {tokens} × "
+                f"{tokens} tokens; take a smaller kernel"
             )
         self.layers, self.classes, self.tokens = layers, classes, tokens
         self.head_pooling, self.input_scale = head_pooling, input_scale
+        self.pooling_kernel = pooling_kernel
         self.conv1 = nn.Conv2d(layers, features, kernel)
         self.relu1 = nn.ReLU()
         self.conv2 = nn.Conv2d(features, features, kernel)
@@ -138,7 +142,7 @@ class AttentionCNN(nn.Module):
         self.fc1 = nn.Linear(features * side * side, hidden)
         self.relu3 = nn.ReLU()
         self.fc2 = nn.Linear(hidden, classes)
-        self.pool = nn.MaxPool2d(2)
+        self.pool = nn.MaxPool2d(pooling_kernel)
         self.dropout = Dropout(dropout)
         # Convolutions and pooling are up to twice as fast on a CPU when the channels of a pixel lie
         # side by side.
@@ -158,6 +162,7 @@ class AttentionCNN(nn.Module):
             a.dropout,
             tokens,
             a.input_scale,
+            a.pooling_kernel,
         )
 
     def initialize(self, seed: int) -> None:
@@ -226,7 +231,7 @@ class AttentionCNN(nn.Module):
 
     def _classify(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits from the output of the first convolution, (n, F, T - k + 1, T - k + 1)."""
-        x = self.pool(self.dropout(self.relu1(x)))  # (n, F, T', T'), T' = (T - k + 1) // 2
+        x = self.pool(self.dropout(self.relu1(x)))  # (n, F, T', T'), T' = (T - k + 1) // p
         x = self.pool(self.dropout(self.relu2(self.conv2(x))))  # (n, F, T'', T'')
         x = self.dropout(self.relu3(self.fc1(x.flatten(1))))  # (n, hidden)
         return self.fc2(x)

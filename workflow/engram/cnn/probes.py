@@ -40,10 +40,11 @@ NOT_FEATURES = frozenset(
         "twin_extracted",
         "counterpart_exposures",
         "counterpart_extracted",
+        "trains",
     }
 )
-"""Numbers among the labels that identify a sequence, state that it is memorized, or are the
-nursery's hidden truth."""
+"""Numbers among the labels that identify a sequence, state that it is memorized, are the nursery's
+hidden truth, or a table's split."""
 _TOLERANCE = 1e-8
 """Of the gradient of the mean loss."""
 _ITERATIONS = 10_000

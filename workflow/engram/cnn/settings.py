@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field
 
-from engram.cnn.architecture import Architecture
+from engram.cnn.architecture import PAPER_POOLING, Architecture
 from engram.cnn.key import CnnKey
 from engram.io.settings import Items, Seed, Settings, section
 
@@ -48,6 +48,8 @@ class CnnGrid(Settings):
     """Width of the fully connected layer."""
     dropout: float = Field(default=0.5, ge=0, lt=1)
     """Dropout rate after each of the three activation functions."""
+    pooling_kernel: int = Field(default=PAPER_POOLING, ge=1, le=16)
+    """Side, in cells, of the windows of both max-poolings; 2 is the paper's, 1 pools nothing."""
     input_scale: InputScale = "raw"
     """`raw`: attention as in the paper. `log`: log(1 + T·attention), for T tokens."""
 
@@ -66,9 +68,9 @@ class CnnSettings(CnnGrid):
     """Weight decay of AdamW."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of convolutions and matrix products; parameters are float32 in any case."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    """`cuda`: the training job requests a GPU. Results on the two devices differ slightly, by
-    rounding and by dropout's random bits."""
+    device: Literal["cpu", "cuda", "mps"] = "cpu"
+    """`cuda`: the training job requests a GPU. `mps`: it uses the GPU of an Apple computer. Results
+    on the devices differ slightly, by rounding and by dropout's random bits."""
     memory_mb: int = Field(default=8192, ge=1)
     """Megabytes of attention that a training job holds in memory; a larger sample list is read from
     a scratch file. It does not affect results."""
@@ -118,7 +120,9 @@ class CnnSettings(CnnGrid):
         self, source: str, labels: str, pooling: str, scale: str
     ) -> dict[CnnKey, Architecture]:
         shapes = [
-            Architecture(kernel, features, pooling, self.hidden, self.dropout, scale)
+            Architecture(
+                kernel, features, pooling, self.hidden, self.dropout, scale, self.pooling_kernel
+            )
             for kernel in self.kernels
             for features in self.features
         ]

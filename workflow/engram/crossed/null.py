@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 
 from engram.crossed.accuracy import arm_accuracies, auroc
-from engram.crossed.scorer import STRENGTHS, Windows, fit, midpoint_offsets, scores
+from engram.crossed.scorer import (
+    STRENGTHS,
+    Prepared,
+    Windows,
+    fit_prepared,
+    midpoint_offsets,
+    scores,
+)
 from engram.nursery.arms import FIRST, SECOND, Clusters, redraw_arms, single_clusters
 
 BATCH = 250
@@ -100,9 +107,10 @@ def try_scorer(
     rows = {name: windows.rows("test", among=part) for name, part in tested.items()}
     test = np.unique(np.concatenate([*rows.values(), np.empty(0, np.int64)])).astype(np.int64)
     kept: list[np.ndarray] = []
+    prepared = Prepared(products, windows, trained)
     for start in range(0, total, BATCH):
         labels = arms.drawn[:, start : start + BATCH]
-        fitted = fit(products, labels, windows, trained, strengths)
+        fitted = fit_prepared(prepared, labels, strengths)
         values = scores(products, fitted, test, windows.stratum)
         for name in set(windows.stratum[test]) - set(fitted.strata):
             own = windows.rows("train", "validation", among=windows.stratum == name)

@@ -113,11 +113,37 @@ def fit(
         among: windows that may be used, bool (n,).
         strengths: penalties to choose from.
     """
-    train, held = windows.rows("train", among=among), windows.rows("validation", among=among)
-    both = windows.rows("train", "validation", among=among)
+    return fit_prepared(Prepared(products, windows, among), arms, strengths)
+
+
+class Prepared:
+    """What the fits of all label vectors on the same windows share: two eigendecompositions.
+
+    Args:
+        products: inner products (n, n) of `inner_products`.
+        windows: their strata and splits.
+        among: windows that may be used, bool (n,).
+    """
+
+    def __init__(
+        self, products: np.ndarray, windows: Windows, among: np.ndarray | None = None
+    ) -> None:
+        self.products, self.windows = products, windows
+        self.held = windows.rows("validation", among=among)
+        self.both = windows.rows("train", "validation", among=among)
+        train = windows.rows("train", among=among)
+        self.path_of_train = _Path(products, train, windows.stratum) if len(self.held) else None
+        self.path_of_both = _Path(products, self.both, windows.stratum)
+
+
+def fit_prepared(
+    prepared: Prepared, arms: np.ndarray, strengths: tuple[float, ...] = STRENGTHS
+) -> Fit:
+    """Fit a scorer for every label vector (n, R), as `fit` does."""
+    products, windows = prepared.products, prepared.windows
+    held, both = prepared.held, prepared.both
     chosen = np.zeros(arms.shape[1], np.int64)
-    if len(held) and len(strengths) > 1:
-        path = _Path(products, train, windows.stratum)
+    if (path := prepared.path_of_train) and len(strengths) > 1:
         targets = path.targets(arms)
         quality = [
             _separation(
@@ -128,7 +154,7 @@ def fit(
             for value in strengths
         ]
         chosen = np.argmax(quality, axis=0)  # (R,)
-    path = _Path(products, both, windows.stratum)
+    path = prepared.path_of_both
     targets = path.targets(arms)
     weight, unbiased = np.empty_like(targets), np.empty_like(targets)
     for position in np.unique(chosen):

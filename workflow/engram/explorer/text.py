@@ -32,26 +32,28 @@ class Words:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
+        self._vocabulary = frozenset(tokenizer.get_vocab().values())
         self._known: dict[int, str] = {}
-
-    def __len__(self) -> int:
-        return len(self._tokenizer)
 
     def of(self, tokens: Iterable[int]) -> list[str]:
         """Return the text of each token alone; a token that is a part of a character shows as its
-        name in the vocabulary.
+        name in the vocabulary, one that the tokenizer lacks as its number.
         """
         return [self._word(int(token)) for token in tokens]
 
     def _word(self, token: int) -> str:
         if token not in self._known:
-            text = str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
-            if _UNKNOWN in text or not text:
-                # An embedding may have more rows than the tokenizer has tokens.
-                name = self._tokenizer.convert_ids_to_tokens(token) if token < len(self) else None
-                text = f"⟨{name or f'token {token}'}⟩"
-            self._known[token] = text
+            self._known[token] = self._shown(token)
         return self._known[token]
+
+    def _shown(self, token: int) -> str:
+        # An embedding may have more rows than the tokenizer has tokens.
+        if token not in self._vocabulary:
+            return f"⟨token {token}⟩"
+        text = str(self._tokenizer.decode([token], clean_up_tokenization_spaces=False))
+        if _UNKNOWN in text or not text:
+            return f"⟨{self._tokenizer.convert_ids_to_tokens(token)}⟩"
+        return text
 
 
 def facts(row: pd.Series) -> list[list[str]]:

@@ -268,14 +268,20 @@ def check_maps(shape: tuple[int, ...], classes: Sequence[str], parts: Parts, fig
 
 
 def color_bar(
-    figure: Figure, axes: Axes, drawn: AxesImage, mosaic: Mosaic, label: str, ticks: Sequence[float]
+    figure: Figure,
+    axes: Axes,
+    drawn: AxesImage,
+    mosaic: Mosaic,
+    label: str,
+    ticks: Sequence[float],
+    bottom: float = 0.42,
 ) -> None:
-    """A level bar at the lower right, below the maps."""
+    """A level bar at the right, below the maps, `bottom` inches above the figure's lower edge."""
     box, height = axes.get_position(), figure.get_figheight()
     width = min(2.2, 0.9 * mosaic.columns * mosaic.side) / figure.get_figwidth()
     bar = figure.colorbar(
         drawn,
-        cax=figure.add_axes((box.x1 - width, 0.42 / height, width, 0.09 / height)),
+        cax=figure.add_axes((box.x1 - width, bottom / height, width, 0.09 / height)),
         orientation="horizontal",
     )
     bar.outline.set_visible(False)

@@ -2,10 +2,12 @@
 
 Greedy decoding with the mask and positions of `engram.lm.attention`: every token is attended to,
 positions count from 0, and end of text is a token like any other, so that no continuation falls
-short.
+short. What the paper's code does differently is an argument of `greedy_continuations`.
 """
 
 from __future__ import annotations
+
+import inspect
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,8 @@ from engram.lm.models import in_batches, keep_logits, suffix_logits, token_score
 
 BATCH_TOKENS = 8192
 """Tokens (prefix and suffix) per batch unless the caller says otherwise."""
+MASKED_BY_PAPER = 0
+"""The token that the paper's code masks in a prompt: Pythia's end of text."""
 
 
 def greedy_continuations(
@@ -27,6 +31,7 @@ def greedy_continuations(
     suffix_length: int,
     batch_tokens: int = BATCH_TOKENS,
     forbid_end_of_text: bool = False,
+    masked_token: int | None = None,
 ) -> np.ndarray:
     """Return the model's own most likely continuation of each prefix, token by token.
 
@@ -37,6 +42,9 @@ def greedy_continuations(
         forbid_end_of_text: never write the end-of-text token. The paper's code does so
             (`min_length`), for Non-Memo samples only, which makes the token a mark of the other
             classes.
+        masked_token: a token of the prompt that is not attended to and counts for no position. The
+            paper's code masks token 0 while it generates (`attention_mask=prompt != 0`), and not
+            while it extracts attention.
 
     Returns:
         tokens (n, suffix_length) int32.
@@ -52,7 +60,11 @@ def greedy_continuations(
         part
         for _, part in in_batches(
             lambda part: _decode(
-                model, tokens[part].to(model.device, torch.long), suffix_length, forbidden
+                model,
+                tokens[part].to(model.device, torch.long),
+                suffix_length,
+                forbidden,
+                masked_token,
             ),
             len(tokens),
             rows,
@@ -122,12 +134,21 @@ def memorization_scores(
 
 @torch.inference_mode()
 def _decode(
-    model: PreTrainedModel, prefix: torch.Tensor, suffix_length: int, forbidden: list[int]
+    model: PreTrainedModel,
+    prefix: torch.Tensor,
+    suffix_length: int,
+    forbidden: list[int],
+    masked_token: int | None,
 ) -> np.ndarray:
     """Return the greedy continuation of one batch, (b, prefix) -> (b, suffix_length) int32."""
     read = model_input(model, prefix)  # (b, B + prefix)
     batch, seen = read.shape
     mask = read.new_ones(batch, seen + suffix_length)
+    positions = None  # a model counts them from 0 by itself where nothing is masked
+    if masked_token is not None:
+        mask[:, seen - prefix.shape[1] : seen] = prefix != masked_token
+        if "position_ids" in inspect.signature(model.forward).parameters:
+            positions = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 0)
     fresh, cache, written = read, None, []
     finite = torch.ones(batch, 1, dtype=torch.bool, device=prefix.device)
     for step in range(suffix_length):
@@ -136,6 +157,7 @@ def _decode(
             attention_mask=mask[:, : seen + step],
             past_key_values=cache,
             use_cache=True,
+            **({} if positions is None else {"position_ids": _of(positions, fresh, seen + step)}),
             **keep_logits(model, 1),
         )
         logits = output.logits[:, -1]  # (b, V)
@@ -146,6 +168,11 @@ def _decode(
         written.append(fresh)
     check_finite(model, finite, "logits")
     return torch.cat(written, 1).to(torch.int32).cpu().numpy()
+
+
+def _of(positions: torch.Tensor, fresh: torch.Tensor, end: int) -> torch.Tensor:
+    """Return the positions of the fresh tokens, (b, fresh), of a text that ends with them."""
+    return positions[:, end - fresh.shape[1] : end]
 
 
 @torch.inference_mode()

@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from engram.io.devices import check_device
 from engram.io.errors import EngramError, boundary
 from engram.io.pointers import refuse_pointers
 from engram.io.workers import in_order, single_threaded_workers
@@ -72,11 +73,13 @@ def load_model(
         device: where to put it; None is `default_device()`.
 
     Raises:
-        EngramError: no such file, folder or repository, no safetensors weights, a broken file, or
-            weights that the architecture needs and the checkpoint lacks.
+        EngramError: no such file, folder or repository, no safetensors weights, a broken file,
+            weights that the architecture needs and the checkpoint lacks, or a device that is not
+            there.
     """
     if dtype not in DTYPES:
         raise EngramError(f"dtype {dtype!r} of model {path_or_repo}: choose {', '.join(DTYPES)}")
+    chosen = check_device(device, "device") if device else default_device()
     _check_folder(path_or_repo)
     advice = "copy or download it again, or give another model"
     config = read_config(path_or_repo, revision)
@@ -108,7 +111,7 @@ def load_model(
             f"model {path_or_repo}: the checkpoint lacks {len(missing)} of the model's tensors, "
             f"the first is {missing[0]}"
         )
-    model = model.to(device or default_device()).eval()
+    model = model.to(chosen).eval()
     if (tokens := read_opening(path_or_repo)) is not None:
         begin_with(model, tokens)
     return model

@@ -4,11 +4,13 @@ tidied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from engram.io.errors import EngramError
 
 
 def encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[str]], list[list[int]]]:
@@ -36,11 +38,44 @@ def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Any:
     return backend
 
 
-def decode(tokenizer: PreTrainedTokenizerBase, tokens: np.ndarray) -> list[str]:
-    """Return the texts of windows (n, T)."""
+def decode(
+    tokenizer: PreTrainedTokenizerBase, tokens: np.ndarray | Sequence[Sequence[int]]
+) -> list[str]:
+    """Return the texts of windows, n rows of token ids.
+
+    An embedding may have more rows than the tokenizer has tokens. Such tokens have no text and
+    leave nothing in it, whichever kind of tokenizer it is.
+    """
+    rows = tokens.tolist() if isinstance(tokens, np.ndarray) else [list(row) for row in tokens]
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        # Without a compiled backend, such a token is None instead of a text.
+        known = set(tokenizer.get_vocab().values())
+        rows = [[token for token in row if token in known] for row in rows]
     # Of no windows `batch_decode` makes one empty text.
-    return (
-        tokenizer.batch_decode(tokens.tolist(), clean_up_tokenization_spaces=False)
-        if len(tokens)
-        else []
-    )
+    return tokenizer.batch_decode(rows, clean_up_tokenization_spaces=False) if rows else []
+
+
+def has_text(tokenizer: PreTrainedTokenizerBase, tokens: np.ndarray) -> np.ndarray:
+    """Return whether the tokenizer has every token of a window (n, T), bool (n,)."""
+    known = np.fromiter(tokenizer.get_vocab().values(), np.int64)
+    inside: np.ndarray = np.isin(tokens, known)  # (n, T)
+    return np.all(inside, axis=1)
+
+
+def refuse_half_characters(texts: Sequence[str], rows: Iterable[object], name: str) -> None:
+    """Refuse texts with lone surrogates, which Python's strings can hold and UTF-8 cannot.
+
+    Args:
+        texts: n of them.
+        rows: what the message calls each of them.
+        name: what the message calls all of them.
+
+    Raises:
+        EngramError: a text holds one.
+    """
+    for row, text in zip(rows, texts, strict=True):
+        if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise EngramError(
+                f"{name}: row {row} holds half a character (a lone surrogate), which no tokenizer "
+                f"reads; remove or replace it"
+            )

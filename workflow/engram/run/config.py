@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engram.cnn.architecture import PAPER_POOLING, last_side
 from engram.io.errors import EngramError
 from engram.io.settings import Settings
 from engram.run.settings import ModelEntry, StudyConfig
@@ -19,9 +20,13 @@ from engram.taxonomy.settings import PAPER
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
 
 RESERVED = frozenset(
-    {"tables", "figures", "logs", "benchmarks", "run.json", "report.html", "explorer.html"}
+    {
+        *("tables", "figures", "logs", "benchmarks", "tracking", "all"),
+        *("run.json", "report.html", "explorer.html"),
+    }
 )
-"""Names under results/<study>/ that no model may have."""
+"""Names that no model may have: files and folders under results/<study>/, and `all`, which means
+the sum over models in tables and figures."""
 
 
 def complete(config: Any) -> dict[str, Any]:
@@ -254,16 +259,17 @@ def _wrong_code_classifier(study: StudyConfig) -> Iterator[str]:
 
 def _wrong_windows(study: StudyConfig) -> Iterator[str]:
     """Yield sizes that do not fit prefix and suffix."""
-    tokens = study.prefix + study.suffix
+    tokens, pooling = study.prefix + study.suffix, study.cnn.pooling_kernel
     too_large = [
         kernel
         for kernel in (*study.cnn.kernels, *study.cnn.baseline_grid.kernels)
-        if ((tokens - kernel + 1) // 2 - kernel + 1) // 2 < 1
+        if last_side(tokens, kernel, pooling) < 1
     ]
     if too_large:
+        pooled = f" with cnn.pooling_kernel {pooling}" * (pooling != PAPER_POOLING)
         yield (
-            f"cnn.kernels: {min(too_large)} is too large for windows of prefix + suffix = {tokens} "
-            f"tokens; take smaller kernels"
+            f"cnn.kernels: {min(too_large)}{pooled} is too large for windows of prefix + suffix = "
+            f"{tokens} tokens; take smaller kernels"
         )
     if study.nursery_base.row_tokens < tokens:
         yield (
@@ -289,9 +295,20 @@ def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
     except EngramError as error:
         yield str(error)
         return
+    yield from _unknown_classes(config, named)
     yield from _missing_duplicates(config, {entry.trained.name: entry.trained for entry in named})
     yield from _error_of(_localized, config, named)
     yield from _error_of(_knocked_out, config, named)
+
+
+def _unknown_classes(config: dict[str, Any], named: list[Named]) -> Iterator[str]:
+    known = {name for entry in named for name in entry.trained.class_names}
+    for shown in config["saliency"]["shown_layers"]:
+        if shown["name"] not in known:
+            yield (
+                f"saliency.shown_layers: `{shown['name']}` is not a class of the study's "
+                f"taxonomies; name one of {', '.join(sorted(known))}"
+            )
 
 
 def _missing_duplicates(config: dict[str, Any], trained: dict[str, Taxonomy]) -> Iterator[str]:

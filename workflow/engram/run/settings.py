@@ -1,6 +1,6 @@
 """The whole config as one model, composed of the rooms' sections."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
@@ -88,7 +88,7 @@ class StudyConfig(Settings):
     """How samples are split and epochs chosen. `engram`: split by content group, best epoch on
     validation, tested once. `paper`: split by sequence, no validation, 3 epochs summed.
     `reference`: what the published code does, which is `paper` with mean pooling alone and each CNN
-    trained twice."""
+    trained twice. The last two take the split of a table that has one (`columns.trains`)."""
     samples: SampleSettings = section()
     """Sizes of the sample lists and of their splits."""
     attention: AttentionSettings = section()
@@ -109,6 +109,9 @@ class StudyConfig(Settings):
     """The page of single samples, explorer.html."""
     figures: FigureSettings = section()
     """Look of the figures."""
+    tracking: Literal["none", "wandb", "mlflow", "tensorboard"] = "none"
+    """Experiment tracker that logs training curves and scores when all CNNs are scored, offline,
+    into `results/<study>/tracking/`. Its package must be installed."""
     flow: Annotated[tuple[str, ...], Items(0, 2, unique=False)] = ()
     """Two taxonomies, old and new, whose classes the flow diagram links (the paper's Figure 2).
     Empty: no diagram."""

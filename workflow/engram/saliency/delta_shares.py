@@ -62,6 +62,16 @@ class DrawnShares:
         total = self._drawn(k, binned.sum(axis=(2, 3, 4))[..., None])  # (1 + R, 1)
         return self._drawn(k, parts(binned)) / np.where(total > 0, total, 1)
 
+    def means(self, k: int, parts: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return a class's Δ summed over the cells of N parts of the map, the mean over what is
+        drawn of CNNs and samples, (1 + R, N); arguments as those of `shares`.
+        """
+        filled = np.flatnonzero(self.saliency.sizes[k])
+        binned = self.saliency.binned[:, k, filled].astype(np.float64)  # (C, G, L, B, T)
+        samples = self.of_groups[k] @ self.saliency.sizes[k][filled]  # (1 + R,)
+        count = samples * self.of_cnns.sum(axis=1)
+        return self._drawn(k, parts(binned)) / np.where(count > 0, count, 1)[:, None]
+
     def estimate(self, k: int) -> np.ndarray:
         """Return the share of a class's Δ in every bin, (L, B, T); 0 for a class without Δ."""
         total = self.saliency.binned[:, k].sum(axis=(0, 1), dtype=np.float64)
@@ -96,7 +106,32 @@ def draw_shares(saliency: Saliency, resamples: int, confidence: float, seed: int
 def layer_shares(drawn: DrawnShares) -> pd.DataFrame:
     """Tabulate Δ by layer: class, layer (from 1), share, low, high, attention, n."""
     layers = drawn.saliency.binned.shape[3]
-    return _table(drawn, "layer", list(range(1, layers + 1)), lambda sums: sums.sum(axis=(-1, -2)))
+    return _table(drawn, "layer", list(range(1, layers + 1)), _by_layer)
+
+
+def layer_levels(drawn: DrawnShares) -> pd.DataFrame:
+    """Tabulate Δ by layer on one scale for all classes (paper, Figure 6).
+
+    Returns:
+        class, layer (from 1), level (Δ summed over the layer's cells, as a share of the greatest
+        such sum of any class and layer), low, high, n. Without any Δ all levels are 0.
+    """
+    means = [drawn.means(k, _by_layer) for k in range(len(drawn.saliency.classes))]  # (1 + R, L)
+    greatest = max(own[0].max() for own in means) or 1.0
+    rows = []
+    for k, name in enumerate(drawn.saliency.classes):
+        for layer, values in enumerate((means[k] / greatest).T, start=1):
+            interval = percentile_interval(values[0], values[1:], drawn.confidence)
+            row = {"class": name, "layer": layer, "level": interval.value}
+            rows.append(
+                row | {"low": interval.low, "high": interval.high, "n": drawn.saliency.n[k]}
+            )
+    return pd.DataFrame(rows)
+
+
+def _by_layer(sums: np.ndarray) -> np.ndarray:
+    """Return sums per bin (…, L, B, T) summed over the bins of a layer, (…, L)."""
+    return sums.sum(axis=(-1, -2))
 
 
 def distance_shares(drawn: DrawnShares) -> pd.DataFrame:

@@ -14,8 +14,8 @@ t0 of B(t) (paper, localization).
 - `gradcam` (Selvaraju et al., 2017) of the second convolution. Its map has no layer axis: one map
   of evidence over (query, key) holds for all layers, so that the layers of its Δ differ by their
   attention alone and say nothing about which layer the CNN rests on. It is laid out at the centres
-  of the receptive fields, which are 3k − 1 tokens wide, instead of being stretched over the whole
-  input.
+  of the receptive fields, which are (p + 1)k − 1 tokens wide where pooling windows have side p,
+  instead of being stretched over the whole input.
 
 All four are exact sums of what is traced back to the output of the first convolution, which is
 linear: one pass through it forth serves all methods, the K passes of guided backpropagation run
@@ -83,7 +83,7 @@ def contrasts(
     )  # (n, L, P)
     first = cnn.conv1(square_maps(entered))  # (n, F, T', T')
     highest, where = functional.max_pool2d(
-        first, 2, return_indices=True
+        first, cnn.pooling_kernel, return_indices=True
     )  # (n, F, h, h); a ReLU does not change the place
     found = {}
     for method in methods:
@@ -115,7 +115,7 @@ def logits_from_first(cnn: AttentionCNN, first: torch.Tensor) -> torch.Tensor:
     """Return the logits (n, K) of a CNN without dropout, from the output of its first convolution
     (n, F, T', T').
     """
-    return cnn.fc2(_forth(cnn, functional.max_pool2d(first, 2)).hidden)
+    return cnn.fc2(_forth(cnn, functional.max_pool2d(first, cnn.pooling_kernel)).hidden)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class _Forth:
     maps2: torch.Tensor
     """Second convolution after its ReLU, (n, F, s, s)."""
     pooled2: torch.Tensor
-    """(n, F, s // 2, s // 2)."""
+    """(n, F, s // p, s // p), p = the side of the pooling windows."""
     where2: torch.Tensor
     """Places of the pooled values in `maps2`, as `torch.nn.functional.max_pool2d` returns them."""
     hidden: torch.Tensor
@@ -138,13 +138,13 @@ def _forth(cnn: AttentionCNN, highest: torch.Tensor) -> _Forth:
     """Continue from the largest outputs of the first convolution, (n, F, h, h), before ReLU."""
     pooled1 = highest.relu()
     maps2 = cnn.conv2(pooled1).relu_()
-    pooled2, where2 = functional.max_pool2d(maps2, 2, return_indices=True)
+    pooled2, where2 = functional.max_pool2d(maps2, cnn.pooling_kernel, return_indices=True)
     return _Forth(pooled1, maps2, pooled2, where2, cnn.fc1(pooled2.flatten(1)).relu_())
 
 
 def _to_pooled2(cnn: AttentionCNN, forth: _Forth, logits: torch.Tensor, clip: bool) -> torch.Tensor:
-    """Return the weights of logits (J, K), traced back to the second pooling, (J, n, F, s // 2, s
-    // 2).
+    """Return the weights of logits (J, K), traced back to the second pooling, (J, n, F, s // p, s
+    // p).
     """
     back = (logits @ cnn.fc2.weight)[:, None] * (forth.hidden > 0)  # (J, n, hidden)
     if clip:
@@ -244,19 +244,21 @@ def _gradcam(cnn: AttentionCNN, highest: torch.Tensor, weights: torch.Tensor) ->
         _to_pooled2(cnn, forth, weights, clip=False)[0].sum(dim=(2, 3)) / forth.maps2[0, 0].numel()
     )  # (n, F)
     coarse = torch.einsum("nf,nfij->nij", channel, forth.maps2)  # (n, s, s)
-    lay = _layout(cnn.tokens, cnn.conv1.kernel_size[0], coarse.shape[1]).to(coarse)  # (T, s)
+    lay = _layout(cnn.tokens, cnn.conv1.kernel_size[0], cnn.pooling_kernel, coarse.shape[1]).to(
+        coarse
+    )  # (T, s)
     maps = (lay @ coarse @ lay.T).flatten(1)  # (n, T·T)
     return maps.index_select(1, _causal(cnn.tokens))[:, None].expand(-1, cnn.layers, -1)
 
 
 @cache
-def _layout(tokens: int, kernel: int, size: int) -> torch.Tensor:
+def _layout(tokens: int, kernel: int, pooling: int, size: int) -> torch.Tensor:
     """Return the linear interpolation from outputs of the second convolution to tokens, (T, s); the
     outermost outputs hold beyond.
 
-    Output i sees tokens 2i to 2i + 3k − 2.
+    With pooling windows of side p, output i sees tokens p·i to p·i + (p + 1)k − 2.
     """
-    places = (np.arange(tokens) - (3 * kernel - 2) / 2) / 2  # in outputs
+    places = (np.arange(tokens) - ((pooling + 1) * kernel - 2) / 2) / pooling  # in outputs
     left = np.clip(np.floor(places), 0, max(0, size - 2)).astype(int)
     share = np.clip(places - left, 0, 1)
     lay = np.zeros((tokens, size))

@@ -1,5 +1,6 @@
 """The section `saliency` of the config: how attention is localized."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
@@ -9,6 +10,15 @@ from engram.scores.settings import Confidence
 
 Method = Literal["guided", "gradient", "integrated_gradients", "gradcam"]
 METHODS: tuple[str, ...] = get_args(Method)
+
+
+class ShownLayer(Settings):
+    """The layer whose Δ the figure `delta_peaks` shows of a class."""
+
+    name: str = Field(min_length=1, max_length=200)
+    """The class, e.g. `Guess`."""
+    layer: int = Field(ge=1)
+    """Its layer, counted from 1."""
 
 
 class SaliencySettings(Settings):
@@ -26,6 +36,15 @@ class SaliencySettings(Settings):
     """Most held-out samples per class in these checks."""
     localize: Annotated[tuple[str, ...], Items(unique=False)] = ()
     """Taxonomies to localize. Empty: all."""
+    shown_layers: Annotated[tuple[ShownLayer, ...], Items(unique=False)] = ()
+    """Classes and the layer of each whose Δ the figure `delta_peaks` shows, e.g. `{name: Guess,
+    layer: 6}`; a class that is not listed shows the layer with the most Δ."""
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield classes with two layers."""
+        names = [shown.name for shown in self.shown_layers]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"saliency.shown_layers: {name} appears twice; give each class one layer"
 
 
 class CheckSettings(Settings):

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from engram.scores.comparisons import rank_intervals
+from engram.scores.confusions import RUNS
 from engram.scores.metrics import CLASS_SCORES, NATURAL_SCORES, per_class_scores
 from engram.scores.probability_scores import BINS
+from engram.scores.runs import summed
 from engram.scores.trained import ALL_MODELS, TaxonomyScores, Trained, score_columns
 from engram.taxonomy.catalogue import RHO_KINDS, rho_name
 from engram.taxonomy.partitions import Named
@@ -109,6 +111,63 @@ def class_table(
                 }
                 rows.append(row)
     return pd.DataFrame(rows)
+
+
+def confusion_table(scores: Sequence[TaxonomyScores]) -> pd.DataFrame:
+    """Tabulate the confusion matrix of every trained taxonomy, input and kind of labels, per model
+    and summed over models (paper, Figures 5 and 7-12).
+
+    Args:
+        scores: of `engram.scores.trained.score_together`.
+
+    Returns:
+        One row per cell: models, protocol, taxonomy, slug, input, labels, class (the true one),
+        predicted, predictions (of all CNNs, seeds and reported epochs), share (of the class's
+        predictions). A sum over models counts the CNNs that all of them have.
+    """
+    rows = []
+    for part in scores:
+        for slug, trained in part.trained.items():
+            classes = trained[0].classes
+            run_names = {
+                "models": part.models,
+                "protocol": part.protocol,
+                "taxonomy": ", ".join(classes),
+                "slug": slug,
+            }
+            for source, labels in RUNS:
+                runs = [one.runs[source, labels] for one in trained if (source, labels) in one.runs]
+                if len(runs) < len(trained):
+                    continue
+                counts = summed(runs).total  # (K, K)
+                shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+                rows += [
+                    run_names
+                    | {"input": source, "labels": labels}
+                    | {"class": classes[true], "predicted": classes[predicted]}
+                    | {"predictions": int(count), "share": shares[true, predicted]}
+                    for (true, predicted), count in np.ndenumerate(counts)
+                ]
+    return pd.DataFrame(rows)
+
+
+def confusion_panels(
+    table: pd.DataFrame, models: str, protocol: str, slug: str
+) -> tuple[list[str], dict[str, np.ndarray]]:
+    """Return the confusion matrices of one taxonomy from a table that `confusion_table` made.
+
+    Returns:
+        The K class names, and title of the run (of `engram.scores.confusions.RUNS`) → counts
+        (K, K), rows the true classes.
+    """
+    keys = (table["models"] == models, table["protocol"] == protocol, table["slug"] == slug)
+    rows = table[np.logical_and.reduce(keys)]
+    classes = list(dict.fromkeys(rows["class"]))
+    panels = {
+        RUNS[str(source), str(labels)]: part["predictions"].to_numpy().reshape(len(classes), -1)
+        for (source, labels), part in rows.groupby(["input", "labels"], sort=False)
+    }
+    return classes, panels
 
 
 def rho_table(

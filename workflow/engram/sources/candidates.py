@@ -22,6 +22,7 @@ CHECKS: dict[str, Callable[[pa.ChunkedArray, str, Place], Any]] = {
     "is_repeating": checks.flags,
     "is_incrementing": checks.flags,
     "is_code": checks.flags,
+    "trains": checks.flags,
     "huffman_coding_length": checks.numbers,
     "prompt_perplexity_published": checks.numbers,
     "generation_perplexity_published": checks.numbers,

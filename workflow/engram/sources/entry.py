@@ -28,13 +28,15 @@ COLUMNS = (
     "is_repeating",
     "is_incrementing",
     "is_code",
+    "trains",
 )
 """Columns of candidates that a user's table can bring."""
 
 PRESETS: dict[str, dict[str, str]] = {
     # The file of one configuration of the reference code of arXiv 2508.02573. Its Non-Memo rows
-    # hold the model's continuation instead of the true suffix, next to the true text.
-    "train_eval_test": {name: name for name in COLUMNS},
+    # hold the model's continuation instead of the true suffix, next to the true text. What is not
+    # in part_train is in part_eval.
+    "train_eval_test": {name: name for name in COLUMNS} | {"trains": "part_train"},
 }
 """Columns of tables that others write."""
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from engram.io.errors import EngramError
 from engram.lm.checkpoint import read_config
 from engram.lm.inputs import read_opening
+from engram.lm.tokens import decode
 from engram.sources.checks import Limits
 
 SHOWN = 20
@@ -74,10 +75,10 @@ def check_texts(
         EngramError: more than half of the rows begin otherwise: the windows come from another
             tokenizer.
     """
-    decoded = tokenizer.batch_decode(tokens, clean_up_tokenization_spaces=False)
+    decoded = decode(tokenizer, tokens)
     # Many tokenizers set a token at the beginning of a sequence, which its text does not show.
     without = [_without_special(tokenizer, row) for row in tokens]
-    bare = tokenizer.batch_decode(without, clean_up_tokenization_spaces=False)
+    bare = decode(tokenizer, without)
     agree = [
         _beginning(text) in (_beginning(one), _beginning(other))
         for one, other, text in zip(decoded, bare, texts, strict=True)

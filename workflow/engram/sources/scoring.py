@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from engram.io.streams import read_batches, stacked_tokens, stream_parquet
 from engram.lm.generation import BATCH_TOKENS, memorization_scores, teacher_forced_scores
 from engram.lm.models import check_tokens, in_batches, suffix_logits, token_scores
-from engram.lm.tokens import decode, encoder
+from engram.lm.tokens import decode, encoder, has_text
 
 
 def write_scored(
@@ -61,7 +61,8 @@ def twin_extracts(
     A twin with the model's own tokenizer reads the tokens. Another one reads the prefix's and the
     suffix's text in its own tokens: extracted means that each of these is its most likely next
     one. Its greedy decoding could write the same text in other tokens, which does not count; nor
-    does a window whose prefix or suffix cuts a character, unless both tokenizers are one.
+    does a window whose prefix or suffix cuts a character, or one with a token that the model's
+    tokenizer lacks, unless both tokenizers are one.
 
     Args:
         tokens: windows of the studied model (n, T).
@@ -84,7 +85,11 @@ def twin_extracts(
     encode = encoder(twin_tokenizer)
     extracted = np.zeros(len(tokens), dtype=bool)
     groups: dict[tuple[int, int], list[tuple[int, list[int]]]] = {}
-    whole = [row for row in range(len(tokens)) if "\ufffd" not in prompts[row] + suffixes[row]]
+    whole = [
+        row
+        for row in np.flatnonzero(has_text(tokenizer, tokens)).tolist()
+        if "\ufffd" not in prompts[row] + suffixes[row]
+    ]
     for row, prompt, suffix in zip(
         whole,
         encode([prompts[r] for r in whole]),

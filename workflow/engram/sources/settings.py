@@ -79,8 +79,10 @@ class TableKeys(Settings):
     """Columns of a known file; `train_eval_test` is that of the paper's code."""
     columns: dict[str, str] = Field(default={})
     """The table's column for each of sequence_id, tokens, text, sequence_duplicates,
-    memorization_score, is_repeating, is_incrementing and is_code that it has; `tokens` or `text` is
-    required. Without `memorization_score`, the score is measured with the model."""
+    memorization_score, is_repeating, is_incrementing, is_code and trains that it has; `tokens` or
+    `text` is required. Without `memorization_score`, the score is measured with the model.
+    `trains`, true or false, is the split of the protocols `paper` and `reference`: what does not
+    train is tested."""
 
 
 class CorpusKeys(Settings):

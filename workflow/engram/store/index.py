@@ -87,6 +87,11 @@ class AttentionStore:
         return len(self._sequences)
 
     @property
+    def sequence_ids(self) -> np.ndarray:
+        """The sequences that it holds, int64 (n,), in the order of the index."""
+        return self._sequences.to_numpy()
+
+    @property
     def header(self) -> Header:
         """Model, window, layers and heads of the store.
 

@@ -22,6 +22,10 @@ class AttentionSettings(Settings):
     """Whether the model may write its end-of-text token in the continuations of Non-Memo samples.
     `forbidden` is what the paper's code does (`min_length`); it makes the token a mark of the other
     classes."""
+    generation_mask: Literal["full", "reference"] = "full"
+    """Which tokens of the prompt the model attends to while it writes the continuations of
+    Non-Memo samples. `reference` is what the paper's code does: token 0, Pythia's end of text, is
+    masked there, although it is attended to when the attention maps are extracted."""
     batch_tokens: int = Field(default=8192, ge=64)
     """Tokens per batch of the language model; halved automatically when a GPU runs out of memory.
     On processors a batch has at most 64 sequences."""

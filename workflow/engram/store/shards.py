@@ -25,8 +25,8 @@ from engram.io.errors import EngramError
 from engram.io.hashing import content_digest, splitmix64
 from engram.lm.attention import Extraction, extract
 from engram.lm.inputs import opening
-from engram.lm.models import check_tokens
-from engram.lm.oracle import ORACLE_SEQUENCES, compare_with_transformers
+from engram.lm.models import PROCESSOR_ROWS, check_tokens
+from engram.lm.oracle import ORACLE_SEQUENCES, Expected, compare, expect
 from engram.store.attention_file import (
     COLUMNS,
     POOLINGS,
@@ -181,8 +181,10 @@ def _extract(
     settings: ExtractionSettings,
 ) -> None:
     """Send sequences (n, T) through the model and keep their rows from time to time, also when the
-    extraction breaks off.
+    extraction breaks off; none before a few of them agree with transformers.
     """
+    expected = _expected(model, tokens, settings)  # before the workers use the model
+    agreeing = len(expected)
     pending: list[Extraction] = []
     since = time.monotonic()
 
@@ -213,31 +215,36 @@ def _extract(
         # What is kept knows sequences by their tokens alone.
         finished.write(header, of_rows, rows | {"sequence_id": np.full(len(of_rows), -1)})
 
-    _check(model, tokens, settings.prefix)
     try:
         for batch in extract(model, tokens, settings.prefix, settings.batch_tokens):
+            for row in [row for row in expected if row < batch.rows.stop]:
+                compare(model, expected[row], batch, row - batch.rows.start)
+                del expected[row]
+                if not expected:
+                    log.info("%d sequences agree with transformers' own computation", agreeing)
             pending.append(batch)
-            if (
+            if not expected and (
                 sum(len(batch.extracted) for batch in pending) >= PART_ROWS
                 or time.monotonic() - since >= PART_SECONDS
             ):
                 keep()
     finally:
-        keep()
+        if not expected:
+            keep()
 
 
-def _check(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> None:
-    """Compare a few sequences of an extraction with transformers, before its workers use the model.
+def _expected(
+    model: PreTrainedModel, tokens: np.ndarray, settings: ExtractionSettings
+) -> dict[int, Expected]:
+    """Return what transformers computes of a few sequences of the first batch, by their rows.
 
     Raises:
-        EngramError: they differ.
+        EngramError: a continuation differs.
     """
-    some = tokens[np.unique(np.linspace(0, len(tokens) - 1, ORACLE_SEQUENCES).astype(int))]
-    batches = list(extract(model, some, prefix, some.size))
-    checked = sum(
-        compare_with_transformers(model, some[batch.rows], prefix, batch) for batch in batches
-    )
-    log.info("%d sequences agree with transformers' own computation", checked)
+    first = min(len(tokens), PROCESSOR_ROWS, max(1, settings.batch_tokens // tokens.shape[1]))
+    rows = np.unique(np.linspace(0, first - 1, ORACLE_SEQUENCES).astype(int))
+    found = expect(model, tokens[rows], settings.prefix)
+    return dict(zip(rows.tolist(), found, strict=False))  # slow models leave out some
 
 
 def _empty_header(source: ModelSource, window: int, settings: ExtractionSettings) -> Header:

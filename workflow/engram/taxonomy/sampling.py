@@ -20,6 +20,8 @@ from engram.taxonomy.settings import DrawSettings
 from engram.taxonomy.taxonomy import Taxonomy
 
 SPLITS = ("train", "validation", "test")
+GIVEN_SPLIT = "trains"
+"""The label that says of every sequence whether it trains, where the source brings a split."""
 
 
 def draw_samples(
@@ -28,7 +30,8 @@ def draw_samples(
     """Return the sample list of one taxonomy.
 
     Args:
-        labels: sequence_id, content_group and the columns that the taxonomy reads.
+        labels: sequence_id, content_group and the columns that the taxonomy reads; `trains` where
+            the source brings a split.
         taxonomy: its classes are balanced to the smallest one, at most `settings.per_class` each.
         settings: sizes and splits.
         seed: the study's seed.
@@ -151,10 +154,14 @@ def splits(labels: pd.DataFrame, settings: DrawSettings, seed: int) -> np.ndarra
         labels: the samples of one class, with content_group or sequence_id, n rows.
         settings: `split_by` and the shares. By content group, a group has one split in all
             taxonomies and the shares hold on average; by sequence, they hold exactly, rounded to a
-            whole sample: of 6,000 samples the paper trains on 4,000 (paper, section 5).
+            whole sample: of 6,000 samples the paper trains on 4,000 (paper, section 5). By
+            sequence, a column `trains` decides where there is one: such samples train, the others
+            test.
         seed: the study's.
     """
     by_group = settings.split_by == "content_group"
+    if not by_group and GIVEN_SPLIT in labels:
+        return np.where(labels[GIVEN_SPLIT], "train", "test").astype(object)
     key = "content_group" if by_group else "sequence_id"
     number = uniform(labels[key].to_numpy(), seed, "split")
     bounds = [settings.train, settings.train + settings.validation]

@@ -28,9 +28,10 @@ CARRIED = (
     "kind",
     "counterpart_exposures",
     "counterpart_extracted",
+    "trains",
 )
-"""Columns that labels take over from the candidates as they are; all but the first two are the
-nursery's, the last two those of a crossed pair's other model."""
+"""Columns that labels take over from the candidates as they are: scores and duplicates; what only
+the nursery has, and of a crossed pair what its other model has; the split of a user's table."""
 
 GIVEN = (
     "is_repeating",
