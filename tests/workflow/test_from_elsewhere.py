@@ -118,7 +118,7 @@ def test_without_a_config_the_default_study_is_planned_there(how: str, tmp_path:
         plan = snakemake(tmp_path, "-s", str(ROOT / "Snakefile"), "-n", "--quiet", "rules")
     else:
         plan = snakemake(ROOT, "--directory", str(tmp_path), "-n", "--quiet", "rules")
-    assert "drill_nursery" in plan
+    assert "drill_crossed" in plan
     assert (tmp_path / "results" / "demo" / "settings").is_dir()
 
 

@@ -97,7 +97,7 @@ def test_a_lost_shard_is_made_again_for_what_reads_it(study: Checkout) -> None:
     assert planned["extract_attention"] == 1
     study.snakemake("--until", "train_cnns")
     assert shard.exists()
-    assert not RETRAINED & study.planned().keys()
+    assert not {"extract_attention", "train_cnns"} & study.planned().keys()
 
 
 def test_a_new_taxonomy_and_other_epochs_at_once(study: Checkout) -> None:
