@@ -32,7 +32,9 @@ MADE = {DOCS / "tutorial.md", DOCS / "api" / "api.md"}
 
 
 def script(path: str) -> ModuleType:
-    """Import a script of docs/ by its path."""
+    """Import a script of docs/ by its path, with the modules next to it."""
+    if str((DOCS / path).parent) not in sys.path:
+        sys.path.append(str((DOCS / path).parent))
     spec = importlib.util.spec_from_file_location(Path(path).stem, DOCS / path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
