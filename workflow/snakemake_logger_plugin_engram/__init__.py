@@ -15,20 +15,30 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 SECONDS = {
-    "drill_nursery": 420,
-    "score_candidates": 80,
-    "continue_prefixes": 11,
-    "extract_attention": 10,
-    "extract_random_attention": 11,
-    "extract_hidden_states": 10,
-    "train_cnns": 200,
-    "compute_saliency": 20,
-    "check_saliency": 90,
-    "knock_out": 130,
+    "stamp": 0.3,
+    "version_attention": 0.3,
+    "drill_crossed": 120,
+    "drill_nursery": 440,
+    "score_candidates": 14,
+    "extract_attention": 8,
+    "extract_crossed_attention": 8,
+    "extract_random_attention": 8,
+    "extract_hidden_states": 8,
+    "extract_crossed_hidden_states": 7,
+    "continue_prefixes": 7,
+    "score_pair": 9,
+    "localize_pair": 15,
+    "knock_out_pair": 40,
+    "train_cnns": 160,
+    "compute_saliency": 15,
+    "check_saliency": 55,
+    "knock_out": 110,
 }
-"""Seconds that jobs of the default study take on two quiet cores, by rule."""
-OTHERS = 4.0
-"""Seconds of every other job: mostly its start."""
+"""Seconds that jobs of the default study and of studies/classes.yaml take on two quiet cores, by rule,
+as their benchmarks have them.
+"""
+OTHERS = 2.0
+"""Seconds of every other job: mostly its start; two run at a time."""
 PRIOR = 60.0
 """Seconds of finished work that the first estimate trusts `SECONDS` for."""
 LONG = 60.0
