@@ -34,8 +34,8 @@ SECONDS = {
     "check_saliency": 55,
     "knock_out": 110,
 }
-"""Seconds that jobs of the default study and of studies/classes.yaml take on two quiet cores, by rule,
-as their benchmarks have them.
+"""Seconds that jobs of the default study and of studies/classes.yaml take on two quiet cores, by
+rule, as their benchmarks have them.
 """
 OTHERS = 2.0
 """Seconds of every other job: mostly its start; two run at a time."""
