@@ -110,7 +110,8 @@ def test_the_wheel_carries_what_ships_and_nothing_that_a_run_left(wheel: Path) -
     folders += tuple(f"workflow/{part}" for part in ("scripts", "report", "explorer", "schemas"))
     expected = {f"engram/project/{name}" for name in known if name.startswith(folders)}
     expected |= {f"engram/project/{name}" for name in ("Snakefile", "config.yaml")}
-    expected |= {name.removeprefix("workflow/") for name in known if "workflow/engram/" in name}
+    packages = ("workflow/engram/", "workflow/snakemake_logger_plugin_engram/")
+    expected |= {name.removeprefix("workflow/") for name in known if name.startswith(packages)}
     shipped = {name for name in names if "dist-info" not in name}
     assert shipped == expected
     assert "engram/py.typed" in names
@@ -131,4 +132,4 @@ def test_a_study_runs_in_an_empty_folder_and_the_six_names_work(python: Path, em
 
 def test_the_default_study_is_planned_in_an_empty_folder(python: Path, tmp_path: Path) -> None:
     plan = run(python, tmp_path, "-m", "engram", "run", "-n", "--quiet", "rules")
-    assert "drill_nursery" in plan and "plot_delta_maps" in plan
+    assert "drill_crossed" in plan and "score_pair" in plan
