@@ -37,10 +37,12 @@ def written(seed: int, file: Path) -> None:
     while True:
         config = mutated_config(r, r.choice([*STUDIES, TINY]))
         try:
-            file.write_text(yaml.safe_dump(config, sort_keys=False))
-            return
+            text = yaml.safe_dump(config, sort_keys=False)
+            yaml.safe_load(text)  # a list as a key can be written and not be read
         except yaml.YAMLError:
             continue
+        file.write_text(text)
+        return
 
 
 @pytest.mark.parametrize("seed", range(COMMANDS))
