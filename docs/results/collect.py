@@ -1,6 +1,6 @@
 """Copy the tables of a finished study into the folder of its name here.
 
-    python docs/results/collect.py results/demo       # crossed exposures; also results/crossed
+    python docs/results/collect.py results/demo       # crossed exposures
     python docs/results/collect.py results/classes
 
 Afterwards run `make docs`, which writes their numbers into README.md and docs/. Three tables of

@@ -28,8 +28,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
     "demo-knockout": partial(blocks_crossed.crossed_knockout, "demo"),
     "demo-scores": partial(blocks_crossed.crossed_scores, "demo"),
-    "crossed-effects": partial(blocks_crossed.crossed_effects, "crossed"),
-    "crossed-scores": partial(blocks_crossed.crossed_scores, "crossed"),
     "scores": blocks_classes.scores,
     "adds": blocks_classes.adds,
     "kinds": blocks_classes.kinds,
