@@ -15,6 +15,26 @@ from transformers import PreTrainedModel
 VOCABULARY, LAYERS, WIDTH, HEADS, CONTEXT = 97, 3, 32, 4, 48
 
 
+SHAPE = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "intermediate_size": 2 * WIDTH,
+    "max_position_embeddings": CONTEXT,
+}
+
+
+def _drawn_wider(model: PreTrainedModel) -> PreTrainedModel:
+    """Draw a model's matrices again, in place: default initial weights are so small that attention
+    is nearly uniform and every token nearly as likely.
+    """
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.3)
+    return model
+
+
 def _build(architecture: str, **options: Any) -> PreTrainedModel:
     torch.manual_seed(0)
     config = getattr(hf, f"{architecture}Config")(
@@ -23,24 +43,11 @@ def _build(architecture: str, **options: Any) -> PreTrainedModel:
     model = getattr(
         hf, f"{architecture}ForCausalLM" if architecture != "GPT2" else "GPT2LMHeadModel"
     )(config).eval()
-    # Default initial weights are so small that attention is nearly uniform and every token nearly
-    # as likely.
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, 0.3)
-    return model
+    return _drawn_wider(model)
 
 
 def _llama_like(architecture: str, **options: Any) -> Callable[[], PreTrainedModel]:
-    shape = {
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "intermediate_size": 2 * WIDTH,
-        "max_position_embeddings": CONTEXT,
-    }
-    return lambda: _build(architecture, **{**shape, **options})
+    return lambda: _build(architecture, **{**SHAPE, **options})
 
 
 gpt_neox = _llama_like("GPTNeoX", rotary_pct=0.25)
@@ -101,25 +108,13 @@ def _auto(kind: str, **options: Any) -> Callable[[], PreTrainedModel]:
         torch.manual_seed(0)
         special = {"vocab_size": VOCABULARY, "bos_token_id": 0, "eos_token_id": 0}
         config = hf.AutoConfig.for_model(kind, **special, pad_token_id=None, **options)
-        model = hf.AutoModelForCausalLM.from_config(config).eval()
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.ndim > 1:
-                    parameter.normal_(0, 0.3)
-        return model
+        return _drawn_wider(hf.AutoModelForCausalLM.from_config(config).eval())
 
     return build
 
 
 def _shaped(kind: str, **options: Any) -> Callable[[], PreTrainedModel]:
-    shape = {
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": HEADS,
-        "intermediate_size": 2 * WIDTH,
-        "max_position_embeddings": CONTEXT,
-    }
-    return _auto(kind, **{**shape, **options})
+    return _auto(kind, **{**SHAPE, **options})
 
 
 _GROUPED = {"num_key_value_heads": 2}
