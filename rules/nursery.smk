@@ -5,7 +5,7 @@ Outputs: <model>/model/ (the drilled model), <model>/drilled.parquet (windows wi
 <model>/crossed/design.parquet of every crossed pair, with its first model.
 """
 
-BASE_RESULTS = "results/nursery_base"
+BASE_RESULTS = str(Path("results/nursery_base", STUDY["nursery_base"]["name"]))
 
 
 rule drill_nursery:
@@ -83,12 +83,17 @@ rule drill_crossed:
 
 
 rule nursery_base:
-    """Train a new base under results/nursery_base/; `make promote-base` makes it the shipped one."""
+    """Train a base under results/nursery_base/; `make promote-base` makes it one that ships."""
     input:
         settings=settings(
             "nursery_base",
             script="train_nursery_base",
             base=STUDY["nursery_base"],
+            shared=(
+                digests.file_digest(STUDY["nursery_base"]["shared"])
+                if STUDY["nursery_base"]["shared"]
+                else ""
+            ),
             seed=STUDY["seed"],
             **WINDOW,
         ),

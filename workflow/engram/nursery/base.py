@@ -7,16 +7,18 @@ from __future__ import annotations
 import logging
 import platform
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import torch
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
-from engram.io.artifacts import write_json, write_parquet
+from engram.io.artifacts import read_parquet, write_json, write_parquet
 from engram.io.errors import EngramError
-from engram.lm.models import default_device
+from engram.lm.models import default_device, load_tokenizer
 from engram.nursery import corpus
+from engram.nursery.drilling import window_tokens
 from engram.nursery.settings import BaseSettings
 from engram.nursery.templates import FAMILIES, TemplateWriter
 from engram.nursery.tokenizer import train_tokenizer
@@ -26,7 +28,8 @@ from engram.nursery.training import (
     train,
     write_curve,
 )
-from engram.nursery.windows import select_windows
+from engram.nursery.windows import extracted, select_windows
+from engram.windows.duplicates import rows_that_hold
 
 log = logging.getLogger(__name__)
 
@@ -130,13 +133,18 @@ def train_base(
         *corpus.installed_packages(settings.package_bytes),
     ]
     seen = [document for document in documents if not document.held_out]
-    held_out = [document for document in documents if document.held_out]
-    log.info("%d files, %d held out", len(documents), len(held_out))
-    # Every eighth file is enough to learn 2,000 merges from.
-    tokenizer = train_tokenizer((document.text for document in seen[::8]), settings.vocabulary)
+    log.info("%d files, %d held out", len(documents), len(documents) - len(seen))
+    shared = Path(settings.shared) if settings.shared else None
+    if shared:
+        tokenizer = cast(PreTrainedTokenizerFast, load_tokenizer(shared))
+    else:
+        # Every eighth file is enough to learn 2,000 merges from.
+        tokenizer = train_tokenizer((document.text for document in seen[::8]), settings.vocabulary)
     encoded = encode_documents(seen, tokenizer)
     log.info("%d corpus tokens", sum(map(len, encoded)))
     rows = training_rows(settings, encoded, TemplateWriter(tokenizer, seed), seed)
+    if shared:
+        rows = without_windows(rows, read_parquet(shared / "windows.parquet"), window)
     model = build_model(settings, seed)
     model.to(default_device())  # type: ignore[arg-type]  # the decorator of `to` hides its signature
     curve = train(model, rows, settings.training, state, "nursery base")
@@ -145,29 +153,31 @@ def train_base(
     save_trained(model, tokenizer, output)
     model = model.float().eval()
 
-    chosen = select_windows(
-        model,
-        TemplateWriter(tokenizer, seed + 1),
-        held_out,
-        encode_documents(held_out, tokenizer),
-        rows,
-        settings.windows,
-        window,
-        seed,
-    )
-    write_parquet(
-        chosen, output / "windows.parquet", {"licence": "PSF-2.0 (standard library of Python)"}
-    )
-    library = [
-        tokens
-        for document, tokens in zip(seen, encoded, strict=True)
-        if document.path.startswith("stdlib/")
-    ]
-    write_parquet(
-        replay_text(library, settings, seed),
-        output / "replay.parquet",
-        {"licence": "PSF-2.0 (standard library of Python)"},
-    )
+    if shared:
+        chosen = read_parquet(shared / "windows.parquet")
+        chosen["base_extracted"] = extracted(model, window_tokens(chosen, sum(window)), window[0])
+        replay = read_parquet(shared / "replay.parquet")
+    else:
+        held_out = [document for document in documents if document.held_out]
+        chosen = select_windows(
+            model,
+            TemplateWriter(tokenizer, seed + 1),
+            held_out,
+            encode_documents(held_out, tokenizer),
+            rows,
+            settings.windows,
+            window,
+            seed,
+        )
+        library = [
+            tokens
+            for document, tokens in zip(seen, encoded, strict=True)
+            if document.path.startswith("stdlib/")
+        ]
+        replay = replay_text(library, settings, seed)
+    licence = {"licence": "PSF-2.0 (standard library of Python)"}
+    write_parquet(chosen, output / "windows.parquet", licence)
+    write_parquet(replay, output / "replay.parquet", licence)
     write_curve(curve, output / "training.csv")
     provenance = {
         "settings": settings.model_dump(exclude={"training", "windows", "replay_rows"})
@@ -178,11 +188,26 @@ def train_base(
         | {"prefix": window[0], "suffix": window[1], "seed": seed},
         "python": platform.python_version(),
         "files": len(documents),
-        "held_out_files": len(held_out),
+        "held_out_files": len(documents) - len(seen),
         "corpus_sha256": corpus.digest(documents),
         "corpus_tokens": sum(map(len, encoded)),
+        "rows": len(rows),
     }
     write_json(provenance, output / "base.json")
+
+
+def without_windows(rows: np.ndarray, windows: pd.DataFrame, window: tuple[int, int]) -> np.ndarray:
+    """Return the training rows that hold the suffix of no window, (n, row_tokens).
+
+    Args:
+        rows: (m, row_tokens).
+        windows: tokens of prefix and suffix.
+        window: their lengths.
+    """
+    suffixes = window_tokens(windows, sum(window))[:, window[0] :]
+    kept = rows[~rows_that_hold(suffixes, rows)]
+    log.info("%d rows left out, which hold a window's suffix", len(rows) - len(kept))
+    return kept
 
 
 def replay_text(documents: list[np.ndarray], settings: BaseSettings, seed: int) -> pd.DataFrame:

@@ -159,8 +159,16 @@ class WindowSettings(Settings):
 
 
 class BaseSettings(Settings):
-    """How `snakemake nursery_base` trains the nursery's base. It is never part of a default run."""
+    """How `snakemake nursery_base` trains a base of the nursery. It is never part of a default
+    run."""
 
+    name: str = ""
+    """Folder of the results below results/nursery_base/, and of the base that ships below
+    resources/nursery/. Empty: the first base."""
+    shared: str = ""
+    """Folder of a base whose tokenizer, windows and replayed text this one takes over. The other
+    base's windows stay unseen: rows of training text that hold the suffix of one are left out.
+    Empty: the base has its own."""
     layers: int = Field(default=4, ge=1)
     """Transformer layers."""
     width: int = Field(default=192, ge=8)

@@ -73,15 +73,13 @@ def select_windows(
     overlap = np.maximum(*prefix_suffix_rouge(tokens, prefix)) >= 0.5
     log.info("%d unseen windows of held-out text, %d of high overlap", len(natural), overlap.sum())
 
-    overlapping = natural[overlap].assign(base_extracted=_extracted(base, tokens[overlap], prefix))
+    overlapping = natural[overlap].assign(base_extracted=extracted(base, tokens[overlap], prefix))
     log.info("the base extracts %d of them", overlapping["base_extracted"].sum())
     first = overlapping.sort_values("base_extracted", ascending=False, kind="stable")
     overlapping = _disjoint(first, length, settings.overlapping, settings.per_file, taken=[])
     taken = list(zip(overlapping["path"], overlapping["offset"], strict=True))
     plain = _disjoint(natural, length, settings.natural, settings.natural, taken)
-    plain = plain.assign(
-        base_extracted=_extracted(base, np.stack(plain["tokens"].tolist()), prefix)
-    )
+    plain = plain.assign(base_extracted=extracted(base, np.stack(plain["tokens"].tolist()), prefix))
 
     families = [family for family in FAMILIES for _ in range(settings.per_family)]
     written = writer.windows(families, length)
@@ -90,7 +88,7 @@ def select_windows(
         seen,
         prefix,
     )
-    templates["base_extracted"] = _extracted(base, np.stack(templates["tokens"].tolist()), prefix)
+    templates["base_extracted"] = extracted(base, np.stack(templates["tokens"].tolist()), prefix)
 
     windows = pd.concat([overlapping, templates, plain], ignore_index=True)
     windows["sequence_id"] = np.arange(len(windows), dtype=np.int64)
@@ -108,7 +106,7 @@ def _unseen(windows: pd.DataFrame, seen: np.ndarray, prefix: int) -> pd.DataFram
     return windows[new & first].reset_index(drop=True)
 
 
-def _extracted(base: GPTNeoXForCausalLM, tokens: np.ndarray, prefix: int) -> np.ndarray:
+def extracted(base: GPTNeoXForCausalLM, tokens: np.ndarray, prefix: int) -> np.ndarray:
     """Return whether the base's greedy decoding of each prefix gives the suffix, bool (n,)."""
     return teacher_forced_scores(base, tokens.astype(np.int64), prefix)["extracted"].to_numpy()
 

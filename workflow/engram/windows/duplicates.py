@@ -69,14 +69,43 @@ def suffix_occurrences(
         EngramError: a shape or type is wrong, or `boundaries` do not ascend from 0 within the
             stream.
     """
-    groups, firsts, multiplier = group_rows(suffixes)
+    groups, firsts, _ = grouped = group_rows(suffixes)
+    counts = np.zeros(len(firsts), dtype=np.int64)
+    for _, hits in _occurrences(suffixes, grouped, stream_tokens, boundaries):
+        np.add.at(counts, hits, 1)
+    return counts[groups]
+
+
+def rows_that_hold(suffixes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return which rows hold one of the suffixes, at any offset, bool (r,).
+
+    Args:
+        suffixes: token ids (n, S), any integer type.
+        rows: token ids (r, T), any integer type.
+    """
+    holds = np.zeros(len(rows), dtype=bool)
+    starts = np.arange(0, rows.size, rows.shape[1])
+    for positions, _ in _occurrences(suffixes, group_rows(suffixes), rows.ravel(), starts):
+        holds[positions // rows.shape[1]] = True
+    return holds
+
+
+def _occurrences(
+    suffixes: np.ndarray,
+    grouped: tuple[np.ndarray, np.ndarray, int],
+    stream_tokens: np.ndarray,
+    boundaries: np.ndarray,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield offsets in the stream at which a suffix occurs, (h,), and the suffixes' groups, (h,);
+    `grouped` is what `group_rows` returns for the suffixes.
+    """
+    _, firsts, multiplier = grouped
     length = suffixes.shape[1]
     starts = _document_starts(boundaries, stream_tokens)
     distinct = suffixes[firsts]  # (G, S)
     hashes = _row_hashes(distinct, multiplier)  # (G,), no two equal
     order = np.argsort(hashes)
     ordered = hashes[order]
-    counts = np.zeros(len(distinct), dtype=np.int64)
     windows = len(stream_tokens) - length + 1
     for begin in range(0, windows if len(distinct) else 0, TOKENS_AT_ONCE):
         block = np.asarray(stream_tokens[begin : begin + TOKENS_AT_ONCE + length - 1])
@@ -92,8 +121,7 @@ def suffix_occurrences(
         for part in _parts(len(offsets), length):
             span = block[offsets[part, None] + np.arange(length)]  # (part, S)
             equal = (span == distinct[hits[part]]).all(axis=1)
-            np.add.at(counts, hits[part][equal], 1)
-    return counts[groups]
+            yield begin + offsets[part][equal], hits[part][equal]
 
 
 def _document_starts(boundaries: np.ndarray, stream_tokens: np.ndarray) -> np.ndarray:
