@@ -9,14 +9,15 @@ tables/crossed_*.csv, figures/crossed_*.
 ANALYSIS = STUDY["crossed"]
 SCORED_BY = {key: ANALYSIS[key] for key in ("inputs", "redraws", "bins", "confidence")}
 LOCATED_BY = {key: ANALYSIS[key] for key in ("splits", "draws", "confidence")}
-CROSSED_NAMES = ["effects", "scores", "matched", "checks", "layers", "knockout"]
+TRANSFER = ["transfer"] if len(PAIRS) > 1 else []
+CROSSED_NAMES = ["effects", "scores", "matched", "checks", *TRANSFER, "layers", "knockout"]
 CROSSED_TABLES = expand(
     f"{RESULTS}/tables/crossed_{{table}}.csv", table=CROSSED_NAMES if PAIRS else []
 )
-CROSSED_FIGURES = per_figure(
-    "crossed_{plot}", plot=["scores", "effects", "layers", "knockout"] if PAIRS else []
-)
+CROSSED_PLOTS = ["scores", "effects", *TRANSFER, "layers", "knockout"]
+CROSSED_FIGURES = per_figure("crossed_{plot}", plot=CROSSED_PLOTS if PAIRS else [])
 CROSSED_CATEGORY = "0 Crossed exposures"
+BOTH_OF_PAIRS = [name for pair in PAIRS.items() for name in pair]
 
 
 use rule extract_attention as extract_crossed_attention with:
@@ -171,6 +172,35 @@ rule tabulate_crossed:
         "../workflow/scripts/tabulate_crossed.py"
 
 
+rule transfer_pairs:
+    """Test the scorers of every pair on the windows of every other pair."""
+    input:
+        windows=per_model("crossed/windows.parquet", PAIRS),
+        attention=per_model("crossed/attention/index.parquet", BOTH_OF_PAIRS),
+        hidden_states=(
+            per_model("crossed/hidden_states.h5", BOTH_OF_PAIRS)
+            if "hidden_states" in ANALYSIS["inputs"]
+            else []
+        ),
+        settings=settings(
+            "transfer_pairs",
+            seed=STUDY["seed"],
+            **{key: ANALYSIS[key] for key in ("inputs", "redraws")},
+            **GATHERED,
+        ),
+    output:
+        transfer=table("crossed_transfer", "crossed_transfer", "transfer", CROSSED_CATEGORY),
+    log:
+        f"{RESULTS}/logs/transfer_pairs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_pairs.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    script:
+        "../workflow/scripts/transfer_pairs.py"
+
+
 rule tabulate_crossed_regions:
     """Gather the pairs: layers and bands, knock-outs."""
     input:
@@ -224,6 +254,26 @@ use rule plot_crossed_scores as plot_crossed_effects with:
         ),
     log:
         f"{RESULTS}/logs/figures/crossed_effects.log",
+
+
+use rule plot_crossed_scores as plot_crossed_transfer with:
+    input:
+        table=f"{RESULTS}/tables/crossed_transfer.csv",
+        settings=settings(
+            "plot_crossed_transfer",
+            script="plot_crossed",
+            plot="transfer",
+            style=STUDY["figures"],
+        ),
+    output:
+        figure=figure(
+            "crossed_transfer",
+            "crossed_transfer_figure",
+            CROSSED_CATEGORY,
+            figure="scorers in other pairs",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/crossed_transfer.log",
 
 
 use rule plot_crossed_scores as plot_crossed_layers with:

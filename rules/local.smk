@@ -44,5 +44,6 @@ localrules:
     tabulate_crossed_regions,
     plot_crossed_scores,
     plot_crossed_effects,
+    plot_crossed_transfer,
     plot_crossed_layers,
     plot_crossed_knockout,

@@ -440,6 +440,14 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("nursery_base", "width", to=6 * 15),
         "nursery_base.width: 90 is not an even multiple of heads, 6",
     ),
+    "a base's name that is no folder": (
+        changed("nursery_base", "name", to="../second"),
+        "nursery_base.name: `../second`; it names a folder",
+    ),
+    "a base to share with that is none": (
+        changed("nursery_base", "shared", to="nowhere"),
+        "nursery_base.shared: nowhere has no windows.parquet",
+    ),
     "a quoted number": (
         changed("cnn", "epochs", to="15"),
         "cnn.epochs: '15' is not an integer; remove the quotes",

@@ -137,6 +137,11 @@ def train_base(
     shared = Path(settings.shared) if settings.shared else None
     if shared:
         tokenizer = cast(PreTrainedTokenizerFast, load_tokenizer(shared))
+        if len(tokenizer) != settings.vocabulary:
+            raise EngramError(
+                f"nursery_base.vocabulary: {settings.vocabulary:,}; the tokenizer of {shared} has "
+                f"{len(tokenizer):,} tokens, which is what it must be"
+            )
     else:
         # Every eighth file is enough to learn 2,000 merges from.
         tokenizer = train_tokenizer((document.text for document in seen[::8]), settings.vocabulary)

@@ -2,7 +2,9 @@
 is drilled on (`models[].drilling`)."""
 
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -26,8 +28,8 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(default=0.1, ge=0, le=1)
     """Weight decay of AdamW."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively (AMX),
-    else float32, so that the weights depend on the machine."""
+    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively (AMX,
+    AVX512-BF16), else float32, so that the weights depend on the machine."""
     checkpoint_steps: int = Field(default=200, ge=1)
     """Steps between two resumable states; an interruption loses at most these."""
     log_steps: int = Field(default=20, ge=1)
@@ -196,7 +198,14 @@ class BaseSettings(Settings):
     """Rows of base text that ship for the drilling."""
 
     def mistakes(self) -> Iterator[str]:
-        """Yield a width that the heads do not divide evenly."""
+        """Yield a width that the heads do not divide evenly, and a name that is no folder's."""
+        if self.name and not re.fullmatch(r"(?!drilled$)[a-z0-9][a-z0-9_-]*", self.name):
+            yield (
+                f"nursery_base.name: `{self.name}`; it names a folder: lower-case letters, digits, "
+                f"`-` and `_`, and `drilled` is taken"
+            )
+        if self.shared and not (Path(self.shared) / "windows.parquet").is_file():
+            yield f"nursery_base.shared: {self.shared} has no windows.parquet; name a base's folder"
         if self.width % (2 * self.heads):
             yield (
                 f"nursery_base.width: {self.width} is not an even multiple of heads, {self.heads}; "
