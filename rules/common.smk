@@ -68,6 +68,7 @@ BATCH_TOKENS = STUDY["attention"]["batch_tokens"]
 WORKERS = STUDY["attention"]["workers"]
 BASELINES = STUDY["cnn"]["baselines"]
 WINDOW = {"prefix": STUDY["prefix"], "suffix": STUDY["suffix"]}
+SHOWN = STUDY["samples"]["shown"]
 GATHERED = {
     "pairs": list(PAIRS),
     "bases": [MODELS[name]["base"] for name in PAIRS],

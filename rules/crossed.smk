@@ -40,6 +40,7 @@ use rule index_attention as index_crossed_attention with:
     input:
         shards=crossed_shards,
         twin=[],
+        texts=[],
         settings=f"{settings.folder}/model/{{model}}/index_attention.json",
     output:
         index=f"{MODEL}/crossed/attention/index.parquet",

@@ -168,6 +168,7 @@ def extracted(name):
     return {
         **WINDOW,
         **stored,
+        "shown": SHOWN,
         "weights": weights,
         "dtype": entry["dtype"],
         "continuations": CODE["continue_prefixes"],
@@ -227,6 +228,14 @@ def twin_scores(wildcards):
     """Return the twin's scores of a model's pool; nothing where there is no twin to ask."""
     twinned = wildcards.model in TWINNED
     return [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"] if twinned else []
+
+
+def true_texts(wildcards):
+    """Return a model's continuations and candidates where every sample shows its continuation, which
+    does not say by itself whether the true text is extracted.
+    """
+    texts = ("continuations", "candidates") if SHOWN == "own-for-all" else ()
+    return [f"{RESULTS}/{wildcards.model}/{name}.parquet" for name in texts]
 
 
 def list_names():

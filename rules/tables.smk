@@ -5,7 +5,7 @@ Outputs: tables/*.csv.
 """
 
 WITH_TRUTH = NURSERY + TWINNED
-OF_CLASSES = ["scores", "counts", "leakage", "verification"] if TAXONOMIES else []
+OF_CLASSES = ["scores", "counts", "leakage", "shown_text", "verification"] if TAXONOMIES else []
 TABLES = [
     *expand(f"{RESULTS}/tables/{{table}}.csv", table=OF_CLASSES),
     *([f"{RESULTS}/tables/truth.csv"] if TAXONOMIES and WITH_TRUTH else []),
@@ -57,6 +57,32 @@ rule compare_with_truth:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/compare_with_truth.py"
+
+
+rule describe_shown:
+    """Say what the texts that the classes show have by themselves."""
+    input:
+        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
+        pools=per_model("samples.parquet"),
+        candidates=per_model("candidates.parquet"),
+        continuations=per_model("continuations.parquet"),
+        labels=per_model("labels.parquet"),
+        verification=per_model("attention/verification.parquet"),
+        settings=settings.stamped(
+            "describe_shown",
+            runs=runs(TAXONOMIES),
+            models=list(MODELS),
+            prefix=STUDY["prefix"],
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        shown=table("shown_text", "shown_text", "text that the classes show"),
+    log:
+        f"{RESULTS}/logs/describe_shown.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/describe_shown.py"
 
 
 rule check_verification:

@@ -11,6 +11,7 @@ from engram.run.digests import code_digest
 from engram.run.job import PARTS, job
 from engram.store.index import AttentionStore
 from engram.store.memory import Memory
+from engram.taxonomy.pool import read_shown
 from engram.taxonomy.protocols import PROTOCOLS
 
 with job(snakemake) as settings:
@@ -28,6 +29,7 @@ with job(snakemake) as settings:
         read_parquet(files.continuations, columns),
         AttentionStore(Path(files.attention[0])),
         memory,
+        read_shown(files.continuations),
     )
     dataset = with_baselines(
         dataset,

@@ -630,3 +630,15 @@ def test_what_a_model_reads_first_is_chosen_by_three_words() -> None:
         assert f"bos: {shown} is not 'auto', true or false" in said
     said = message(changed("models", 0, "bos", to=True, of=MINIMAL))
     assert "source nursery does not use `bos`" in said
+
+
+# --- samples
+# --------------------------------------------------------------------------------------------------
+
+
+def test_the_text_that_samples_show_has_three_names_and_true_may_be_bare() -> None:
+    assert complete(MINIMAL)["samples"]["shown"] == "own"
+    for given, shown in ((True, "true"), ("true", "true"), ("own-for-all", "own-for-all")):
+        assert complete(MINIMAL | {"samples": {"shown": given}})["samples"]["shown"] == shown
+    for value in (False, "false", 2, None):
+        assert "samples.shown: " in message(MINIMAL | {"samples": {"shown": value}})

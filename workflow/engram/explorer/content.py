@@ -32,7 +32,7 @@ from engram.lm.models import load_tokenizer
 from engram.saliency.file import Saliency, read_saliency
 from engram.store.attention_file import POOLINGS
 from engram.store.index import AttentionStore
-from engram.taxonomy.pool import pool
+from engram.taxonomy.pool import pool, read_shown
 from engram.taxonomy.protocols import PROTOCOLS
 from engram.taxonomy.truth import truth
 
@@ -141,7 +141,8 @@ def _model(
         read_selected(folder / f"{file}.parquet", chosen, ["sequence_id", "tokens"])
         for file in ("candidates", "continuations")
     )
-    texts = pool(shown, candidates, continuations).set_index("sequence_id")
+    display = read_shown(folder / "continuations.parquet")
+    texts = pool(shown, candidates, continuations, display).set_index("sequence_id")
     corpus = candidates.set_index("sequence_id")["tokens"]
     labels = read_parquet(folder / "labels.parquet")
     if "twin_extracted" not in labels and "twin_extracted" in verification:
@@ -204,7 +205,7 @@ def _model(
                     for a, b in zip(tokens[study.prefix :], own[study.prefix :], strict=True)
                 ],
                 "truth": row["truth"],
-                "facts": facts(row),
+                "facts": facts(row, bool(texts.loc[sequence, "continued"])),
                 "block": block,
                 "maxima": maxima,
                 "places": places[sequence],

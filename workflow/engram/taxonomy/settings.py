@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from engram.io.settings import Items, Settings, Share
 
@@ -17,6 +17,15 @@ Delta = Annotated[float, Field(ge=0, le=999_999_999)]
 """A number of duplicates δ."""
 ProtocolName = Literal["engram", "paper", "reference"]
 """A key of `engram.taxonomy.protocols.PROTOCOLS`."""
+
+
+def _as_name(shown: str | bool) -> str:
+    """Return the name of a display; YAML reads a bare `true` as a truth value."""
+    return shown if isinstance(shown, str) else "true"
+
+
+Shown = Annotated[Literal["own", "true", "own-for-all", True], AfterValidator(_as_name)]
+"""Which text samples show, see `SampleSettings.shown`."""
 
 
 class CategorySettings(Settings):
@@ -56,6 +65,11 @@ class SampleSettings(Settings):
     validation: float = Field(default=0.2, gt=0, lt=1)
     """Share of the samples on which epochs are chosen, under the protocol `engram`; the rest is the
     test split."""
+    shown: Shown = "own"
+    """The text whose attention, hidden states and knock-outs are studied. `own`, the paper's way:
+    Non-Memo samples show the model's own continuation, the others their true text. `true`: every
+    sample shows its true text. `own-for-all`: every sample shows the model's own continuation,
+    which for an extracted sample is the true text."""
 
     def mistakes(self) -> Iterator[str]:
         """Yield splits that leave no test samples, and a minimum that no class can reach."""
