@@ -13,6 +13,7 @@ localrules:
     draw_search,
     gather_samples,
     count_samples,
+    balance_samples,
     collect_checks,
     compare_with_truth,
     score_kinds,

@@ -5,9 +5,11 @@ Outputs: tables/*.csv.
 """
 
 WITH_TRUTH = NURSERY + TWINNED
+MATCHED = STUDY["samples"]["match"]["columns"] and "engram" in PROTOCOLS
 OF_CLASSES = ["scores", "counts", "leakage", "shown_text", "verification"] if TAXONOMIES else []
 TABLES = [
     *expand(f"{RESULTS}/tables/{{table}}.csv", table=OF_CLASSES),
+    *([f"{RESULTS}/tables/balance.csv"] if TAXONOMIES and MATCHED else []),
     *([f"{RESULTS}/tables/truth.csv"] if TAXONOMIES and WITH_TRUTH else []),
     *([f"{RESULTS}/tables/recall_by_kind.csv"] if TAXONOMIES and NURSERY else []),
 ]
@@ -42,6 +44,21 @@ rule count_samples:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/count_samples.py"
+
+
+rule balance_samples:
+    """Say how far matched classes differ in what they are matched in."""
+    input:
+        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
+        settings=settings("balance_samples", runs=runs(TAXONOMIES)),
+    output:
+        balance=table("balance", "balance", "matched classes"),
+    log:
+        f"{RESULTS}/logs/balance_samples.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/balance_samples.py"
 
 
 rule compare_with_truth:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from engram.io.settings import Items, Settings, Share
+from engram.io.settings import Items, Settings, Share, section
 
 PAPER = "paper"
 """Stands in the config's list of taxonomies for all of
@@ -52,6 +52,19 @@ class RhoSettings(Settings):
     """Thresholds that either of the two may reach."""
 
 
+class MatchSettings(Settings):
+    """Classes that are matched in what could explain a difference between them
+    (`engram.taxonomy.matching`)."""
+
+    columns: Annotated[tuple[str, ...], Items()] = ()
+    """Numeric columns of the labels in which the classes of every taxonomy are matched, such as
+    `suffix_log_prob` and `rouge_l`: within each cell of quantiles every class gives as many
+    samples, and what the classes do not share is left out. Under the protocol `engram` alone; not
+    in the search. They are measured on the true text, which `samples.shown: true` shows."""
+    bins: int = Field(default=5, ge=2, le=50)
+    """Quantiles of each column."""
+
+
 class SampleSettings(Settings):
     """Sizes of the sample lists and of their splits."""
 
@@ -70,6 +83,8 @@ class SampleSettings(Settings):
     Non-Memo samples show the model's own continuation, the others their true text. `true`: every
     sample shows its true text. `own-for-all`: every sample shows the model's own continuation,
     which for an extracted sample is the true text."""
+    match: MatchSettings = section()
+    """Columns in which the classes are matched; none by default."""
 
     def mistakes(self) -> Iterator[str]:
         """Yield splits that leave no test samples, and a minimum that no class can reach."""
@@ -98,3 +113,5 @@ class DrawSettings(Settings):
     """`content_group`: samples with equal suffixes stay in one split, and the shares hold on
     average. `sequence`: they may fall into several, and every class has exactly its shares, as in
     the paper."""
+    match: MatchSettings = section()
+    """Columns in which the classes are matched."""
