@@ -13,6 +13,8 @@ import pandas as pd
 
 from engram.cnn.dataset import Dataset
 from engram.cnn.probes import scalar_features
+from engram.cnn.text_rivals import text_features
+from engram.store.attention_file import Header
 from engram.store.hidden_states import Layers
 from engram.store.index import AttentionStore
 from engram.store.memory import Memory
@@ -86,6 +88,24 @@ def assemble(
     )
 
 
+def with_text(dataset: Dataset, header: Header, labels: pd.DataFrame) -> Dataset:
+    """Return the data set with what the rivals of the text alone see, see
+    `engram.cnn.text_rivals`.
+
+    Args:
+        dataset: of `assemble`.
+        header: of the store whose attention it has.
+        labels: of all candidates: sequence_id, and kind where the source knows kinds of text.
+    """
+    kinds = None
+    if "kind" in labels:
+        kinds = labels.set_index("sequence_id")["kind"].loc[dataset.sequence_id]
+    tokens = dataset.tokens[:, len(header.opening) :]
+    return replace(
+        dataset, features={**dataset.features, **text_features(tokens, header.prefix, kinds)}
+    )
+
+
 def with_baselines(
     dataset: Dataset,
     baselines: Sequence[str],
@@ -120,4 +140,4 @@ def with_baselines(
             "random_mean": memory.read(random, ids, "mean"),
             "random_max": memory.read(random, ids, "max"),
         }
-    return replace(dataset, features=features, **maps)
+    return replace(dataset, features={**dataset.features, **features}, **maps)
