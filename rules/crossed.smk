@@ -8,6 +8,10 @@ tables/crossed_*.csv, figures/crossed_*.
 
 ANALYSIS = STUDY["crossed"]
 SCORED_BY = {key: ANALYSIS[key] for key in ("inputs", "redraws", "bins", "confidence")}
+PAIR_CNNS = {
+    "cnn": ANALYSIS["cnn"],
+    **{key: ANALYSIS[key] for key in ("redraws", "bins", "confidence")},
+}
 LOCATED_BY = {key: ANALYSIS[key] for key in ("splits", "draws", "confidence")}
 TRANSFER = ["transfer"] if len(PAIRS) > 1 else []
 CROSSED_NAMES = ["effects", "scores", "matched", "checks", *TRANSFER, "layers", "knockout"]
@@ -94,6 +98,31 @@ rule score_pair:
         "../workflow/scripts/score_pair.py"
 
 
+rule train_pair_cnns:
+    """Train CNNs for a pair: do they find what the linear scorer finds?"""
+    input:
+        windows=f"{MODEL}/crossed/windows.parquet",
+        attention=of_pair("crossed/attention/index.parquet"),
+        settings=settings("train_pair_cnns", seed=STUDY["seed"], **PAIR_CNNS),
+    output:
+        scores=f"{MODEL}/crossed/cnn/scores.csv",
+        decisions=f"{MODEL}/crossed/cnn/decisions.parquet",
+        null=f"{MODEL}/crossed/cnn/null.parquet",
+        matched=f"{MODEL}/crossed/cnn/matched.csv",
+        checks=f"{MODEL}/crossed/cnn/checks.csv",
+    log:
+        f"{RESULTS}/logs/{{model}}/train_pair_cnns.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/train_pair_cnns.tsv"
+    wildcard_constraints:
+        model=among(PAIRS),
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    script:
+        "../workflow/scripts/train_pair_cnns.py"
+
+
 rule localize_pair:
     """Find the layers and bands by which the paired scorer knows the exposed model."""
     input:
@@ -154,11 +183,11 @@ rule tabulate_crossed:
     """Gather the pairs: the effects of exposure, the scores over pairs and bases, the checks."""
     input:
         windows=per_model("crossed/windows.parquet", PAIRS),
-        scores=per_model("crossed/scores.csv", PAIRS),
-        decisions=per_model("crossed/decisions.parquet", PAIRS),
-        null=per_model("crossed/null.parquet", PAIRS),
-        matched=per_model("crossed/matched.csv", PAIRS),
-        checks=per_model("crossed/checks.csv", PAIRS),
+        scores=of_scorers("scores.csv"),
+        decisions=of_scorers("decisions.parquet"),
+        null=of_scorers("null.parquet"),
+        matched=of_scorers("matched.csv"),
+        checks=of_scorers("checks.csv"),
         settings=settings("tabulate_crossed", **GATHERED),
     output:
         effects=table("crossed_effects", "crossed_effects", "effects", CROSSED_CATEGORY),

@@ -182,6 +182,12 @@ def of_pair(file):
     ]
 
 
+def of_scorers(file):
+    """Return a file of every pair, linear scorers first and then the CNNs, if any are trained."""
+    folders = ["crossed", *(["crossed/cnn"] if STUDY["crossed"]["cnn"]["inputs"] else [])]
+    return [path for folder in folders for path in per_model(f"{folder}/{file}", PAIRS)]
+
+
 def crossed_shards(wildcards):
     """Return the shards of the attention of a crossed pair's windows."""
     return shard_files(wildcards.model, "crossed/attention")

@@ -14,6 +14,7 @@ ARMS = ("exposed", "unexposed", "effect")
 CROSSED_INPUTS = {
     "attention_mean": "attention, mean over heads",
     "attention_max": "attention, max over heads",
+    "cnn_attention_mean": "attention, mean over heads (CNN)",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
 }
@@ -44,7 +45,10 @@ def crossed_effects(study: str) -> str:
 def crossed_scores(study: str) -> str:
     """Return how often the exposed model is named, by input and kind of text, over all pairs."""
     rows = []
+    shown = set(table(f"{study}/scores")["input"])
     for name, label in CROSSED_INPUTS.items():
+        if name not in shown:
+            continue
         for stratum in ("natural", "templates"):
             row = paired(study, name, tested_on=stratum)
             rows.append(

@@ -27,6 +27,7 @@ SECONDS = {
     "extract_crossed_hidden_states": 7,
     "continue_prefixes": 7,
     "score_pair": 9,
+    "train_pair_cnns": 40,
     "localize_pair": 15,
     "knock_out_pair": 40,
     "train_cnns": 160,

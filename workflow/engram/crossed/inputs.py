@@ -68,8 +68,21 @@ def attention_difference(
     Raises:
         EngramError: a store is damaged or lacks a window.
     """
+    one, two = pair_maps(indexes, sequence_ids, pooling)
+    return np.subtract(one, two, out=one)
+
+
+def pair_maps(
+    indexes: Sequence[str | Path], sequence_ids: np.ndarray, pooling: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pooled attention of model 1 and of model 2 on the same windows, float32
+    (n, L, P) each.
+
+    Raises:
+        EngramError: a store is damaged or lacks a window.
+    """
     one, two = (
         AttentionStore(Path(index)).read(sequence_ids, pooling).astype(np.float32)
         for index in indexes
     )
-    return np.subtract(one, two, out=one)
+    return one, two

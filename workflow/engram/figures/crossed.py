@@ -11,6 +11,8 @@ from engram.figures.style import ACCENT, INK, SOFT, FigureStyle, light_grid, req
 INPUT_LABELS = {
     "attention_mean": "attention, mean over heads",
     "attention_max": "attention, max over heads",
+    "cnn_attention_mean": "CNN, attention, mean",
+    "cnn_attention_max": "CNN, attention, max",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
 }

@@ -76,6 +76,7 @@ OF_THE_ATTENTION = frozenset(
         "build_explorer",
         "index_crossed_attention",
         "score_pair",
+        "train_pair_cnns",
         "localize_pair",
     }
 )

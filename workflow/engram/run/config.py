@@ -271,6 +271,13 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
             f"cnn.kernels: {min(too_large)}{pooled} is too large for windows of prefix + suffix = "
             f"{tokens} tokens; take smaller kernels"
         )
+    crossed = study.crossed.cnn
+    trained = crossed.inputs and any(model.counterpart for model in study.models)
+    if trained and last_side(tokens, crossed.kernel) < 1:
+        yield (
+            f"crossed.cnn.kernel: {crossed.kernel} is too large for windows of prefix + suffix = "
+            f"{tokens} tokens; take a smaller one, or none with crossed.cnn.inputs: []"
+        )
     if study.nursery_base.row_tokens < tokens:
         yield (
             f"nursery_base.row_tokens: {study.nursery_base.row_tokens} is less than prefix + "
