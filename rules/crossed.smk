@@ -1,8 +1,8 @@
 """Crossed exposures: two models of one base, each drilled on one half of the same windows.
 
 Inputs: the pairs' designs, candidates, models.
-Outputs: <model>/crossed/attention/ and <model>/crossed/hidden_states.h5 (both models of a pair, on
-the true text), <first model>/crossed/ (scores, checks, Δ and knock-outs of a pair),
+Outputs: <model>/crossed/attention/, <model>/crossed/hidden_states.h5 and
+<model>/crossed/feed_forward.h5 (both models of a pair, on the true text), <first model>/crossed/ (scores, checks, Δ and knock-outs of a pair),
 tables/crossed_*.csv, figures/crossed_*.
 """
 
@@ -68,15 +68,41 @@ use rule extract_hidden_states as extract_crossed_hidden_states with:
         f"{RESULTS}/benchmarks/{{model}}/extract_crossed_hidden_states.tsv"
 
 
+rule extract_crossed_feed_forward:
+    """Store what the feed-forward blocks add to the hidden states, on the windows of a pair."""
+    input:
+        samples=design_of,
+        candidates=f"{MODEL}/candidates.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "extract_feed_forward",
+            {name: {"dtype": MODELS[name]["dtype"]} for name in CROSSED},
+        ),
+    output:
+        states=f"{MODEL}/crossed/feed_forward.h5",
+    log:
+        f"{RESULTS}/logs/{{model}}/extract_crossed_feed_forward.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/extract_crossed_feed_forward.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/extract_feed_forward.py"
+
+
 rule score_pair:
     """Ask which of two maps of a text is the exposed model's, of every input."""
     input:
         design=f"{MODEL}/crossed/design.parquet",
         candidates=of_pair("candidates.parquet"),
         attention=of_pair("crossed/attention/index.parquet"),
-        hidden_states=(
-            of_pair("crossed/hidden_states.h5") if "hidden_states" in ANALYSIS["inputs"] else []
-        ),
+        hidden_states=layers_of_pair("hidden_states"),
+        feed_forward=layers_of_pair("feed_forward"),
         settings=settings("score_pair", seed=STUDY["seed"], **SCORED_BY),
     output:
         windows=f"{MODEL}/crossed/windows.parquet",

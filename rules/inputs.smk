@@ -182,6 +182,11 @@ def of_pair(file):
     ]
 
 
+def layers_of_pair(name):
+    """Return a function for the states of every layer of both models, if the scorer sees them."""
+    return of_pair(f"crossed/{name}.h5") if name in STUDY["crossed"]["inputs"] else []
+
+
 def of_scorers(file):
     """Return a file of every pair, linear scorers first and then the CNNs, if any are trained."""
     folders = ["crossed", *(["crossed/cnn"] if STUDY["crossed"]["cnn"]["inputs"] else [])]

@@ -17,6 +17,7 @@ CROSSED_INPUTS = {
     "cnn_attention_mean": "attention, mean over heads (CNN)",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
+    "feed_forward": "feed-forward activations",
 }
 
 

@@ -25,6 +25,7 @@ SECONDS = {
     "extract_random_attention": 8,
     "extract_hidden_states": 8,
     "extract_crossed_hidden_states": 7,
+    "extract_crossed_feed_forward": 7,
     "continue_prefixes": 7,
     "score_pair": 9,
     "train_pair_cnns": 40,

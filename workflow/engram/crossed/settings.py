@@ -8,7 +8,9 @@ from engram.cnn.settings import Features, InputScale, Kernel
 from engram.io.settings import Items, Seed, Settings, section
 from engram.scores.settings import Confidence
 
-CrossedInput = Literal["attention_mean", "attention_max", "suffix_log_prob", "hidden_states"]
+CrossedInput = Literal[
+    "attention_mean", "attention_max", "suffix_log_prob", "hidden_states", "feed_forward"
+]
 """What differs between the two models on one text."""
 
 
@@ -52,8 +54,10 @@ class CrossedSettings(Settings):
         "attention_max",
         "suffix_log_prob",
         "hidden_states",
+        "feed_forward",
     )
-    """What the paired scorer is shown of both models."""
+    """What the paired scorer is shown of both models. `feed_forward` is what the feed-forward block
+    of every layer adds to the hidden states."""
     cnn: CrossedCnnSettings = section()
     """CNNs trained for pairs: do they find what the linear scorer finds?"""
     redraws: int = Field(default=1000, ge=19, le=100_000)

@@ -15,6 +15,7 @@ INPUT_LABELS = {
     "cnn_attention_max": "CNN, attention, max",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
+    "feed_forward": "feed-forward activations",
 }
 STRATUM_LABELS = {
     "low": "natural, low overlap",

@@ -30,14 +30,15 @@ NOTES_OF_SNAKEMAKE = Path(".snakemake/metadata")
 LEFT_OUT = (
     "*/attention/shard-*.h5",
     "*/hidden_states.h5",
+    "*/feed_forward.h5",
     "*/model/*.safetensors",
     "*/model/*.bin",
     "*/twin/*.safetensors",
     "*/twin/*.bin",
     "report.html",
 )
-"""Attention, hidden states and weights, which only the cluster's stages read; the report holds what
-is there already.
+"""Attention, states of layers and weights, which only the cluster's stages read; the report holds
+what is there already.
 """
 
 OF_THE_MODEL = frozenset(
@@ -60,6 +61,7 @@ OF_THE_MODEL = frozenset(
         "drill_crossed",
         "extract_crossed_attention",
         "extract_crossed_hidden_states",
+        "extract_crossed_feed_forward",
         "knock_out_pair",
     }
 )
