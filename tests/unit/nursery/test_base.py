@@ -20,8 +20,8 @@ from engram.nursery.shipped import BASE
 
 WINDOW = (8, 8)
 SMALL = {
-    **{"layers": 1, "width": 16, "heads": 2, "vocabulary": 400, "row_tokens": 32},
-    **{"tokens": 30_000, "package_bytes": 0, "replay_rows": 50},
+    **{"layers": 1, "width": 16, "heads": 2, "vocabulary": 400, "replay_rows": 50},
+    "text": {"row_tokens": 32, "tokens": 30_000, "package_bytes": 0},
     "training": {"warmup_steps": 2},
     "windows": {"natural": 60, "overlapping": 20, "per_family": 3},
 }

@@ -493,8 +493,8 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         "search.categories: `Guess` alone can be neither merged nor ordered",
     ),
     "row below window": (
-        changed("nursery_base", "row_tokens", to=32),
-        "nursery_base.row_tokens: 32 is less than prefix + suffix = 64",
+        changed("nursery_base", "text", "row_tokens", to=32),
+        "nursery_base.text.row_tokens: 32 is less than prefix + suffix = 64",
     ),
 }
 

@@ -59,7 +59,7 @@ class CrossedSettings(Settings):
     """What the paired scorer is shown of both models. `feed_forward` is what the feed-forward block
     of every layer adds to the hidden states."""
     cnn: CrossedCnnSettings = section()
-    """CNNs trained for pairs: do they find what the linear scorer finds?"""
+    """CNNs trained for pairs, next to the linear scorer."""
     redraws: int = Field(default=1000, ge=19, le=100_000)
     """Times the arms are drawn again for the null distribution of a score."""
     splits: int = Field(default=20, ge=2, le=1000)

@@ -160,6 +160,23 @@ class WindowSettings(Settings):
     """Windows of each template family."""
 
 
+class TextSettings(Settings):
+    """The training text of a base: Python's standard library, installed packages, and fresh
+    templates."""
+
+    row_tokens: int = Field(default=128, ge=16)
+    """Tokens per training row; also the model's context."""
+    tokens: int = Field(default=47_000_000, ge=1024)
+    """Training tokens, templates included; each is seen once."""
+    template_share: float = Field(default=0.35, ge=0, le=0.9)
+    """Share of the rows that are fresh templates."""
+    held_out: float = Field(default=0.3, gt=0, lt=1)
+    """Share of the standard library's files that the base never sees; the candidates' windows come
+    from them."""
+    package_bytes: int = Field(default=67_000_000, ge=0)
+    """Most text of installed packages that is read."""
+
+
 class BaseSettings(Settings):
     """How `snakemake nursery_base` trains a base of the nursery. It is never part of a default
     run."""
@@ -179,17 +196,8 @@ class BaseSettings(Settings):
     """Attention heads per layer."""
     vocabulary: int = Field(default=2048, ge=300, le=65_535)
     """Tokens of the BPE vocabulary."""
-    row_tokens: int = Field(default=128, ge=16)
-    """Tokens per training row; also the model's context."""
-    tokens: int = Field(default=47_000_000, ge=1024)
-    """Training tokens, templates included; each is seen once."""
-    template_share: float = Field(default=0.35, ge=0, le=0.9)
-    """Share of the rows that are fresh templates."""
-    held_out: float = Field(default=0.3, gt=0, lt=1)
-    """Share of the standard library's files that the base never sees; the candidates' windows come
-    from them."""
-    package_bytes: int = Field(default=67_000_000, ge=0)
-    """Most text of installed packages that is read."""
+    text: TextSettings = section()
+    """The text that the base is trained on."""
     training: TrainingSettings = section()
     """Optimizer and schedule."""
     windows: WindowSettings = section()

@@ -278,10 +278,10 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
             f"crossed.cnn.kernel: {crossed.kernel} is too large for windows of prefix + suffix = "
             f"{tokens} tokens; take a smaller one, or none with crossed.cnn.inputs: []"
         )
-    if study.nursery_base.row_tokens < tokens:
+    if (row := study.nursery_base.text.row_tokens) < tokens:
         yield (
-            f"nursery_base.row_tokens: {study.nursery_base.row_tokens} is less than prefix + "
-            f"suffix = {tokens}; a window must fit into a row"
+            f"nursery_base.text.row_tokens: {row} is less than prefix + suffix = {tokens}; a window "
+            f"must fit into a row"
         )
 
 
