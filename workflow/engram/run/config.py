@@ -280,8 +280,8 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
         )
     if (row := study.nursery_base.text.row_tokens) < tokens:
         yield (
-            f"nursery_base.text.row_tokens: {row} is less than prefix + suffix = {tokens}; a window "
-            f"must fit into a row"
+            f"nursery_base.text.row_tokens: {row} is less than prefix + suffix = {tokens}; a "
+            f"window must fit into a row"
         )
 
 
