@@ -53,7 +53,9 @@ NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery
 CROSSED = [name for name, model in MODELS.items() if model["counterpart"]]
 PAIRS = {name: MODELS[name]["counterpart"] for name in CROSSED if MODELS[name]["arm"] == 1}
 SCHEDULED = [name for name in NURSERY if name not in CROSSED]
-BROUGHT = [name for name in MODELS if name not in NURSERY]
+# Models from elsewhere that are drilled here; every other one that is not the nursery's is as it came.
+DRILLED = [name for name in CROSSED if name not in NURSERY]
+BROUGHT = [name for name in MODELS if name not in (*NURSERY, *DRILLED)]
 HUB = [name for name, model in MODELS.items() if model["source"] == "hub"]
 SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
 MEASURED = [name for name in BROUGHT if name not in SCORED]
@@ -70,7 +72,9 @@ BASELINES = STUDY["cnn"]["baselines"]
 WINDOW = {"prefix": STUDY["prefix"], "suffix": STUDY["suffix"]}
 GATHERED = {
     "pairs": list(PAIRS),
-    "bases": [MODELS[name]["base"] for name in PAIRS],
+    "bases": [
+        MODELS[name]["package"] or MODELS[name]["model"] or MODELS[name]["base"] for name in PAIRS
+    ],
     "confidence": STUDY["crossed"]["confidence"],
 }
 SEARCHED = bool(STUDY["search"]["categories"])

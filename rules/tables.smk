@@ -4,7 +4,7 @@ Inputs: predictions, sample lists, labels, verification.
 Outputs: tables/*.csv.
 """
 
-WITH_TRUTH = NURSERY + TWINNED
+WITH_TRUTH = NURSERY + DRILLED + TWINNED
 OF_CLASSES = ["scores", "counts", "leakage", "verification"] if TAXONOMIES else []
 TABLES = [
     *expand(f"{RESULTS}/tables/{{table}}.csv", table=OF_CLASSES),

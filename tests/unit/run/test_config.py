@@ -528,7 +528,7 @@ OWNERS = {
     ("table", "documents"): "corpus",
     ("corpus", "columns"): "table",
     ("hub", "base"): "nursery",
-    ("hub", "drilling"): "nursery",
+    ("hub", "drilling"): "nursery, table, corpus, packages",
 }
 VALID = {
     "nursery": MINIMAL["models"][0],

@@ -34,6 +34,8 @@ LEFT_OUT = (
     "*/model/*.bin",
     "*/twin/*.safetensors",
     "*/twin/*.bin",
+    "*/base/*.safetensors",
+    "*/base/*.bin",
     "report.html",
 )
 """Attention, hidden states and weights, which only the cluster's stages read; the report holds what
@@ -61,6 +63,13 @@ OF_THE_MODEL = frozenset(
         "extract_crossed_attention",
         "extract_crossed_hidden_states",
         "knock_out_pair",
+        "fetch_base",
+        "read_base_windows",
+        "score_base",
+        "design_drilled",
+        "draw_replay",
+        "drill_model",
+        "score_drilled",
     }
 )
 """Rules that read the language model, or data as large."""

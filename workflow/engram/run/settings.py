@@ -11,7 +11,7 @@ from engram.explorer.settings import ExplorerSettings
 from engram.figures.settings import FigureSettings
 from engram.io.settings import Items, Seed, Settings, Slug, section
 from engram.knockout.settings import KnockoutSettings
-from engram.nursery.settings import BaseSettings, NurseryKeys
+from engram.nursery.settings import BaseSettings, DrillingKeys, NurseryKeys
 from engram.run.rates import Rates
 from engram.saliency.settings import SaliencySettings
 from engram.scores.settings import SearchSettings, StatisticsSettings
@@ -52,7 +52,7 @@ WindowTokens = Annotated[int, Field(ge=4, le=64)]
 
 
 # pydantic takes the fields of the last base first.
-class ModelEntry(NurseryKeys, CorpusKeys, TableKeys, HubKeys, ModelKeys, EntryKeys):
+class ModelEntry(NurseryKeys, DrillingKeys, CorpusKeys, TableKeys, HubKeys, ModelKeys, EntryKeys):
     """A language model and its windows. A source refuses the keys of other sources."""
 
 
