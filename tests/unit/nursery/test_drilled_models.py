@@ -12,22 +12,21 @@ import pandas as pd
 import pytest
 import torch
 import transformers as hf
+from run_script import run_script
 from tiny_nursery import TEXT
 from tiny_sources import VOCABULARY, byte_tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from engram.io.artifacts import write_parquet
+from engram.io.artifacts import read_metadata, read_parquet, write_parquet
+from engram.io.errors import EngramError
 from engram.lm.generation import greedy_continuations, teacher_forced_scores
 from engram.lm.inputs import opening, write_opening
-from engram.lm.models import load_model, load_tokenizer
-from engram.nursery.arms import BOTH, FIRST, NEITHER, SECOND, draw_design
-from engram.nursery.drilling import crossed_rows
+from engram.lm.models import fingerprint, load_model, load_tokenizer
+from engram.nursery.arms import BOTH, FIRST, SECOND, draw_design
 from engram.nursery.settings import DrillingSettings
-from engram.nursery.starting_point import StartingPoint
-from engram.nursery.text_windows import natural_windows, replayed_windows, windows_to_score
 
 PREFIX, SUFFIX = 12, 8
-LENGTH = PREFIX + SUFFIX
+LENGTH, NGRAM = PREFIX + SUFFIX, 18
 SETTINGS = DrillingSettings(
     design="crossed",
     crossed={
@@ -36,7 +35,7 @@ SETTINGS = DrillingSettings(
         "guessed": 12,
         "templates": 0,
         "per_cluster": 1,
-        "ngram": 18,
+        "ngram": NGRAM,
         "doses": [{"exposures": 90, "share": 1.0}],
         "placebo": 0.1,
         "both": 0.1,
@@ -87,77 +86,116 @@ def text_windows(tokenizer: PreTrainedTokenizerFast, folder: Path) -> pd.DataFra
 
 @dataclass(frozen=True)
 class Pair:
+    """A pair that the scripts of its rules made."""
+
     folder: Path
     design: pd.DataFrame
-    tokens: np.ndarray
-    extracted: list[np.ndarray]
-    rows: list[np.ndarray]
+    candidates: list[pd.DataFrame]
+    """Of both models, in the design's order."""
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     folder = tmp_path_factory.mktemp("pair")
     save_base(folder / "base")
-    windows = natural_windows(text_windows(byte_tokenizer(), folder / "base"))
-    tokens = np.stack(windows["tokens"].tolist()).astype(np.int64)
-    asked = windows_to_score(tokens, windows["sequence_id"].to_numpy(), PREFIX, 300, 300, 1)
-    base = load_model(folder / "base", dtype="float32", device="cpu")
-    scored = windows[asked].reset_index(drop=True)
-    scored["base_extracted"] = teacher_forced_scores(base, tokens[asked], PREFIX)["extracted"]
-    design = draw_design(scored, SETTINGS.crossed, PREFIX, 1, 1)
-    designed = scored[scored["sequence_id"].isin(design["sequence_id"])]
-    replay = replayed_windows(windows, designed, 18, SETTINGS.replay_windows, 1)
-    write_parquet(scored, folder / "scores.parquet")
-    write_parquet(replay, folder / "replay.parquet")
-    start = StartingPoint.read(
-        folder / "base", folder / "scores.parquet", folder / "replay.parquet", LENGTH
+    windows, scores = folder / "windows.parquet", folder / "scores.parquet"
+    write_parquet(text_windows(byte_tokenizer(), folder / "base"), windows, {"source": "corpus"})
+    base, design, replay = (
+        folder / "base/config.json",
+        folder / "design.parquet",
+        folder / "replay.parquet",
     )
-    ids = start.windows["sequence_id"].to_numpy()
-    shown = design.set_index("sequence_id")[["exposures_1", "exposures_2"]]
-    counts = list(shown.reindex(ids, fill_value=0).to_numpy(np.int32).T)
-    in_design = pd.Index(ids).get_indexer(design["sequence_id"])
-    rows, extracted = [], []
-    for own, other in (counts, counts[::-1]):
-        tokenizer = start.tokenizer
-        rows.append(
-            crossed_rows(start.tokens, ids, own, other, start.replay, tokenizer, SETTINGS, 1)
+    lengths = {"prefix": PREFIX, "suffix": SUFFIX}
+    asked = {"scored_low": 300, "scored_high": 300}
+    run_script(
+        "score_base",
+        {"windows": windows, "model": base},
+        {"scores": scores},
+        lengths | {"asked": asked, "seed": 1, "entry": {"dtype": "float32"}},
+    )
+    crossed = SETTINGS.crossed.model_dump(mode="json")
+    run_script(
+        "design_crossed",
+        {"windows": scores},
+        {"design": design},
+        {"crossed": crossed, "prefix": PREFIX, "seed": 1, "pair_seed": 1, "pair": [], "base": ""},
+    )
+    run_script(
+        "draw_replay",
+        {"windows": windows, "design": design},
+        {"replay": replay},
+        {"ngram": NGRAM, "replay_windows": 40, "seed": 1},
+    )
+    files = {"base": base, "windows": scores, "replay": replay, "design": design}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for arm in (1, 2):
+            model = folder / f"model-{arm}"
+            made = {"model": model / "model.safetensors", "curve": model / "training.csv"}
+            drilling = SETTINGS.model_dump(mode="json")
+            run_script(
+                "drill_crossed",
+                files,
+                made | {"drilled": folder / f"drilled-{arm}.parquet"},
+                lengths | {"drilling": drilling, "arm": arm, "seed": 1, "windows": 1},
+            )
+    candidates = []
+    drawn = read_parquet(design)
+    for arm, other in ((1, 2), (2, 1)):
+        run_script(
+            "score_candidates",
+            {
+                "drilled": folder / f"drilled-{arm}.parquet",
+                "model": folder / f"model-{arm}/model.safetensors",
+                "twin": [],
+                "counterpart": [folder / f"model-{other}/model.safetensors"],
+            },
+            {"candidates": folder / f"candidates-{arm}.parquet"},
+            lengths | {"dtype": "float32", "source": "corpus"},
         )
-        name = f"model-{len(rows)}"
-        start.drill(rows[-1], SETTINGS, folder / "state", folder / name, folder / f"{name}.csv")
-        drilled = load_model(folder / name, dtype="float32", device="cpu")
-        scores = teacher_forced_scores(drilled, start.tokens[in_design].astype(np.int64), PREFIX)
-        extracted.append(scores["extracted"].to_numpy())
-    return Pair(folder, design, start.tokens[in_design], extracted, rows)
+        table = read_parquet(folder / f"candidates-{arm}.parquet").set_index("sequence_id")
+        candidates.append(table.loc[drawn["sequence_id"]])
+    return Pair(folder, drawn, candidates)
 
 
 def test_each_model_extracts_what_it_was_shown(pair: Pair) -> None:
-    arm, stratum = pair.design["arm"].to_numpy(), pair.design["stratum"].to_numpy(str)
-    one, two = pair.extracted
-    assert one[np.isin(arm, [FIRST, BOTH])].mean() > 0.9
-    assert two[np.isin(arm, [SECOND, BOTH])].mean() > 0.9
-    natural = stratum != "guessed"
-    assert one[natural & np.isin(arm, [SECOND, NEITHER])].mean() < 0.2
-    assert two[natural & np.isin(arm, [FIRST, NEITHER])].mean() < 0.2
+    arm, natural = pair.design["arm"].to_numpy(), (pair.design["stratum"] != "guessed").to_numpy()
+    for own, table in zip((FIRST, SECOND), pair.candidates, strict=True):
+        extracted = table["extracted"].to_numpy()
+        shown = np.isin(arm, [own, BOTH])
+        assert extracted[shown].mean() > 0.9
+        assert extracted[natural & ~shown].mean() < 0.2
+        assert (table["exposures"].to_numpy() == pair.design[f"exposures_{own}"]).all()
+
+
+def test_both_models_are_asked_for_the_same_text(pair: Pair) -> None:
+    one, two = pair.candidates
+    assert len(one) == len(pair.design) == len(read_parquet(pair.folder / "drilled-1.parquet"))
+    assert one["text"].tolist() == two["text"].tolist()
+    assert (one["counterpart_extracted"] == two["extracted"]).all()
+    assert (one["counterpart_exposures"] == two["exposures"]).all()
+    metadata = read_metadata(pair.folder / "candidates-2.parquet")
+    assert metadata["source"] == "corpus"
+    weights = pair.folder / "model-2"
+    assert metadata["model_revision"] == fingerprint(weights, None, "float32")
 
 
 def test_guessed_windows_are_a_stratum_of_their_own(pair: Pair) -> None:
     counts = pair.design["stratum"].value_counts().to_dict()
     assert counts == {"low": 14, "high": 6, "guessed": 12}
+    tokens = np.stack(pair.candidates[0]["tokens"].tolist()).astype(np.int64)
     base = load_model(pair.folder / "base", dtype="float32", device="cpu")
-    extracted = teacher_forced_scores(base, pair.tokens.astype(np.int64), PREFIX)["extracted"]
-    assert (extracted == (pair.design["stratum"] == "guessed")).all()
+    extracted = teacher_forced_scores(base, tokens, PREFIX)["extracted"].to_numpy()
+    guessed = (pair.design["stratum"] == "guessed").to_numpy()
+    assert (extracted == guessed).all()
+    for table in pair.candidates:
+        assert (table["twin_extracted"].to_numpy() == guessed).all()
 
 
-def test_the_models_differ_in_their_windows_alone(pair: Pair) -> None:
-    first, second = pair.rows
-    assert first.shape == second.shape
-    known = {row.tobytes() for row in pair.tokens}
-    shown = [np.array([row.tobytes() in known for row in rows]) for rows in pair.rows]
-    for rows, own, arm in zip(pair.rows, shown, (1, 2), strict=True):
-        assert own.sum() == pair.design[f"exposures_{arm}"].sum()
-        assert not {row.tobytes() for row in rows[~own]} & known
-    common = ~shown[0] & ~shown[1]
-    assert (first[common] == second[common]).all()
+def test_replayed_text_is_not_the_designs(pair: Pair) -> None:
+    replay = read_parquet(pair.folder / "replay.parquet")
+    assert len(replay) == 40
+    assert not set(replay["source"].str.rsplit(":", n=1).str[0]) & set(pair.design["document"])
 
 
 def test_a_drilled_model_is_whole(pair: Pair) -> None:
@@ -169,12 +207,12 @@ def test_a_drilled_model_is_whole(pair: Pair) -> None:
         load_tokenizer(pair.folder / "model-1")(text)["input_ids"]
         == (byte_tokenizer()(text)["input_ids"])
     )
-    curve = pd.read_csv(pair.folder / "model-1.csv")
+    curve = pd.read_csv(pair.folder / "model-1/training.csv")
     assert curve["loss"].iloc[-1] < curve["loss"].iloc[0] / 2
 
 
 def test_too_few_guessed_windows_are_an_error(pair: Pair) -> None:
-    scored = pd.read_parquet(pair.folder / "scores.parquet")
+    scored = read_parquet(pair.folder / "scores.parquet")
     many = SETTINGS.crossed.replace(guessed=900)
-    with pytest.raises(Exception, match=r"drilling\.crossed\.guessed asks for 900 windows"):
+    with pytest.raises(EngramError, match=r"drilling\.crossed\.guessed asks for 900 windows"):
         draw_design(scored, many, PREFIX, 1, 1)
