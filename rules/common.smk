@@ -55,6 +55,7 @@ PAIRS = {name: MODELS[name]["counterpart"] for name in CROSSED if MODELS[name]["
 SCHEDULED = [name for name in NURSERY if name not in CROSSED]
 BROUGHT = [name for name in MODELS if name not in NURSERY]
 HUB = [name for name, model in MODELS.items() if model["source"] == "hub"]
+PACKAGED = [name for name, model in MODELS.items() if model["source"] == "packages"]
 SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
 MEASURED = [name for name in BROUGHT if name not in SCORED]
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
