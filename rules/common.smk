@@ -26,7 +26,7 @@ from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 
-GIVEN = dict(config)
+GIVEN = study_config.without_dates(dict(config))
 try:
     STUDY = study_config.complete(GIVEN)
 except EngramError as error:

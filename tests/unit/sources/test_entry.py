@@ -1,13 +1,14 @@
 """A model's entry: what follows from a name, what a source needs, what it brings."""
 
 import datetime
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engram.io.errors import EngramError
-from engram.run.config import complete
+from engram.run.config import complete, without_dates
 from engram.sources.entry import (
     PINNED,
     PRESETS,
@@ -204,6 +205,7 @@ def test_dates_are_those_of_yaml_or_texts() -> None:
     given = model | {"released": "2024-11-01", "releases": releases}
     completed = complete(study | {"models": [given]})
     assert completed["models"][0]["releases"] == [RELEASE]
+    assert json.loads(json.dumps(without_dates(given))) == given | {"releases": [RELEASE]}
     assert complete(completed) == completed
     for wrong in ("2024-13-01", "yesterday", "20241101"):
         with pytest.raises(EngramError, match=rf"models\.0\.released: '{wrong}': is not a date"):
