@@ -26,7 +26,7 @@ from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 
-GIVEN = dict(config)
+GIVEN = study_config.without_dates(dict(config))
 try:
     STUDY = study_config.complete(GIVEN)
 except EngramError as error:
@@ -57,6 +57,7 @@ SCHEDULED = [name for name in NURSERY if name not in CROSSED]
 DRILLED = [name for name in CROSSED if name not in NURSERY]
 BROUGHT = [name for name in MODELS if name not in (*NURSERY, *DRILLED)]
 HUB = [name for name, model in MODELS.items() if model["source"] == "hub"]
+PACKAGED = [name for name, model in MODELS.items() if model["source"] == "packages"]
 SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
 MEASURED = [name for name in BROUGHT if name not in SCORED]
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]

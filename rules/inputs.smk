@@ -292,6 +292,8 @@ def source_files(wildcards):
     entry = MODELS[wildcards.model]
     if entry["source"] == "hub":
         return f"{RESULTS}/{wildcards.model}/dataset.json"
+    if entry["source"] == "packages":
+        return f"{RESULTS}/{wildcards.model}/releases.json"
     return ancient(own(entry["table"] or entry["documents"]))
 
 

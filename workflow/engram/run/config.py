@@ -5,6 +5,7 @@ several sections decide together is checked here."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,15 @@ def complete(config: Any) -> dict[str, Any]:
     for model in completed["models"]:
         model["seed"] = completed["seed"] if model["seed"] is None else model["seed"]
     return completed
+
+
+def without_dates(value: Any) -> Any:
+    """Return a copy of what YAML holds with dates as texts, so that it can be written as JSON."""
+    if isinstance(value, dict):
+        return {key: without_dates(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_dates(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 def named_taxonomies(config: dict[str, Any]) -> list[Named]:
