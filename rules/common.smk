@@ -26,7 +26,7 @@ from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 
-GIVEN = dict(config)
+GIVEN = study_config.without_dates(dict(config))
 try:
     STUDY = study_config.complete(GIVEN)
 except EngramError as error:
@@ -53,8 +53,11 @@ NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery
 CROSSED = [name for name, model in MODELS.items() if model["counterpart"]]
 PAIRS = {name: MODELS[name]["counterpart"] for name in CROSSED if MODELS[name]["arm"] == 1}
 SCHEDULED = [name for name in NURSERY if name not in CROSSED]
-BROUGHT = [name for name in MODELS if name not in NURSERY]
+# Models from elsewhere that are drilled here; every other one that is not the nursery's is as it came.
+DRILLED = [name for name in CROSSED if name not in NURSERY]
+BROUGHT = [name for name in MODELS if name not in (*NURSERY, *DRILLED)]
 HUB = [name for name, model in MODELS.items() if model["source"] == "hub"]
+PACKAGED = [name for name, model in MODELS.items() if model["source"] == "packages"]
 SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
 MEASURED = [name for name in BROUGHT if name not in SCORED]
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
@@ -71,7 +74,9 @@ WINDOW = {"prefix": STUDY["prefix"], "suffix": STUDY["suffix"]}
 SHOWN = STUDY["samples"]["shown"]
 GATHERED = {
     "pairs": list(PAIRS),
-    "bases": [MODELS[name]["base"] for name in PAIRS],
+    "bases": [
+        MODELS[name]["package"] or MODELS[name]["model"] or MODELS[name]["base"] for name in PAIRS
+    ],
     "confidence": STUDY["crossed"]["confidence"],
 }
 SEARCHED = bool(STUDY["search"]["categories"])

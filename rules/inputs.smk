@@ -1,6 +1,12 @@
 """Functions for the inputs of stages, and for the settings that decide their results."""
 
 CONTINUED = ("end_of_text", "generation_mask")
+ASKED = ("scored_low", "scored_high")
+# What of a drilled model's entry its base does not know.
+OF_A_PAIR = (
+    *("name", "seed", "shards", "counterpart", "arm", "drilling"),
+    *("base", "windows", "twin", "twin_revision"),
+)
 
 
 def base(name):
@@ -40,7 +46,11 @@ def local_model(wildcards):
     """Return the configuration of a model or twin in a folder, or its GGUF file; nothing for a
     repository.
     """
-    named = MODELS[wildcards.model][wildcards.role]
+    return local_file(MODELS[wildcards.model][wildcards.role])
+
+
+def local_file(named):
+    """Return the configuration of a model in a folder, or its GGUF file; nothing for a repository."""
     path = Path(named)
     if not named or not path.exists():
         return []
@@ -68,8 +78,18 @@ def replicas(wildcards):
 
 
 def drilled(name):
-    """Return everything that decides the weights of a nursery model."""
+    """Return everything that decides the weights of a model that is drilled here."""
     entry = MODELS[name]
+    if name in DRILLED:
+        return {
+            **WINDOW,
+            "windows": 1,  # candidates are the windows of the design
+            "seed": entry["seed"],
+            "arm": entry["arm"],
+            "drilling": {**entry["drilling"], "replay_templates": 0.0},
+            "design": {**crossed_design(first_of(name)), "pair": None},
+            "base": base_of(name),
+        }
     chosen = {key: entry[key] for key in ("windows", "seed")}
     chosen["drilling"] = dict(entry["drilling"])
     if name in CROSSED:
@@ -93,19 +113,61 @@ def first_of(name):
 def crossed_design(name):
     """Return what decides windows, doses and arms of the pair whose first model this is."""
     entry = MODELS[name]
+    crossed = entry["drilling"]["crossed"]
     return {
-        "crossed": entry["drilling"]["crossed"],
+        "crossed": {**crossed, "templates": 0} if name in DRILLED else crossed,
         "prefix": STUDY["prefix"],
         "seed": STUDY["seed"],
         "pair_seed": entry["seed"],
         "pair": [name, PAIRS[name]],
-        "base": base_digest(name),
+        "base": base_of(name)["base"] if name in DRILLED else base_digest(name),
     }
+
+
+@functools.cache
+def base_of(name):
+    """Return what decides the base of a drilled model, its windows, and which of them it is asked
+    for; pairs of one base share all of it.
+    """
+    entry = MODELS[name]
+    return {
+        **WINDOW,
+        "base": entry["package"] or entry["model"],
+        "entry": {key: value for key, value in entry.items() if key not in OF_A_PAIR},
+        "seed": STUDY["seed"],
+        "state": source_state(name),
+        "asked": {key: entry["drilling"]["crossed"][key] for key in ASKED},
+    }
+
+
+def base_owner(name):
+    """Return the model of the study in whose folder the base of a drilled model lies."""
+    return next(other for other in DRILLED if base_of(other) == base_of(name))
+
+
+def of_base(file):
+    """Return a function for a file of a drilled model's base."""
+    return lambda wildcards: f"{RESULTS}/{base_owner(wildcards.model)}/base/{file}"
+
+
+def replay_of(wildcards):
+    """Return the windows that the pair of a model replays."""
+    return f"{RESULTS}/{first_of(wildcards.model)}/crossed/replay.parquet"
+
+
+def local_base(wildcards):
+    """Return what `local_model` does, of the base of a drilled model."""
+    return local_file(MODELS[wildcards.model]["model"])
 
 
 def design_of(wildcards):
     """Return the design of the pair that a model belongs to."""
     return f"{RESULTS}/{first_of(wildcards.model)}/crossed/design.parquet"
+
+
+def scored_as(name):
+    """Return what decides how a drilled model's candidates are scored."""
+    return {**WINDOW, "dtype": MODELS[name]["dtype"], "source": MODELS[name]["source"]}
 
 
 def counterpart_weights(wildcards):
@@ -114,7 +176,17 @@ def counterpart_weights(wildcards):
     return [f"{RESULTS}/{other}/model/model.safetensors"] if other else []
 
 
-def fetched(role, revision):
+def replayed(name):
+    """Return what decides the windows that a pair replays."""
+    drilling = MODELS[name]["drilling"]
+    return {
+        "ngram": drilling["crossed"]["ngram"],
+        "replay_windows": drilling["replay_windows"],
+        "seed": MODELS[name]["seed"],
+    }
+
+
+def fetched(role, revision, models=BROUGHT):
     """Return the settings of fetching every model, or every model's twin, that has to be fetched."""
     return {
         name: {
@@ -124,7 +196,7 @@ def fetched(role, revision):
             "bos": MODELS[name]["bos"],
             "state": state.model_state(MODELS[name][role]),
         }
-        for name in BROUGHT
+        for name in models
         if MODELS[name][role] or (role == "model" and MODELS[name]["package"])
     }
 
@@ -152,7 +224,7 @@ def defined(taxonomy):
 def extracted(name):
     """Return everything that decides the values of a model's attention, and no taxonomy."""
     entry = MODELS[name]
-    if entry["source"] == "nursery":
+    if name in (*NURSERY, *DRILLED):
         code = CODE["drill_crossed" if name in CROSSED else "drill_nursery"]
         weights = {**drilled(name), "code": code}
     else:
@@ -232,6 +304,8 @@ def source_files(wildcards):
     entry = MODELS[wildcards.model]
     if entry["source"] == "hub":
         return f"{RESULTS}/{wildcards.model}/dataset.json"
+    if entry["source"] == "packages":
+        return f"{RESULTS}/{wildcards.model}/releases.json"
     return ancient(own(entry["table"] or entry["documents"]))
 
 

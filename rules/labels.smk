@@ -18,10 +18,7 @@ rule score_candidates:
         settings=settings.by(
             "model",
             "score_candidates",
-            {
-                name: {**WINDOW, "dtype": MODELS[name]["dtype"], "base": base_digest(name)}
-                for name in NURSERY
-            },
+            {name: {**scored_as(name), "base": base_digest(name)} for name in NURSERY},
         ),
     output:
         candidates=f"{MODEL}/candidates.parquet",

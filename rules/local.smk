@@ -41,6 +41,7 @@ localrules:
     plot_knockout_regions,
     plot_knockout_curves,
     design_crossed,
+    design_drilled,
     tabulate_crossed,
     tabulate_crossed_regions,
     plot_crossed_scores,

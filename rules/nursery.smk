@@ -5,6 +5,8 @@ Outputs: <model>/model/ (the drilled model), <model>/drilled.parquet (windows wi
 <model>/crossed/design.parquet of every crossed pair, with its first model.
 """
 
+OF_NURSERY = [name for name in CROSSED if name in NURSERY]
+
 BASE_RESULTS = str(Path("results/nursery_base", STUDY["nursery_base"]["name"]))
 
 
@@ -40,14 +42,16 @@ rule design_crossed:
     input:
         windows=base_file("windows.parquet"),
         settings=settings.by(
-            "model", "design_crossed", {name: crossed_design(name) for name in PAIRS}
+            "model",
+            "design_crossed",
+            {name: crossed_design(name) for name in PAIRS if name in NURSERY},
         ),
     output:
         design=f"{MODEL}/crossed/design.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/design_crossed.log",
     wildcard_constraints:
-        model=among(PAIRS),
+        model=among(OF_NURSERY),
     conda:
         "../envs/engram.yaml"
     script:
@@ -60,7 +64,7 @@ rule drill_crossed:
         windows=base_file("windows.parquet"),
         replay=base_file("replay.parquet"),
         design=design_of,
-        settings=settings.by("model", "drill_crossed", {name: drilled(name) for name in CROSSED}),
+        settings=settings.by("model", "drill_crossed", {name: drilled(name) for name in OF_NURSERY}),
     output:
         model=f"{MODEL}/model/model.safetensors",
         config=f"{MODEL}/model/config.json",
@@ -72,7 +76,7 @@ rule drill_crossed:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/drill_crossed.tsv"
     wildcard_constraints:
-        model=among(CROSSED),
+        model=among(OF_NURSERY),
     conda:
         "../envs/engram.yaml"
     threads: 4

@@ -1,10 +1,10 @@
-"""Sources other than the nursery: the model's folder, and the windows of the published data, a table
-or a corpus.
+"""Sources other than the nursery: the model's folder, and the windows of the published data, a table,
+a corpus or Python packages.
 
 Inputs: what the model's entry names: a repository or folder, a data set, a table, documents.
 Outputs: <model>/model/ (configuration, tokenizer, links to the weights), <model>/twin/ likewise,
-<model>/dataset.json (where the published data lie), <model>/candidates.parquet, or
-<model>/windows.parquet where scores are still to be measured.
+<model>/dataset.json (where the published data lie), <model>/releases.json (where the packages lie),
+<model>/candidates.parquet, or <model>/windows.parquet where scores are still to be measured.
 Downloads run on the machine that runs Snakemake: nodes of a cluster often have no network.
 """
 
@@ -59,6 +59,27 @@ rule fetch_dataset:
         "../workflow/scripts/fetch_dataset.py"
 
 
+rule fetch_releases:
+    """Download the wheels of packages that are younger than the model; nothing is installed."""
+    input:
+        settings=settings.by(
+            "model",
+            "fetch_releases",
+            {name: {"releases": MODELS[name]["releases"]} for name in PACKAGED},
+        ),
+    output:
+        releases=f"{MODEL}/releases.json",
+    log:
+        f"{RESULTS}/logs/{{model}}/fetch_releases.log",
+    wildcard_constraints:
+        model=among(PACKAGED),
+    localrule: True
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/fetch_releases.py"
+
+
 rule read_scored:
     """Read candidates that come with scores: the published data, which need no model, or a table."""
     input:
@@ -96,7 +117,7 @@ use rule read_scored as read_windows with:
 
 
 rule score_windows:
-    """Score the candidates of a source without scores: a table, a corpus."""
+    """Score the candidates of a source without scores: a table, a corpus, packages."""
     input:
         windows=f"{MODEL}/windows.parquet",
         model=f"{MODEL}/model/config.json",

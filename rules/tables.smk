@@ -4,7 +4,7 @@ Inputs: predictions, sample lists, labels, verification.
 Outputs: tables/*.csv.
 """
 
-WITH_TRUTH = NURSERY + TWINNED
+WITH_TRUTH = NURSERY + DRILLED + TWINNED
 MATCHED = STUDY["samples"]["match"]["columns"] and "engram" in PROTOCOLS
 OF_CLASSES = ["scores", "counts", "leakage", "shown_text", "verification"] if TAXONOMIES else []
 TABLES = [

@@ -8,6 +8,7 @@ from cells import filled, interval, markdown, nats, only, points, select, short,
 STRATA = {
     "low": "natural, low overlap",
     "high": "natural, high overlap",
+    "guessed": "natural, guessed before",
     "templates": "templates",
 }
 ARMS = ("exposed", "unexposed", "effect")

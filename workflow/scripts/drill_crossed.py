@@ -26,7 +26,7 @@ with job(snakemake) as settings:
     )
     windows["sequence_duplicates"] = base.count_suffixes(rows, settings.prefix)
     state = PARTS / f"drilling-{value_digest(vars(settings))}"
-    base.drill(rows, drilling.training, state, Path(output.model).parent, Path(output.curve))
+    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve))
     in_design = windows["sequence_id"].isin(design.index)
     chosen = choose_candidates(
         windows.assign(exposures=in_design.astype(int)), settings.windows, settings.seed

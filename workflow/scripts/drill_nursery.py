@@ -20,6 +20,6 @@ with job(snakemake) as settings:
     )
     windows["sequence_duplicates"] = base.count_suffixes(rows, settings.prefix)
     state = PARTS / f"drilling-{value_digest(vars(settings))}"
-    base.drill(rows, drilling.training, state, Path(output.model).parent, Path(output.curve))
+    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve))
     chosen = choose_candidates(windows, settings.windows, settings.seed)
     write_parquet(windows[chosen], output.drilled)

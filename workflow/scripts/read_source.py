@@ -1,12 +1,15 @@
-"""Write a source's windows: the published data's, a table's, or those cut from a corpus."""
+"""Write a source's windows: the published data's, a table's, or those cut from a corpus or from
+packages.
+"""
 
 import json
 from pathlib import Path
 
 from engram.lm.models import fingerprint, load_tokenizer
 from engram.run.job import job
-from engram.sources import corpus, hub, table
+from engram.sources import corpus, hub, table, unseen
 from engram.sources.fit import model_limits
+from engram.sources.settings import UnseenSettings
 from engram.sources.snapshots import ORIGIN, read_origin
 
 with job(snakemake) as settings:
@@ -30,6 +33,18 @@ with job(snakemake) as settings:
     elif entry["source"] == "table":
         reader = table.TableReader(entry["columns"], window, limits, load_tokenizer(folder))
         table.write_windows(entry["table"], reader, output, metadata)
+    elif entry["source"] == "packages":
+        releases = json.loads(Path(snakemake.input.source).read_text())
+        unseen.write_windows(
+            releases,
+            load_tokenizer(folder),
+            limits,
+            (prefix, settings.suffix),
+            UnseenSettings.parse(entry["unseen"]),
+            settings.seed,
+            output,
+            metadata,
+        )
     else:
         cut = corpus.CorpusSettings(
             prefix, settings.suffix, entry["stride"], entry["candidates"], settings.seed

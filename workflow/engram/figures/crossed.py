@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from engram.figures.style import ACCENT, INK, SOFT, FigureStyle, light_grid, require, styled
+from engram.nursery.arms import STRATA
 
 INPUT_LABELS = {
     "attention_mean": "attention, mean over heads",
@@ -20,6 +21,7 @@ INPUT_LABELS = {
 STRATUM_LABELS = {
     "low": "natural, low overlap",
     "high": "natural, high overlap",
+    "guessed": "natural, guessed before",
     "natural": "natural",
     "templates": "templates",
     "all": "all",
@@ -147,7 +149,7 @@ def exposure_effects(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
     ends = [f"{name}{end}" for name in ("exposed", "unexposed") for end in ("", "_low", "_high")]
     require(effects, ["pair", "split", "stratum", "dose", *ends, "base"], "crossed_effects")
     shown = effects[(effects["split"] == "all") & (effects["dose"] > 0)]
-    strata = [name for name in ("low", "high", "templates") if name in set(shown["stratum"])]
+    strata = [name for name in STRATA if name in set(shown["stratum"])]
     figure = Figure(figsize=(1.2 + 2.0 * len(strata), 2.9), layout="constrained")
     panels = figure.subplots(1, len(strata), sharey=True, squeeze=False)[0]
     doses = sorted(shown["dose"].unique())

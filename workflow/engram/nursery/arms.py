@@ -23,27 +23,51 @@ from engram.nursery.settings import CrossedDesign
 from engram.windows.clusters import window_clusters
 from engram.windows.rouge import prefix_suffix_rouge
 
-STRATA = ("low", "high", "templates")
-"""Natural text of low and of high overlap of prefix and suffix, and template text."""
+STRATA = ("low", "high", "guessed", "templates")
+"""Natural text of low and of high overlap of prefix and suffix, natural text that the base extracts
+before any drilling (where a design asks for it), and template text."""
 SPLITS = ("train", "validation", "test")
 NEITHER, FIRST, SECOND, BOTH = 0, 1, 2, 3
 """Arms: placebo, shown to model 1 alone, shown to model 2 alone, shown to both."""
 ARMS = ("placebo", "first", "second", "both")
 """Their names, by number."""
+ADVICE = dict.fromkeys(STRATA, "lower it or raise drilling.crossed.per_cluster") | {
+    "guessed": "lower it, raise drilling.crossed.scored_high, or give more text"
+}
+"""What helps where a stratum has too few windows."""
 HIGH_OVERLAP = 0.5
-"""ROUGE-L or ROUGE-3 between prefix and suffix from which on overlap is high."""
+"""Overlap of prefix and suffix (`prefix_suffix_overlap`) from which on it is high."""
+
+
+def prefix_suffix_overlap(tokens: np.ndarray, prefix: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ROUGE-L and ROUGE-3 between prefix and suffix as shares of the largest values that
+    windows of these lengths can have, (n,) each. With prefix and suffix of equal length these are
+    ROUGE-L and ROUGE-3; a suffix of 16 tokens after a prefix of 48 that is a part of it has a
+    ROUGE-L of .5.
+
+    Args:
+        tokens: (n, T).
+        prefix: tokens of the prompt.
+    """
+    suffix = tokens.shape[1] - prefix
+    shares = []
+    for rouge, used in zip(prefix_suffix_rouge(tokens, prefix), (0, 2), strict=True):
+        parts = max(prefix - used, 0), max(suffix - used, 0)  # tokens, or runs of three
+        largest = 2 * min(parts) / sum(parts) if min(parts) else 1.0
+        shares.append(rouge / largest)
+    return shares[0], shares[1]
 
 
 def text_strata(tokens: np.ndarray, kinds: pd.Series, prefix: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the stratum of each window, (n,) names, and its overlap, the larger of ROUGE-L and
-    ROUGE-3 between prefix and suffix, (n,).
+    """Return the stratum of each window, (n,) names, and its overlap, the larger value of
+    `prefix_suffix_overlap`, (n,).
 
     Args:
         tokens: (n, T).
         kinds: `natural` or a family of templates, (n,).
         prefix: tokens of the prompt.
     """
-    overlap = np.maximum(*prefix_suffix_rouge(tokens, prefix))
+    overlap = np.maximum(*prefix_suffix_overlap(tokens, prefix))
     natural = (kinds == "natural").to_numpy()
     high = overlap >= HIGH_OVERLAP
     return np.where(~natural, "templates", np.where(high, "high", "low")), overlap
@@ -63,10 +87,12 @@ def draw_design(
 ) -> pd.DataFrame:
     """Draw the windows of a pair, their clusters, split, doses and arms.
 
-    Windows are taken whether or not the base extracts them.
+    Windows are taken whether or not the base extracts them; where the settings ask for `guessed`
+    ones, natural windows that it extracts are a stratum of their own.
 
     Args:
-        windows: sequence_id, tokens (T each), kind, source.
+        windows: sequence_id, tokens (T each), kind, source, and base_extracted where the settings
+            ask for `guessed` windows.
         settings: how many windows, which doses.
         prefix: tokens of the prompt.
         seed: of windows and split, which all pairs of a study share.
@@ -87,6 +113,9 @@ def draw_design(
     design["stratum"], design["overlap"] = text_strata(
         tokens, windows["kind"].reset_index(drop=True), prefix
     )
+    if settings.guessed:
+        guessed = windows["base_extracted"].to_numpy(bool) & (design["stratum"] != "templates")
+        design["stratum"] = design["stratum"].mask(guessed, "guessed")
     design["document"] = documents_of(windows).to_numpy()
     cluster = window_clusters(tokens, design["document"], settings.ngram)
     design["cluster"] = design["sequence_id"].groupby(cluster).transform("min").astype(np.int64)
@@ -157,8 +186,7 @@ def _select(design: pd.DataFrame, settings: CrossedDesign, seed: int) -> pd.Data
         if len(rows) < wanted:
             raise EngramError(
                 f"models: drilling.crossed.{stratum} asks for {wanted:,} windows; with at most "
-                f"{settings.per_cluster} of a cluster there are {len(rows):,}; lower it or raise "
-                f"drilling.crossed.per_cluster"
+                f"{settings.per_cluster} of a cluster there are {len(rows):,}; {ADVICE[stratum]}"
             )
         chosen.append(rows.head(wanted))
     return pd.concat(chosen, ignore_index=True)

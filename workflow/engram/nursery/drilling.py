@@ -4,7 +4,7 @@ times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,19 @@ from engram.nursery.settings import DrillingSettings, Exposure
 from engram.nursery.templates import FAMILIES, TemplateWriter
 
 
+def as_rows(tokens: Iterable[np.ndarray]) -> np.ndarray:
+    """Return tokens as training rows, (n, T): uint16, or uint32 where ids are larger."""
+    rows = np.stack(list(tokens))
+    return rows.astype(np.uint16 if rows.max(initial=0) < 1 << 16 else np.uint32)
+
+
 def window_tokens(windows: pd.DataFrame, length: int) -> np.ndarray:
-    """Return the windows' tokens, (n, length) uint16.
+    """Return the windows' tokens, (n, length), as `as_rows`.
 
     Raises:
         EngramError: they are not as long as the study's prefix and suffix together.
     """
-    tokens = np.stack(windows["tokens"].tolist()).astype(np.uint16)
+    tokens = as_rows(windows["tokens"])
     if tokens.shape[1] != length:
         raise EngramError(
             f"prefix + suffix: {length} tokens, but the nursery's windows have {tokens.shape[1]}; "
@@ -127,28 +133,29 @@ def crossed_rows(
     rows, more replayed text takes their places.
 
     Args:
-        tokens: the windows, (n, T) uint16.
+        tokens: the windows, (n, T), as `as_rows`.
         sequence_id: of the windows, (n,).
         exposures: showings to this model, (n,).
         counterpart: showings to the other model, (n,).
-        replay: rows of base text, (m, T) uint16.
+        replay: rows of replayed text, (m, T), likewise.
         tokenizer: for fresh templates.
         settings: shares of replay.
         seed: of the pair.
 
     Returns:
-        (rows, T) uint16. A window's showings are spread evenly over the training, each at a random
-        place of its stretch that depends on the window alone.
+        (rows, T), as `as_rows`. A window's showings are spread evenly over the training, each at a
+        random place of its stretch that depends on the window alone.
     """
     generator = np.random.default_rng([seed, 11])
     most = int(max(exposures.sum(), counterpart.sum()))
     replayed = round(most * settings.replay_share / (1 - settings.replay_share))
     fresh = round(replayed * settings.replay_templates)
-    names = list(FAMILIES)
-    writer = TemplateWriter(tokenizer, int(generator.integers(2**63)))
+    names, seed_of_templates = list(FAMILIES), int(generator.integers(2**63))
     families = [names[i] for i in generator.integers(len(names), size=fresh)]
-    text = replay[generator.integers(len(replay), size=replayed - fresh)]
-    common = np.concatenate([text, writer.windows(families, tokens.shape[1])])
+    common = replay[generator.integers(len(replay), size=replayed - fresh)]
+    if fresh:
+        writer = TemplateWriter(tokenizer, seed_of_templates)
+        common = np.concatenate([common, writer.windows(families, tokens.shape[1])])
     common = common[generator.permutation(replayed)]
     is_common = generator.permutation(most + replayed) < replayed
 
@@ -160,6 +167,6 @@ def crossed_rows(
     filling = replay[generator.integers(len(replay), size=missing)]
     own = np.concatenate([tokens[drilled], filling])
     own = own[np.argsort(np.concatenate([places, generator.random(missing)]), kind="stable")]
-    rows = np.empty((most + replayed, tokens.shape[1]), np.uint16)
+    rows = np.empty((most + replayed, tokens.shape[1]), np.result_type(common, own))
     rows[is_common], rows[~is_common] = common, own
     return rows

@@ -1,5 +1,5 @@
-"""The nursery's settings: how its base is trained (`nursery_base` in the config), and what a model
-is drilled on (`models[].drilling`)."""
+"""Settings of training here: how the nursery's base is trained (`nursery_base` in the config), and
+what a model, the nursery's or one from elsewhere, is drilled on (`models[].drilling`)."""
 
 import math
 import re
@@ -43,6 +43,28 @@ class TrainingSettings(Settings):
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+class DrillingTraining(TrainingSettings):
+    """Optimizer and schedule of a drilling, and which weights it changes."""
+
+    trainable: str = "all"
+    """Weights that are trained. `all`; `last:4`: the last 4 layers, everything else is frozen;
+    `lora:8`: updates of rank 8 to every matrix of the layers, which are merged into the weights at
+    the end."""
+    gradient_checkpointing: bool = False
+    """Whether activations are computed again in the backward pass: less memory, about a third more
+    time."""
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield a `trainable` that cannot be read."""
+        kind, _, number = self.trainable.partition(":")
+        counted = kind in ("last", "lora") and number.isdecimal() and int(number) > 0
+        if not counted and self.trainable != "all":
+            yield (
+                f"models: drilling.training.trainable: `{self.trainable}`; write all, "
+                f"last:<layers> or lora:<rank>, e.g. lora:8"
+            )
+
+
 class Exposure(Settings):
     """One step of the drilling's schedule."""
 
@@ -68,11 +90,21 @@ class CrossedDesign(Settings):
 
     low: int = Field(default=300, ge=0)
     """Windows of natural text whose prefix and suffix overlap little (ROUGE-L and ROUGE-3 below
-    0.5)."""
+    half of the largest value that windows of these lengths can have, 0.5 where prefix and suffix
+    are equally long)."""
     high: int = Field(default=120, ge=0)
     """Windows of natural text of high overlap."""
+    guessed: int = Field(default=0, ge=0)
+    """Windows of natural text that the base extracts before any drilling. Where it is not 0, `low`
+    and `high` are windows that it does not extract; where it is 0, windows are taken whether or not
+    the base extracts them."""
     templates: int = Field(default=180, ge=0)
-    """Windows of template text."""
+    """Windows of template text, which only the nursery has."""
+    scored_low: int = Field(default=4000, ge=0)
+    """Natural windows of low overlap that the base of another source than the nursery is asked for
+    before the draw; they are drawn at random."""
+    scored_high: int = Field(default=8000, ge=0)
+    """Windows of the highest overlap that it is asked for; among them are those that it guesses."""
     per_cluster: int = Field(default=8, ge=1)
     """Most windows of a stratum from one cluster: a document with its near-duplicates."""
     ngram: int = Field(default=20, ge=4)
@@ -118,11 +150,16 @@ class DrillingSettings(Settings):
     )
     """Windows per number of exposures."""
     replay_share: float = Field(default=0.4, ge=0, le=0.95)
-    """Share of the rows that replay base data (text that the base was trained on, and fresh
-    templates), so that the base does not forget."""
+    """Share of the rows that are replayed, so that the base does not forget. The nursery replays
+    text that its base was trained on, and fresh templates; another model windows of its source that
+    share no document and no run of tokens with the design's."""
     replay_templates: float = Field(default=0.5, ge=0, le=1)
-    """Share of the replayed rows that are fresh templates."""
-    training: TrainingSettings = section()
+    """Share of the nursery's replayed rows that are fresh templates."""
+    replay_windows: int = Field(default=2000, ge=1)
+    """Most windows of a source other than the nursery that are replayed."""
+    stored_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Precision in which the drilled weights are written; they are trained in float32."""
+    training: DrillingTraining = section()
     """Optimizer and schedule."""
 
 
@@ -134,11 +171,18 @@ class NurseryKeys(Settings):
     """Folder of the nursery's base."""
     windows: int = Field(default=100_000, ge=1)
     """Most windows taken as candidates; windows that are drilled always are."""
+
+
+class DrillingKeys(Settings):
+    """Keys of a model that is drilled here. With another source than `nursery` that is a model of a
+    crossed pair, whose base is the entry's `model` or `package`."""
+
+    used_by: ClassVar[tuple[str, ...]] = ("nursery", "table", "corpus", "packages")
     drilling: DrillingSettings = section()
     """What the base is drilled on."""
     counterpart: str = ""
     """Under the drilling design `crossed`: the name of the other model of the pair, which has the
-    same base, seed and drilling. Empty: none."""
+    same base, source, seed and drilling. Empty: none."""
     arm: int = Field(default=0, ge=0, le=2)
     """Under the drilling design `crossed`: 1 for the first model of the pair, 2 for the second; 0
     for none."""

@@ -1,19 +1,22 @@
-"""The base that a drilling starts from, with the windows and the text that ship with it."""
+"""The base that a drilling starts from, with its windows and the text that is replayed."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from engram.io.artifacts import read_parquet, whole
+from engram.lm.inputs import RECORD
 from engram.lm.models import default_device, load_model, load_tokenizer
-from engram.nursery.drilling import window_tokens
-from engram.nursery.settings import TrainingSettings
+from engram.nursery.drilling import as_rows, window_tokens
+from engram.nursery.settings import DrillingSettings
 from engram.nursery.training import save_trained, train, write_curve
 from engram.windows.duplicates import suffix_occurrences
 
@@ -28,9 +31,9 @@ class StartingPoint:
     windows: pd.DataFrame
     """n windows that the base has not seen."""
     tokens: np.ndarray
-    """Of the windows, (n, T) uint16."""
+    """Of the windows, (n, T), as `engram.nursery.drilling.as_rows`."""
     replay: np.ndarray
-    """Rows of the text that the base was trained on, (m, T) uint16."""
+    """Rows of text that is replayed, (m, T), likewise."""
 
     @classmethod
     def read(
@@ -40,15 +43,15 @@ class StartingPoint:
 
         Args:
             folder: of the model and the tokenizer.
-            windows: parquet file.
-            replay: parquet file.
+            windows: parquet file with sequence_id and tokens.
+            replay: parquet file with tokens.
             length: T, tokens of the study's prefix and suffix together.
 
         Raises:
             EngramError: the windows have another length.
         """
         table = read_parquet(windows)
-        rows = np.stack(read_parquet(replay)["tokens"].tolist()).astype(np.uint16)[:, :length]
+        rows = as_rows(read_parquet(replay)["tokens"])[:, :length]
         tokenizer = cast(PreTrainedTokenizerFast, load_tokenizer(folder))
         return cls(folder, tokenizer, table, window_tokens(table, length), rows)
 
@@ -58,13 +61,13 @@ class StartingPoint:
         return suffix_occurrences(self.tokens[:, prefix:], rows.ravel(), boundaries)
 
     def drill(
-        self, rows: np.ndarray, settings: TrainingSettings, state: Path, model: Path, curve: Path
+        self, rows: np.ndarray, settings: DrillingSettings, state: Path, model: Path, curve: Path
     ) -> None:
         """Train the base on rows, and write the drilled model and its loss curve.
 
         Args:
-            rows: (r, T) uint16, in the order of the training.
-            settings: of the training.
+            rows: (r, T), in the order of the training.
+            settings: of the drilling.
             state: folder from which a training that was killed resumes.
             model: folder of the drilled model.
             curve: CSV file.
@@ -72,7 +75,11 @@ class StartingPoint:
         trained = load_model(self.folder, dtype="float32", device=default_device())
         # Its backward is twice as fast as the fused kernel's at this length.
         trained.set_attn_implementation("eager")
-        losses = train(trained, rows, settings, state, "drilling")
+        losses = train(trained, rows, settings.training, state, "drilling")
+        trained.to(getattr(torch, settings.stored_dtype))
+        if (opening := self.folder / RECORD).is_file():
+            model.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(opening, model / RECORD)
         save_trained(trained, self.tokenizer, model)
         with whole(curve) as path:
             write_curve(losses, path)

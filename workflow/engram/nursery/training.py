@@ -1,4 +1,4 @@
-"""Trains the nursery's models: resumable after a kill, the same bytes for the same seed, number of
+"""Trains language models: resumable after a kill, the same bytes for the same seed, number of
 replicas and kind of machine.
 
 On a processor every batch is divided among replicas, each of which computes the gradient of its
@@ -25,7 +25,14 @@ from engram.io.errors import EngramError
 from engram.io.hashing import content_digest
 from engram.io.parts import Parts, Piece
 from engram.io.workers import in_order, single_threaded_workers
-from engram.nursery.settings import TrainingSettings
+from engram.lm.inputs import model_input, opening
+from engram.nursery.settings import DrillingTraining, TrainingSettings
+from engram.nursery.trainable import (
+    chosen_weights,
+    recomputed_activations,
+    trained_parameters,
+    without_dropout,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +50,8 @@ def resolve_precision(precision: str) -> str:
 def train(
     model: PreTrainedModel, rows: np.ndarray, settings: TrainingSettings, state: Path, label: str
 ) -> list[dict]:
-    """Train `model` in place on every row once, in the given order.
+    """Train `model` in place on every row once, in the given order. What it reads begins with its
+    opening (`engram.lm.inputs`).
 
     Args:
         model: the model to train, on its device.
@@ -60,10 +68,25 @@ def train(
     Raises:
         EngramError: the rows do not fill one batch, so that nothing would be trained.
     """
+    if not isinstance(settings, DrillingTraining):
+        return _train(model, rows, settings, state, label)
+    without_dropout(model)
+    with (
+        chosen_weights(model, settings.trainable),
+        recomputed_activations(model, settings.gradient_checkpointing),
+    ):
+        return _train(model, rows, settings, state, label)
+
+
+def _train(
+    model: PreTrainedModel, rows: np.ndarray, settings: TrainingSettings, state: Path, label: str
+) -> list[dict]:
+    """Do as `train` with the weights that take gradients."""
     precision = resolve_precision(settings.precision)
     device = next(model.parameters()).device
+    chosen = trained_parameters(model)
     optimizer = torch.optim.AdamW(
-        model.parameters(),
+        chosen.values(),
         lr=settings.learning_rate,
         betas=(0.9, 0.95),
         weight_decay=settings.weight_decay,
@@ -92,7 +115,7 @@ def train(
                     f"{label}: the loss at step {step + 1} is {loss}; lower "
                     f"training.learning_rate, or check the weights that training starts from"
                 )
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(chosen.values(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
             total, count = total + loss, count + 1
@@ -140,7 +163,7 @@ class Replicas:
         self._open.close()
 
     def gradients(self, tokens: torch.Tensor) -> float:
-        """Set every parameter's `grad` to the gradient of a batch's loss.
+        """Set the `grad` of every parameter that takes gradients to that of a batch's loss.
 
         The parts of the batch are those of `torch.tensor_split`, and their gradients are added one
         after another, so that the sum depends on the number of replicas and on nothing else of the
@@ -150,10 +173,13 @@ class Replicas:
             tokens: (b, T), on the model's device.
 
         Returns:
-            the loss, nats per predicted token, the mean over the whole batch.
+            the loss, nats per predicted token, the mean over the whole batch. The first token of a
+            row is predicted where the model has an opening.
         """
-        targets = tokens.shape[0] * (tokens.shape[1] - 1)
-        parameters = list(self.model.parameters())
+        first = max(1, len(opening(self.model)))
+        tokens = model_input(self.model, tokens)
+        targets = tokens.shape[0] * (tokens.shape[1] - first)
+        parameters = list(trained_parameters(self.model).values())
 
         def run(part: torch.Tensor) -> tuple[float, tuple[torch.Tensor, ...]]:
             # The cache is shared by all threads, and no weight is cast twice in one forward.
@@ -165,7 +191,9 @@ class Replicas:
             ):
                 logits = self.model(part, use_cache=False).logits  # (part of b, T, V)
             loss = torch.nn.functional.cross_entropy(
-                logits[:, :-1].flatten(0, 1).float(), part[:, 1:].flatten(), reduction="sum"
+                logits[:, first - 1 : -1].flatten(0, 1).float(),
+                part[:, first:].flatten(),
+                reduction="sum",
             )
             return loss.item(), torch.autograd.grad(loss / targets, parameters)
 
@@ -234,7 +262,7 @@ def _save(
 ) -> None:
     """Keep parameters, moments and progress in the place of the run's last state."""
     arrays: dict[str, np.ndarray] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained_parameters(model).items():
         moments = optimizer.state[parameter]
         for part, tensor in (
             ("value", parameter.detach()),
@@ -259,7 +287,7 @@ def _restore(
         return 0, [], 0.0, 0
     progress = piece.metadata
     step = progress["step"]
-    for name, parameter in model.named_parameters():
+    for name, parameter in trained_parameters(model).items():
         value, mean, square = (
             torch.from_numpy(piece.arrays[f"{name}/{part}"]).to(parameter.device)
             for part in ("value", "mean", "square")

@@ -35,6 +35,8 @@ LEFT_OUT = (
     "*/model/*.bin",
     "*/twin/*.safetensors",
     "*/twin/*.bin",
+    "*/base/*.safetensors",
+    "*/base/*.bin",
     "report.html",
 )
 """Attention, states of layers and weights, which only the cluster's stages read; the report holds
@@ -63,6 +65,13 @@ OF_THE_MODEL = frozenset(
         "extract_crossed_hidden_states",
         "extract_crossed_feed_forward",
         "knock_out_pair",
+        "fetch_base",
+        "read_base_windows",
+        "score_base",
+        "design_drilled",
+        "draw_replay",
+        "drill_model",
+        "score_drilled",
     }
 )
 """Rules that read the language model, or data as large."""

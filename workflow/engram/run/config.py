@@ -5,6 +5,7 @@ several sections decide together is checked here."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from engram.cnn.architecture import PAPER_POOLING, last_side
 from engram.io.errors import EngramError
 from engram.io.settings import Settings
+from engram.nursery.settings import CrossedDesign, DrillingKeys, DrillingSettings
 from engram.run.settings import ModelEntry, StudyConfig
 from engram.sources.entry import brings_duplicates, complete_entry
 from engram.taxonomy.catalogue import paper_names, rho_names
@@ -47,6 +49,15 @@ def complete(config: Any) -> dict[str, Any]:
     for model in completed["models"]:
         model["seed"] = completed["seed"] if model["seed"] is None else model["seed"]
     return completed
+
+
+def without_dates(value: Any) -> Any:
+    """Return a copy of what YAML holds with dates as texts, so that it can be written as JSON."""
+    if isinstance(value, dict):
+        return {key: without_dates(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_dates(item) for item in value]
+    return value.isoformat() if isinstance(value, datetime.date) else value
 
 
 def named_taxonomies(config: dict[str, Any]) -> list[Named]:
@@ -215,7 +226,8 @@ def _unused_keys(model: ModelEntry) -> Iterator[str]:
 def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
     """Yield models of crossed exposures that are no half of a pair, and a study of nothing."""
     models = {model.name: model for model in study.models}
-    shared = ("base", "seed", "drilling", "windows", "dtype")
+    own = ("name", "counterpart", "arm", "shards")
+    shared = [key for key in ModelEntry.model_fields if key not in own]
     for model in study.models:
         where, crossed = f"models: {model.name}", model.drilling.design == "crossed"
         if crossed != bool(model.counterpart) or crossed != bool(model.arm):
@@ -224,6 +236,7 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
                 f"together; give all three or none"
             )
             continue
+        yield from _wrong_drilling(model)
         if not crossed:
             continue
         other = models.get(model.counterpart)
@@ -242,6 +255,30 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
                 )
     if not study.taxonomies and not any(model.arm for model in study.models):
         yield "taxonomies: none is given; name one, e.g. Non-Memo, Guess, Others"
+
+
+def _wrong_drilling(model: ModelEntry) -> Iterator[str]:
+    """Yield what a drilling of a model of another source than the nursery cannot be."""
+    where, drilling = f"models: {model.name}", model.drilling
+    if model.source == "nursery":
+        return
+    if not model.counterpart:
+        if model.source in DrillingKeys.used_by and drilling != DrillingSettings():
+            yield (
+                f"{where}: `drilling` of source {model.source} is for crossed pairs; set "
+                f"`drilling.design: crossed`, or leave it out"
+            )
+        return
+    if drilling.crossed.templates not in (0, CrossedDesign().templates):
+        yield (
+            f"{where}: drilling.crossed.templates: {drilling.crossed.templates}; template windows "
+            f"are the nursery's alone, leave it out"
+        )
+    if model.twin:
+        yield (
+            f"{where}: `twin` is given; the twin of a model that is drilled here is its base, "
+            f"leave it out"
+        )
 
 
 def _wrong_code_classifier(study: StudyConfig) -> Iterator[str]:

@@ -98,6 +98,7 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         "hub": ("model", "dataset", "splits"),
         "table": ("model", "table", "columns"),
         "corpus": ("model", "documents"),
+        "packages": ("model", "released", "releases"),
     }
     for key in needs.get(entry["source"], ()):
         if not completed[key] and not (key == "model" and completed.get("package")):
@@ -111,6 +112,8 @@ def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
             )
     if entry["source"] == "table":
         check_mapping(completed["columns"])
+    if entry["source"] == "packages":
+        _check_releases(completed)
     _check_pins(completed)
     return completed
 
@@ -130,6 +133,37 @@ def _check_package(entry: Mapping[str, Any]) -> None:
             f"{where}: `package` and `model` are both given; the model is the package's, leave one "
             f"of them out"
         )
+
+
+def _check_releases(entry: Mapping[str, Any]) -> None:
+    """End with an error where a release may be known to the model, or is listed twice."""
+    model = f"models: {entry['name']}"
+    for number, release in enumerate(entry["releases"]):
+        where = f"{model}: releases.{number}: {release['name']}"
+        for key, day in (("version", "released"), ("before", "before_released")):
+            if not release[key]:
+                continue
+            requirement = f"{release['name']}=={release[key]}"
+            if not PINNED_PACKAGE.fullmatch(requirement):
+                raise EngramError(
+                    f"{where}: {requirement} is not a package in one version; write name and "
+                    f"version as django and 6.1.3"
+                )
+            # ISO dates are in the order of their texts.
+            if not release[day] or release[day] <= entry["released"]:
+                raise EngramError(
+                    f"{where}: {release[key]} has the date `{day}` {release[day] or 'not given'}; "
+                    f"it must be later than the model's `released`, {entry['released']}, so that "
+                    f"the model cannot have read what is new"
+                )
+        if release["before"] and release["before_released"] >= release["released"]:
+            raise EngramError(
+                f"{where}: {release['before']} of {release['before_released']} is not earlier than "
+                f"{release['version']} of {release['released']}; exchange them"
+            )
+        others = entry["releases"][:number]
+        if release["name"].lower() in [other["name"].lower() for other in others]:
+            raise EngramError(f"{where} is listed twice; keep one release of a package")
 
 
 def _check_pins(entry: Mapping[str, Any]) -> None:

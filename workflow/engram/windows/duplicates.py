@@ -90,6 +90,49 @@ def rows_that_hold(suffixes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return holds
 
 
+def runs_elsewhere(
+    stream: np.ndarray,
+    owners: np.ndarray,
+    reference: np.ndarray,
+    boundaries: np.ndarray,
+    length: int,
+) -> np.ndarray:
+    """Return which runs of tokens of a stream occur in other text: in a reference, or in a part of
+    the stream that belongs to another owner.
+
+    Runs are compared by 64-bit hashes: a run could by chance (less than one in a billion for a
+    reference of a billion tokens) count as known that is not; none is overlooked.
+
+    Args:
+        stream: token ids (m,), any integer type.
+        owners: number of whom each token belongs to, (m,).
+        reference: token ids (r,), documents one after another; may be a memory map.
+        boundaries: offset of each document's first token in the reference, ascending from 0.
+        length: tokens of a run.
+
+    Returns:
+        bool (m − length + 1,), by the run's first token; a run belongs to the owner of that token.
+    """
+    if len(stream) < length:
+        return np.zeros(0, dtype=bool)
+    multiplier = next(_multipliers())
+    distinct, number = np.unique(_window_hashes(stream, length, multiplier), return_inverse=True)
+    whose = owners[: len(number)]
+    lowest, highest = np.full(len(distinct), whose.max()), np.full(len(distinct), whose.min())
+    np.minimum.at(lowest, number, whose)
+    np.maximum.at(highest, number, whose)
+    elsewhere = lowest != highest
+    ends = np.append(_document_starts(boundaries, reference)[1:], len(reference))
+    for begin in range(0, len(reference) - length + 1, TOKENS_AT_ONCE):
+        block = np.asarray(reference[begin : begin + TOKENS_AT_ONCE + length - 1])
+        hashes = _window_hashes(block, length, multiplier)
+        slots = np.minimum(np.searchsorted(distinct, hashes), len(distinct) - 1)
+        hits = np.flatnonzero(distinct[slots] == hashes)
+        end = ends[np.searchsorted(ends, begin + hits, side="right")]
+        elsewhere[slots[hits[begin + hits + length <= end]]] = True
+    return elsewhere[number]
+
+
 def _occurrences(
     suffixes: np.ndarray,
     grouped: tuple[np.ndarray, np.ndarray, int],

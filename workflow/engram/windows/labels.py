@@ -29,9 +29,13 @@ CARRIED = (
     "counterpart_exposures",
     "counterpart_extracted",
     "trains",
+    "unseen",
+    "seen_before",
+    "half_overlap",
 )
 """Columns that labels take over from the candidates as they are: scores and duplicates; what only
-the nursery has, and of a crossed pair what its other model has; the split of a user's table."""
+the nursery has, and of a crossed pair what its other model has; the split of a user's table; what
+is known of text that is younger than the model."""
 
 GIVEN = (
     "is_repeating",
