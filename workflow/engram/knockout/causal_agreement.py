@@ -68,8 +68,8 @@ def causal_agreement(
                 )
             if len(results) > 1 and len(set(map(len, shares))) == 1:
                 names = {"model": POOLED, "class": name, "operation": operation}
-                both = [_over_models(parts, confidence) for parts in (shares, falls)]
-                rows += _rows(names, *both, sum(map(len, profiles.values())), {})
+                share, fall = (_over_models(parts, confidence) for parts in (shares, falls))
+                rows += _rows(names, share, fall, sum(map(len, profiles.values())), {})
     return pd.DataFrame(rows)
 
 
@@ -120,8 +120,8 @@ def _agreement(
     """Return `spearman` and `p` over layers; nothing where there are too few."""
     if len(shares) < FEWEST_UNITS:
         return {}
-    values = [np.array([interval.value for interval in part]) for part in (shares, falls)]
-    return dict(zip(("spearman", "p"), permutation_test(*values, seed), strict=True))
+    first, second = (np.array([interval.value for interval in part]) for part in (shares, falls))
+    return dict(zip(("spearman", "p"), permutation_test(first, second, seed), strict=True))
 
 
 def _shares(profile: np.ndarray, confidence: float) -> list[Interval]:
