@@ -71,6 +71,7 @@ rule all:
         CROSSED_TABLES,
         CROSSED_FIGURES,
         EXPLORER,
+        PAIR_EXPLORER,
         TRACKING,
         f"{RESULTS}/tables/efficiency.csv",
         f"{RESULTS}/run.json",

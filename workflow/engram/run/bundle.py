@@ -85,6 +85,7 @@ OF_THE_ATTENTION = frozenset(
         "check_saliency",
         "plot_attention_examples",
         "build_explorer",
+        "build_pair_explorer",
         "index_crossed_attention",
         "score_pair",
         "train_pair_cnns",

@@ -24,7 +24,7 @@ from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from
 RESERVED = frozenset(
     {
         *("tables", "figures", "logs", "benchmarks", "tracking", "all"),
-        *("run.json", "report.html", "explorer.html"),
+        *("run.json", "report.html", "explorer.html", "explorer_pairs.html"),
     }
 )
 """Names that no model may have: files and folders under results/<study>/, and `all`, which means
