@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engram.api.labelling import label
     from engram.api.language_model import load
     from engram.api.localization import localize
+    from engram.api.perturbation import perturb
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
     from engram.io.errors import EngramError
@@ -39,6 +40,7 @@ __all__ = [
     "load",
     "localize",
     "open",
+    "perturb",
     "pooled_attention",
     "prefix_suffix_rouge",
 ]
@@ -54,6 +56,7 @@ _MODULES = {
     "load": "engram.api.language_model",
     "localize": "engram.api.localization",
     "open": "engram.api.study",
+    "perturb": "engram.api.perturbation",
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
 }
