@@ -138,3 +138,30 @@ def slow_perturbation(
             per_depth.append(((a * b).sum(1) / norms).mean())
         cosines.append(per_depth)
     return np.array(all_measures), np.array(cosines)
+
+
+@torch.no_grad()
+def slow_lens(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> dict[str, np.ndarray]:
+    """Log-probability, top, KL and entropy, (n, L + 1, S) each, one token and depth at a time."""
+    results: dict[str, list[Any]] = {name: [] for name in ("log_prob", "top", "kl", "entropy")}
+    for row in tokens:
+        sample = torch.from_numpy(row)
+        states, _ = states_of(model, sample)
+        of_sample: dict[str, list[Any]] = {name: [] for name in results}
+        for depth_states in states:
+            values: dict[str, list[Any]] = {name: [] for name in results}
+            for position in range(prefix - 1, len(row) - 1):
+                target = row[position + 1]
+                logits = unembed(model, depth_states[position]).double().numpy()
+                last = unembed(model, states[-1][position]).double().numpy()
+                p = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+                q = np.exp(last - last.max()) / np.exp(last - last.max()).sum()
+                values["log_prob"].append(np.log(p[target]))
+                values["top"].append(p.argmax() == target)
+                values["kl"].append(sum(b * np.log(b / a) for a, b in zip(p, q, strict=True)))
+                values["entropy"].append(-sum(a * np.log(a) for a in p))
+            for name in results:
+                of_sample[name].append(values[name])
+        for name in results:
+            results[name].append(of_sample[name])
+    return {name: np.array(values) for name, values in results.items()}

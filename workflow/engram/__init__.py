@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engram.api.labelling import label
     from engram.api.language_model import load
     from engram.api.localization import localize
+    from engram.api.logit_lens import lens
     from engram.api.perturbation import perturb
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
@@ -37,6 +38,7 @@ __all__ = [
     "class_scores",
     "knock_out",
     "label",
+    "lens",
     "load",
     "localize",
     "open",
@@ -53,6 +55,7 @@ _MODULES = {
     "class_scores": "engram.scores.metrics",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",
+    "lens": "engram.api.logit_lens",
     "load": "engram.api.language_model",
     "localize": "engram.api.localization",
     "open": "engram.api.study",

@@ -10,7 +10,7 @@ import pytest
 import engram as eg
 from engram.io.shipped import PACKAGE
 
-FUNCTIONS = ("load", "label", "attention", "localize", "knock_out", "open", "perturb")
+FUNCTIONS = ("load", "label", "attention", "localize", "knock_out", "open", "perturb", "lens")
 DOOR = {
     *FUNCTIONS,
     *("prefix_suffix_rouge", "Taxonomy", "class_scores", "pooled_attention", "AttentionCNN"),
