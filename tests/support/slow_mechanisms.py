@@ -165,3 +165,66 @@ def slow_lens(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> dict[s
         for name in results:
             results[name].append(of_sample[name])
     return {name: np.array(values) for name, values in results.items()}
+
+
+def output_projection(model: PreTrainedModel, layer: int) -> nn.Module:
+    """What mixes the heads of a layer, counted from 0."""
+    module: Any = layers_of(model)[layer]
+    if model.config.model_type == "gpt_neox":
+        return module.attention.dense
+    return (
+        module.attn.c_proj if model.config.model_type == "gpt_bigcode" else module.self_attn.o_proj
+    )
+
+
+@torch.no_grad()
+def slow_head_ablation(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    layer: int,
+    head: int,
+    operation: str,
+    means: Any = None,
+) -> np.ndarray:
+    """Measures (n, 3) without a head, edited where the eager model mixes its heads."""
+    heads = model.config.num_attention_heads
+    rows = []
+
+    def edit(_module: nn.Module, arguments: Any) -> Any:
+        mixed = arguments[0].double().clone()  # (1, T, H·d)
+        parts = list(mixed[0].chunk(heads, -1))
+        others = [part for number, part in enumerate(parts) if number != head]
+        parts[head] = {
+            "layer_mean": lambda: sum(others) / len(others),
+            "remove": lambda: torch.zeros_like(parts[head]),
+            "mean": lambda: means[layer][head],
+        }[operation]()
+        return (torch.cat(parts, -1)[None].float(),)
+
+    model.set_attn_implementation("eager")
+    with hooks([output_projection(model, layer).register_forward_pre_hook(edit)]):
+        for row in tokens:
+            sample = torch.from_numpy(row)
+            rows.append(measures_of(model(sample[None], use_cache=False).logits[0], sample, prefix))
+    return np.array(rows)
+
+
+@torch.no_grad()
+def slow_head_means(model: PreTrainedModel, tokens: np.ndarray) -> list[list[torch.Tensor]]:
+    """Mean outputs (T, d) of every layer and head."""
+    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    seen: list[list[torch.Tensor]] = [[] for _ in range(layers)]
+    model.set_attn_implementation("eager")
+
+    def keep(layer: int) -> Any:
+        return lambda _module, arguments: seen[layer].append(arguments[0][0].double())
+
+    handles = [
+        output_projection(model, layer).register_forward_pre_hook(keep(layer))
+        for layer in range(layers)
+    ]
+    with hooks(handles):
+        for row in tokens:
+            model(torch.from_numpy(row)[None], use_cache=False)
+    return [list((sum(of_layer) / len(of_layer)).chunk(heads, -1)) for of_layer in seen]

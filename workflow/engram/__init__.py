@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engram.api.attention import attention
+    from engram.api.head_ablation import ablate_heads
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
     from engram.api.language_model import load
@@ -34,6 +35,7 @@ __all__ = [
     "EngramError",
     "Taxonomy",
     "__version__",
+    "ablate_heads",
     "attention",
     "class_scores",
     "knock_out",
@@ -51,6 +53,7 @@ _MODULES = {
     "AttentionCNN": "engram.cnn.network",
     "EngramError": "engram.io.errors",
     "Taxonomy": "engram.taxonomy.taxonomy",
+    "ablate_heads": "engram.api.head_ablation",
     "attention": "engram.api.attention",
     "class_scores": "engram.scores.metrics",
     "knock_out": "engram.api.knocking_out",

@@ -10,7 +10,17 @@ import pytest
 import engram as eg
 from engram.io.shipped import PACKAGE
 
-FUNCTIONS = ("load", "label", "attention", "localize", "knock_out", "open", "perturb", "lens")
+FUNCTIONS = (
+    "load",
+    "label",
+    "attention",
+    "localize",
+    "knock_out",
+    "open",
+    "perturb",
+    "lens",
+    "ablate_heads",
+)
 DOOR = {
     *FUNCTIONS,
     *("prefix_suffix_rouge", "Taxonomy", "class_scores", "pooled_attention", "AttentionCNN"),

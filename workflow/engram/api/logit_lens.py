@@ -122,7 +122,7 @@ class Lens:
         numbers = table["rule"].to_numpy()
         table["rule"] = [self.rules[number].name for number in numbers]
         thresholds = [self.rules[number].threshold for number in numbers]
-        table.insert(table.columns.get_loc("rule") + 1, "threshold", thresholds)
+        table.insert(list(table).index("rule") + 1, "threshold", thresholds)
         return table
 
     def __repr__(self) -> str:

@@ -8,7 +8,10 @@ What can be removed, in any set of layers:
   becomes its mean over reference samples, per layer and head; the query's other weights stay as
   they are.
 * whole heads. `remove`: the head puts out 0. `mean`: its output becomes its mean over reference
-  samples, per position.
+  samples, per position. `layer_mean`: its output becomes the mean over the layer's heads that are
+  not replaced, of the same sample and position (Chen, Han and Miyao, arXiv 2603.21658, replace one
+  head at a time, so by the mean of all others). A head's output is meant as it enters the output
+  projection, so a norm that an architecture puts after the sublayer (OLMo-2 and 3) follows.
 
 The architecture's own eager attention computes everything else, so sliding windows, sinks, capped
 scores and grouped queries are the model's own. Greedy decoding under a knock-out gives the suffix
@@ -35,7 +38,7 @@ from transformers import PreTrainedModel
 from engram.io.errors import EngramError
 from engram.io.packing import unpack
 from engram.lm.attention_hook import Attend, attention_hook
-from engram.lm.conditions import OPERATIONS, Condition
+from engram.lm.conditions import HEAD_OPERATIONS, Condition
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, suffix_logits, token_scores
@@ -210,7 +213,7 @@ class _Removal:
         """(C, L, P) bool by operation; only operations that occur."""
         self.heads: dict[str, torch.Tensor] = {}
         """(C, L, H) bool by operation."""
-        for operation in OPERATIONS:
+        for operation in HEAD_OPERATIONS:
             for name, found in (("cells", self.cells), ("heads", self.heads)):
                 given = [getattr(c, name) if c.operation == operation else None for c in conditions]
                 if (
@@ -254,13 +257,18 @@ class _Removal:
             shared = weights.shape[1] // value.shape[1]  # query heads per key and value head
             output = output + (shift @ value.repeat_interleave(shared, 1)).transpose(1, 2)
         for operation, heads in self.heads.items():
-            if (mine := heads[:, layer]).any():
-                replacement = (
-                    0.0
-                    if operation == "remove" or self.means is None
-                    else self.means.outputs[layer].to(output.dtype)
-                )
-                output = torch.where(mine[self.row][:, None, :, None], replacement, output)
+            if not (mine := heads[:, layer]).any():
+                continue
+            replaced = mine[self.row][:, None, :, None]  # (b, 1, H, 1)
+            if operation == "layer_mean":
+                kept = output.float().masked_fill(replaced, 0)  # (b, T, H, d)
+                count = (~replaced).sum(2, keepdim=True)  # (b, 1, 1, 1)
+                replacement: Any = (kept.sum(2, keepdim=True) / count).to(output.dtype)
+            elif operation == "remove" or self.means is None:
+                replacement = 0.0
+            else:
+                replacement = self.means.outputs[layer].to(output.dtype)
+            output = torch.where(replaced, replacement, output)
         return output
 
     def _cells(self, operation: str, layer: int) -> torch.Tensor | None:
