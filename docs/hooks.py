@@ -36,6 +36,7 @@ TITLES = {
     "scores": "Scores",
     "saliency": "Saliency",
     "knockout": "Knock-out",
+    "mechanisms": "Mechanisms",
     "figures": "Figures",
     "explorer": "Explorer",
     "io": "Files",

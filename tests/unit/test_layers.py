@@ -17,6 +17,7 @@ LAYERS = (
     ("scores",),
     ("saliency",),
     ("knockout",),
+    ("mechanisms",),
     ("crossed",),
     ("figures", "explorer"),
     ("api",),

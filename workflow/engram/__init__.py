@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engram.api.attention import attention
+    from engram.api.head_ablation import ablate_heads
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
     from engram.api.language_model import load
     from engram.api.localization import localize
+    from engram.api.logit_lens import lens
+    from engram.api.perturbation import perturb
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
     from engram.io.errors import EngramError
@@ -32,13 +35,16 @@ __all__ = [
     "EngramError",
     "Taxonomy",
     "__version__",
+    "ablate_heads",
     "attention",
     "class_scores",
     "knock_out",
     "label",
+    "lens",
     "load",
     "localize",
     "open",
+    "perturb",
     "pooled_attention",
     "prefix_suffix_rouge",
 ]
@@ -47,13 +53,16 @@ _MODULES = {
     "AttentionCNN": "engram.cnn.network",
     "EngramError": "engram.io.errors",
     "Taxonomy": "engram.taxonomy.taxonomy",
+    "ablate_heads": "engram.api.head_ablation",
     "attention": "engram.api.attention",
     "class_scores": "engram.scores.metrics",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",
+    "lens": "engram.api.logit_lens",
     "load": "engram.api.language_model",
     "localize": "engram.api.localization",
     "open": "engram.api.study",
+    "perturb": "engram.api.perturbation",
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
 }
