@@ -57,6 +57,8 @@ BROUGHT = [name for name in MODELS if name not in NURSERY]
 HUB = [name for name, model in MODELS.items() if model["source"] == "hub"]
 SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
 MEASURED = [name for name in BROUGHT if name not in SCORED]
+AUDIT = STUDY["audit"]
+AUDITED = [name for name in BROUGHT if AUDIT["enabled"] and MODELS[name]["source"] == "corpus"]
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
 PROTOCOLS = STUDY["protocols"]
 NAMED = study_config.named_taxonomies(STUDY)

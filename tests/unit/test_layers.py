@@ -18,7 +18,7 @@ LAYERS = (
     ("saliency",),
     ("knockout",),
     ("crossed",),
-    ("figures", "explorer"),
+    ("figures", "explorer", "auditing"),
     ("api",),
 )
 """From the bottom up; a module may import its own room and those of lower layers."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engram.api.attention import attention
+    from engram.api.auditing import audit
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
     from engram.api.language_model import load
@@ -33,6 +34,7 @@ __all__ = [
     "Taxonomy",
     "__version__",
     "attention",
+    "audit",
     "class_scores",
     "knock_out",
     "label",
@@ -48,6 +50,7 @@ _MODULES = {
     "EngramError": "engram.io.errors",
     "Taxonomy": "engram.taxonomy.taxonomy",
     "attention": "engram.api.attention",
+    "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",

@@ -11,7 +11,7 @@ import engram as eg
 from engram.io.shipped import PACKAGE
 
 DOOR = {
-    *("load", "label", "attention", "localize", "knock_out", "open"),
+    *("load", "label", "attention", "audit", "localize", "knock_out", "open"),
     *("prefix_suffix_rouge", "Taxonomy", "class_scores", "pooled_attention", "AttentionCNN"),
     *("EngramError", "__version__"),
 }
@@ -31,7 +31,10 @@ def test_a_name_is_what_its_module_defines(name: str) -> None:
         assert value.__module__.startswith("engram.")
 
 
-@pytest.mark.parametrize("name", ["load", "label", "attention", "localize", "knock_out", "open"])
+FUNCTIONS = ("load", "label", "attention", "audit", "localize", "knock_out", "open")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_no_package_can_take_the_place_of_a_function(name: str) -> None:
     assert not (PACKAGE / name).exists() and not (PACKAGE / f"{name}.py").exists()
 

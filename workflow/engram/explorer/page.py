@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engram.io import pages
 from engram.io.artifacts import whole
 from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
@@ -29,10 +28,8 @@ def render(study: Mapping[str, Any], blocks: Mapping[str, str], sources: Path = 
     Raises:
         EngramError: the template lacks a place, or a number of the study is not finite.
     """
-    template = (sources / "explorer.html").read_text(encoding="utf-8")
-    scripts = "\n".join((sources / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     try:
-        data = json.dumps(study, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        data = pages.embedded(study)
     except ValueError as error:
         raise EngramError(
             f"explorer: a number of the study cannot be shown ({error}); look for NaN in its tables"
@@ -40,21 +37,11 @@ def render(study: Mapping[str, Any], blocks: Mapping[str, str], sources: Path = 
     parts = {
         "title": f"{study['study']} – Engram explorer",
         "style": (sources / "explorer.css").read_text(encoding="utf-8"),
-        "scripts": f'(function () {{\n"use strict";\n{scripts}\n}})();',
-        # No text of a sample may end the element that it stands in, or open a comment.
-        "study": data.replace("<", "\\u003c"),
-        "blocks": "\n".join(
-            f'<script type="application/octet-stream" id="{name}">{text}</script>'
-            for name, text in blocks.items()
-        ),
+        "scripts": pages.scripts(sources, SCRIPTS),
+        "study": data,
+        "blocks": "\n".join(pages.block(name, text) for name, text in blocks.items()),
     }
-    found = re.findall(r"\{\{(\w+)\}\}", template)
-    if sorted(found) != sorted(parts):
-        raise EngramError(
-            f"{sources / 'explorer.html'}: it has the places {', '.join(found)}, the page needs "
-            f"{', '.join(parts)}"
-        )
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
+    return pages.fill(sources / "explorer.html", parts)
 
 
 def write_page(page: str, path: Path, megabytes: float) -> None:
