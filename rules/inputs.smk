@@ -214,6 +214,15 @@ def read(names):
     }
 
 
+def scored(name):
+    """Return the settings of scoring a model's windows."""
+    chosen = {**WINDOW, "dtype": MODELS[name]["dtype"]}
+    if name in AUDITED:
+        # An audit reads no score that needs decoding; a taxonomy does.
+        chosen |= {"per_token": True, "decoded": bool(TAXONOMIES)}
+    return chosen
+
+
 def defined(taxonomy):
     """Return what defines a taxonomy: its name, and those categories of the config that it uses."""
     names = {term.category.name for terms in taxonomy.classes for term in terms}

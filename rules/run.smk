@@ -7,7 +7,7 @@ Outputs: run.json, tables/efficiency.csv.
 
 ALL_TABLES = [
     path
-    for path in [*CROSSED_TABLES, *TABLES, *KNOCKOUT_TABLES, *LOCALIZATION]
+    for path in [*CROSSED_TABLES, *TABLES, *KNOCKOUT_TABLES, *LOCALIZATION, *AUDIT_TABLES]
     if path.endswith(".csv")
 ]
 

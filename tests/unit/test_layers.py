@@ -19,7 +19,7 @@ LAYERS = (
     ("knockout",),
     ("mechanisms",),
     ("crossed",),
-    ("figures", "explorer"),
+    ("figures", "explorer", "auditing"),
     ("api",),
 )
 """From the bottom up; a module may import its own room and those of lower layers."""

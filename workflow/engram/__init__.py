@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engram.api.attention import attention
+    from engram.api.auditing import audit
     from engram.api.head_ablation import ablate_heads
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "ablate_heads",
     "attention",
+    "audit",
     "class_scores",
     "knock_out",
     "label",
@@ -55,6 +57,7 @@ _MODULES = {
     "Taxonomy": "engram.taxonomy.taxonomy",
     "ablate_heads": "engram.api.head_ablation",
     "attention": "engram.api.attention",
+    "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",

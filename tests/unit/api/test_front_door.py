@@ -14,6 +14,7 @@ FUNCTIONS = (
     "load",
     "label",
     "attention",
+    "audit",
     "localize",
     "knock_out",
     "open",

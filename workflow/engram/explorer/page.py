@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engram.explorer.blocks import MEGABYTE
+from engram.io import pages
 from engram.io.artifacts import whole
 from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
@@ -60,13 +59,8 @@ def render(
     Raises:
         EngramError: the template lacks a place, or a number of the study is not finite.
     """
-    shell = sources / "page.html"
-    template = shell.read_text(encoding="utf-8")
-    scripts = "\n".join(
-        (sources / f"{name}.js").read_text(encoding="utf-8") for name in page.scripts
-    )
     try:
-        data = json.dumps(study, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        data = pages.embedded(study)
     except ValueError as error:
         raise EngramError(
             f"explorer: a number of the study cannot be shown ({error}); look for NaN in its tables"
@@ -76,20 +70,11 @@ def render(
         "style": (sources / "explorer.css").read_text(encoding="utf-8"),
         "subtitle": page.subtitle,
         "body": (sources / f"{page.body}.html").read_text(encoding="utf-8"),
-        "scripts": f'(function () {{\n"use strict";\n{scripts}\n}})();',
-        # No text of a sample may end the element that it is in, or open a comment.
-        "study": data.replace("<", "\\u003c"),
-        "blocks": "\n".join(
-            f'<script type="application/octet-stream" id="{name}">{text}</script>'
-            for name, text in blocks.items()
-        ),
+        "scripts": pages.scripts(sources, page.scripts),
+        "study": data,
+        "blocks": "\n".join(pages.block(name, text) for name, text in blocks.items()),
     }
-    places = re.findall(r"\{\{(\w+)\}\}", template)
-    if sorted(places) != sorted(parts):
-        raise EngramError(
-            f"{shell}: it has the places {', '.join(places)}, the page needs {', '.join(parts)}"
-        )
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
+    return pages.fill(sources / "page.html", parts)
 
 
 def write_page(page: str, path: Path, megabytes: float) -> None:
