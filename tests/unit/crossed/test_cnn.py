@@ -17,7 +17,7 @@ from engram.crossed.tables import ALL_BASES, ALL_PAIRS, joint_rows
 from engram.io.packing import packed_length, query_key
 from engram.nursery.arms import ARMS
 
-TOKENS, LAYERS, LAYER = 20, 3, 1
+TOKENS, LAYERS, LAYER = 16, 3, 1
 SETTINGS = CrossedCnnSettings(kernel=4, features=8, seeds=(0,), epochs=6, redraws=0)
 
 
@@ -79,7 +79,7 @@ def test_finds_a_planted_exposure_despite_fingerprints(share: float) -> None:
 def test_a_fingerprint_is_at_chance(share: float) -> None:
     """Mean over designs; a model's own pattern is twice the noise between the models."""
     accuracies = []
-    for seed in range(12):
+    for seed in range(8):
         design = made_design(60, seed, share)
         few = SETTINGS.replace(epochs=2)
         accuracies.append(reached(design, pair_maps(design, seed, 0, 1.0), few)["accuracy"])
@@ -98,7 +98,7 @@ def test_without_exposure_a_cnn_is_not_above_its_null() -> None:
 def test_a_pairs_scores_join_with_those_of_other_pairs_and_bases() -> None:
     windows, decisions, null, checks = {}, {}, {}, []
     for number, pair in enumerate(("a", "b")):
-        design = made_design(160, 0)
+        design = made_design(120, 0)
         maps, arms = pair_maps(design, number, 1.0), redrawn(design, 19, number)
         cnns = {"cnn_attention_mean": train_pair_cnns(maps, arms, SETTINGS.replace(redraws=1))}
         windows[pair] = with_outcomes(design)
@@ -126,6 +126,18 @@ def test_the_same_numbers_for_the_same_seed() -> None:
     )
     np.testing.assert_array_equal(one, two)
     assert not np.allclose(one, other)
+
+
+def test_the_intercept_is_midway_between_the_arms_of_validation_windows() -> None:
+    design = made_design(60, 4, 0.75)
+    maps, arms = pair_maps(design, 4, 0.5, 1.0), redrawn(design, 0, 0)
+    arm = arms.drawn[:, 0].astype(np.int64)
+    found = train_paired_cnn(maps, arm, arms.windows, SETTINGS.replace(epochs=1), 0).score
+    held = arms.windows.rows("validation")
+    for name in ("low", "templates"):
+        own = held[arms.windows.stratum[held] == name]
+        means = [found[own[arm[own] == sign]].mean() for sign in (1, -1)]
+        assert sum(means) == pytest.approx(0, abs=1e-6) and means[0] != means[1]
 
 
 def test_swapping_the_models_changes_the_sign_alone() -> None:

@@ -109,7 +109,7 @@ def train_paired_cnn(
         )
         if quality > best:
             raw, best, chosen = _raw_scores(cnn, maps, np.arange(len(arm))), quality, epoch
-    offset = _validation_offsets(raw, arm, windows, strata)
+    offset = validation_offsets(raw, arm, windows, strata)
     return PairedCnn(raw - offset[place], seed, chosen, best)
 
 
@@ -139,7 +139,7 @@ def _raw_scores(cnn: AttentionCNN, maps: Maps, rows: np.ndarray) -> np.ndarray:
     return found
 
 
-def _validation_offsets(
+def validation_offsets(
     raw: np.ndarray, arm: np.ndarray, windows: Windows, strata: np.ndarray
 ) -> np.ndarray:
     """Return the midpoint of each stratum's arms on validation windows, (S,).

@@ -83,7 +83,7 @@ def score_pair_cnns(
     for name, trained in cnns.items():
         score = trained.own.score
         for key, mask in test_sets(windows).items():
-            found = _reached(score, arms, arms.windows.rows("test", among=mask))
+            found = reached_by(score, arms, arms.windows.rows("test", among=mask))
             if len(found.rows) < 2 or not np.isfinite(found.accuracy[0]):
                 continue
             label = dict(zip(KEY, (name, "all", *key), strict=True))
@@ -143,7 +143,7 @@ def cnn_checks(
         }
 
 
-def _reached(score: np.ndarray, arms: Arms, rows: np.ndarray) -> Reached:
+def reached_by(score: np.ndarray, arms: Arms, rows: np.ndarray) -> Reached:
     """Return what scores (n,) reach on some windows, with their arms as drawn and as redrawn."""
     labels, stratum = arms.drawn[rows], arms.windows.stratum[rows]
     values = np.broadcast_to(score[rows, None], labels.shape)
