@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engram.api.attention import attention
+    from engram.api.compression import compress
     from engram.api.head_ablation import ablate_heads
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
@@ -38,6 +39,7 @@ __all__ = [
     "ablate_heads",
     "attention",
     "class_scores",
+    "compress",
     "knock_out",
     "label",
     "lens",
@@ -56,6 +58,7 @@ _MODULES = {
     "ablate_heads": "engram.api.head_ablation",
     "attention": "engram.api.attention",
     "class_scores": "engram.scores.metrics",
+    "compress": "engram.api.compression",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",
     "lens": "engram.api.logit_lens",

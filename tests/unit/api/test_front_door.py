@@ -20,6 +20,7 @@ FUNCTIONS = (
     "perturb",
     "lens",
     "ablate_heads",
+    "compress",
 )
 DOOR = {
     *FUNCTIONS,
