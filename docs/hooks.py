@@ -37,6 +37,7 @@ TITLES = {
     "saliency": "Saliency",
     "knockout": "Knock-out",
     "mechanisms": "Mechanisms",
+    "series": "Series of models",
     "figures": "Figures",
     "explorer": "Explorer",
     "io": "Files",

@@ -228,3 +228,25 @@ def slow_head_means(model: PreTrainedModel, tokens: np.ndarray) -> list[list[tor
         for row in tokens:
             model(torch.from_numpy(row)[None], use_cache=False)
     return [list((sum(of_layer) / len(of_layer)).chunk(heads, -1)) for of_layer in seen]
+
+
+@torch.no_grad()
+def written_after(model: PreTrainedModel, context: np.ndarray, count: int) -> list[int]:
+    """What greedy decoding writes, token by token without a cache."""
+    tokens = [*map(int, context)]
+    for _ in range(count):
+        tokens.append(int(model(torch.tensor([tokens]), use_cache=False).logits[0, -1].argmax()))
+    return tokens[len(context) :]
+
+
+def slow_lengths(model: PreTrainedModel, tokens: np.ndarray, prefix: int, keep: str) -> np.ndarray:
+    """Whether each length of context gives the suffix, bool (n, prefix), by decoding."""
+    rows = []
+    for row in tokens:
+        suffix, given = row[prefix:].tolist(), []
+        for length in range(1, prefix + 1):
+            context = row[prefix - length : prefix] if keep == "last" else row[:length]
+            rest = row[length:].tolist() if keep == "onset" else suffix
+            given.append(written_after(model, context, len(rest)) == rest)
+        rows.append(given)
+    return np.array(rows)

@@ -17,7 +17,7 @@ LAYERS = (
     ("scores",),
     ("saliency",),
     ("knockout",),
-    ("mechanisms",),
+    ("mechanisms", "series"),
     ("crossed",),
     ("figures", "explorer", "auditing"),
     ("api",),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from engram.api.attention import attention
     from engram.api.auditing import audit
+    from engram.api.compression import compress
     from engram.api.head_ablation import ablate_heads
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
@@ -40,6 +41,7 @@ __all__ = [
     "attention",
     "audit",
     "class_scores",
+    "compress",
     "knock_out",
     "label",
     "lens",
@@ -59,6 +61,7 @@ _MODULES = {
     "attention": "engram.api.attention",
     "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
+    "compress": "engram.api.compression",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",
     "lens": "engram.api.logit_lens",

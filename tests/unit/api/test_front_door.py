@@ -21,6 +21,7 @@ FUNCTIONS = (
     "perturb",
     "lens",
     "ablate_heads",
+    "compress",
 )
 DOOR = {
     *FUNCTIONS,

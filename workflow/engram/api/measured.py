@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class MeasuredTexts:
             class, n, groups, the keys; and of every value its mean, `<value>_low` and
             `<value>_high`.
         """
-        index = pd.MultiIndex.from_product([*keys.values()], names=[*keys])
+        combinations = pd.DataFrame([*product(*keys.values())], columns=[*keys])
         stacked = np.concatenate([value.reshape(len(value), -1) for value in values.values()], 1)
         tables = []
         for result in class_means(
@@ -98,7 +99,7 @@ class MeasuredTexts:
             confidence=confidence,
             seed=seed,
         ):
-            table = index.to_frame(index=False)
+            table = combinations.copy()
             for position, name in enumerate(("class", "n", "groups")):
                 table.insert(position, name, [result[position]] * len(table))
             for ending, ends in (("", result.mean), ("_low", result.low), ("_high", result.high)):
