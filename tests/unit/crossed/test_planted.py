@@ -104,4 +104,5 @@ def test_windows_of_neither_and_of_both_models_are_at_chance() -> None:
     values = pd.DataFrame(rows).groupby("check")["value"]
     assert set(values.groups) == {f"model 1 called exposed: {arm}" for arm in ("placebo", "both")}
     errors = values.std() / np.sqrt(values.size())
-    assert ((values.mean() - 0.5).abs() < 3 * errors).all() and (errors < 0.1).all()
+    assert ((values.mean() - 0.5).abs() < 3 * errors).all()
+    assert (errors < 0.05).all()  # a fingerprint would make each design all or nothing

@@ -231,6 +231,7 @@ def design_rows(
             "p": found.p,
             "null_median": found.null_quantile(0.5),
             "null_95": found.null_quantile(0.95),
+            "redraws": row["redraws"],
         }
 
 
