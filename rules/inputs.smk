@@ -268,6 +268,12 @@ def layers_of_pair(name):
     return of_pair(f"crossed/{name}.h5") if name in STUDY["crossed"]["inputs"] else []
 
 
+def layers_of_pairs(name):
+    """Return the same of every pair, the models of a pair after one another."""
+    asked = name in STUDY["crossed"]["inputs"]
+    return per_model(f"crossed/{name}.h5", BOTH_OF_PAIRS) if asked else []
+
+
 def of_scorers(file):
     """Return a file of every pair, linear scorers first and then the CNNs, if any are trained."""
     folders = ["crossed", *(["crossed/cnn"] if STUDY["crossed"]["cnn"]["inputs"] else [])]
