@@ -98,7 +98,7 @@ pictures: $(VENV)/installed
 
 # Makes the base that `snakemake nursery_base` trained the shipped one.
 promote-base: $(VENV)/installed
-	$(BIN)/python -m engram promote-base
+	$(BIN)/python -m engram promote-base $(or $(BASE),results/nursery_base)
 
 # Makes the model that studies/classes.yaml drilled the shipped `engram.load("nursery")`.
 promote-nursery: $(VENV)/installed

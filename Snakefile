@@ -49,6 +49,7 @@ include: "rules/leakage.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/explorer.smk"
+include: "rules/audit.smk"
 include: "rules/benchmark.smk"
 include: "rules/search.smk"
 include: "rules/run.smk"
@@ -71,6 +72,8 @@ rule all:
         CROSSED_TABLES,
         CROSSED_FIGURES,
         EXPLORER,
+        PAIR_EXPLORER,
+        AUDIT_RESULTS,
         TRACKING,
         f"{RESULTS}/tables/efficiency.csv",
         f"{RESULTS}/run.json",

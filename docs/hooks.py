@@ -36,6 +36,8 @@ TITLES = {
     "scores": "Scores",
     "saliency": "Saliency",
     "knockout": "Knock-out",
+    "mechanisms": "Mechanisms",
+    "series": "Series of models",
     "figures": "Figures",
     "explorer": "Explorer",
     "io": "Files",

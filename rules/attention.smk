@@ -33,6 +33,7 @@ rule continue_prefixes:
                 name: {
                     **WINDOW,
                     "dtype": entry["dtype"],
+                    "shown": SHOWN,
                     **{key: STUDY["attention"][key] for key in CONTINUED},
                 }
                 for name, entry in MODELS.items()
@@ -130,8 +131,14 @@ rule index_attention:
     input:
         shards=shards,
         twin=twin_scores,
+        texts=true_texts,
         settings=settings.by(
-            "model", "index_attention", {name: {"twin": name in TWINNED} for name in MODELS}
+            "model",
+            "index_attention",
+            {
+                name: {"twin": name in TWINNED, "shown": SHOWN, "prefix": STUDY["prefix"]}
+                for name in MODELS
+            },
         ),
     output:
         index=f"{MODEL}/attention/index.parquet",

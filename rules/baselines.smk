@@ -50,6 +50,7 @@ use rule index_attention as index_random_attention with:
     input:
         shards=random_shards,
         twin=[],
+        texts=[],
         settings=f"{settings.folder}/model/{{model}}/index_attention.json",
     output:
         index=f"{MODEL}/random/attention/index.parquet",

@@ -60,6 +60,8 @@ HUB = [name for name, model in MODELS.items() if model["source"] == "hub"]
 PACKAGED = [name for name, model in MODELS.items() if model["source"] == "packages"]
 SCORED = [name for name in BROUGHT if brings_scores(MODELS[name])]
 MEASURED = [name for name in BROUGHT if name not in SCORED]
+AUDIT = STUDY["audit"]
+AUDITED = [name for name in BROUGHT if AUDIT["enabled"] and MODELS[name]["source"] == "corpus"]
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
 PROTOCOLS = STUDY["protocols"]
 NAMED = study_config.named_taxonomies(STUDY)
@@ -71,6 +73,7 @@ BATCH_TOKENS = STUDY["attention"]["batch_tokens"]
 WORKERS = STUDY["attention"]["workers"]
 BASELINES = STUDY["cnn"]["baselines"]
 WINDOW = {"prefix": STUDY["prefix"], "suffix": STUDY["suffix"]}
+SHOWN = STUDY["samples"]["shown"]
 GATHERED = {
     "pairs": list(PAIRS),
     "bases": [

@@ -1,22 +1,27 @@
 """Crossed exposures: two models of one base, each drilled on one half of the same windows.
 
 Inputs: the pairs' designs, candidates, models.
-Outputs: <model>/crossed/attention/ and <model>/crossed/hidden_states.h5 (both models of a pair, on
-the true text), <first model>/crossed/ (scores, checks, Δ and knock-outs of a pair),
+Outputs: <model>/crossed/attention/, <model>/crossed/hidden_states.h5 and
+<model>/crossed/feed_forward.h5 (both models of a pair, on the true text), <first model>/crossed/ (scores, checks, Δ and knock-outs of a pair),
 tables/crossed_*.csv, figures/crossed_*.
 """
 
 ANALYSIS = STUDY["crossed"]
 SCORED_BY = {key: ANALYSIS[key] for key in ("inputs", "redraws", "bins", "confidence")}
+PAIR_CNNS = {
+    "cnn": ANALYSIS["cnn"],
+    **{key: ANALYSIS[key] for key in ("redraws", "bins", "confidence")},
+}
 LOCATED_BY = {key: ANALYSIS[key] for key in ("splits", "draws", "confidence")}
-CROSSED_NAMES = ["effects", "scores", "matched", "checks", "layers", "knockout"]
+TRANSFER = ["transfer"] if len(PAIRS) > 1 else []
+CROSSED_NAMES = ["effects", "scores", "matched", "checks", *TRANSFER, "layers", "knockout"]
 CROSSED_TABLES = expand(
     f"{RESULTS}/tables/crossed_{{table}}.csv", table=CROSSED_NAMES if PAIRS else []
 )
-CROSSED_FIGURES = per_figure(
-    "crossed_{plot}", plot=["scores", "effects", "layers", "knockout"] if PAIRS else []
-)
+CROSSED_PLOTS = ["scores", "effects", *TRANSFER, "layers", "knockout"]
+CROSSED_FIGURES = per_figure("crossed_{plot}", plot=CROSSED_PLOTS if PAIRS else [])
 CROSSED_CATEGORY = "0 Crossed exposures"
+BOTH_OF_PAIRS = [name for pair in PAIRS.items() for name in pair]
 
 
 use rule extract_attention as extract_crossed_attention with:
@@ -39,6 +44,7 @@ use rule index_attention as index_crossed_attention with:
     input:
         shards=crossed_shards,
         twin=[],
+        texts=[],
         settings=f"{settings.folder}/model/{{model}}/index_attention.json",
     output:
         index=f"{MODEL}/crossed/attention/index.parquet",
@@ -62,15 +68,41 @@ use rule extract_hidden_states as extract_crossed_hidden_states with:
         f"{RESULTS}/benchmarks/{{model}}/extract_crossed_hidden_states.tsv"
 
 
+rule extract_crossed_feed_forward:
+    """Store what the feed-forward blocks add to the hidden states, on the windows of a pair."""
+    input:
+        samples=design_of,
+        candidates=f"{MODEL}/candidates.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "extract_feed_forward",
+            {name: {"dtype": MODELS[name]["dtype"]} for name in CROSSED},
+        ),
+    output:
+        states=f"{MODEL}/crossed/feed_forward.h5",
+    log:
+        f"{RESULTS}/logs/{{model}}/extract_crossed_feed_forward.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/extract_crossed_feed_forward.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/extract_feed_forward.py"
+
+
 rule score_pair:
     """Ask which of two maps of a text is the exposed model's, of every input."""
     input:
         design=f"{MODEL}/crossed/design.parquet",
         candidates=of_pair("candidates.parquet"),
         attention=of_pair("crossed/attention/index.parquet"),
-        hidden_states=(
-            of_pair("crossed/hidden_states.h5") if "hidden_states" in ANALYSIS["inputs"] else []
-        ),
+        hidden_states=layers_of_pair("hidden_states"),
+        feed_forward=layers_of_pair("feed_forward"),
         settings=settings("score_pair", seed=STUDY["seed"], **SCORED_BY),
     output:
         windows=f"{MODEL}/crossed/windows.parquet",
@@ -90,6 +122,31 @@ rule score_pair:
     threads: 4
     script:
         "../workflow/scripts/score_pair.py"
+
+
+rule train_pair_cnns:
+    """Train CNNs for a pair: do they find what the linear scorer finds?"""
+    input:
+        windows=f"{MODEL}/crossed/windows.parquet",
+        attention=of_pair("crossed/attention/index.parquet"),
+        settings=settings("train_pair_cnns", seed=STUDY["seed"], **PAIR_CNNS),
+    output:
+        scores=f"{MODEL}/crossed/cnn/scores.csv",
+        decisions=f"{MODEL}/crossed/cnn/decisions.parquet",
+        null=f"{MODEL}/crossed/cnn/null.parquet",
+        matched=f"{MODEL}/crossed/cnn/matched.csv",
+        checks=f"{MODEL}/crossed/cnn/checks.csv",
+    log:
+        f"{RESULTS}/logs/{{model}}/train_pair_cnns.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/train_pair_cnns.tsv"
+    wildcard_constraints:
+        model=among(PAIRS),
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    script:
+        "../workflow/scripts/train_pair_cnns.py"
 
 
 rule localize_pair:
@@ -152,11 +209,11 @@ rule tabulate_crossed:
     """Gather the pairs: the effects of exposure, the scores over pairs and bases, the checks."""
     input:
         windows=per_model("crossed/windows.parquet", PAIRS),
-        scores=per_model("crossed/scores.csv", PAIRS),
-        decisions=per_model("crossed/decisions.parquet", PAIRS),
-        null=per_model("crossed/null.parquet", PAIRS),
-        matched=per_model("crossed/matched.csv", PAIRS),
-        checks=per_model("crossed/checks.csv", PAIRS),
+        scores=of_scorers("scores.csv"),
+        decisions=of_scorers("decisions.parquet"),
+        null=of_scorers("null.parquet"),
+        matched=of_scorers("matched.csv"),
+        checks=of_scorers("checks.csv"),
         settings=settings("tabulate_crossed", **GATHERED),
     output:
         effects=table("crossed_effects", "crossed_effects", "effects", CROSSED_CATEGORY),
@@ -169,6 +226,35 @@ rule tabulate_crossed:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/tabulate_crossed.py"
+
+
+rule transfer_pairs:
+    """Test the scorers of every pair on the windows of every other pair."""
+    input:
+        windows=per_model("crossed/windows.parquet", PAIRS),
+        attention=per_model("crossed/attention/index.parquet", BOTH_OF_PAIRS),
+        hidden_states=(
+            per_model("crossed/hidden_states.h5", BOTH_OF_PAIRS)
+            if "hidden_states" in ANALYSIS["inputs"]
+            else []
+        ),
+        settings=settings(
+            "transfer_pairs",
+            seed=STUDY["seed"],
+            **{key: ANALYSIS[key] for key in ("inputs", "redraws")},
+            **GATHERED,
+        ),
+    output:
+        transfer=table("crossed_transfer", "crossed_transfer", "transfer", CROSSED_CATEGORY),
+    log:
+        f"{RESULTS}/logs/transfer_pairs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/transfer_pairs.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    script:
+        "../workflow/scripts/transfer_pairs.py"
 
 
 rule tabulate_crossed_regions:
@@ -224,6 +310,26 @@ use rule plot_crossed_scores as plot_crossed_effects with:
         ),
     log:
         f"{RESULTS}/logs/figures/crossed_effects.log",
+
+
+use rule plot_crossed_scores as plot_crossed_transfer with:
+    input:
+        table=f"{RESULTS}/tables/crossed_transfer.csv",
+        settings=settings(
+            "plot_crossed_transfer",
+            script="plot_crossed",
+            plot="transfer",
+            style=STUDY["figures"],
+        ),
+    output:
+        figure=figure(
+            "crossed_transfer",
+            "crossed_transfer_figure",
+            CROSSED_CATEGORY,
+            figure="scorers in other pairs",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/crossed_transfer.log",
 
 
 use rule plot_crossed_scores as plot_crossed_layers with:

@@ -1,12 +1,12 @@
-"""The explorer: single samples with all that the study says of them, in one page that opens offline.
+"""The explorer: single texts with all that the study says of them, in pages that open offline.
 
 Inputs: sample lists, candidates, continuations, labels, attention store, predictions, saliency,
-knock-out.
-Outputs: explorer.html.
+knock-out; of pairs: windows, decisions, scores, layers, Δ, candidates, attention store.
+Outputs: explorer.html (samples of taxonomies), explorer_pairs.html (windows of crossed pairs).
 """
 
-# The explorer shows the samples of taxonomies.
 EXPLORER = [f"{RESULTS}/explorer.html"] if TAXONOMIES else []
+PAIR_EXPLORER = [f"{RESULTS}/explorer_pairs.html"] if PAIRS else []
 
 
 rule build_explorer:
@@ -62,3 +62,40 @@ rule build_explorer:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/build_explorer.py"
+
+
+rule build_pair_explorer:
+    """Show single windows of crossed pairs, what both models make of them, and who was shown them."""
+    input:
+        windows=per_model("crossed/windows.parquet", PAIRS),
+        decisions=per_model("crossed/decisions.parquet", PAIRS),
+        scores=per_model("crossed/scores.csv", PAIRS),
+        layers=per_model("crossed/layers.csv", PAIRS),
+        delta=per_model("crossed/delta.h5", PAIRS),
+        candidates=per_model("candidates.parquet", PAIRS),
+        tokenizer=per_model("model/config.json", PAIRS),
+        attention=per_model("crossed/attention/index.parquet", BOTH_OF_PAIRS),
+        settings=settings(
+            "build_pair_explorer",
+            study=STUDY["study"],
+            prefix=STUDY["prefix"],
+            seed=STUDY["seed"],
+            pairs=list(PAIRS.items()),
+            explorer=STUDY["explorer"],
+            page=digests.file_digest(shipped("workflow/explorer")),
+        ),
+    output:
+        page=report(
+            f"{RESULTS}/explorer_pairs.html",
+            caption="../workflow/report/explorer_pairs.rst",
+            category=CROSSED_CATEGORY,
+            labels={"figure": "explorer"},
+        ),
+    log:
+        f"{RESULTS}/logs/build_pair_explorer.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/build_pair_explorer.tsv"
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/build_pair_explorer.py"

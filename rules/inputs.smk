@@ -214,6 +214,15 @@ def read(names):
     }
 
 
+def scored(name):
+    """Return the settings of scoring a model's windows."""
+    chosen = {**WINDOW, "dtype": MODELS[name]["dtype"]}
+    if name in AUDITED:
+        # An audit reads no score that needs decoding; a taxonomy does.
+        chosen |= {"per_token": True, "decoded": bool(TAXONOMIES)}
+    return chosen
+
+
 def defined(taxonomy):
     """Return what defines a taxonomy: its name, and those categories of the config that it uses."""
     names = {term.category.name for terms in taxonomy.classes for term in terms}
@@ -240,6 +249,7 @@ def extracted(name):
     return {
         **WINDOW,
         **stored,
+        "shown": SHOWN,
         "weights": weights,
         "dtype": entry["dtype"],
         "continuations": CODE["continue_prefixes"],
@@ -251,6 +261,17 @@ def of_pair(file):
     return lambda wildcards: [
         f"{RESULTS}/{name}/{file}" for name in (wildcards.model, PAIRS[wildcards.model])
     ]
+
+
+def layers_of_pair(name):
+    """Return a function for the states of every layer of both models, if the scorer sees them."""
+    return of_pair(f"crossed/{name}.h5") if name in STUDY["crossed"]["inputs"] else []
+
+
+def of_scorers(file):
+    """Return a file of every pair, linear scorers first and then the CNNs, if any are trained."""
+    folders = ["crossed", *(["crossed/cnn"] if STUDY["crossed"]["cnn"]["inputs"] else [])]
+    return [path for folder in folders for path in per_model(f"{folder}/{file}", PAIRS)]
 
 
 def crossed_shards(wildcards):
@@ -301,6 +322,14 @@ def twin_scores(wildcards):
     """Return the twin's scores of a model's pool; nothing where there is no twin to ask."""
     twinned = wildcards.model in TWINNED
     return [f"{RESULTS}/{wildcards.model}/attention/twin.parquet"] if twinned else []
+
+
+def true_texts(wildcards):
+    """Return a model's continuations and candidates where every sample shows its continuation, which
+    does not say by itself whether the true text is extracted.
+    """
+    texts = ("continuations", "candidates") if SHOWN == "own-for-all" else ()
+    return [f"{RESULTS}/{wildcards.model}/{name}.parquet" for name in texts]
 
 
 def list_names():

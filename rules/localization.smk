@@ -60,6 +60,7 @@ rule check_saliency:
     input:
         checkpoints=f"{PROTOCOL}/cnns/{{taxonomy}}/checkpoints.safetensors",
         samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
+        labels=f"{MODEL}/labels.parquet",
         settings=settings.stamped(
             "check_saliency",
             methods=METHODS,

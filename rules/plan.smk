@@ -18,6 +18,7 @@ rule plan_study:
             mean_dtype=STUDY["attention"]["mean_dtype"],
             rates=STUDY["plan"],
             **WINDOW,
+            shown=SHOWN,
             config=GIVEN,
         ),
     output:

@@ -1,13 +1,13 @@
 """What the run was: its provenance, and what it asked for, used and cost, rule by rule.
 
-Inputs: all tables, and the explorer; the jobs that they come from have left
+Inputs: all tables, and the explorer's pages; the jobs that they come from have left
 results/<study>/benchmarks/.
 Outputs: run.json, tables/efficiency.csv.
 """
 
 ALL_TABLES = [
     path
-    for path in [*CROSSED_TABLES, *TABLES, *KNOCKOUT_TABLES, *LOCALIZATION]
+    for path in [*CROSSED_TABLES, *TABLES, *KNOCKOUT_TABLES, *LOCALIZATION, *AUDIT_TABLES]
     if path.endswith(".csv")
 ]
 
@@ -30,7 +30,7 @@ rule describe_run:
 rule table_efficiency:
     input:
         tables=ALL_TABLES,
-        explorer=EXPLORER,
+        explorer=[*EXPLORER, *PAIR_EXPLORER],
         settings=settings.stamped("table_efficiency"),
     output:
         efficiency=table("efficiency", "efficiency_table", "efficiency and cost", "7 Run"),

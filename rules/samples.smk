@@ -5,8 +5,9 @@ Outputs: <model>/<protocol>/samples/<taxonomy>.parquet, and search.parquet of th
 <model>/samples.parquet, the samples of all lists.
 """
 
-# How few samples are too few stops a study and changes no list.
-DRAWN = {key: value for key, value in STUDY["samples"].items() if key != "minimum"}
+# How few samples are too few stops a study and changes no list; nor does the text that they show.
+NOT_DRAWN = ("minimum", "shown")
+DRAWN = {key: value for key, value in STUDY["samples"].items() if key not in NOT_DRAWN}
 FEWEST = STUDY["samples"]["minimum"]
 
 

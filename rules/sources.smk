@@ -124,7 +124,7 @@ rule score_windows:
         settings=settings.by(
             "model",
             "score_windows",
-            {name: {**WINDOW, "dtype": MODELS[name]["dtype"]} for name in MEASURED},
+            {name: scored(name) for name in MEASURED},
         ),
     output:
         candidates=f"{MODEL}/candidates.parquet",

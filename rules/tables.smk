@@ -5,9 +5,11 @@ Outputs: tables/*.csv.
 """
 
 WITH_TRUTH = NURSERY + DRILLED + TWINNED
-OF_CLASSES = ["scores", "counts", "leakage", "verification"] if TAXONOMIES else []
+MATCHED = STUDY["samples"]["match"]["columns"] and "engram" in PROTOCOLS
+OF_CLASSES = ["scores", "counts", "leakage", "shown_text", "verification"] if TAXONOMIES else []
 TABLES = [
     *expand(f"{RESULTS}/tables/{{table}}.csv", table=OF_CLASSES),
+    *([f"{RESULTS}/tables/balance.csv"] if TAXONOMIES and MATCHED else []),
     *([f"{RESULTS}/tables/truth.csv"] if TAXONOMIES and WITH_TRUTH else []),
     *([f"{RESULTS}/tables/recall_by_kind.csv"] if TAXONOMIES and NURSERY else []),
 ]
@@ -44,6 +46,21 @@ rule count_samples:
         "../workflow/scripts/count_samples.py"
 
 
+rule balance_samples:
+    """Say how far matched classes differ in what they are matched in."""
+    input:
+        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
+        settings=settings("balance_samples", runs=runs(TAXONOMIES)),
+    output:
+        balance=table("balance", "balance", "matched classes"),
+    log:
+        f"{RESULTS}/logs/balance_samples.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/balance_samples.py"
+
+
 rule compare_with_truth:
     input:
         labels=per_model("labels.parquet", WITH_TRUTH),
@@ -57,6 +74,32 @@ rule compare_with_truth:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/compare_with_truth.py"
+
+
+rule describe_shown:
+    """Say what the texts that the classes show have by themselves."""
+    input:
+        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
+        pools=per_model("samples.parquet"),
+        candidates=per_model("candidates.parquet"),
+        continuations=per_model("continuations.parquet"),
+        labels=per_model("labels.parquet"),
+        verification=per_model("attention/verification.parquet"),
+        settings=settings.stamped(
+            "describe_shown",
+            runs=runs(TAXONOMIES),
+            models=list(MODELS),
+            prefix=STUDY["prefix"],
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        shown=table("shown_text", "shown_text", "text that the classes show"),
+    log:
+        f"{RESULTS}/logs/describe_shown.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/describe_shown.py"
 
 
 rule check_verification:

@@ -245,22 +245,6 @@ def knockout_layers() -> str:
     )
 
 
-def agreement() -> str:
-    """Return the correlation over layers of Δ and causal effect, one model and three."""
-    single, three = table("classes/causal_agreement"), table("localization/causal_agreement")
-    rows = [
-        [
-            name,
-            *(
-                interval(only(part, class_=name, operation="remove"), "pearson", short)
-                for part in (single, three)
-            ),
-        ]
-        for name in ("Guess", "Others")
-    ]
-    return markdown(["class", "one model", "three models"], rows)
-
-
 def last_layer() -> str:
     """Return the share of Δ of Guess in the last layer, in words."""
     shares = [points(share) for share in table("localization/delta_last_layer")["share"]]

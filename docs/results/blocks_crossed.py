@@ -15,8 +15,10 @@ ARMS = ("exposed", "unexposed", "effect")
 CROSSED_INPUTS = {
     "attention_mean": "attention, mean over heads",
     "attention_max": "attention, max over heads",
+    "cnn_attention_mean": "attention, mean over heads (CNN)",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
+    "feed_forward": "feed-forward activations",
 }
 
 
@@ -45,9 +47,12 @@ def crossed_effects(study: str) -> str:
 def crossed_scores(study: str) -> str:
     """Return how often the exposed model is named, by input and kind of text, over all pairs."""
     rows = []
-    tested = set(table(f"{study}/scores")["tested_on"])
+    scores = table(f"{study}/scores")
+    inputs, tested = set(scores["input"]), set(scores["tested_on"])
     shown = [name for name in ("natural", "guessed", "templates") if name in tested]
     for name, label in CROSSED_INPUTS.items():
+        if name not in inputs:
+            continue
         for stratum in shown:
             row = paired(study, name, tested_on=stratum)
             rows.append(

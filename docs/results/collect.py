@@ -25,7 +25,6 @@ HERE = Path(__file__).parent
 CROSSED = ("checks", "effects", "knockout", "layers", "matched", "scores")
 CLASSES = (
     "attention_adds",
-    "causal_agreement",
     "counts",
     "delta_layers",
     "double_dissociation",

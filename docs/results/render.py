@@ -38,7 +38,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "dissociation": blocks_classes.dissociation,
     "dissociation-three": blocks_classes.dissociation_three,
     "knockout-layers": blocks_classes.knockout_layers,
-    "agreement": blocks_classes.agreement,
     "last-layer": blocks_classes.last_layer,
     "ranking": blocks_benchmark.ranking,
     "benchmark": blocks_benchmark.benchmark,

@@ -97,7 +97,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "flow": _config(flow=[]),
     "crossed: no model has a counterpart": _in("crossed", redraws=200),
     "tracking": _config(tracking="tensorboard"),
-    "nursery_base": _in("nursery_base", tokens=50_000_000),
+    "nursery_base": _in("nursery_base", text={"tokens": 50_000_000}),
 }
 """Every key group of the config, by what is changed in it."""
 

@@ -93,7 +93,11 @@ def slow(
             if condition.operation == "mean":
                 return torch.where(cells, means[0][layer], values) if stage == "weights" else values
             return without(cells, values) if stage == "scores" else values
-        if stage == "outputs" and condition.heads is not None:
+        if stage == "outputs" and condition.operation == "layer_mean":
+            kept = [values[head].clone() for head in np.flatnonzero(~condition.heads[layer])]
+            for head in np.flatnonzero(condition.heads[layer]):
+                values[head] = sum(kept) / len(kept)
+        elif stage == "outputs" and condition.heads is not None:
             for head in np.flatnonzero(condition.heads[layer]):
                 values[head] = means[1][layer][head] if condition.operation == "mean" else 0
         return values

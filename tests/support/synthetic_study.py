@@ -128,7 +128,7 @@ def _write_model(
     tokens[~memorized, PREFIX + 8 :] = np.roll(tokens[~memorized, PREFIX + 8 :], 3, axis=1)
     texts = pd.DataFrame({"sequence_id": ids[~memorized], "tokens": list(tokens[~memorized])})
     write_parquet(texts, folder / "continuations.parquet")
-    _write_attention(folder / "attention", ids, tokens, layers, random, first)
+    write_attention(folder / "attention", ids, tokens, layers, random, first)
     for protocol in protocols:
         lists = []
         for slug, entry in TAXONOMIES.items():
@@ -163,7 +163,7 @@ def _write_model(
         )
 
 
-def _write_attention(
+def write_attention(
     folder: Path,
     ids: np.ndarray,
     tokens: np.ndarray,
@@ -171,6 +171,9 @@ def _write_attention(
     random: np.random.Generator,
     first: tuple[int, ...],
 ) -> None:
+    """Writes an attention store of one shard with its index: made-up maps of tokens (n, T) behind
+    the special tokens `first`.
+    """
     sizes = (PREFIX, TOKENS - PREFIX, layers, 8)
     header = Header("synthetic", "0" * 24, "float32", *sizes, "float32", first)
     tokens = header.read_tokens(tokens)

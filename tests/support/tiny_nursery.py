@@ -23,6 +23,6 @@ of the sand they danced by the light of the moon.
 def tiny_model(seed: int = 0, vocabulary: int = 64) -> GPTNeoXForCausalLM:
     """A GPT-NeoX of one layer with rows of up to 32 tokens."""
     torch.set_num_threads(1)
-    settings = BaseSettings(layers=1, width=16, heads=2, row_tokens=32)
+    settings = BaseSettings(layers=1, width=16, heads=2, text={"row_tokens": 32})
     # Fewer tokens than a config may ask for.
     return build_model(settings.model_copy(update={"vocabulary": vocabulary}), seed)

@@ -17,8 +17,9 @@ LAYERS = (
     ("scores",),
     ("saliency",),
     ("knockout",),
+    ("mechanisms", "series"),
     ("crossed",),
-    ("figures", "explorer"),
+    ("figures", "explorer", "auditing"),
     ("api",),
 )
 """From the bottom up; a module may import its own room and those of lower layers."""

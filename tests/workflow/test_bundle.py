@@ -62,7 +62,7 @@ def test_all_but_attention_and_weights_is_packed(
         name
         for name in made
         if name.endswith(".h5")
-        and ("attention/shard-" in name or name.endswith("hidden_states.h5"))
+        and ("attention/shard-" in name or name.endswith(("hidden_states.h5", "feed_forward.h5")))
     }
     assert all(
         name.endswith("model.safetensors") for name in left_out if name.endswith(".safetensors")

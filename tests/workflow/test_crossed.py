@@ -1,4 +1,4 @@
-"""A tiny study of one crossed pair, without taxonomies."""
+"""A tiny study of two crossed pairs, without taxonomies."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ CROSSED_TINY = {
     "models": [
         {"name": "first", "counterpart": "second", "arm": 1, **MODEL},
         {"name": "second", "counterpart": "first", "arm": 2, **MODEL},
+        {"name": "third", "counterpart": "fourth", "arm": 1, "seed": 2, **MODEL},
+        {"name": "fourth", "counterpart": "third", "arm": 2, "seed": 2, **MODEL},
     ],
     "crossed": {
         "redraws": 39,
@@ -35,6 +37,7 @@ CROSSED_TINY = {
         "sizes": [0.05],
         "draws": 2,
         "knocked_out_windows": 8,
+        "cnn": {"seeds": [0], "epochs": 1, "redraws": 1},
     },
     "figures": {"formats": ["svg"]},
 }
@@ -55,9 +58,9 @@ def table(crossed: Checkout, name: str) -> pd.DataFrame:
 
 
 def test_tables_and_figures_are_there(crossed: Checkout) -> None:
-    for name in ("effects", "scores", "matched", "checks", "layers", "knockout"):
+    for name in ("effects", "scores", "matched", "checks", "transfer", "layers", "knockout"):
         assert len(table(crossed, name)), name
-    for name in ("scores", "effects", "layers", "knockout"):
+    for name in ("scores", "effects", "transfer", "layers", "knockout"):
         assert (crossed.folder / RESULTS / "figures" / f"crossed_{name}.svg").is_file()
     assert crossed.planned() == {}
 
@@ -94,12 +97,27 @@ def test_text_alone_is_at_chance_and_the_loss_is_not(crossed: Checkout) -> None:
     assert (checks.loc[checks["check"] == "arm from the text", "p"] > 0.02).all()
 
 
+def test_scorers_are_tested_in_the_other_pair(crossed: Checkout) -> None:
+    """What the loss knows of an exposure it knows in every pair."""
+    transfer = table(crossed, "transfer")
+    assert set(transfer["bases"]) == {"same base"}
+    loss = transfer[(transfer["input"] == "suffix_log_prob") & (transfer["trained_on"] == "all")]
+    of_all = loss[loss["tested_on"] == "all"].set_index(["trained_in", "tested_in"])
+    assert set(of_all.index) == {
+        ("all pairs", "all pairs"),
+        ("first", "third"),
+        ("third", "first"),
+    }
+    assert of_all.loc[("all pairs", "all pairs"), "accuracy"] > 0.7
+    assert of_all.loc[("all pairs", "all pairs"), "p"] < 0.05
+
+
 def test_a_changed_analysis_trains_no_model_again(crossed: Checkout) -> None:
     """What a changed key of the analysis reruns, and what it leaves."""
     changed = CROSSED_TINY | {"crossed": CROSSED_TINY["crossed"] | {"redraws": 49}}
     (crossed.folder / "config.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
     planned = crossed.planned()
-    assert "score_pair" in planned and "tabulate_crossed" in planned
+    assert {"score_pair", "train_pair_cnns", "tabulate_crossed"} <= set(planned)
     assert not {"drill_crossed", "extract_crossed_attention"} & set(planned)
     (crossed.folder / "config.yaml").write_text(yaml.safe_dump(CROSSED_TINY, sort_keys=False))
     assert crossed.planned() == {}

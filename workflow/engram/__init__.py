@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engram.api.attention import attention
+    from engram.api.auditing import audit
+    from engram.api.compression import compress
+    from engram.api.head_ablation import ablate_heads
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
     from engram.api.language_model import load
     from engram.api.localization import localize
+    from engram.api.logit_lens import lens
+    from engram.api.perturbation import perturb
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
     from engram.io.errors import EngramError
@@ -32,13 +37,18 @@ __all__ = [
     "EngramError",
     "Taxonomy",
     "__version__",
+    "ablate_heads",
     "attention",
+    "audit",
     "class_scores",
+    "compress",
     "knock_out",
     "label",
+    "lens",
     "load",
     "localize",
     "open",
+    "perturb",
     "pooled_attention",
     "prefix_suffix_rouge",
 ]
@@ -47,13 +57,18 @@ _MODULES = {
     "AttentionCNN": "engram.cnn.network",
     "EngramError": "engram.io.errors",
     "Taxonomy": "engram.taxonomy.taxonomy",
+    "ablate_heads": "engram.api.head_ablation",
     "attention": "engram.api.attention",
+    "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
+    "compress": "engram.api.compression",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",
+    "lens": "engram.api.logit_lens",
     "load": "engram.api.language_model",
     "localize": "engram.api.localization",
     "open": "engram.api.study",
+    "perturb": "engram.api.perturbation",
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
 }

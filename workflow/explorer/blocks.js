@@ -19,17 +19,24 @@ function value(level, maximum) {
   return maximum * (level / 255) * (level / 255);
 }
 
-/** One layer's packed lower triangle. */
+/** The same of a map of either sign, as engram.explorer.maps.dequantize_signed has it: level 128 is 0. */
+function signedValue(level, maximum) {
+  const part = (level - 128) / 127;
+  return maximum * part * Math.abs(part);
+}
+
+/** One layer's packed lower triangle; `decode` makes values of levels. */
 class PackedMap {
-  constructor(levels, maximum, tokens) {
+  constructor(levels, maximum, tokens, decode) {
     this.levels = levels;
     this.maximum = maximum;
     this.tokens = tokens;
+    this.decode = decode;
   }
 
   /** Value at a query and a key; NaN above the diagonal. */
   at(query, key) {
-    return key > query ? NaN : value(this.levels[(query * (query + 1)) / 2 + key], this.maximum);
+    return key > query ? NaN : this.decode(this.levels[(query * (query + 1)) / 2 + key], this.maximum);
   }
 
   /** Values of one query, from the first key to itself. */
@@ -37,17 +44,17 @@ class PackedMap {
     return Array.from({ length: query + 1 }, (_, key) => this.at(query, key));
   }
 
-  /** The largest value of the queries from `first` on. The first token can only attend to itself, always with 1. */
+  /** The largest absolute value of the queries from `first` on. The first token can only attend to itself, always with 1. */
   largest(first) {
     const start = (first * (first + 1)) / 2;
-    let level = 0;
-    for (let i = start; i < this.levels.length; i++) level = Math.max(level, this.levels[i]);
-    return value(level, this.maximum);
+    let most = 0;
+    for (let i = start; i < this.levels.length; i++) most = Math.max(most, Math.abs(this.decode(this.levels[i], this.maximum)));
+    return most;
   }
 }
 
 /** The maps of a block whose bytes are (…, layers, packed): the one at position `index`. */
-function mapOf(bytes, maxima, index, tokens) {
+function mapOf(bytes, maximum, index, tokens, decode = value) {
   const packed = (tokens * (tokens + 1)) / 2;
-  return new PackedMap(bytes.subarray(index * packed, (index + 1) * packed), maxima, tokens);
+  return new PackedMap(bytes.subarray(index * packed, (index + 1) * packed), maximum, tokens, decode);
 }

@@ -26,7 +26,7 @@ function paint(canvas, map, kind, top, scale) {
   const image = context.createImageData(map.tokens, map.tokens);
   for (let query = 0; query < map.tokens; query++) {
     for (let key = 0; key <= query; key++) {
-      image.data.set([...colors[step(map.at(query, key), top, scale)], 255], 4 * (query * map.tokens + key));
+      image.data.set([...colors[step(map.at(query, key), top, scale, kind)], 255], 4 * (query * map.tokens + key));
     }
   }
   context.putImageData(image, 0, 0);
@@ -119,11 +119,12 @@ class MapView {
   }
 }
 
-/** A colour bar from 0 to `top` with a tick in the middle of the bar, and what its numbers are. */
+/** A colour bar from 0 (of a kind of either sign from −`top`) to `top` with a tick in its middle, and what its numbers are. */
 function drawLegend(host, kind, top, scale, unit) {
   const bar = html("div", { class: "bar-ramp", style: `background: ${gradient(kind)}`, "aria-hidden": "true" });
   const ends = html("div", { class: "ends" });
-  for (const part of [0, scale === "sqrt" ? 0.25 : 0.5, 1]) ends.append(html("span", {}, short(part * top)));
+  if (kind in SIGNED) ends.append(...[-top, 0, top].map((number) => html("span", {}, signedShort(number))));
+  else for (const part of [0, scale === "sqrt" ? 0.25 : 0.5, 1]) ends.append(html("span", {}, short(part * top)));
   host.replaceChildren(bar, ends, html("div", {}, unit));
 }
 
@@ -131,6 +132,11 @@ function drawLegend(host, kind, top, scale, unit) {
 function short(number) {
   if (number === 0) return "0";
   return number >= 0.001 ? String(Number(number.toPrecision(3))) : number.toExponential(1).replace("e-", " · 10⁻").replace(/\d+$/, superscript);
+}
+
+/** The same with its sign. */
+function signedShort(number) {
+  return `${number < 0 ? "−" : number > 0 ? "+" : ""}${short(Math.abs(number))}`;
 }
 
 function superscript(digits) {

@@ -1,12 +1,4 @@
-// What is said of a sample: badges, facts, and the CNNs' probabilities.
-
-function swatch(color) {
-  return html("span", { class: "swatch", style: `--class: ${color}` });
-}
-
-function empty(text) {
-  return html("p", { class: "empty" }, text);
-}
+// What is said of a sample: badges and the CNNs' probabilities.
 
 /** The class by the taxonomy's rule, and the truth where a twin tells it. */
 function drawBadges(host, sample, view, number) {
@@ -14,10 +6,6 @@ function drawBadges(host, sample, view, number) {
   host.replaceChildren(html("span", { class: "badge" }, swatch(view.colors[number]), `${name} by the rule`));
   const truth = sample.truth ? `${sample.truth} in truth` : "truth unknown: no twin";
   host.append(html("span", { class: "badge", id: "truth" }, truth), html("span", { class: "badge" }, `sequence ${sample.id}`));
-}
-
-function drawFacts(host, sample) {
-  host.replaceChildren(...sample.facts.flatMap(([name, text]) => [html("dt", {}, name), html("dd", {}, text)]));
 }
 
 /** A table: rows are the mean of a kind of CNN and its CNNs, columns classes. */

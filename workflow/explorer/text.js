@@ -28,14 +28,14 @@ class TextView {
     host.addEventListener("keydown", (event) => this.walk(event));
   }
 
-  /** Draws a sample: `opening` special tokens that the model reads first, the prefix, the suffix. */
+  /** Draws a sample: `opening` special tokens that the model reads first, the prefix, the suffix; `matched` marks tokens of a suffix that the model wrote. */
   draw(sample, prefix, opening) {
     this.hovered = null;
     this.opening = opening;
     const start = opening + prefix;
     this.tokens = sample.tokens.map((text, position) => {
       const part = position < opening ? "special" : position < start ? "prefix" : "suffix";
-      const state = position < start ? "" : sample.matched[position - start] ? " matched" : " differs";
+      const state = position < start || !sample.matched ? "" : sample.matched[position - start] ? " matched" : " differs";
       const spoken = `token ${this.number(position)}, ${part}${state ? `, ${state === " matched" ? "equal to the corpus" : "differs from the corpus"}` : ""}: ${text.trim() || "white space"}`;
       const token = html("span", { class: `token ${part}${state}`, role: "button", tabindex: position ? -1 : 0, "aria-label": spoken }, ...tokenText(text));
       token.addEventListener("pointerenter", () => this.onToken((this.hovered = position)));
@@ -82,17 +82,17 @@ class TextView {
     next.focus();
   }
 
-  /** Colours the keys of a query by their attention; none for null. */
-  light(map, query, key, scale) {
-    const colors = palette("attention");
+  /** Colours the keys of a query by their values in a map of a kind; none for null. */
+  light(map, query, key, scale, kind = "attention") {
+    const colors = palette(kind);
     const row = query === null ? [] : map.row(query);
-    const top = Math.max(...row);
+    const top = Math.max(...row.map(Math.abs));
     this.tokens.forEach((token, position) => {
       const lit = position < row.length;
       token.classList.toggle("lit", lit);
       token.classList.toggle("source", position === query || position === key);
       if (!lit) return;
-      const color = colors[step(row[position], top, scale)];
+      const color = colors[step(row[position], top, scale, kind)];
       token.style.setProperty("--lit", `rgb(${color.join(" ")})`);
       token.style.setProperty("--lit-ink", inkOn(color));
     });

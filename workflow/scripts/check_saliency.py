@@ -27,7 +27,14 @@ with job(snakemake) as settings:
     rows = choose_held_out(split, label, priority, settings.check_samples)
     store = AttentionStore(Path(files.attention[0]))
     held_out = chosen["sequence_id"].to_numpy()[rows]
-    data = HeldOut(store.read(held_out, "mean"), store.read(held_out, "max"), label[rows], classes)
+    groups = read_parquet(files.labels, ["sequence_id", "content_group"]).set_index("sequence_id")
+    data = HeldOut(
+        store.read(held_out, "mean"),
+        store.read(held_out, "max"),
+        label[rows],
+        classes,
+        groups.loc[held_out, "content_group"].to_numpy(),
+    )
     checked = CheckSettings(
         methods=settings.methods, confidence=settings.confidence, seed=settings.seed
     )

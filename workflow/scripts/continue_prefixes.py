@@ -1,4 +1,4 @@
-"""Write the model's own greedy continuation of every Non-Memo sample's prefix."""
+"""Write the model's own greedy continuation of every prefix that a sample shows with it."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from engram.lm.models import default_device, fingerprint, load_model, load_token
 from engram.lm.tokens import decode
 from engram.run.job import job
 from engram.sources.snapshots import ORIGIN, read_origin
-from engram.taxonomy.pool import non_memorized
+from engram.taxonomy.pool import OWN, displayed_own
 
 with job(snakemake) as settings:
     files, folder = snakemake.input, Path(snakemake.input.model).parent
-    wanted = non_memorized(read_parquet(files.samples))
+    wanted = displayed_own(read_parquet(files.samples), settings.shown)
     rows = read_selected(files.candidates, wanted, ["sequence_id", "tokens"])
     shape = (len(rows), settings.prefix + settings.suffix)
     tokens = np.array(rows["tokens"].tolist(), dtype=np.int64).reshape(shape)  # (n, T)
@@ -36,6 +36,8 @@ with job(snakemake) as settings:
         "model_revision": fingerprint(folder, None, settings.dtype),
         "end_of_text": settings.end_of_text,
     }
+    if settings.shown != OWN:
+        metadata |= {"shown": settings.shown}
     if settings.generation_mask != "full":
         metadata |= {"generation_mask": settings.generation_mask}
     if (folder / ORIGIN).is_file():

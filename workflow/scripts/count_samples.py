@@ -9,7 +9,11 @@ with job(snakemake) as settings:
     for path in snakemake.input.samples:
         metadata = read_metadata(path)
         # A list that was drawn before `samples.minimum` was raised is not drawn again.
-        require_samples(metadata["taxonomy"], metadata["candidates"], settings.minimum)
-        tables.append(count_samples(read_parquet(path), metadata))
+        samples = read_parquet(path)
+        # Of matched classes fewer are left than there are candidates.
+        counts = samples["class"].value_counts() if "balance" in metadata else None
+        counts = metadata["candidates"] if counts is None else counts.to_dict()
+        require_samples(metadata["taxonomy"], counts, settings.minimum)
+        tables.append(count_samples(samples, metadata))
     runs = [{"model": run["model"], "protocol": run["protocol"]} for run in settings.runs]
     write_csv(gather(runs, tables), snakemake.output.counts)

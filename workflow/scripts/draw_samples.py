@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 
 from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.run.job import job
+from engram.taxonomy.matching import balance
 from engram.taxonomy.protocols import PROTOCOLS
-from engram.taxonomy.sampling import GIVEN_SPLIT, class_counts, draw_samples
+from engram.taxonomy.sampling import GIVEN_SPLIT, class_counts, draw_samples, matched_columns
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
 with job(snakemake) as settings:
@@ -16,14 +17,12 @@ with job(snakemake) as settings:
     taxonomy = Taxonomy.parse(defined["name"], categories_from_config(defined["categories"]))
     columns = {"sequence_id", "content_group"} | taxonomy.columns()
     columns |= {GIVEN_SPLIT} & set(pq.read_schema(snakemake.input.labels).names)
-    labels = read_parquet(snakemake.input.labels, sorted(columns))
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
-    samples = draw_samples(
-        labels,
-        taxonomy,
-        protocol.sample_settings(**settings.samples, minimum=snakemake.resources.fewest_samples),
-        settings.seed,
-    )
+    fewest = snakemake.resources.fewest_samples
+    sizes = protocol.sample_settings(**settings.samples, minimum=fewest)
+    columns |= set(sizes.match.columns) & set(pq.read_schema(snakemake.input.labels).names)
+    labels = read_parquet(snakemake.input.labels, sorted(columns))
+    samples = draw_samples(labels, taxonomy, sizes, settings.seed)
     metadata = read_metadata(snakemake.input.labels) | {
         "seed": settings.seed,
         "protocol": protocol.name,
@@ -33,4 +32,9 @@ with job(snakemake) as settings:
         "columns": sorted(taxonomy.columns()),
         "candidates": class_counts(taxonomy.codes(labels), taxonomy),
     }
+    if sizes.match.columns:
+        drawn = labels["sequence_id"].isin(samples["sequence_id"]).to_numpy()
+        values = matched_columns(labels, sizes.match)
+        table = balance(taxonomy.codes(labels), drawn, values, taxonomy.class_names)
+        metadata["balance"] = table.to_dict("records")
     write_parquet(samples, snakemake.output.samples, metadata)

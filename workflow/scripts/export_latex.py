@@ -13,7 +13,7 @@ COLUMNS = {
     ),
     "rho": (["kind", "rho"], ["min_f1", "mean_f1", "published_min_f1"], ["models", "protocol"]),
     "attention_adds": (
-        ["taxonomy", "input", "labels"],
+        ["taxonomy", "compared", "input", "labels"],
         ["attention", "baseline", "difference"],
         ["model", "protocol", "score"],
     ),

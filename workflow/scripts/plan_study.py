@@ -22,7 +22,8 @@ with job(snakemake) as settings:
         shape = model_shape(folder, repository)
         first = planned_opening(folder, settings.bos.get(name, False))
         candidates = pq.read_metadata(labels).num_rows
-        costs = plan_model(samples, candidates, shape, window, settings.mean_dtype, rates, first)
+        arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
+        costs = plan_model(*arguments, settings.shown)
         rows.append({"model": name, **costs})
     write_csv(with_total(pd.DataFrame(rows)), snakemake.output.plan)
     write_csv(count_jobs(settings.config), snakemake.output.jobs)

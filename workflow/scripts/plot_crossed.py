@@ -11,6 +11,7 @@ from engram.run.job import job
 FIGURES = {
     "scores": crossed.paired_scores,
     "effects": crossed.exposure_effects,
+    "transfer": crossed.transferred_scores,
     "layers": crossed.layer_map,
     "knockout": crossed.knockout_differences,
 }

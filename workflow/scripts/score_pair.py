@@ -22,8 +22,13 @@ with job(snakemake) as settings:
     texts = texts.set_index("sequence_id").loc[ids]
     tokens = np.stack(texts["tokens"].tolist()).astype(np.int64)  # (n, T)
     arms = redrawn(design, settings.redraws, settings.seed)
-    states = list(files.hidden_states)
-    differences = Differences(settings.inputs, windows, list(files.attention), states)
+    differences = Differences(
+        settings.inputs,
+        windows,
+        list(files.attention),
+        list(files.hidden_states),
+        list(files.feed_forward),
+    )
     scores = score_pair(windows, arms, differences, settings.confidence)
     matched = list(matched_rows(windows, arms, scores.decisions, settings.bins))
     checks = [

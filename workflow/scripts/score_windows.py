@@ -11,4 +11,8 @@ with job(snakemake) as settings:
     windows, folder = Path(snakemake.input.windows), Path(snakemake.input.model).parent
     model = load_model(folder, dtype=settings.dtype, device=default_device())
     output, batch_tokens = Path(snakemake.output.candidates), snakemake.resources.batch_tokens
-    write_scored(windows, output, model, settings.prefix, read_metadata(windows), batch_tokens)
+    options = {
+        key: vars(settings)[key] for key in ("decoded", "per_token") if key in vars(settings)
+    }
+    metadata = read_metadata(windows)
+    write_scored(windows, output, model, settings.prefix, metadata, batch_tokens, **options)

@@ -11,6 +11,7 @@ from engram.run.job import PARTS, job
 from engram.scores.taxonomy_search import search_taxonomies
 from engram.store.index import AttentionStore
 from engram.store.memory import Memory
+from engram.taxonomy.pool import read_shown
 from engram.taxonomy.protocols import PROTOCOLS
 from engram.taxonomy.taxonomy import categories_from_config
 
@@ -18,6 +19,7 @@ with job(snakemake) as settings:
     files, search, protocol = snakemake.input, settings.search, PROTOCOLS["engram"]
     labels, columns = read_parquet(files.labels), ["sequence_id", "tokens"]
     texts = [read_parquet(path, columns) for path in (files.candidates, files.continuations)]
+    shown = read_shown(files.continuations)
     store = AttentionStore(Path(files.attention))
     memory = Memory(snakemake.resources.maps_mb, PARTS / "cnns")
     grid = {name: search[name] for name in ("kernels", "features", "head_poolings", "seeds")}
@@ -27,7 +29,7 @@ with job(snakemake) as settings:
         usable_samples(read_parquet(files.samples), verification, protocol.drop_unverified),
         search["categories"],
         categories_from_config(settings.categories),
-        lambda chosen, classes: assemble(chosen, classes, labels, *texts, store, memory),
+        lambda chosen, classes: assemble(chosen, classes, labels, *texts, store, memory, shown),
         protocol.sample_settings(**settings.samples, minimum=snakemake.resources.fewest_samples),
         CnnSettings(**{**settings.cnn, **grid, "controls": [], "baselines": []}),
         most_classes=search["most_classes"],

@@ -1,4 +1,4 @@
-"""Gather the knock-outs of all models: double dissociation, and Δ against causal effect."""
+"""Gather the knock-outs of all models: double dissociation, and Δ and causal effect by layer."""
 
 from pathlib import Path
 
@@ -24,8 +24,9 @@ with job(snakemake) as settings:
         profiles.setdefault(key, {})[run["model"]] = profile
     names = [{"taxonomy": taxonomy, "protocol": protocol} for taxonomy, protocol in results]
     tables = [dissociations(results[key], classes[key], **options) for key in results]
+    own = {"confidence": settings.statistics["confidence"], "seed": settings.seed}
     agreements = [
-        causal_agreement(results[key], profiles[key], classes[key], **options) for key in results
+        causal_agreement(results[key], profiles[key], classes[key], **own) for key in results
     ]
     write_csv(gather(names, tables), snakemake.output.dissociation)
     write_csv(gather(names, agreements), snakemake.output.agreement)

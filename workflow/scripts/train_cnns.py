@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engram.cnn import grid
-from engram.cnn.assembly import assemble, usable_samples, with_baselines
+from engram.cnn.assembly import assemble, usable_samples, with_baselines, with_text
 from engram.cnn.results import write_results
 from engram.cnn.settings import CnnSettings
 from engram.io.artifacts import read_metadata, read_parquet
@@ -11,6 +11,7 @@ from engram.run.digests import code_digest
 from engram.run.job import PARTS, job
 from engram.store.index import AttentionStore
 from engram.store.memory import Memory
+from engram.taxonomy.pool import read_shown
 from engram.taxonomy.protocols import PROTOCOLS
 
 with job(snakemake) as settings:
@@ -18,6 +19,7 @@ with job(snakemake) as settings:
     listed, verification = read_parquet(files.samples), read_parquet(files.verification)
     metadata, labels = read_metadata(files.samples), read_parquet(files.labels)
     cnn = CnnSettings(**protocol.cnn_section(settings.cnn))
+    store = AttentionStore(Path(files.attention[0]))
     memory = Memory(snakemake.resources.maps_mb, PARTS / "cnns")
     columns = ["sequence_id", "tokens"]
     dataset = assemble(
@@ -26,11 +28,12 @@ with job(snakemake) as settings:
         labels,
         read_parquet(files.candidates, columns),
         read_parquet(files.continuations, columns),
-        AttentionStore(Path(files.attention[0])),
+        store,
         memory,
+        read_shown(files.continuations),
     )
     dataset = with_baselines(
-        dataset,
+        with_text(dataset, store.header, labels),
         cnn.baselines,
         labels,
         set(metadata["columns"]),

@@ -10,8 +10,21 @@ import pytest
 import engram as eg
 from engram.io.shipped import PACKAGE
 
+FUNCTIONS = (
+    "load",
+    "label",
+    "attention",
+    "audit",
+    "localize",
+    "knock_out",
+    "open",
+    "perturb",
+    "lens",
+    "ablate_heads",
+    "compress",
+)
 DOOR = {
-    *("load", "label", "attention", "localize", "knock_out", "open"),
+    *FUNCTIONS,
     *("prefix_suffix_rouge", "Taxonomy", "class_scores", "pooled_attention", "AttentionCNN"),
     *("EngramError", "__version__"),
 }
@@ -31,7 +44,7 @@ def test_a_name_is_what_its_module_defines(name: str) -> None:
         assert value.__module__.startswith("engram.")
 
 
-@pytest.mark.parametrize("name", ["load", "label", "attention", "localize", "knock_out", "open"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_no_package_can_take_the_place_of_a_function(name: str) -> None:
     assert not (PACKAGE / name).exists() and not (PACKAGE / f"{name}.py").exists()
 

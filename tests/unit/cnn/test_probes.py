@@ -96,6 +96,8 @@ def labels() -> pd.DataFrame:
             "rouge_l": [0.1, 0.9, 0.5],
             "is_code": [True, False, True],
             "sequence_duplicates": [0, 9, 99],
+            "longest_match": [32, 3, 32],
+            "max_frequency": [0, 9, 99],
             "sequence_perplexity": [1.0, np.inf, 3.0],
             "token_entropy": [1.0, np.nan, 5.0],
         }
@@ -105,7 +107,7 @@ def labels() -> pd.DataFrame:
 def test_scalars_leave_out_identities_truth_and_what_defines_the_classes() -> None:
     assert list(scalar_features(labels(), {"memorization_score", "rouge_l"})) == [
         "is_code",
-        "sequence_duplicates",
+        "max_frequency",
         "sequence_perplexity",
         "token_entropy",
     ]
@@ -114,5 +116,5 @@ def test_scalars_leave_out_identities_truth_and_what_defines_the_classes() -> No
 def test_scalars_are_finite_and_long_tails_are_logarithms() -> None:
     features = scalar_features(labels(), set())
     assert np.isfinite(features.to_numpy()).all()
-    np.testing.assert_allclose(features["sequence_duplicates"], np.log1p([0, 9, 99]))
+    np.testing.assert_allclose(features["max_frequency"], np.log1p([0, 9, 99]))
     np.testing.assert_allclose(features["token_entropy"], [1, 3, 5])

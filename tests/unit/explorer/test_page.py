@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from synthetic_study import PREFIX, TAXONOMIES, TOKENS, write_study
 
+from engram.explorer.blocks import MEGABYTE
 from engram.explorer.content import ExplorerStudy, collect
 from engram.explorer.maps import dequantize, encode, quantize
-from engram.explorer.page import MEGABYTE, render, write_page
+from engram.explorer.page import render, write_page
 from engram.explorer.predictions import sample_probabilities
 from engram.io.artifacts import read_parquet
 from engram.io.errors import EngramError

@@ -36,6 +36,21 @@ def test_scores_have_a_panel_per_stratum_and_a_row_per_input() -> None:
     assert labels == ["attention, mean over heads", "hidden states"]
 
 
+def test_transfer_has_a_mean_per_kind_of_base() -> None:
+    rows = [
+        {"bases": bases, "trained_in": pair, "input": "attention_mean", "trained_on": "all"}
+        | {"tested_on": tested, "accuracy": 0.7, "accuracy_low": 0.6, "accuracy_high": 0.8}
+        | {"null_95": 0.57}
+        for bases, pair, tested in itertools.product(
+            ("same base", "other base"), ("all pairs", "one"), ("low", "all")
+        )
+    ]
+    figure = crossed.transferred_scores(pd.DataFrame(rows), style=STYLE)
+    assert [axes.get_title() for axes in figure.axes] == ["natural,\nlow overlap", "all"]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["pairs of the same base", "pairs of other bases"]
+
+
 def test_effects_show_both_models_at_every_dose() -> None:
     rows = [
         {"pair": "one", "split": "all", "stratum": stratum, "dose": dose, "base": 0.0}

@@ -126,6 +126,7 @@ def test_attention_adds_has_a_mark_per_baseline(style):
             ("attention", "shuffled"),
             ("token_identity", "real"),
             ("hidden_states", "real"),
+            ("text", "real"),
         )
         for score in ("balanced_accuracy", "min_f1")
     ]
@@ -133,7 +134,7 @@ def test_attention_adds_has_a_mark_per_baseline(style):
     labels = [
         line.get_label() for line in figure.axes[0].lines if not line.get_label().startswith("_")
     ]
-    assert labels == ["shuffled labels", "token identity", "hidden states"]
+    assert labels == ["shuffled labels", "token identity", "hidden states", "text, attention added"]
 
 
 def test_protocols_are_drawn_beside_one_another(style, overlapping):

@@ -84,3 +84,9 @@ def test_another_programs_file_is_refused(tmp_path: Path) -> None:
     pq.write_table(windows(), tmp_path / "f.parquet")
     with pytest.raises(EngramError, match="schema version unknown"):
         list(read_batches(tmp_path / "f.parquet"))
+
+
+def test_nothing_is_selected_from_a_file_without_rows(tmp_path: Path) -> None:
+    write_parquet(windows().to_pandas()[:0], tmp_path / "none.parquet")
+    chosen = read_selected(tmp_path / "none.parquet", np.array([1]), ["sequence_id", "text"])
+    assert chosen.empty and chosen.columns.tolist() == ["sequence_id", "text"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 from tiny_models import HEADS, LAYERS, gpt_neox, random_tokens
 
 from engram.figures.knockout import PLOTS
@@ -15,7 +16,7 @@ from engram.io.artifacts import read_parquet, write_parquet
 from engram.io.errors import EngramError
 from engram.io.packing import packed_length, query_key
 from engram.knockout import experiment
-from engram.knockout.causal_agreement import causal_agreement, profile_correlations
+from engram.knockout.causal_agreement import causal_agreement, permutation_test
 from engram.knockout.dissociation import POOLED, dissociations
 from engram.knockout.effects import effect_table
 from engram.knockout.experiment import Runner, Samples, choose, run
@@ -43,6 +44,7 @@ SETTINGS = KnockoutSettings(
     curve_points=3,
 )
 STATISTICS = {"resamples": 200, "confidence": 0.95, "seed": 0}
+AGREEMENT = {"confidence": 0.95, "seed": 0}
 
 
 def samples(rows: int, seed: int) -> Samples:
@@ -375,22 +377,50 @@ def test_pooled_intervals_speak_of_models_too() -> None:
     assert rows.loc["m", "own_high"] - rows.loc["m", "own_low"] < 0.1
 
 
-def test_correlations_are_numpys() -> None:
-    first, second = np.random.default_rng(0).normal(size=(2, 5, 7))
-    expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(first, second, strict=True)]
-    np.testing.assert_allclose(profile_correlations(first, second)[:, 0], expected)
-    assert np.isnan(profile_correlations(np.ones((1, 4)), np.arange(4.0)[None])).all()
+def test_permutation_test_is_scipys() -> None:
+    first, second = np.random.default_rng(0).normal(size=(2, 14))
+    second += 0.5 * first
+    value, p = permutation_test(first, second, seed=0)
+    expected = spearmanr(first, second)
+    assert value == pytest.approx(expected.statistic)
+    assert p == pytest.approx(expected.pvalue, abs=0.02)
+    assert np.isnan(permutation_test(np.ones(14), second, seed=0)).all()
 
 
-def test_delta_that_lies_in_the_layers_that_matter_agrees() -> None:
-    profile = np.repeat(
-        np.array([[[1.0, 2, 3], [1, 1, 1]]]), 2, axis=0
-    )  # two CNNs; class B has its Δ everywhere
-    table = causal_agreement({"m": planted({})}, {"m": profile}, CLASSES, **STATISTICS).set_index(
-        "class"
+def test_unrelated_layers_agree_as_rarely_as_the_level_says() -> None:
+    random = np.random.default_rng(0)
+    ps = [
+        permutation_test(*random.normal(size=(2, 12)), seed=0, permutations=199)[1]
+        for _ in range(400)
+    ]
+    assert 0.02 <= np.mean(np.array(ps) <= 0.05) <= 0.08
+
+
+def test_few_layers_show_their_values_and_no_correlation() -> None:
+    profile = np.array([[[1.0, 2, 5], [1, 1, 1]], [[2.0, 3, 5], [0, 0, 0]]])  # two CNNs
+    table = causal_agreement({"m": planted({})}, {"m": profile}, CLASSES, **AGREEMENT)
+    rows = table.set_index(["class", "layer"])
+    assert rows.loc["A", "delta"].tolist() == pytest.approx([0.1625, 0.275, 0.5625])
+    assert rows.loc["B", "delta"].tolist() == pytest.approx([1 / 3] * 3)  # of the CNN that has any
+    assert (rows["delta_low"].loc["A"] < rows["delta"].loc["A"]).all()
+    assert (rows["fall_low"] <= rows["fall"]).all()
+    assert table["spearman"].isna().all() and table["p"].isna().all()
+    pooled = causal_agreement(
+        {"m": planted({}), "o": planted({}, seed=1)},
+        {"m": profile, "o": profile},
+        CLASSES,
+        **AGREEMENT,
     )
-    assert table.loc["A", ["pearson_low", "pearson", "spearman"]].min() > 0.95
-    assert np.isnan(table.loc["B", "pearson"])
+    assert (pooled["model"] == POOLED).sum() == 2 * 3
+
+
+def test_enough_layers_have_a_permutation_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engram.knockout.causal_agreement.FEWEST_UNITS", 3)
+    profile = np.array([[[1.0, 2, 3], [1, 1, 1]]])
+    table = causal_agreement({"m": planted({})}, {"m": profile}, CLASSES, **AGREEMENT)
+    rows = table.drop_duplicates("class").set_index("class")
+    assert abs(rows.loc["A", "spearman"]) > 0.4 and 0 < rows.loc["A", "p"] <= 1
+    assert np.isnan(rows.loc["B", "spearman"])  # Δ is the same everywhere
 
 
 def test_the_tables_are_made_of_what_the_experiment_writes(
@@ -401,8 +431,9 @@ def test_the_tables_are_made_of_what_the_experiment_writes(
     table = dissociations(results, CLASSES, **STATISTICS)
     assert len(table) == 2 * 2 * 3 * 2  # sizes, operations, measures, ordered pairs
     assert not table.isna().any(axis=None)
-    agreement = causal_agreement(results, {"m": some_delta().sum(-1)[None]}, CLASSES, **STATISTICS)
-    assert len(agreement) == 2 * 2 and agreement["pearson"].between(-1, 1).all()
+    agreement = causal_agreement(results, {"m": some_delta().sum(-1)[None]}, CLASSES, **AGREEMENT)
+    layers = some_delta().shape[1]
+    assert len(agreement) == 2 * 2 * layers and agreement["fall"].notna().all()
 
 
 @pytest.mark.parametrize("plot", PLOTS)

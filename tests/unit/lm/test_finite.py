@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from engram.io.errors import EngramError
 from engram.lm.attention import extract, pooled_attention
 from engram.lm.conditions import Condition
+from engram.lm.feed_forward import pooled_feed_forward
 from engram.lm.generation import (
     greedy_continuations,
     memorization_scores,
@@ -35,6 +36,7 @@ ENTRANCES: dict[str, Callable[[PreTrainedModel], object]] = {
 """Everything that reads logits."""
 INNER: dict[str, Callable[[PreTrainedModel], object]] = {
     "hidden states": lambda model: pooled_states(model, torch.from_numpy(TOKENS)),
+    "feed-forward activations": lambda model: pooled_feed_forward(model, torch.from_numpy(TOKENS)),
     "attention": lambda model: pooled_attention(model, TOKENS),
     "means": lambda model: average(model, TOKENS, 1000),
 }

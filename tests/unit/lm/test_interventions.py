@@ -57,6 +57,8 @@ CONDITIONS = [
     ),
     Condition("remove", heads=some_heads(seed=1)),
     Condition("mean", heads=some_heads(seed=2)),
+    Condition("layer_mean", heads=some_heads(seed=3)),
+    Condition("layer_mean", heads=np.arange(LAYERS * HEADS).reshape(LAYERS, HEADS) == 6),
     Condition("remove", cells=np.ones((LAYERS, packed_length(WINDOW)), bool)),
 ]
 
@@ -119,7 +121,7 @@ def test_an_empty_region_changes_nothing_bit_for_bit(architecture: str) -> None:
     empty = [
         Condition(),
         *(Condition(o, cells=nothing) for o in ("remove", "mean")),
-        *(Condition(o, heads=no_heads) for o in ("remove", "mean")),
+        *(Condition(o, heads=no_heads) for o in ("remove", "mean", "layer_mean")),
     ]
     expected = plain(model, tokens)
     for measures in results(model, tokens, empty, means, batch_tokens=3 * WINDOW):
@@ -232,6 +234,15 @@ def test_the_model_is_the_former_one_afterwards() -> None:
     with pytest.raises(RuntimeError, match="broken"), attention_hook(model, lambda *_: None):  # type: ignore[arg-type, return-value]
         raise RuntimeError("broken")
     assert model.config._attn_implementation != INTERFACE
+
+
+def test_the_mean_of_no_other_head_is_refused() -> None:
+    heads = np.zeros((LAYERS, HEADS), bool)
+    heads[1] = True
+    with pytest.raises(EngramError, match="layer_mean of all 4 heads of layer 2, which leaves no"):
+        Condition("layer_mean", heads=heads)
+    with pytest.raises(EngramError, match="layer_mean is for heads; choose remove or mean"):
+        Condition("layer_mean", cells=some_cells())
 
 
 @pytest.mark.parametrize("architecture", FIXED)

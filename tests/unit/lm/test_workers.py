@@ -22,7 +22,7 @@ from engram.lm.attention_hook import has_interface, implementation
 from engram.lm.conditions import Condition
 from engram.lm.generation import greedy_continuations, memorization_scores
 from engram.lm.interventions import average, knock_out
-from engram.store.hidden_state_writer import write_hidden_states
+from engram.store.hidden_state_writer import write_feed_forward, write_hidden_states
 
 WINDOW, PREFIX, ROWS, BATCH_TOKENS = 16, 8, 60, 4 * 16
 MODELS = {**ARCHITECTURES, **SPECIAL}
@@ -41,7 +41,7 @@ def with_threads(count: int, run: Callable[[], list[np.ndarray]]) -> list[bytes]
 
 
 def everything(model: PreTrainedModel, folder: Path) -> list[np.ndarray]:
-    """Scores, continuations, attention, hidden states and knock-outs of random windows."""
+    """Scores, continuations, attention, states of layers and knock-outs of random windows."""
     tokens = random_tokens(ROWS, WINDOW)
     scores = memorization_scores(model, tokens, PREFIX, BATCH_TOKENS)
     written = greedy_continuations(model, tokens[:, :PREFIX], PREFIX, BATCH_TOKENS)
@@ -52,9 +52,10 @@ def everything(model: PreTrainedModel, folder: Path) -> list[np.ndarray]:
         arrays.append(np.concatenate([getattr(shard, name) for shard in shards]))
     file = folder / f"{torch.get_num_threads()}.h5"
     sequences = pd.DataFrame({"sequence_id": np.arange(ROWS), "tokens": list(tokens)})
-    write_hidden_states(model, sequences, file, BATCH_TOKENS)
-    with h5py.File(file) as states:
-        arrays += [states[name][()] for name in sorted(states)]
+    for write in (write_hidden_states, write_feed_forward):
+        write(model, sequences, file, BATCH_TOKENS)
+        with h5py.File(file) as states:
+            arrays += [states[name][()] for name in sorted(states)]
     return arrays + (knocked_out(model, tokens) if has_interface(model) else [])
 
 

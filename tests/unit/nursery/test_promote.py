@@ -111,17 +111,20 @@ def test_the_shipped_exposures_are_those_of_the_schedule() -> None:
         assert exposures[step["exposures"]] == step["natural"] + step["templates"]
 
 
-def test_only_a_whole_base_is_promoted(tmp_path: Path, root: Path) -> None:
+@pytest.mark.parametrize("name_of_base", ["", "second"])
+def test_only_a_whole_base_is_promoted(tmp_path: Path, root: Path, name_of_base: str) -> None:
     trained = tmp_path / "trained"
     trained.mkdir()
     for name in BASE_FILES[1:]:
         (trained / name).write_text(name)
+    (trained / "base.json").write_text(json.dumps({"settings": {"name": name_of_base}}))
     with pytest.raises(
         EngramError, match=r"model\.safetensors missing; run `snakemake nursery_base"
     ):
         promote_base(trained, root)
     (trained / "model.safetensors").write_text("weights")
     folder = promote_base(trained, root)
+    assert folder == root / "resources/nursery" / name_of_base
     assert {path.name for path in folder.iterdir()} == set(BASE_FILES)
     assert (folder / "model.safetensors").read_text() == "weights"
 
@@ -135,6 +138,7 @@ def test_the_verbs_say_what_to_do_next(
     trained.mkdir()
     for name in BASE_FILES:
         (trained / name).write_text(name)
+    (trained / "base.json").write_text(json.dumps({"settings": {}}))
     monkeypatch.setattr(promote.promote_base, "__defaults__", (root / "other",))
     monkeypatch.setattr(promote.promote_drilled, "__defaults__", (root,))
     assert main(["promote-base", str(trained)]) == 0

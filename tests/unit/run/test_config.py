@@ -441,6 +441,14 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("nursery_base", "width", to=6 * 15),
         "nursery_base.width: 90 is not an even multiple of heads, 6",
     ),
+    "a base's name that is no folder": (
+        changed("nursery_base", "name", to="../second"),
+        "nursery_base.name: `../second`; it names a folder",
+    ),
+    "a base to share with that is none": (
+        changed("nursery_base", "shared", to="nowhere"),
+        "nursery_base.shared: nowhere has no windows.parquet",
+    ),
     "a quoted number": (
         changed("cnn", "epochs", to="15"),
         "cnn.epochs: '15' is not an integer; remove the quotes",
@@ -486,8 +494,8 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         "search.categories: `Guess` alone can be neither merged nor ordered",
     ),
     "row below window": (
-        changed("nursery_base", "row_tokens", to=32),
-        "nursery_base.row_tokens: 32 is less than prefix + suffix = 64",
+        changed("nursery_base", "text", "row_tokens", to=32),
+        "nursery_base.text.row_tokens: 32 is less than prefix + suffix = 64",
     ),
 }
 
@@ -638,3 +646,15 @@ def test_what_a_model_reads_first_is_chosen_by_three_words() -> None:
         assert f"bos: {shown} is not 'auto', true or false" in said
     said = message(changed("models", 0, "bos", to=True, of=MINIMAL))
     assert "source nursery does not use `bos`" in said
+
+
+# --- samples
+# --------------------------------------------------------------------------------------------------
+
+
+def test_the_text_that_samples_show_has_three_names_and_true_may_be_bare() -> None:
+    assert complete(MINIMAL)["samples"]["shown"] == "own"
+    for given, shown in ((True, "true"), ("true", "true"), ("own-for-all", "own-for-all")):
+        assert complete(MINIMAL | {"samples": {"shown": given}})["samples"]["shown"] == shown
+    for value in (False, "false", 2, None):
+        assert "samples.shown: " in message(MINIMAL | {"samples": {"shown": value}})

@@ -68,6 +68,10 @@ def test_a_study_of_pairs_needs_no_taxonomy() -> None:
             ),
             "the shares sum to 0.5",
         ),
+        (
+            {**PAIR, "prefix": 8, "suffix": 8, "cnn": {"kernels": [3]}},
+            "crossed.cnn.kernel: 6 is too large for windows of prefix + suffix = 16 tokens",
+        ),
     ],
 )
 def test_half_a_pair_is_refused(config: dict[str, Any], message: str) -> None:

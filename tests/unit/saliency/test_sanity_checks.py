@@ -1,5 +1,8 @@
 """Parts of the saliency checks against independent computations."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from engram.cnn.key import CnnKey
 from engram.cnn.network import AttentionCNN, square_maps
 from engram.io.errors import EngramError
 from engram.io.packing import pack
+from engram.saliency.deletion import _drawn_means, deletion_curves
 from engram.saliency.held_out import HeldOut
 from engram.saliency.map_checks import STAGES, correlation_interval, reinitialized
 from engram.saliency.ranks import rank_correlations, standard_ranks
@@ -135,14 +139,54 @@ def test_no_cnn_on_real_labels_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("learned", "used", "valid"),
-    [(0.1, 0.2, "yes"), (-0.1, 0.2, "no"), (0.1, -0.2, "no"), (None, 0.2, "not judged")],
+    ("learned", "random", "shuffled", "attention", "valid"),
+    [
+        (0.1, 0.2, 0.1, 0.1, "yes"),
+        (-0.1, 0.2, 0.1, 0.1, "no"),
+        (0.1, -0.2, 0.1, 0.1, "no"),
+        (0.1, 0.2, -0.1, 0.1, "no"),
+        (0.1, 0.2, 0.0, 0.1, "no"),  # what shuffled CNNs find is as good
+        (0.1, 0.2, 0.1, 0.0, "no"),
+        (None, 0.2, 0.1, 0.1, "not judged"),
+        (0.1, 0.2, None, 0.1, "not judged"),
+    ],
 )
-def test_valid_is_what_was_learned_and_is_used(
-    learned: float | None, used: float, valid: str
+def test_valid_is_what_was_learned_and_is_used_beyond_its_controls(
+    learned: float | None, random: float, shuffled: float | None, attention: float, valid: str
 ) -> None:
     noise = np.linspace(-0.01, 0.01, 101)
+    gains = {"random": random + noise, "attention": attention + noise}
+    gains |= {} if shuffled is None else {"shuffled labels": shuffled + noise}
     table = validity(
-        {} if learned is None else {"guided": learned + noise}, {"guided": used + noise}, 0.95
+        {} if learned is None else {"guided": learned + noise}, {"guided": gains}, 0.95
     )
     assert table["valid"].tolist() == [valid]
+
+
+def test_what_an_order_is_worth_is_measured_against_that_of_shuffled_cnns() -> None:
+    """The control's order is the method's own: nothing is left of what it seemed to find."""
+    samples, cnns = random_samples(), [make_cnn(seed=1), make_cnn(seed=2)]
+    settings = CheckSettings(methods=["guided"], rank_draws=4, resamples=20)
+    size = samples.mean[0].size
+    order = np.stack([np.random.default_rng(k).permutation(size) for k in range(3)])
+    _, same = deletion_curves(cnns, samples, {"guided": order}, {"guided": order}, settings)
+    assert set(same["guided"]) == {"random", "attention", "shuffled labels"}
+    assert not same["guided"]["shuffled labels"].any() and same["guided"]["random"].any()
+    _, other = deletion_curves(cnns, samples, {"guided": order}, {"guided": order[::-1]}, settings)
+    assert other["guided"]["shuffled labels"].any()
+
+
+def test_equal_texts_lie_in_one_group_and_are_drawn_together() -> None:
+    samples = random_samples(48)
+    paired = replace(samples, content_group=np.arange(48) // 6)  # two of a class in each
+    for parts in paired.groups():
+        texts = [set(paired.text()[rows]) for rows in parts]
+        assert len(parts) == 8 and not any(a & b for a, b in itertools.combinations(texts, 2))
+    rows = itertools.chain.from_iterable(paired.groups())
+    assert sorted(np.concatenate(list(rows)).tolist()) == list(range(48))
+    values, settings = np.array([[1.0, 1, 0, 0]]), CheckSettings(methods=["guided"], resamples=400)
+    alone = _drawn_means(values, np.arange(4), settings)
+    together = _drawn_means(values, np.array([0, 0, 1, 1]), settings)
+    assert alone[0] == together[0] == 0.5
+    assert together[1:].std() == pytest.approx(np.sqrt(1 / 8), rel=0.1)
+    assert alone[1:].std() == pytest.approx(1 / 4, rel=0.1)

@@ -216,6 +216,30 @@ def test_attention_is_compared_with_every_other_run(
     assert np.allclose(table["difference"], table["attention"] - table["baseline"])
 
 
+def test_text_alone_is_compared_with_text_and_attention(tmp_path: Path, names: list[Named]) -> None:
+    """Attention is no better than its rivals and still adds to the text, or adds nothing to it."""
+    slug, added = Taxonomy.parse(NAMES[0]).slug, {}
+    for model, fused in (("adds", 0.95), ("not", 0.6)):
+        frames = [
+            tiny_predictions.predictions(0.6),
+            tiny_predictions.predictions(
+                0.6, cnns=["logistic"], seeds=[0], run=("text", "real"), seed=1
+            ),
+            tiny_predictions.predictions(fused, run=("text_and_attention", "real"), seed=2),
+        ]
+        path = tiny_predictions.write(frames, tmp_path, NAMES[0], slug, model=model)
+        run = read(path, dict.fromkeys(tiny_predictions.CLASSES, 10))
+        table = difference_tables.added_table([run], names, **DRAWS)
+        assert table["input"].unique().tolist() == ["text"]
+        assert table["compared"].unique().tolist() == ["text_and_attention"]
+        added[model] = table[table["score"] == "balanced_accuracy"].iloc[0]
+    assert added["adds"]["difference"] > 0.2 and added["adds"]["different"]
+    assert not added["not"]["different"]
+    for row in added.values():
+        farthest = max(abs(row["simultaneous_low"]), abs(row["simultaneous_high"]))
+        assert row["within_points"] == pytest.approx(100 * farthest)
+
+
 def test_protocols_stand_side_by_side(tmp_path: Path, names: list[Named]) -> None:
     parts = []
     for protocol, accuracy in (("engram", 0.5), ("paper", 0.9)):

@@ -8,7 +8,17 @@ import pytest
 
 from engram.io.artifacts import write_parquet
 from engram.io.errors import EngramError
-from engram.taxonomy.pool import agreement, gather_lists, measured_scores, non_memorized, pool
+from engram.taxonomy.pool import (
+    agreement,
+    displayed_own,
+    gather_lists,
+    measured_scores,
+    non_memorized,
+    pool,
+    read_pool,
+    reproduced,
+    with_true_text,
+)
 
 CANDIDATES = pd.DataFrame(
     {
@@ -148,3 +158,60 @@ def test_lists_are_gathered_with_the_number_of_lists_that_hold_a_sample(tmp_path
         (5, "Others", 1),
         (9, "Non-Memo", 2),
     ]
+
+
+def test_true_text_is_shown_without_any_continuation() -> None:
+    listed = samples((9, "Non-Memo"), (5, "Guess"))
+    expected = {5: ([5] * 4, False), 9: ([9] * 4, False)}
+    assert as_dict(pool(listed, CANDIDATES, CONTINUATIONS, "true")) == expected
+    assert as_dict(pool(listed, CANDIDATES, CONTINUATIONS[:0], "true")) == expected
+
+
+def test_own_for_all_shows_every_continuation_and_misses_none() -> None:
+    taken = pool(samples((9, "Non-Memo"), (1, "Guess")), CANDIDATES, CONTINUATIONS, "own-for-all")
+    assert as_dict(taken) == {1: ([1, 1, 0, 0], True), 9: ([9, 9, 0, 0], True)}
+    with pytest.raises(EngramError, match="continuations: 1 samples are missing, sequence_id 5"):
+        pool(samples((9, "Non-Memo"), (5, "Guess")), CANDIDATES, CONTINUATIONS, "own-for-all")
+
+
+@pytest.mark.parametrize(("shown", "ids"), [("own", [9]), ("true", []), ("own-for-all", [1, 5, 9])])
+def test_continuations_are_written_for_what_shows_them(shown: str, ids: list[int]) -> None:
+    listed = samples((9, "Non-Memo"), (5, "Guess"), (1, "Others"), (5, "Others"))
+    assert displayed_own(listed, shown).tolist() == ids
+
+
+def test_a_pool_follows_what_its_continuations_were_written_for(tmp_path: Path) -> None:
+    listed, paths = samples((9, "Non-Memo"), (1, "Guess")), []
+    for name, table in (("samples", listed), ("candidates", CANDIDATES)):
+        paths.append(tmp_path / f"{name}.parquet")
+        write_parquet(table, paths[-1])
+    own = {}
+    for shown in ("own", "true", "own-for-all"):
+        path = tmp_path / f"{shown}.parquet"
+        write_parquet(CONTINUATIONS, path, {"shown": shown})
+        own[shown] = read_pool(*paths, path)["continued"].tolist()
+    assert own == {"own": [False, True], "true": [False, False], "own-for-all": [True, True]}
+    assert read_pool(*paths, None)["continued"].tolist() == [False, False]
+
+
+def test_what_a_class_asks_of_the_model_depends_on_the_text_shown() -> None:
+    """Four samples that are memorized by the source and not, and that this run extracts or not."""
+    memorized = np.array([True, True, False, False])
+    shown = pd.DataFrame({"sequence_id": range(4), "extracted": [True, False, True, False]})
+    own = with_true_text(shown, "own")
+    assert reproduced(own, memorized).tolist() == [True, False, True, False]
+    true = with_true_text(shown, "true")
+    assert reproduced(true, memorized).tolist() == [True, False, False, True]
+    measured = pd.Series({0: 1.0, 1: 1.0, 2: 0.5, 3: 0.5})
+    every = with_true_text(shown, "own-for-all", measured)
+    assert reproduced(every, memorized).tolist() == [True, False, True, False]
+    other = with_true_text(shown.assign(extracted=True), "own-for-all", 1.5 - measured)
+    assert reproduced(other, memorized).tolist() == [False, False, False, False]
+
+
+def test_agreement_asks_of_true_text_that_it_is_not_reproduced_below_1() -> None:
+    shown = pd.DataFrame({"sequence_id": range(4), "extracted": [True, False, True, False]})
+    labels = pd.DataFrame({"sequence_id": range(4), "memorization_score": [1.0, 1.0, 0.5, 0.5]})
+    table = agreement(with_true_text(shown, "true"), labels, pd.Series(dtype=float))
+    assert table["disagree"].tolist() == [1, 1]
+    assert table["other_score"].tolist() == [1, 1]

@@ -13,7 +13,7 @@ from engram.io.errors import EngramError
 from engram.io.hashing import uniform
 from engram.taxonomy.protocols import PROTOCOLS
 from engram.taxonomy.sampling import SPLITS, class_counts, count_samples, draw_samples, leakage
-from engram.taxonomy.settings import DrawSettings
+from engram.taxonomy.settings import DrawSettings, MatchSettings
 from engram.taxonomy.taxonomy import Taxonomy
 from engram.windows.text_features import content_groups
 
@@ -402,3 +402,51 @@ def test_the_published_protocols_split_every_class_exactly(
         for name in ("Non-Memo", "Others")
         for split, size in (("train", train), ("test", per_class - train))
     }
+
+
+# --- matched classes
+# --------------------------------------------------------------------------------------------
+
+
+def with_loss(n: int) -> pd.DataFrame:
+    """Labels whose Guess samples are easier to predict than the others."""
+    made = labels(n)
+    random = np.random.default_rng(1)
+    guess = NEW.codes(made) == NEW.class_names.index("Guess")
+    made["suffix_log_prob"] = random.normal(size=n) + guess
+    return made
+
+
+def test_matched_classes_are_alike_and_without_matching_they_are_not() -> None:
+    made = with_loss(4000)
+    loss = made.set_index("sequence_id")["suffix_log_prob"]
+    spread = {}
+    for columns in ((), ("suffix_log_prob",)):
+        match = MatchSettings(columns=columns, bins=20)
+        drawn = draw_samples(made, NEW, SETTINGS.replace(per_class=300, match=match), 1)
+        assert drawn["class"].value_counts().nunique() == 1
+        means = loss[drawn["sequence_id"]].groupby(drawn["class"].to_numpy()).mean()
+        spread[columns] = np.ptp(means)
+    assert spread[()] > 0.8 and spread["suffix_log_prob",] < 0.1
+
+
+def test_matching_that_leaves_too_few_samples_says_so() -> None:
+    made = with_loss(1000)
+    made["suffix_log_prob"] += 100 * NEW.codes(made)
+    match = MatchSettings(columns=["suffix_log_prob"])
+    with pytest.raises(EngramError, match=r"fewer samples that match than `samples\.minimum`, 10"):
+        draw_samples(made, NEW, SETTINGS.replace(match=match), 1)
+
+
+@pytest.mark.parametrize("column", ["no_such_column", "kind"])
+def test_only_numbers_of_the_labels_are_matched(column: str) -> None:
+    match = MatchSettings(columns=[column])
+    with pytest.raises(EngramError, match=f"`{column}` is not a numeric column"):
+        draw_samples(with_loss(1000).assign(kind="x"), NEW, SETTINGS.replace(match=match), 1)
+
+
+def test_protocols_of_the_paper_match_nothing() -> None:
+    match = {"columns": ["rouge_l"], "bins": 3}
+    sizes = {"per_class": 50, "minimum": 10, "train": 0.6, "validation": 0.2, "match": match}
+    assert PROTOCOLS["engram"].sample_settings(**sizes).match == MatchSettings(**match)
+    assert not PROTOCOLS["paper"].sample_settings(**sizes).match.columns

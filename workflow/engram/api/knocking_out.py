@@ -16,7 +16,7 @@ from engram.api.regions import Region
 from engram.api.texts import Windows, read_windows
 from engram.io.errors import EngramError
 from engram.io.packing import pack, packed_length
-from engram.lm.conditions import MEASURES, OPERATIONS, Condition
+from engram.lm.conditions import HEAD_OPERATIONS, MEASURES, Condition
 from engram.lm.interventions import average
 from engram.lm.interventions import knock_out as run_conditions
 from engram.lm.models import check_tokens
@@ -67,7 +67,8 @@ def knock_out(
             at once, `[[(3, 5), (4, 1)]]`.
         operation: `remove` masks cells before the softmax, so that the rest of the row takes over
             their weight, and sets the output of heads to 0; `mean` replaces both by their means
-            over the reference texts.
+            over the reference texts; `layer_mean` replaces heads by the mean of the layer's heads
+            that are not replaced (`engram.ablate_heads` does so with every head).
         reference: texts for `mean`; best not the held-out ones.
         short: `error` refuses a text that is too short, `drop` leaves it out and warns.
         batch_tokens: tokens per forward; halved when a GPU runs out of memory.
@@ -86,8 +87,8 @@ def knock_out(
             does not have, or held-out texts that chose a region.
     """
     check_language_model(lm)
-    if operation not in OPERATIONS:
-        raise EngramError(f"operation: {operation!r}; choose {' or '.join(OPERATIONS)}")
+    if operation not in HEAD_OPERATIONS:
+        raise EngramError(f"operation: {operation!r}; choose {' or '.join(HEAD_OPERATIONS)}")
     if isinstance(held_out, AttentionMaps):
         prefix, suffix = held_out.prefix, held_out.window - held_out.prefix
     windows = _windows(lm, held_out, prefix, suffix, short, "held_out")

@@ -17,13 +17,14 @@ from engram.api.content import all_halves
 from engram.api.display import html_table
 from engram.api.language_model import LanguageModel, check_language_model
 from engram.api.localization import Localization
+from engram.cnn.assembly import usable_samples
 from engram.io.artifacts import read_parquet
 from engram.io.errors import EngramError, reason
 from engram.io.streams import read_selected
 from engram.saliency.delta_shares import draw_shares, layer_shares
 from engram.saliency.file import read_saliency
 from engram.store.index import AttentionStore
-from engram.taxonomy.pool import pool
+from engram.taxonomy.pool import OWN, pool, read_shown
 from engram.taxonomy.protocols import PROTOCOLS
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
@@ -93,6 +94,11 @@ class Study:
     def protocols(self) -> list[str]:
         """Names of the protocols."""
         return list(self.config["protocols"])
+
+    @property
+    def shown(self) -> str:
+        """Which text the samples show: `own`, `true` or `own-for-all`, see `samples.shown`."""
+        return str(self.config.get("samples", {}).get("shown", OWN))
 
     @cached_property
     def tables(self) -> Tables:
@@ -210,8 +216,8 @@ class Study:
         if not PROTOCOLS[protocol].drop_unverified:
             return samples
         measured = read_parquet(self._file(model, "attention/verification.parquet"))
-        extracted = measured.loc[measured["extracted"], "sequence_id"]
-        return samples[samples.index.isin(extracted)]
+        usable = usable_samples(samples.reset_index(), measured, drop_unverified=True)
+        return samples[samples.index.isin(usable["sequence_id"])]
 
     def _tokens(self, model: str, ids: np.ndarray) -> np.ndarray:
         """Return the texts whose attention was stored, int64 (n, T)."""
@@ -221,7 +227,8 @@ class Study:
             read_selected(self._file(model, name), ids, ["sequence_id", "tokens"])
             for name in ("candidates.parquet", "continuations.parquet")
         )
-        texts = pool(samples, candidates, continuations).set_index("sequence_id")["tokens"]
+        shown = read_shown(self._file(model, "continuations.parquet"))
+        texts = pool(samples, candidates, continuations, shown).set_index("sequence_id")["tokens"]
         return np.array(texts.loc[ids].tolist(), np.int64)
 
     def _store(self, model: str) -> AttentionStore:

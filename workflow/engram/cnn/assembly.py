@@ -13,10 +13,12 @@ import pandas as pd
 
 from engram.cnn.dataset import Dataset
 from engram.cnn.probes import scalar_features
+from engram.cnn.text_rivals import text_features
+from engram.store.attention_file import Header
 from engram.store.hidden_states import Layers
 from engram.store.index import AttentionStore
 from engram.store.memory import Memory
-from engram.taxonomy.pool import pool
+from engram.taxonomy.pool import OWN, non_memorized, pool, reproduced
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +31,17 @@ def usable_samples(
 
     Args:
         samples: the sample list.
-        verification: sequence_id, extracted.
+        verification: sequence_id, extracted; see `engram.taxonomy.pool.reproduced`.
         drop_unverified: of the protocol.
 
     Returns:
         sequence_id, class, split, priority.
     """
     if drop_unverified:
-        extracted = verification.loc[verification["extracted"], "sequence_id"]
-        kept = samples["sequence_id"].isin(extracted)
+        measured = samples[["sequence_id"]].merge(verification, on="sequence_id", how="inner")
+        memorized = ~measured["sequence_id"].isin(non_memorized(samples)).to_numpy()
+        usable = measured.loc[reproduced(measured, memorized), "sequence_id"]
+        kept = samples["sequence_id"].isin(usable)
         if not kept.all():
             log.info(
                 "%d of %d samples are dropped: the model does not reproduce them",
@@ -56,6 +60,7 @@ def assemble(
     continuations: pd.DataFrame,
     store: AttentionStore,
     memory: Memory,
+    shown: str = OWN,
 ) -> Dataset:
     """Return the data set of chosen samples, in their order.
 
@@ -66,9 +71,10 @@ def assemble(
         candidates, continuations: sequence_id, tokens; see `engram.taxonomy.pool.pool`.
         store: attention of at least these sequences.
         memory: what the maps may take.
+        shown: which text the samples show, see `engram.taxonomy.pool.displayed_own`.
     """
     ids = chosen["sequence_id"].to_numpy()
-    texts = pool(chosen, candidates, continuations).set_index("sequence_id")["tokens"]
+    texts = pool(chosen, candidates, continuations, shown).set_index("sequence_id")["tokens"]
     groups = labels.set_index("sequence_id")["content_group"]
     return Dataset(
         sequence_id=ids,
@@ -79,6 +85,24 @@ def assemble(
         label=pd.Categorical(chosen["class"], categories=classes).codes.astype(np.int64),
         split=chosen["split"].to_numpy(dtype=object),
         classes=classes,
+    )
+
+
+def with_text(dataset: Dataset, header: Header, labels: pd.DataFrame) -> Dataset:
+    """Return the data set with what the rivals of the text alone see, see
+    `engram.cnn.text_rivals`.
+
+    Args:
+        dataset: of `assemble`.
+        header: of the store whose attention it has.
+        labels: of all candidates: sequence_id, and kind where the source knows kinds of text.
+    """
+    kinds = None
+    if "kind" in labels:
+        kinds = labels.set_index("sequence_id")["kind"].loc[dataset.sequence_id]
+    tokens = dataset.tokens[:, len(header.opening) :]
+    return replace(
+        dataset, features={**dataset.features, **text_features(tokens, header.prefix, kinds)}
     )
 
 
@@ -116,4 +140,4 @@ def with_baselines(
             "random_mean": memory.read(random, ids, "mean"),
             "random_max": memory.read(random, ids, "max"),
         }
-    return replace(dataset, features=features, **maps)
+    return replace(dataset, features={**dataset.features, **features}, **maps)

@@ -24,6 +24,7 @@ from engram.cnn.finished import from_piece, piece_keys, to_piece
 from engram.cnn.key import CnnKey
 from engram.cnn.probes import fit_probes
 from engram.cnn.settings import CnnSettings
+from engram.cnn.text_rivals import fit_text_rivals
 from engram.cnn.training import TrainedCnn, train_cnn
 from engram.io.devices import check_device
 from engram.io.errors import EngramError
@@ -45,7 +46,7 @@ class GridResult:
     architectures: dict[CnnKey, Architecture]
     """Of the CNNs."""
     trained: dict[CnnKey, TrainedCnn] = field(default_factory=dict)
-    """The CNNs, and then the probes."""
+    """The CNNs, then the probes, then the rivals that see the text."""
 
 
 def train_grid(
@@ -136,6 +137,7 @@ def train_grid(
     _check_divergence(result, settings)
     for baseline in settings.probes():
         result.trained.update(fit_probes(dataset, baseline, selection))
+    result.trained.update(fit_text_rivals(dataset, selection, result.trained))
     return result
 
 

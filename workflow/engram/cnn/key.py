@@ -11,7 +11,7 @@ class CnnKey:
 
     input: str
     """`attention`, or a baseline: `random_weights`, `token_identity`, `scalar_features`,
-    `hidden_states`.
+    `hidden_states`, or one of `engram.cnn.settings.TEXT_RIVALS`.
     """
     labels: str
     """`real`, or `shuffled` within the splits it learned from."""

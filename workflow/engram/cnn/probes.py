@@ -36,6 +36,8 @@ NOT_FEATURES = frozenset(
         "memorization_score",
         "extracted",
         "matched_fraction",
+        "longest_match",
+        "sequence_duplicates",
         "exposures",
         "twin_extracted",
         "counterpart_exposures",
@@ -44,7 +46,8 @@ NOT_FEATURES = frozenset(
     }
 )
 """Numbers among the labels that identify a sequence, state that it is memorized, are the nursery's
-hidden truth, or a table's split."""
+hidden truth or follow from it (duplicates: what was shown often is extracted), or a table's
+split."""
 _TOLERANCE = 1e-8
 """Of the gradient of the mean loss."""
 _ITERATIONS = 10_000
@@ -85,10 +88,10 @@ class ProbeChoice:
 
 
 def scalar_features(labels: pd.DataFrame, defining: set[str]) -> pd.DataFrame:
-    """Return scalars of sequences: perplexities, duplicates, ROUGE, entropy, coding length, token
-    frequencies, flags, as far as the labels have them.
+    """Return scalars of sequences: perplexities, ROUGE, entropy, coding length, token frequencies,
+    flags, as far as the labels have them.
 
-    Counts, frequencies and perplexities, which have long tails, come as log(1 + x). Missing values
+    Frequencies and perplexities, which have long tails, come as log(1 + x). Missing values
     become the column's median. What remains can still be close to a definition: the perplexity of
     the suffix separates most memorized samples from the others, because the model is sure of what
     it has memorized.
@@ -111,7 +114,7 @@ def scalar_features(labels: pd.DataFrame, defining: set[str]) -> pd.DataFrame:
         ):
             continue
         column = values.to_numpy(np.float64, na_value=np.nan)
-        if "perplexity" in name or "frequency" in name or name == "sequence_duplicates":
+        if "perplexity" in name or "frequency" in name:
             column = np.log1p(np.maximum(column, 0))
         column = np.where(np.isfinite(column), column, np.nan)
         if not np.isnan(column).all():
@@ -223,7 +226,7 @@ def fit_probes(dataset: Dataset, baseline: str, selection: str) -> dict[CnnKey, 
 
     Args:
         dataset: samples with the baseline's features.
-        baseline: `scalar_features` or `hidden_states`.
+        baseline: a key of the data set's features, `scalar_features` for instance.
         selection: see `engram.cnn.grid.train_grid`.
     """
     label, classes = dataset.label.astype(np.int64), len(dataset.classes)

@@ -10,7 +10,7 @@ import pandas as pd
 from engram.cnn.checkpoints import save_cnns
 from engram.cnn.grid import GridResult
 from engram.cnn.key import CnnKey
-from engram.cnn.settings import PROBES
+from engram.cnn.settings import PROBES, TEXT_RIVALS
 from engram.cnn.training import TrainedCnn
 from engram.io.artifacts import write_csv, write_parquet
 
@@ -46,12 +46,14 @@ def write_results(
 
 
 def in_order(result: GridResult) -> dict[CnnKey, TrainedCnn]:
-    """Return the CNNs in the order of the grid, then the probes.
+    """Return the CNNs in the order of the grid, then the regressions.
 
     They finish in any order, and the draws of the bootstrap depend on it.
     """
-    probes = {key: probe for key, probe in result.trained.items() if key.input in PROBES}
-    return {key: result.trained[key] for key in result.architectures} | probes
+    fitted = {
+        key: cnn for key, cnn in result.trained.items() if key.input in (*PROBES, *TEXT_RIVALS)
+    }
+    return {key: result.trained[key] for key in result.architectures} | fitted
 
 
 def histories(result: GridResult) -> pd.DataFrame:

@@ -17,6 +17,8 @@ InputScale = Literal["raw", "log"]
 Probe = Literal["scalar_features", "hidden_states"]
 PROBES: tuple[str, ...] = get_args(Probe)
 """Baselines that are logistic regressions."""
+TEXT_RIVALS = ("text_kind", "text_scalars", "text", "text_and_attention")
+"""What is fitted for every taxonomy, see `engram.cnn.text_rivals`."""
 
 
 class BaselineGrid(Settings):
@@ -82,8 +84,8 @@ class CnnSettings(CnnGrid):
     ] = ("token_identity",)
     """`token_identity`: CNNs that see which tokens of the text are equal, and no language model.
     `random_weights`: CNNs on the attention of the model with its weights permuted.
-    `scalar_features`: a logistic regression on perplexities, duplicates, entropy and other labels
-    that do not define the classes. `hidden_states`: a logistic regression on the mean hidden state
+    `scalar_features`: a logistic regression on perplexities, entropy and other labels that do not
+    define the classes. `hidden_states`: a logistic regression on the mean hidden state
     of each layer; the best layer is chosen on validation."""
     baseline_grid: BaselineGrid = section()
     """A separate, usually smaller grid for the CNNs of the baselines."""

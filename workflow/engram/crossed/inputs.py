@@ -20,6 +20,7 @@ class Differences(Mapping[str, np.ndarray]):
         windows: sequence_id, suffix_log_prob_1 and suffix_log_prob_2, n rows.
         attention: index of the attention store of either model.
         hidden_states: hidden states of either model; none where they are not asked for.
+        feed_forward: what the feed-forward blocks of either model put out; likewise.
     """
 
     def __init__(
@@ -28,9 +29,11 @@ class Differences(Mapping[str, np.ndarray]):
         windows: pd.DataFrame,
         attention: Sequence[str | Path],
         hidden_states: Sequence[str | Path] = (),
+        feed_forward: Sequence[str | Path] = (),
     ) -> None:
         self.inputs, self.windows = list(inputs), windows
-        self.attention, self.hidden_states = list(attention), list(hidden_states)
+        self.attention = list(attention)
+        self.layers = {"hidden_states": hidden_states, "feed_forward": feed_forward}
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Return the differences of an input.
@@ -45,8 +48,8 @@ class Differences(Mapping[str, np.ndarray]):
         if name == "suffix_log_prob":
             values = self.windows["suffix_log_prob_1"] - self.windows["suffix_log_prob_2"]
             return values.to_numpy(np.float32)[:, None]
-        if name == "hidden_states":
-            one, two = (Layers(Path(path), ids) for path in self.hidden_states)
+        if name in self.layers:
+            one, two = (Layers(Path(path), ids) for path in self.layers[name])
             return np.concatenate([one[layer] - two[layer] for layer in one], axis=1)
         return attention_difference(self.attention, ids, name.removeprefix("attention_")).reshape(
             n, -1
@@ -68,8 +71,21 @@ def attention_difference(
     Raises:
         EngramError: a store is damaged or lacks a window.
     """
+    one, two = pair_maps(indexes, sequence_ids, pooling)
+    return np.subtract(one, two, out=one)
+
+
+def pair_maps(
+    indexes: Sequence[str | Path], sequence_ids: np.ndarray, pooling: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pooled attention of model 1 and of model 2 on the same windows, float32
+    (n, L, P) each.
+
+    Raises:
+        EngramError: a store is damaged or lacks a window.
+    """
     one, two = (
         AttentionStore(Path(index)).read(sequence_ids, pooling).astype(np.float32)
         for index in indexes
     )
-    return np.subtract(one, two, out=one)
+    return one, two

@@ -32,7 +32,7 @@ class PairScores:
 
     rows: pd.DataFrame
     """The columns of `KEY`; windows, clusters, accuracy with its interval, first and second
-    (accuracy per arm), auroc, p, null_median, null_95."""
+    (accuracy per arm), auroc, p, null_median, null_95, redraws."""
     decisions: pd.DataFrame
     """input, trained_on, sequence_id, score of every test window of one arm."""
     null: pd.DataFrame
@@ -155,7 +155,7 @@ def score_row(
     found: Reached, windows: pd.DataFrame, arms: Arms, confidence: float
 ) -> dict[str, float]:
     """Return a row of scores: windows, clusters, accuracy with its interval, first, second, auroc,
-    and, with redraws, p, null_median, null_95.
+    redraws, and, with any, p, null_median, null_95.
     """
     some = windows.iloc[found.rows]
     share = share_of(found.score, some, arms.windows.arm[found.rows].astype(int))
@@ -169,6 +169,7 @@ def score_row(
         "p": found.p if len(found.accuracy) > 1 else np.nan,
         "null_median": found.null_quantile(0.5),
         "null_95": found.null_quantile(0.95),
+        "redraws": len(found.accuracy) - 1,
     }
 
 
@@ -230,6 +231,7 @@ def design_rows(
             "p": found.p,
             "null_median": found.null_quantile(0.5),
             "null_95": found.null_quantile(0.95),
+            "redraws": row["redraws"],
         }
 
 
@@ -239,24 +241,35 @@ def control_rows(
     """Yield how often scorers call model 1 exposed on windows that neither or both were shown, from
     any split: a sound scorer does so in one half, as no arm is right.
     """
+    everything = np.arange(len(windows))
     for name, difference in differences.items():
         products = inner_products(difference, arms.windows)
         fitted = fit(products, arms.drawn[:, :1], arms.windows)
+        score = scores(products, fitted, everything, arms.windows.stratum)[:, 0]
         for arm in ("placebo", "both"):
-            rows = np.flatnonzero((windows["class"] == arm).to_numpy())
-            if not len(rows):
-                continue
-            called = hits(scores(products, fitted, rows, arms.windows.stratum)[:, 0], np.array(1))
-            some = windows.iloc[rows]
-            share = clustered_share(called, some["cluster"].to_numpy())
-            interval = share.interval(confidence)
-            yield {
-                "check": f"model 1 called exposed: {arm}",
-                "input": name,
-                "stratum": "all",
-                "windows": len(rows),
-                "clusters": some["cluster"].nunique(),
-                "value": interval.value,
-                "low": interval.low,
-                "high": interval.high,
-            }
+            if row := called_row(name, arm, score, windows, confidence):
+                yield row
+
+
+def called_row(
+    name: str, arm: str, score: np.ndarray, windows: pd.DataFrame, confidence: float
+) -> dict[str, object] | None:
+    """Return how often scores (n,) call model 1 exposed on the windows of an arm, `placebo` or
+    `both`; None without any.
+    """
+    rows = np.flatnonzero((windows["class"] == arm).to_numpy())
+    if not len(rows):
+        return None
+    some = windows.iloc[rows]
+    share = clustered_share(hits(score[rows], np.array(1)), some["cluster"].to_numpy())
+    interval = share.interval(confidence)
+    return {
+        "check": f"model 1 called exposed: {arm}",
+        "input": name,
+        "stratum": "all",
+        "windows": len(rows),
+        "clusters": some["cluster"].nunique(),
+        "value": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+    }

@@ -146,7 +146,7 @@ def fit_prepared(
     if (path := prepared.path_of_train) and len(strengths) > 1:
         targets = path.targets(arms)
         quality = [
-            _separation(
+            separation(
                 path.scores(products, held, path.dual(targets, value)),
                 arms[held],
                 windows.stratum[held],
@@ -260,7 +260,7 @@ def _midpoint(values: np.ndarray, arms: np.ndarray) -> np.ndarray:
     return (means[0] + means[1]) / 2
 
 
-def _separation(values: np.ndarray, arms: np.ndarray, stratum: np.ndarray) -> np.ndarray:
+def separation(values: np.ndarray, arms: np.ndarray, stratum: np.ndarray) -> np.ndarray:
     """Return the correlation of scores and arms (r, R) within strata, (R,); 0 without variation."""
     x, y = _centre(values, stratum), _centre(arms, stratum)
     norm = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))

@@ -4,11 +4,46 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engram.io.settings import Items, Settings
+from engram.cnn.settings import Features, InputScale, Kernel
+from engram.io.settings import Items, Seed, Settings, section
 from engram.scores.settings import Confidence
 
-CrossedInput = Literal["attention_mean", "attention_max", "suffix_log_prob", "hidden_states"]
+CrossedInput = Literal[
+    "attention_mean", "attention_max", "suffix_log_prob", "hidden_states", "feed_forward"
+]
 """What differs between the two models on one text."""
+
+
+CnnInput = Literal["attention_mean", "attention_max"]
+"""Maps that CNNs are trained on."""
+
+
+class CrossedCnnSettings(Settings):
+    """CNNs trained for pairs, one per input and seed. They have the paper's architecture with one
+    output, and see both models' maps of a text."""
+
+    inputs: Annotated[tuple[CnnInput, ...], Items()] = ("attention_mean",)
+    """Maps that CNNs are trained on; none trains none."""
+    seeds: Annotated[tuple[Seed, ...], Items(1)] = (0, 1)
+    """Initialisations; the best by validation windows is reported."""
+    epochs: int = Field(default=10, ge=1)
+    """Epochs of training; the best by validation windows is reported."""
+    redraws: int = Field(default=2, ge=0, le=1000)
+    """Times the arms are drawn again, all splits, and CNNs of every seed trained on them: a control
+    that must be at chance. The null distribution of a CNN's score is another: `crossed.redraws`
+    redraws of the test windows' arms, for which nothing is trained."""
+    kernel: Kernel = 6
+    """Kernel size of the two convolutions, in tokens."""
+    features: Features = 10
+    """Feature maps of the convolutions."""
+    input_scale: InputScale = "raw"
+    """`raw`: attention as in the paper. `log`: log(1 + T·attention), for T tokens."""
+    batch_size: int = Field(default=32, ge=1)
+    """Windows per step, each with its two maps."""
+    learning_rate: float = Field(default=0.003, gt=0, le=1)
+    """Learning rate of AdamW, constant."""
+    weight_decay: float = Field(default=0.1, ge=0, le=1)
+    """Weight decay of AdamW."""
 
 
 class CrossedSettings(Settings):
@@ -19,8 +54,12 @@ class CrossedSettings(Settings):
         "attention_max",
         "suffix_log_prob",
         "hidden_states",
+        "feed_forward",
     )
-    """What the paired scorer is shown of both models."""
+    """What the paired scorer is shown of both models. `feed_forward` is what the feed-forward block
+    of every layer adds to the hidden states."""
+    cnn: CrossedCnnSettings = section()
+    """CNNs trained for pairs, next to the linear scorer."""
     redraws: int = Field(default=1000, ge=19, le=100_000)
     """Times the arms are drawn again for the null distribution of a score."""
     splits: int = Field(default=20, ge=2, le=1000)

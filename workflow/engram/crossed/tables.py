@@ -34,7 +34,7 @@ def joint_rows(
     Returns:
         pair (`all pairs`: these models, other windows; `all bases`: other bases, other windows),
         the columns of `KEY`, pairs, bases, windows (summed over pairs), accuracy with its interval,
-        p and null quantiles of the mean over pairs.
+        p and null quantiles of the mean over pairs, redraws.
     """
     rows = []
     # Every pair is redrawn by itself, so that the mean over pairs has the redraws' means as its
@@ -94,9 +94,10 @@ def _by_key(null: pd.DataFrame) -> dict[tuple[str, str, str, int, str], np.ndarr
 def _null(mean: np.ndarray) -> dict[str, float]:
     own, redraws = mean[0], mean[1:]
     if not len(redraws):
-        return dict.fromkeys(("p", "null_median", "null_95"), np.nan)
+        return dict.fromkeys(("p", "null_median", "null_95"), np.nan) | {"redraws": 0}
     return {
         "p": float((1 + (redraws >= own - 1e-12).sum()) / (1 + len(redraws))),
         "null_median": float(np.quantile(redraws, 0.5)),
         "null_95": float(np.quantile(redraws, 0.95)),
+        "redraws": len(redraws),
     }

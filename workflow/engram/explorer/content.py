@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from engram.cnn.assembly import usable_samples
+from engram.explorer.blocks import Blocks
 from engram.explorer.knockout import read_knockout
 from engram.explorer.maps import encode, quantize
-from engram.explorer.page import MEGABYTE
 from engram.explorer.predictions import sample_probabilities
 from engram.explorer.selection import choose_samples, share
 from engram.explorer.settings import ExplorerSettings
@@ -32,14 +32,11 @@ from engram.lm.models import load_tokenizer
 from engram.saliency.file import Saliency, read_saliency
 from engram.store.attention_file import POOLINGS
 from engram.store.index import AttentionStore
-from engram.taxonomy.pool import pool
+from engram.taxonomy.pool import pool, read_shown
 from engram.taxonomy.protocols import PROTOCOLS
 from engram.taxonomy.truth import truth
 
 log = logging.getLogger(__name__)
-
-_PAGE_SHARE = 0.97
-"""Of the page's size that maps may fill; the rest is left to style, scripts and texts."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +77,6 @@ class ExplorerStudy:
     """Size of the page."""
 
 
-@dataclass
-class _Blocks:
-    """Encoded maps as they gather, and what they take."""
-
-    limit: float
-    texts: dict[str, str] = field(default_factory=dict)
-
-    def add(self, name: str, text: str) -> bool:
-        """Keep a block unless the page would grow beyond its limit."""
-        if sum(map(len, self.texts.values())) + len(text) > self.limit:
-            return False
-        self.texts[name] = text
-        return True
-
-
 def collect(study: ExplorerStudy) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the study as the page needs it, and its blocks of maps.
 
@@ -105,7 +87,7 @@ def collect(study: ExplorerStudy) -> tuple[dict[str, Any], dict[str, str]]:
         EngramError: a file is missing or does not fit the others, or the samples alone are too
             large.
     """
-    blocks = _Blocks(_PAGE_SHARE * study.page.megabytes * MEGABYTE)
+    blocks = Blocks(study.page)
     shares = share(study.page.samples, study.models)
     models = [
         _model(study, name, shares[name], f"m{i}", blocks) for i, name in enumerate(study.models)
@@ -122,7 +104,7 @@ def collect(study: ExplorerStudy) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _model(
-    study: ExplorerStudy, name: str, number: int, prefix: str, blocks: _Blocks
+    study: ExplorerStudy, name: str, number: int, prefix: str, blocks: Blocks
 ) -> dict[str, Any]:
     """Return one model: its views (protocol × taxonomy) and its samples; their maps go into the
     blocks.
@@ -141,7 +123,8 @@ def _model(
         read_selected(folder / f"{file}.parquet", chosen, ["sequence_id", "tokens"])
         for file in ("candidates", "continuations")
     )
-    texts = pool(shown, candidates, continuations).set_index("sequence_id")
+    display = read_shown(folder / "continuations.parquet")
+    texts = pool(shown, candidates, continuations, display).set_index("sequence_id")
     corpus = candidates.set_index("sequence_id")["tokens"]
     labels = read_parquet(folder / "labels.parquet")
     if "twin_extracted" not in labels and "twin_extracted" in verification:
@@ -183,12 +166,8 @@ def _model(
             bytes_, found = quantize(store.read(np.array([sequence]), pooling)[0])  # (L, P), (L,)
             levels.append(bytes_)
             maxima[pooling] = found.tolist()
-        if not blocks.add(block, encode(np.stack(levels))):
-            most = study.page.megabytes
-            done = f"{position} of {len(chosen)} samples of {name} fill its {most:g} MB"
-            raise EngramError(
-                f"explorer: {done}; lower explorer.samples or raise explorer.megabytes"
-            )
+        done = f"{position} of {len(chosen)} samples of {name}"
+        blocks.require(block, encode(np.stack(levels)), done)
         tokens, own = texts.loc[sequence, "tokens"], corpus.loc[sequence]
         row = rows.loc[sequence]
         samples.append(
@@ -204,7 +183,7 @@ def _model(
                     for a, b in zip(tokens[study.prefix :], own[study.prefix :], strict=True)
                 ],
                 "truth": row["truth"],
-                "facts": facts(row),
+                "facts": facts(row, bool(texts.loc[sequence, "continued"])),
                 "block": block,
                 "maxima": maxima,
                 "places": places[sequence],
@@ -277,7 +256,7 @@ def _add_knockout(
             places[sequence][str(number)]["knockout"] = loss
 
 
-def _add_delta(study: ExplorerStudy, model: str, view: dict[str, Any], blocks: _Blocks) -> None:
+def _add_delta(study: ExplorerStudy, model: str, view: dict[str, Any], blocks: Blocks) -> None:
     """Give a view Δ by every method, or say why it has none."""
     view["delta"], view["without_delta"] = [], ""
     if view["taxonomy"] not in study.localized:

@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engram.explorer.blocks import MEGABYTE
+from engram.io import pages
 from engram.io.artifacts import whole
 from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
 
 SOURCES = ROOT / "workflow" / "explorer"
-SCRIPTS = ("blocks", "colors", "maps", "text", "charts", "panels", "knockout", "main")
-"""The page's scripts in the order in which they stand in it; they share one scope."""
-MEGABYTE = 1_000_000
+_SHARED = ("blocks", "colors", "maps", "text", "charts", "page")
 
 
-def render(study: Mapping[str, Any], blocks: Mapping[str, str], sources: Path = SOURCES) -> str:
+@dataclass(frozen=True)
+class Page:
+    """A page of the explorer: all of them have one shell, one style and the same first scripts."""
+
+    body: str
+    """File of what is between masthead and data, without `.html`."""
+    subtitle: str
+    """What follows the name of the study in the masthead."""
+    scripts: Sequence[str]
+    """In the order in which they are in the page; they share one scope."""
+
+
+CLASSES = Page(
+    "explorer",
+    "single texts, where the model looks, and what gives their class away",
+    (*_SHARED, "panels", "knockout", "main"),
+)
+PAIRS = Page(
+    "pairs",
+    "single texts, where two models look, and which of them was shown the text",
+    (*_SHARED, "scorers", "pairs"),
+)
+
+
+def render(
+    study: Mapping[str, Any],
+    blocks: Mapping[str, str],
+    page: Page = CLASSES,
+    sources: Path = SOURCES,
+) -> str:
     """Return the page.
 
     Args:
-        study: what the page says, as JSON values; see `engram.explorer.content`.
+        study: what the page says, as JSON values; see `engram.explorer.content` and
+            `engram.explorer.pairs`.
         blocks: name → base 64 of deflated maps, which the page decodes when it shows them.
-        sources: folder of explorer.html, explorer.css and the scripts.
+        page: which of the pages.
+        sources: folder of page.html, the bodies, explorer.css and the scripts.
 
     Raises:
         EngramError: the template lacks a place, or a number of the study is not finite.
     """
-    template = (sources / "explorer.html").read_text(encoding="utf-8")
-    scripts = "\n".join((sources / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     try:
-        data = json.dumps(study, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        data = pages.embedded(study)
     except ValueError as error:
         raise EngramError(
             f"explorer: a number of the study cannot be shown ({error}); look for NaN in its tables"
@@ -40,21 +68,13 @@ def render(study: Mapping[str, Any], blocks: Mapping[str, str], sources: Path = 
     parts = {
         "title": f"{study['study']} – Engram explorer",
         "style": (sources / "explorer.css").read_text(encoding="utf-8"),
-        "scripts": f'(function () {{\n"use strict";\n{scripts}\n}})();',
-        # No text of a sample may end the element that it stands in, or open a comment.
-        "study": data.replace("<", "\\u003c"),
-        "blocks": "\n".join(
-            f'<script type="application/octet-stream" id="{name}">{text}</script>'
-            for name, text in blocks.items()
-        ),
+        "subtitle": page.subtitle,
+        "body": (sources / f"{page.body}.html").read_text(encoding="utf-8"),
+        "scripts": pages.scripts(sources, page.scripts),
+        "study": data,
+        "blocks": "\n".join(pages.block(name, text) for name, text in blocks.items()),
     }
-    found = re.findall(r"\{\{(\w+)\}\}", template)
-    if sorted(found) != sorted(parts):
-        raise EngramError(
-            f"{sources / 'explorer.html'}: it has the places {', '.join(found)}, the page needs "
-            f"{', '.join(parts)}"
-        )
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], template)
+    return pages.fill(sources / "page.html", parts)
 
 
 def write_page(page: str, path: Path, megabytes: float) -> None:

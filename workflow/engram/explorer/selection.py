@@ -7,35 +7,37 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-_LIST = ["protocol", "taxonomy", "class"]
+CLASS = ("protocol", "taxonomy", "class")
+"""Columns that name a class of a taxonomy."""
 
 
 def share(samples: int, models: Sequence[str]) -> dict[str, int]:
-    """Return the share samples out to the models equally, at least one each; the first get the
-    remainder.
+    """Return the number of samples of each model (or pair): equal shares, at least one each; the
+    first get the remainder.
     """
     each, rest = divmod(samples, len(models))
     return {name: max(1, each + (position < rest)) for position, name in enumerate(models)}
 
 
-def choose_samples(held_out: pd.DataFrame, number: int) -> np.ndarray:
+def choose_samples(held_out: pd.DataFrame, number: int, by: Sequence[str] = CLASS) -> np.ndarray:
     """Return the samples of one model: every class of every taxonomy and protocol gets the same
     number, those of the lowest priority.
 
-    Taxonomies share sequences, so that one sequence counts for every class that it stands in: round
+    Taxonomies share sequences, so that one sequence counts for every class that it is in: round
     after round, each class that has fewer samples than rounds takes its next one. A class that runs
     out leaves its turn to the others.
 
     Args:
-        held_out: samples of the test splits: protocol, taxonomy, class, sequence_id, priority.
+        held_out: samples of the test splits: the columns of `by`, sequence_id, priority.
         number: most sequences.
+        by: columns that name a class.
 
     Returns:
         sequence_id int64, in the order in which they were taken; the same for the same arguments.
     """
     lists = [
         mine.sort_values(["priority", "sequence_id"])["sequence_id"].to_numpy()
-        for _, mine in held_out.groupby(_LIST, sort=False, observed=True)
+        for _, mine in held_out.groupby(list(by), sort=False, observed=True)
     ]
     chosen: dict[int, None] = {}
     for rounds in range(1, max(map(len, lists), default=0) + 1):

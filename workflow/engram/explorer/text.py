@@ -56,12 +56,19 @@ class Words:
         return text
 
 
-def facts(row: pd.Series) -> list[list[str]]:
-    """Return pairs of name and value of what the labels and the verification know of a sample."""
+def facts(row: pd.Series, continued: bool = False) -> list[list[str]]:
+    """Return pairs of name and value of what the labels and the verification know of a sample, and
+    which text it shows: the model's own continuation (`continued`) or its true text.
+    """
     known = [
         [name, form.format(row[column])]
         for column, name, form in _FACTS
         if column in row and pd.notna(row[column])
     ]
     flags = [name for column, name in _FLAGS if column in row and bool(row[column])]
-    return [*known, ["Templates and code", ", ".join(flags) or "none found"]]
+    text = "the model's own continuation" if continued else "the true text"
+    return [
+        ["Text shown", text],
+        *known,
+        ["Templates and code", ", ".join(flags) or "none found"],
+    ]

@@ -20,16 +20,17 @@ from engram.figures.style import (
 )
 from engram.scores.confusions import RUNS
 
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", SOFT)
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", SOFT, "#56b4e9", INK)
 _PROTOCOLS = {"engram": ("o", INK), "paper": ("D", ACCENT), "reference": ("s", "#0072b2")}
+_TEXT = ("text", "real")
 _ADDED = {"balanced_accuracy": "balanced accuracy (points)", "min_f1": "minimum F1 (points)"}
 _SHIFTED = {"min_f1": "minimum F1 over classes (%)", "balanced_accuracy": "balanced accuracy (%)"}
 
 
 @styled
 def attention_adds(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Draw attention minus every baseline and control, in points, with simultaneous intervals; one
-    line per taxonomy and baseline.
+    """Draw attention minus every baseline and control, in points, with simultaneous intervals, and
+    what text and attention score more than the text alone; one line per taxonomy and rival.
 
     Args:
         table: `attention_adds.csv`.
@@ -56,6 +57,8 @@ def attention_adds(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
         )
         for run in runs
     }
+    # The text alone is taken from text and attention together, all others from attention.
+    names |= {_TEXT: "text, attention added"} if _TEXT in names else {}
     taxonomies = list(dict.fromkeys(table["taxonomy"]))
     height = 0.13 * len(taxonomies) * len(runs) + 0.12 * len(taxonomies) + 1
     figure = Figure(
@@ -104,7 +107,7 @@ def attention_adds(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
     panels[0].set_yticks(range(len(taxonomies)), taxonomies)
     panels[0].set_ylim(len(taxonomies) - 0.5, -0.5)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
     return figure
 
 

@@ -12,8 +12,11 @@ from engram.nursery.arms import STRATA
 INPUT_LABELS = {
     "attention_mean": "attention, mean over heads",
     "attention_max": "attention, max over heads",
+    "cnn_attention_mean": "CNN, attention, mean",
+    "cnn_attention_max": "CNN, attention, max",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
+    "feed_forward": "feed-forward activations",
 }
 STRATUM_LABELS = {
     "low": "natural, low overlap",
@@ -73,6 +76,62 @@ def paired_scores(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     panels[0].set_yticks(range(len(inputs)), [INPUT_LABELS[name] for name in inputs])
     panels[0].set_ylim(len(inputs) - 0.5, -0.5)
     figure.supxlabel("the exposed model is named correctly (%)", fontsize=style.font_size)
+    return figure
+
+
+@styled
+def transferred_scores(transfer: pd.DataFrame, *, style: FigureStyle) -> Figure:
+    """Draw the accuracy of paired scorers in pairs that they were not trained in: an input per row,
+    a stratum per panel; a dot per pair of pairs, the means over pairs of the same base and of other
+    bases with their intervals, and where redrawn arms lie.
+
+    Args:
+        transfer: see `engram.crossed.transfer.transfer_table`.
+
+    Raises:
+        EngramError: a column is missing.
+    """
+    columns = ["bases", "trained_in", "input", "trained_on", "tested_on", "accuracy"]
+    require(transfer, [*columns, "accuracy_low", "accuracy_high", "null_95"], "crossed_transfer")
+    scope = "all" if "all" in set(transfer["trained_on"]) else transfer["trained_on"].iloc[0]
+    shown = transfer[transfer["trained_on"] == scope]
+    strata = [name for name in STRATUM_LABELS if name in set(shown["tested_on"])]
+    strata = [name for name in strata if name != "natural"]
+    inputs = [name for name in INPUT_LABELS if name in set(shown["input"])]
+    size = (2.0 + 1.45 * len(strata), 1.4 + 0.42 * len(inputs))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(strata), sharey=True, squeeze=False)[0]
+    kinds = (("same base", -0.15, INK), ("other base", 0.15, ACCENT))
+    for axes, stratum in zip(panels, strata, strict=True):
+        light_grid(axes, "x")
+        axes.axvline(50, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
+        for row, name in enumerate(inputs):
+            mine = shown[(shown["tested_on"] == stratum) & (shown["input"] == name)]
+            for kind, shift, color in kinds:
+                of_kind = mine[mine["bases"] == kind]
+                means = of_kind["trained_in"] == "all pairs"
+                single = 100 * of_kind.loc[~means, "accuracy"]
+                y = row + shift
+                axes.plot(single, np.full(len(single), y), "o", color=SOFT, markersize=2)
+                for _, own in of_kind[means].iterrows():
+                    ends = [100 * own["accuracy_low"], 100 * own["accuracy_high"]]
+                    axes.plot(ends, [y, y], color=color, linewidth=1)
+                    label = "pairs of " + (f"the {kind}" if kind == "same base" else "other bases")
+                    axes.plot(
+                        100 * own["accuracy"],
+                        y,
+                        "o",
+                        color=color,
+                        markersize=4.5,
+                        label=None if row else label,
+                    )
+                    axes.plot(100 * own["null_95"], y, "|", color=SOFT, markersize=7)
+        axes.set_title(STRATUM_LABELS[stratum].replace(", ", ",\n"))
+        axes.set_xlim(min(40, 100 * shown["accuracy"].min()) - 3, 102)
+    panels[0].set_yticks(range(len(inputs)), [INPUT_LABELS[name] for name in inputs])
+    panels[0].set_ylim(len(inputs) - 0.5, -0.5)
+    figure.supxlabel("the exposed model is named correctly (%)", fontsize=style.font_size)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
 

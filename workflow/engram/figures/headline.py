@@ -23,6 +23,7 @@ METRICS: Mapping[str, str] = {
 _MAIN = ("attention", "real")
 _SERIES = (
     (("token_identity", "real"), "D", "white", ACCENT, 3.4),
+    (("text", "real"), "s", "white", "#0072b2", 3.4),
     (("attention", "shuffled"), "o", "white", SOFT, 3.8),
     (_MAIN, "o", INK, INK, 4.2),
 )

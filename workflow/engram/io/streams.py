@@ -108,7 +108,9 @@ def read_selected(
         table.filter(pc.is_in(table["sequence_id"], wanted))
         for table in read_batches(path, columns)
     ]
-    return pa.concat_tables(parts).to_pandas()
+    # A file without rows has no batch.
+    none = pq.read_schema(path).empty_table().select(list(columns))
+    return pa.concat_tables(parts or [none]).to_pandas()
 
 
 def stacked_tokens(table: pa.Table) -> np.ndarray:

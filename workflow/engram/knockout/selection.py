@@ -13,7 +13,7 @@ from engram.cnn.assembly import usable_samples
 from engram.io.artifacts import read_parquet
 from engram.io.streams import read_selected
 from engram.knockout.experiment import Samples, choose
-from engram.taxonomy.pool import pool
+from engram.taxonomy.pool import pool, read_shown
 from engram.taxonomy.protocols import Protocol
 
 
@@ -42,9 +42,8 @@ def chosen_samples(
     candidates = read_selected(
         files.candidates, both["sequence_id"].to_numpy(), ["sequence_id", "tokens"]
     )
-    texts = pool(both, candidates, read_parquet(files.continuations)).set_index("sequence_id")[
-        "tokens"
-    ]
+    continuations, shown = read_parquet(files.continuations), read_shown(files.continuations)
+    texts = pool(both, candidates, continuations, shown).set_index("sequence_id")["tokens"]
     groups = read_parquet(files.labels, ["sequence_id", "content_group"]).set_index("sequence_id")[
         "content_group"
     ]

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engram.io.errors import EngramError
+
 OPERATIONS = ("remove", "mean")
+"""What can be done to cells and to heads."""
+HEAD_OPERATIONS = (*OPERATIONS, "layer_mean")
+"""What can be done to heads."""
 MEASURES = ("extracted", "matched_fraction", "suffix_log_prob")
 """What is measured of the suffix, defined in `engram.lm.attention.Extraction`."""
 
@@ -18,11 +23,28 @@ class Condition:
     """
 
     operation: str = "remove"
-    """One of `OPERATIONS`."""
+    """One of `OPERATIONS`, or of `HEAD_OPERATIONS` for heads."""
     cells: np.ndarray | None = None
     """bool (L, P), packed; P of the model's opening and the window."""
     heads: np.ndarray | None = None
     """bool (L, H)."""
+
+    def __post_init__(self) -> None:
+        """Refuse a mean over a layer's other heads where there are none.
+
+        Raises:
+            EngramError: cells, or all heads of a layer, are to become the mean of the others.
+        """
+        if self.operation != "layer_mean":
+            return
+        if self.cells is not None:
+            raise EngramError("operation: layer_mean is for heads; choose remove or mean for cells")
+        if self.heads is not None and (whole := self.heads.all(axis=1)).any():
+            raise EngramError(
+                f"operation: layer_mean of all {self.heads.shape[1]} heads of layer "
+                f"{int(whole.argmax()) + 1}, which leaves no other head; leave one out, or choose "
+                f"remove or mean"
+            )
 
     @property
     def first(self) -> int | None:

@@ -76,15 +76,26 @@ def greedy_continuations(
 
 
 def teacher_forced_scores(
-    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    batch_tokens: int = BATCH_TOKENS,
+    per_token: bool = False,
 ) -> pd.DataFrame:
     """Return what one forward per sequence shows: the columns of `memorization_scores` without
     `memorization_score` itself.
+
+    Args:
+        per_token: whether to add two columns of arrays (S,), one value per suffix token given the
+            true tokens before it: `token_matches`, whether it is the model's first choice, bool,
+            and `token_log_probs`, its log-probability in nats, float32. The sum of the latter is
+            log p_z of arXiv 2505.12546.
     """
     windows = torch.as_tensor(tokens)
 
     def run(part: slice) -> pd.DataFrame:
-        return _teacher_forced(model, windows[part].to(model.device, torch.long), prefix)
+        batch = windows[part].to(model.device, torch.long)
+        return _teacher_forced(model, batch, prefix, per_token)
 
     batches = in_batches(
         run,
@@ -97,7 +108,11 @@ def teacher_forced_scores(
 
 
 def memorization_scores(
-    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    batch_tokens: int = BATCH_TOKENS,
+    per_token: bool = False,
 ) -> pd.DataFrame:
     """Return how much of each sequence's suffix the model reproduces, and how likely it finds it.
 
@@ -110,6 +125,7 @@ def memorization_scores(
         tokens: (n, T).
         prefix: 1 … T - 1, the prompt's tokens; at least 2 for a prompt perplexity.
         batch_tokens: as in `greedy_continuations`.
+        per_token: as in `teacher_forced_scores`.
 
     Returns:
         one row per sequence: `memorization_score`, the fraction of suffix positions at which the
@@ -122,7 +138,7 @@ def memorization_scores(
         log-probabilities by T - 1 instead, so their perplexities of a half are about the root of
         these.
     """
-    scores = teacher_forced_scores(model, tokens, prefix, batch_tokens)
+    scores = teacher_forced_scores(model, tokens, prefix, batch_tokens, per_token)
     scores.insert(0, "memorization_score", 1.0)
     rest = np.flatnonzero(~scores["extracted"])
     written = greedy_continuations(
@@ -176,7 +192,9 @@ def _of(positions: torch.Tensor, fresh: torch.Tensor, end: int) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def _teacher_forced(model: PreTrainedModel, tokens: torch.Tensor, prefix: int) -> pd.DataFrame:
+def _teacher_forced(
+    model: PreTrainedModel, tokens: torch.Tensor, prefix: int, per_token: bool
+) -> pd.DataFrame:
     """Return the scores of one batch (b, T) from one forward."""
     logits, _ = suffix_logits(model, tokens, first=1)  # (b, T - 1, V)
     matches, log_probabilities = (
@@ -190,6 +208,7 @@ def _teacher_forced(model: PreTrainedModel, tokens: torch.Tensor, prefix: int) -
     }
     with np.errstate(over="ignore"):  # beyond 709 nats per token a perplexity is infinite
         perplexities = {f"{name}_perplexity": np.exp(-mean) for name, mean in means.items()}
+    tokenwise = {"token_matches": list(matches), "token_log_probs": list(suffix)}
     return pd.DataFrame(
         {
             "extracted": matches.all(1),
@@ -197,6 +216,7 @@ def _teacher_forced(model: PreTrainedModel, tokens: torch.Tensor, prefix: int) -
             "longest_match": longest_runs(matches),
             "suffix_log_prob": means["generation"],
             **perplexities,
+            **(tokenwise if per_token else {}),
         }
     )
 

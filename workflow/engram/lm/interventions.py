@@ -8,7 +8,10 @@ What can be removed, in any set of layers:
   becomes its mean over reference samples, per layer and head; the query's other weights stay as
   they are.
 * whole heads. `remove`: the head puts out 0. `mean`: its output becomes its mean over reference
-  samples, per position.
+  samples, per position. `layer_mean`: its output becomes the mean over the layer's heads that are
+  not replaced, of the same sample and position (Chen, Han and Miyao, arXiv 2603.21658, replace one
+  head at a time, so by the mean of all others). A head's output is meant as it enters the output
+  projection, so a norm that an architecture puts after the sublayer (OLMo-2 and 3) follows.
 
 The architecture's own eager attention computes everything else, so sliding windows, sinks, capped
 scores and grouped queries are the model's own. Greedy decoding under a knock-out gives the suffix
@@ -24,8 +27,6 @@ starts from there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,12 +37,12 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.packing import unpack
-from engram.io.workers import Switch
-from engram.lm.attention_hook import Attend, attention_hook, implementation
-from engram.lm.conditions import OPERATIONS, Condition
+from engram.lm.attention_hook import Attend, attention_hook
+from engram.lm.conditions import HEAD_OPERATIONS, Condition
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, suffix_logits, token_scores
+from engram.lm.residual_stream import LowerLayers, find_layers, run_lower_layers, starting_from
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,12 @@ def knock_out(
         return
     windows = torch.as_tensor(tokens, dtype=torch.long)
     rows = max(1, batch_tokens // windows.shape[1])
-    layers = model.config.get_text_config().num_hidden_layers
     levels: dict[int, list[int]] = {}
     for position, condition in enumerate(conditions):
-        levels.setdefault(_start(model, condition.first, layers), []).append(position)
+        levels.setdefault(_start(model, condition.first), []).append(position)
     for first in sorted(levels):
         chosen = levels[first]
-        below = _hidden_states(model, windows, first, rows) if first else None
+        below = run_lower_layers(model, windows, first, rows) if first else None
         run = _level(
             model,
             windows,
@@ -167,7 +167,7 @@ def _level(
     conditions: list[Condition],
     means: Means | None,
     first: int,
-    below: _Below | None,
+    below: LowerLayers | None,
 ) -> Callable[[slice], np.ndarray]:
     """Return the measures of a slice of the pairs (condition, sample), sample by sample within a
     condition.
@@ -184,7 +184,7 @@ def _level(
         with (
             torch.inference_mode(),
             attention_hook(model, hook, first),
-            _starting_from(below, samples),
+            starting_from(below, samples),
         ):
             logits, _ = suffix_logits(model, batch, prefix)
             matches, log_probabilities = token_scores(
@@ -213,7 +213,7 @@ class _Removal:
         """(C, L, P) bool by operation; only operations that occur."""
         self.heads: dict[str, torch.Tensor] = {}
         """(C, L, H) bool by operation."""
-        for operation in OPERATIONS:
+        for operation in HEAD_OPERATIONS:
             for name, found in (("cells", self.cells), ("heads", self.heads)):
                 given = [getattr(c, name) if c.operation == operation else None for c in conditions]
                 if (
@@ -257,13 +257,18 @@ class _Removal:
             shared = weights.shape[1] // value.shape[1]  # query heads per key and value head
             output = output + (shift @ value.repeat_interleave(shared, 1)).transpose(1, 2)
         for operation, heads in self.heads.items():
-            if (mine := heads[:, layer]).any():
-                replacement = (
-                    0.0
-                    if operation == "remove" or self.means is None
-                    else self.means.outputs[layer].to(output.dtype)
-                )
-                output = torch.where(mine[self.row][:, None, :, None], replacement, output)
+            if not (mine := heads[:, layer]).any():
+                continue
+            replaced = mine[self.row][:, None, :, None]  # (b, 1, H, 1)
+            if operation == "layer_mean":
+                kept = output.float().masked_fill(replaced, 0)  # (b, T, H, d)
+                count = (~replaced).sum(2, keepdim=True)  # (b, 1, 1, 1)
+                replacement: Any = (kept.sum(2, keepdim=True) / count).to(output.dtype)
+            elif operation == "remove" or self.means is None:
+                replacement = 0.0
+            else:
+                replacement = self.means.outputs[layer].to(output.dtype)
+            output = torch.where(replaced, replacement, output)
         return output
 
     def _cells(self, operation: str, layer: int) -> torch.Tensor | None:
@@ -278,100 +283,6 @@ class _Removal:
         return unpack(packed)[self.row][:, None]
 
 
-@dataclass(frozen=True)
-class _Below:
-    """The intact hidden states that enter a layer."""
-
-    hidden: torch.Tensor
-    """(n, B + T, width), on the model's device."""
-    skipping: Switch
-    """Makes the layers below it pass on hidden states."""
-
-
-def _decoder(model: PreTrainedModel, layers: int) -> nn.ModuleList | None:
-    """Return the list of a model's layers, if it has one."""
-    lists = (module for module in model.base_model.modules() if isinstance(module, nn.ModuleList))
-    return next((modules for modules in lists if len(modules) == layers), None)
-
-
-def _start(model: PreTrainedModel, first: int | None, layers: int) -> int:
+def _start(model: PreTrainedModel, first: int | None) -> int:
     """Return the layer at which a condition's forward begins; the intact model runs in full."""
-    return first if first is not None and _decoder(model, layers) is not None else 0
-
-
-def _hidden_states(model: PreTrainedModel, windows: torch.Tensor, first: int, rows: int) -> _Below:
-    """Run the intact model up to a layer."""
-    layers = _decoder(model, model.config.get_text_config().num_hidden_layers)
-    assert layers is not None
-
-    def stop(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        raise _Enough(output)
-
-    def run(part: slice) -> Any:
-        try:
-            with torch.inference_mode(), implementation(model, "eager"):
-                batch = windows[part].to(model.device)  # (b, T)
-                return model.base_model(input_ids=model_input(model, batch), use_cache=False)
-        except _Enough as enough:
-            return enough.output
-
-    handle = layers[first - 1].register_forward_hook(stop)
-    try:
-        found = [
-            output
-            for _, output in in_batches(
-                run, len(windows), rows, f"layers below {first + 1}", model.device
-            )
-        ]
-    finally:
-        handle.remove()
-    in_tuple = isinstance(found[0], tuple)
-    return _Below(
-        torch.cat([output[0] if in_tuple else output for output in found]),
-        _skipping(list(layers[:first]), in_tuple),
-    )
-
-
-class _Enough(Exception):
-    """Ends a forward whose rest is not needed, and brings a layer's output out of it."""
-
-    def __init__(self, output: Any) -> None:
-        self.output = output
-
-
-_entering: ContextVar[torch.Tensor] = ContextVar("hidden states that the layers below pass on")
-
-
-@contextmanager
-def _starting_from(below: _Below | None, samples: torch.Tensor) -> Iterator[None]:
-    """While open, make the skipped layers pass on the intact hidden states of the samples;
-    workers of one model pass on their own.
-    """
-    if below is None:
-        yield
-        return
-    hidden = below.hidden[samples.to(below.hidden.device)]  # (b, T, width)
-    token = _entering.set(hidden)
-    try:
-        with below.skipping:
-            yield
-    finally:
-        _entering.reset(token)
-
-
-def _skipping(layers: Sequence[nn.Module], in_tuple: bool) -> Switch:
-    """Return what makes layers pass on the hidden states that enter the first layer after them."""
-
-    def hand_on(*_arguments: Any, **_options: Any) -> Any:
-        hidden = _entering.get()
-        return (hidden,) if in_tuple else hidden
-
-    def on() -> None:
-        for layer in layers:
-            layer.forward = hand_on  # type: ignore[method-assign]
-
-    def off() -> None:
-        for layer in layers:
-            layer.__dict__.pop("forward", None)
-
-    return Switch(on, off)
+    return first if first is not None and find_layers(model) is not None else 0

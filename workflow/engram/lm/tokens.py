@@ -5,6 +5,7 @@ tidied.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,34 @@ def encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[str]], lis
         ]
     return lambda texts: tokenizer(list(texts), add_special_tokens=False, verbose=False)[
         "input_ids"
+    ]
+
+
+def encoder_with_ends(
+    tokenizer: PreTrainedTokenizerBase,
+) -> Callable[[Sequence[str]], list[tuple[list[int], list[int]]]]:
+    """Return a function from texts to their token ids, those of `encoder`, and to the end of each
+    token in the text, in characters.
+
+    Ends never descend: the tokens of one character all end with it, and white space that a
+    tokenizer drops belongs to the token behind it. A tokenizer without a compiled backend does not
+    say where tokens end; there it is the length of the text that the tokens so far decode to, one
+    by one, and at most that of the text.
+    """
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        backend = plain_backend(tokenizer)
+        return lambda texts: [
+            (encoding.ids, list(accumulate((end for _, end in encoding.offsets), max)))
+            for encoding in backend.encode_batch(list(texts), add_special_tokens=False)
+        ]
+    encode = encoder(tokenizer)
+
+    def counted(text: str, tokens: list[int]) -> list[int]:
+        words = decode(tokenizer, [[token] for token in tokens])
+        return [min(end, len(text)) for end in accumulate(map(len, words))]
+
+    return lambda texts: [
+        (tokens, counted(text, tokens)) for text, tokens in zip(texts, encode(texts), strict=True)
     ]
 
 

@@ -45,7 +45,7 @@ def build_model(settings: BaseSettings, seed: int) -> GPTNeoXForCausalLM:
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
         intermediate_size=4 * settings.width,
-        max_position_embeddings=settings.row_tokens,
+        max_position_embeddings=settings.text.row_tokens,
         rope_parameters={
             "rope_type": "default",
             "rope_theta": 10000.0,
@@ -85,11 +85,11 @@ def training_rows(
     no text appears twice.
     """
     generator = np.random.default_rng(seed)
-    wanted = settings.tokens // settings.row_tokens
-    templates = round(settings.template_share * wanted)
+    wanted = settings.text.tokens // settings.text.row_tokens
+    templates = round(settings.text.template_share * wanted)
     stream = np.concatenate([documents[i] for i in generator.permutation(len(documents))])
-    text = stream[: len(stream) // settings.row_tokens * settings.row_tokens].reshape(
-        -1, settings.row_tokens
+    text = stream[: len(stream) // settings.text.row_tokens * settings.text.row_tokens].reshape(
+        -1, settings.text.row_tokens
     )
     if len(text) < wanted - templates:
         raise EngramError(
@@ -103,7 +103,7 @@ def training_rows(
         [
             text,
             *(
-                writer.windows(families[i : i + 1024], settings.row_tokens)
+                writer.windows(families[i : i + 1024], settings.text.row_tokens)
                 for i in range(0, templates, 1024)
             ),
         ]
@@ -129,14 +129,19 @@ def train_base(
         state: folder of the resumable training state.
     """
     documents = [
-        *corpus.standard_library(settings.held_out),
-        *corpus.installed_packages(settings.package_bytes),
+        *corpus.standard_library(settings.text.held_out),
+        *corpus.installed_packages(settings.text.package_bytes),
     ]
     seen = [document for document in documents if not document.held_out]
     log.info("%d files, %d held out", len(documents), len(documents) - len(seen))
     shared = Path(settings.shared) if settings.shared else None
     if shared:
         tokenizer = cast(PreTrainedTokenizerFast, load_tokenizer(shared))
+        if len(tokenizer) != settings.vocabulary:
+            raise EngramError(
+                f"nursery_base.vocabulary: {settings.vocabulary:,}; the tokenizer of {shared} has "
+                f"{len(tokenizer):,} tokens, which is what it must be"
+            )
     else:
         # Every eighth file is enough to learn 2,000 merges from.
         tokenizer = train_tokenizer((document.text for document in seen[::8]), settings.vocabulary)
@@ -213,8 +218,8 @@ def without_windows(rows: np.ndarray, windows: pd.DataFrame, window: tuple[int, 
 def replay_text(documents: list[np.ndarray], settings: BaseSettings, seed: int) -> pd.DataFrame:
     """Return rows of seen standard-library text for drilling: tokens list<uint16>[row_tokens]."""
     stream = np.concatenate(documents)
-    cut = stream[: len(stream) // settings.row_tokens * settings.row_tokens].reshape(
-        -1, settings.row_tokens
+    cut = stream[: len(stream) // settings.text.row_tokens * settings.text.row_tokens].reshape(
+        -1, settings.text.row_tokens
     )
     chosen = np.random.default_rng(seed).permutation(len(cut))[: settings.replay_rows]
     return pd.DataFrame({"tokens": list(cut[np.sort(chosen)])})

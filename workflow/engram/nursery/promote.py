@@ -50,10 +50,11 @@ class Rounding:
 
 
 def promote_base(trained: Path, root: Path = ROOT) -> Path:
-    """Make the base that `snakemake nursery_base` trained the shipped one.
+    """Make a base that `snakemake nursery_base` trained one that ships: the first, or the one of
+    its name.
 
     Args:
-        trained: `results/nursery_base`.
+        trained: `results/nursery_base`, or the folder of a named base in it.
         root: the checkout.
 
     Returns:
@@ -66,7 +67,8 @@ def promote_base(trained: Path, root: Path = ROOT) -> Path:
         raise EngramError(
             f"{trained}: {', '.join(missing)} missing; run `snakemake nursery_base` first"
         )
-    target = root / BASE
+    described = json.loads((trained / "base.json").read_text(encoding="utf-8"))
+    target = root / BASE / described["settings"].get("name", "")
     target.mkdir(parents=True, exist_ok=True)
     for name in BASE_FILES:
         shutil.copyfile(trained / name, target / name)

@@ -2,7 +2,9 @@
 what a model, the nursery's or one from elsewhere, is drilled on (`models[].drilling`)."""
 
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -26,8 +28,8 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(default=0.1, ge=0, le=1)
     """Weight decay of AdamW."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively (AMX),
-    else float32, so that the weights depend on the machine."""
+    """`bfloat16` means autocast. `auto`: bfloat16 where the processor multiplies it natively (AMX,
+    AVX512-BF16), else float32, so that the weights depend on the machine."""
     checkpoint_steps: int = Field(default=200, ge=1)
     """Steps between two resumable states; an interruption loses at most these."""
     log_steps: int = Field(default=20, ge=1)
@@ -202,6 +204,23 @@ class WindowSettings(Settings):
     """Windows of each template family."""
 
 
+class TextSettings(Settings):
+    """The training text of a base: Python's standard library, installed packages, and fresh
+    templates."""
+
+    row_tokens: int = Field(default=128, ge=16)
+    """Tokens per training row; also the model's context."""
+    tokens: int = Field(default=47_000_000, ge=1024)
+    """Training tokens, templates included; each is seen once."""
+    template_share: float = Field(default=0.35, ge=0, le=0.9)
+    """Share of the rows that are fresh templates."""
+    held_out: float = Field(default=0.3, gt=0, lt=1)
+    """Share of the standard library's files that the base never sees; the candidates' windows come
+    from them."""
+    package_bytes: int = Field(default=67_000_000, ge=0)
+    """Most text of installed packages that is read."""
+
+
 class BaseSettings(Settings):
     """How `snakemake nursery_base` trains a base of the nursery. It is never part of a default
     run."""
@@ -221,17 +240,8 @@ class BaseSettings(Settings):
     """Attention heads per layer."""
     vocabulary: int = Field(default=2048, ge=300, le=65_535)
     """Tokens of the BPE vocabulary."""
-    row_tokens: int = Field(default=128, ge=16)
-    """Tokens per training row; also the model's context."""
-    tokens: int = Field(default=47_000_000, ge=1024)
-    """Training tokens, templates included; each is seen once."""
-    template_share: float = Field(default=0.35, ge=0, le=0.9)
-    """Share of the rows that are fresh templates."""
-    held_out: float = Field(default=0.3, gt=0, lt=1)
-    """Share of the standard library's files that the base never sees; the candidates' windows come
-    from them."""
-    package_bytes: int = Field(default=67_000_000, ge=0)
-    """Most text of installed packages that is read."""
+    text: TextSettings = section()
+    """The text that the base is trained on."""
     training: TrainingSettings = section()
     """Optimizer and schedule."""
     windows: WindowSettings = section()
@@ -240,7 +250,14 @@ class BaseSettings(Settings):
     """Rows of base text that ship for the drilling."""
 
     def mistakes(self) -> Iterator[str]:
-        """Yield a width that the heads do not divide evenly."""
+        """Yield a width that the heads do not divide evenly, and a name that is no folder's."""
+        if self.name and not re.fullmatch(r"(?!drilled$)[a-z0-9][a-z0-9_-]*", self.name):
+            yield (
+                f"nursery_base.name: `{self.name}`; it names a folder: lower-case letters, digits, "
+                f"`-` and `_`, and `drilled` is taken"
+            )
+        if self.shared and not (Path(self.shared) / "windows.parquet").is_file():
+            yield f"nursery_base.shared: {self.shared} has no windows.parquet; name a base's folder"
         if self.width % (2 * self.heads):
             yield (
                 f"nursery_base.width: {self.width} is not an even multiple of heads, {self.heads}; "

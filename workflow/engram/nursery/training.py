@@ -38,11 +38,12 @@ log = logging.getLogger(__name__)
 
 
 def resolve_precision(precision: str) -> str:
-    """Return the precision to train in: `auto` becomes `bfloat16` on processors with matrix units
-    for it (AMX), else `float32`.
+    """Return the precision to train in: `auto` becomes `bfloat16` on processors that multiply it
+    natively (AMX or AVX512-BF16), else `float32`.
     """
     if precision == "auto":
-        return "bfloat16" if torch.cpu._is_amx_tile_supported() else "float32"
+        native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+        return "bfloat16" if native else "float32"
     return precision
 
 

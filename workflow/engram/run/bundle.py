@@ -30,6 +30,7 @@ NOTES_OF_SNAKEMAKE = Path(".snakemake/metadata")
 LEFT_OUT = (
     "*/attention/shard-*.h5",
     "*/hidden_states.h5",
+    "*/feed_forward.h5",
     "*/model/*.safetensors",
     "*/model/*.bin",
     "*/twin/*.safetensors",
@@ -38,8 +39,8 @@ LEFT_OUT = (
     "*/base/*.bin",
     "report.html",
 )
-"""Attention, hidden states and weights, which only the cluster's stages read; the report holds what
-is there already.
+"""Attention, states of layers and weights, which only the cluster's stages read; the report holds
+what is there already.
 """
 
 OF_THE_MODEL = frozenset(
@@ -62,6 +63,7 @@ OF_THE_MODEL = frozenset(
         "drill_crossed",
         "extract_crossed_attention",
         "extract_crossed_hidden_states",
+        "extract_crossed_feed_forward",
         "knock_out_pair",
         "fetch_base",
         "read_base_windows",
@@ -83,8 +85,10 @@ OF_THE_ATTENTION = frozenset(
         "check_saliency",
         "plot_attention_examples",
         "build_explorer",
+        "build_pair_explorer",
         "index_crossed_attention",
         "score_pair",
+        "train_pair_cnns",
         "localize_pair",
     }
 )

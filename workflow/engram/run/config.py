@@ -24,7 +24,8 @@ from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from
 RESERVED = frozenset(
     {
         *("tables", "figures", "logs", "benchmarks", "tracking", "all"),
-        *("run.json", "report.html", "explorer.html"),
+        *("run.json", "report.html", "explorer.html", "explorer_pairs.html"),
+        *("audit.html", "audit.yaml"),
     }
 )
 """Names that no model may have: files and folders under results/<study>/, and `all`, which means
@@ -175,6 +176,7 @@ def _mistakes(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
     yield from _wrong_pairs(study)
     yield from _wrong_code_classifier(study)
     yield from _wrong_windows(study)
+    yield from _wrong_audit(study)
     yield from _wrong_seeds(study)
     yield from _wrong_taxonomies(config)
     yield from _wrong_flow(config)
@@ -253,7 +255,8 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
                     f"{where}: `{key}` differs from that of its counterpart `{other.name}`; the "
                     f"models of a pair may differ in the windows that they are shown alone"
                 )
-    if not study.taxonomies and not any(model.arm for model in study.models):
+    crossed = any(model.arm for model in study.models)
+    if not study.taxonomies and not crossed and not study.audit.enabled:
         yield "taxonomies: none is given; name one, e.g. Non-Memo, Guess, Others"
 
 
@@ -308,11 +311,34 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
             f"cnn.kernels: {min(too_large)}{pooled} is too large for windows of prefix + suffix = "
             f"{tokens} tokens; take smaller kernels"
         )
-    if study.nursery_base.row_tokens < tokens:
+    crossed = study.crossed.cnn
+    trained = crossed.inputs and any(model.counterpart for model in study.models)
+    if trained and last_side(tokens, crossed.kernel) < 1:
         yield (
-            f"nursery_base.row_tokens: {study.nursery_base.row_tokens} is less than prefix + "
-            f"suffix = {tokens}; a window must fit into a row"
+            f"crossed.cnn.kernel: {crossed.kernel} is too large for windows of prefix + suffix = "
+            f"{tokens} tokens; take a smaller one, or none with crossed.cnn.inputs: []"
         )
+    if (row := study.nursery_base.text.row_tokens) < tokens:
+        yield (
+            f"nursery_base.text.row_tokens: {row} is less than prefix + suffix = {tokens}; a "
+            f"window must fit into a row"
+        )
+
+
+def _wrong_audit(study: StudyConfig) -> Iterator[str]:
+    """Yield an audit of nothing, or with a rule that cannot be read."""
+    if not study.audit.enabled:
+        return
+    if not any(model.source == "corpus" for model in study.models):
+        yield (
+            "audit.enabled: no model has documents; give a model `source: corpus` and `documents`, "
+            "or leave the audit out"
+        )
+    yield from _error_of(
+        Taxonomy.parse,
+        study.audit.taxonomy,
+        categories_from_config([entry.model_dump() for entry in study.categories]),
+    )
 
 
 def _wrong_seeds(study: StudyConfig) -> Iterator[str]:

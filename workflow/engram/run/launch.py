@@ -69,6 +69,17 @@ def start(arguments: Sequence[str]) -> NoReturn:
     os.execv(sys.executable, command(arguments))
 
 
+def run(arguments: Sequence[str]) -> int:
+    """Run Snakemake and return its exit status; an interrupt reaches it too, and is waited for."""
+    sys.stdout.flush()
+    process = subprocess.Popen(command(arguments))
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
 def command(arguments: Sequence[str], folder: Path | None = None) -> list[str]:
     """Return the command line of Snakemake.
 

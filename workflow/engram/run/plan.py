@@ -26,7 +26,7 @@ from engram.lm.models import load_tokenizer
 from engram.run import launch
 from engram.run.rates import Rates
 from engram.store.attention_file import Header
-from engram.taxonomy.pool import non_memorized
+from engram.taxonomy.pool import OWN, displayed_own
 
 PYTHIA: dict[str, tuple[int, int, int, int]] = {
     "70m": (6, 512, 8, 50_304),
@@ -174,6 +174,7 @@ def plan_model(
     mean_dtype: str,
     rates: Rates,
     opening: Sequence[int] = (),
+    shown: str = OWN,
 ) -> dict[str, Any]:
     """Return what one model costs.
 
@@ -185,6 +186,7 @@ def plan_model(
         mean_dtype: stored precision of the mean maps.
         rates: assumed of the GPU.
         opening: special tokens in front of every window.
+        shown: which text the samples show, see `engram.taxonomy.pool.displayed_own`.
 
     Returns:
         `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
@@ -193,7 +195,7 @@ def plan_model(
         of extraction and continuations; `gpu_hours`, at the rates.
     """
     prefix, suffix = window
-    sequences, continued = samples["sequence_id"].nunique(), len(non_memorized(samples))
+    sequences, continued = samples["sequence_id"].nunique(), len(displayed_own(samples, shown))
     row = bytes_per_sequence(shape, prefix, suffix, mean_dtype, opening)
     forward = shape.forward_flops(len(opening) + prefix + suffix, suffix)
     return {

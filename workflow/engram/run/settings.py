@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from engram.auditing.settings import AuditSettings
 from engram.cnn.settings import CnnSettings
 from engram.crossed.settings import CrossedSettings
 from engram.explorer.settings import ExplorerSettings
@@ -86,7 +87,7 @@ class StudyConfig(Settings):
     taxonomies: Annotated[tuple[TaxonomyName, ...], Items(unique=False), _OrPaper()] = ()
     """Taxonomies to compare, as the paper writes them, e.g. "Non-Memo, Guess, Others"; `paper`
     means its whole benchmark at `deltas`. Equal partitions are trained once and listed under
-    every name. Only a study of crossed pairs may have none."""
+    every name. Only an audit or a study of crossed pairs may have none."""
     deltas: Annotated[tuple[Delta, ...], Items(1)] = (5.0, 50.0, 1000.0)
     """Numbers of duplicates δ of Recite and Recollect in the taxonomies that `paper` means."""
     rho: RhoSettings = section()
@@ -116,6 +117,8 @@ class StudyConfig(Settings):
     """Intervals of the tables."""
     explorer: ExplorerSettings = section()
     """The page of single samples, explorer.html."""
+    audit: AuditSettings = section()
+    """What of whole documents a model reproduces: tables and the page audit.html."""
     figures: FigureSettings = section()
     """Look of the figures."""
     tracking: Literal["none", "wandb", "mlflow", "tensorboard"] = "none"

@@ -1,5 +1,5 @@
 """`python -m engram summary results/<study>`: the headline table of a finished study, and where
-its report lies.
+its pages are.
 """
 
 from __future__ import annotations
@@ -52,6 +52,16 @@ def crossed_text(scores: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def pages_text(results: Path) -> str:
+    """Return where the report is, and the pages of single texts that the study has, a line each."""
+    explorers = {
+        "Single samples": results / "explorer.html",
+        "Single windows of the pairs": results / "explorer_pairs.html",
+    }
+    lines = [f"{name}: {path}" for name, path in explorers.items() if path.is_file()]
+    return "\n".join([f"The report: {results / 'report.html'}", *lines])
+
+
 def command(results: Path) -> None:
     """Print the headline tables of a study: of its crossed pairs, of its taxonomies.
 
@@ -64,10 +74,9 @@ def command(results: Path) -> None:
         print(
             "\nTest windows by assigned dose; chance is .500. Intervals over clusters of windows."
         )
-        if not scores.is_file():
-            print(f"The report: {results / 'report.html'}")
-            return
-    if not scores.is_file():
+    if scores.is_file():
+        print(f"\n{headline_text(pd.read_csv(scores))}")
+        print("\nTest split, intervals over content groups.")
+    elif not crossed.is_file():
         raise EngramError(f"{scores}: no such file; give the folder of a finished study")
-    print(f"\n{headline_text(pd.read_csv(scores))}")
-    print(f"\nTest split, intervals over content groups. The report: {results / 'report.html'}")
+    print(pages_text(results))

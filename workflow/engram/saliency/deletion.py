@@ -20,7 +20,7 @@ from engram.cnn.network import AttentionCNN
 from engram.cnn.training import predict
 from engram.saliency.held_out import HeldOut
 from engram.saliency.settings import CheckSettings
-from engram.scores.bootstrap import percentile_interval, pigeonhole_shares
+from engram.scores.bootstrap import cluster_means, cluster_sums, draw_counts, percentile_interval
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Shares of all causal cells of all layers that are removed or kept."""
@@ -47,20 +47,23 @@ def deletion_curves(
     cnns: Sequence[AttentionCNN],
     samples: HeldOut,
     orders: Mapping[str, np.ndarray],
+    shuffled: Mapping[str, np.ndarray],
     settings: CheckSettings,
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+) -> tuple[pd.DataFrame, dict[str, dict[str, np.ndarray]]]:
     """Measure the probability of the true class under deletion and insertion.
 
     Args:
         cnns: trained on attention with real labels.
         samples: held-out samples.
         orders: name → cells of each class in the order in which they are removed or kept, (K, L·P).
+        shuffled: method → the order that it gives for CNNs of shuffled labels; may be empty.
         settings: how much is measured; its methods must be among `orders`.
 
     Returns:
         The table `deletion` (see `engram.saliency.sanity_checks.check_saliency`); and, per method,
-        how much more probability the removal of its cells costs than that of random ones, drawn
-        over CNNs and samples, (1 + R,).
+        how much more probability the removal of its cells costs than that of as many other cells,
+        drawn over CNNs and content groups, (1 + R,): of `random` ones, of those of the greatest
+        `attention`, and of those that the same method finds in CNNs of `shuffled labels`.
     """
     groups = samples.groups()
     even = [np.concatenate(parts[::2]) for parts in groups]
@@ -101,28 +104,47 @@ def deletion_curves(
         _probabilities(cnns, samples, rows, k, nothing, "deletion", neutral)
         for k, rows in enumerate(odd)
     ]
+    text = samples.text()
     table = []
     for (name, mode, share), per_class in measured.items():
-        means = np.stack([_drawn_means(values, settings) for values in per_class])  # (K, 1 + R)
+        means = np.stack(
+            [
+                _drawn_means(values, text[rows], settings)
+                for values, rows in zip(per_class, odd, strict=True)
+            ]
+        )  # (K, 1 + R)
         of_classes = zip(samples.classes, means, strict=True)
         for of_class, drawn in (("all", means.mean(axis=0)), *of_classes):
             interval = percentile_interval(drawn[0], drawn[1:], settings.confidence)
             row = {"cells": name, "mode": mode, "share": share, "class": of_class}
             row |= {"probability": interval.value, "low": interval.low, "high": interval.high}
             table.append(row)
-    chance = measured["random", "deletion", JUDGED_SHARE]
-    gains: dict[str, np.ndarray] = {
-        method: np.mean(
-            [
-                _drawn_means(of_random - of_method, settings)
-                for of_random, of_method in zip(
-                    chance, measured[method, "deletion", JUDGED_SHARE], strict=True
-                )
-            ],
-            axis=0,
-        )
-        for method in settings.methods
+    judged = {
+        name: values
+        for (name, mode, share), values in measured.items()
+        if (mode, share) == ("deletion", JUDGED_SHARE)
     }
+    count = max(1, round(JUDGED_SHARE * size))
+    gains: dict[str, dict[str, np.ndarray]] = {}
+    for method in settings.methods:
+        others = {name: judged[name] for name in ("random", "attention")}
+        if method in shuffled:
+            others["shuffled labels"] = [
+                _probabilities(
+                    cnns, samples, rows, k, shuffled[method][k][:count], "deletion", neutral
+                )
+                for k, rows in enumerate(odd)
+            ]
+        gains[method] = {
+            name: np.mean(
+                [
+                    _drawn_means(other - own, text[rows], settings)
+                    for other, own, rows in zip(values, judged[method], odd, strict=True)
+                ],
+                axis=0,
+            )
+            for name, values in others.items()
+        }
     return pd.DataFrame(table), gains
 
 
@@ -163,8 +185,13 @@ def _probabilities(
     return np.stack(probabilities)
 
 
-def _drawn_means(values: np.ndarray, settings: CheckSettings) -> np.ndarray:
-    """Return means of (C, n) over drawn CNNs and samples, (1 + R,); the first is the estimate."""
+def _drawn_means(values: np.ndarray, text: np.ndarray, settings: CheckSettings) -> np.ndarray:
+    """Return means of (C, n) over drawn CNNs and drawn texts, (n,), each with all its samples,
+    (1 + R,); the first is the estimate.
+    """
     generator = np.random.default_rng(settings.seed)
-    weights = pigeonhole_shares(generator, values.shape[0], values.shape[1], settings.resamples)
-    return np.einsum("rcn,cn->r", weights, values)
+    sums, sizes = cluster_sums(values.T, text)  # (G, C), (G,)
+    of_cnns = draw_counts(generator, len(values), settings.resamples, estimate=True)  # (1 + R, C)
+    of_texts = draw_counts(generator, len(sizes), settings.resamples, estimate=True)  # (1 + R, G)
+    means = cluster_means(of_texts, sums, sizes)  # (1 + R, C)
+    return (of_cnns * means).sum(axis=1) / len(values)

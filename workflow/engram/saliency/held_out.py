@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from engram.cnn.network import AttentionCNN
 from engram.saliency.delta import rows_of_classes
@@ -26,12 +27,27 @@ class HeldOut:
     """Index of the class, (n,)."""
     classes: Sequence[str]
     """The K class names."""
+    content_group: np.ndarray | None = None
+    """Equal iff the suffixes are, (n,); None: no two are."""
+
+    def text(self) -> np.ndarray:
+        """Return the number of every sample's text, (n,)."""
+        return np.arange(len(self.label)) if self.content_group is None else self.content_group
 
     def groups(self) -> list[list[np.ndarray]]:
-        """Return positions per class and group; all classes have the same number of groups."""
-        rows = rows_of_classes(self.label, self.classes)
-        count = min(CHECK_GROUPS, *map(len, rows))
-        return [np.array_split(of_class, count) for of_class in rows]
+        """Return positions per class and group; all classes have the same number of groups, and
+        equal texts lie in one.
+        """
+        rows, text = rows_of_classes(self.label, self.classes), self.text()
+        numbers = [pd.factorize(text[of_class])[0] for of_class in rows]
+        count = min(CHECK_GROUPS, *(int(number.max()) + 1 for number in numbers))
+        return [
+            [
+                of_class[(part[0] <= number) & (number <= part[-1])]
+                for part in np.array_split(np.arange(number.max() + 1), count)
+            ]
+            for of_class, number in zip(rows, numbers, strict=True)
+        ]
 
     def pooled(self, cnn: AttentionCNN) -> np.ndarray:
         """Return the attention that a CNN reads, (n, L, P)."""

@@ -26,6 +26,9 @@ from engram.saliency.ranks import rank_correlations
 from engram.saliency.settings import CheckSettings
 from engram.scores.bootstrap import Interval, percentile_interval
 
+_AGAINST = {"used": "random", "over_shuffled": "shuffled labels", "over_attention": "attention"}
+"""Column of `validity` → the cells that a method's are compared with."""
+
 
 def check_saliency(
     cnns: Mapping[CnnKey, AttentionCNN], samples: HeldOut, settings: CheckSettings
@@ -69,6 +72,7 @@ def check_saliency(
         for stage, last in enumerate(STAGES)
     }
     untrained = list(others)[-1]
+    by_shuffled: dict[str, np.ndarray] = {}
     if shuffled:
         others["shuffled labels"] = shuffled
     with tqdm(
@@ -88,15 +92,15 @@ def check_saliency(
             if name == untrained:
                 of_untrained = maps
             elif name == "shuffled labels":
-                of_shuffled = maps[methods[0]]
+                by_shuffled = {method: falling_order(maps[method]) for method in methods}
     of_attention = drawn_ranks(_attention_maps(samples), settings)
     for method in methods:
         randomization.add(method, "attention", rank_correlations(ranked[method], of_attention))
     agreement, learned = map_agreement(list(real), trained, of_untrained, samples.classes, settings)
     orders = {method: falling_order(maps) for method, maps in trained.items()}
-    if shuffled:
-        orders["shuffled labels"] = falling_order(of_shuffled)
-    deletion, gains = deletion_curves(nets, samples, orders, settings)
+    if by_shuffled:
+        orders["shuffled labels"] = by_shuffled[methods[0]]
+    deletion, gains = deletion_curves(nets, samples, orders, by_shuffled, settings)
     return {
         "randomization": randomization.frame(),
         "agreement": agreement,
@@ -106,37 +110,46 @@ def check_saliency(
 
 
 def validity(
-    learned: Mapping[str, np.ndarray], gains: Mapping[str, np.ndarray], confidence: float
+    learned: Mapping[str, np.ndarray],
+    gains: Mapping[str, Mapping[str, np.ndarray]],
+    confidence: float,
 ) -> pd.DataFrame:
     """Judge which methods are valid here, and by what.
 
-    There are two criteria. *Learned*: the evidence of a trained CNN agrees better with that of
+    There are four criteria. *Learned*: the evidence of a trained CNN agrees better with that of
     another trained CNN than with that of the same other CNN with all layers reinitialized (rank
     correlation, mean over layers, classes and pairs). *Used*: removing the cells of the greatest Δ
     costs more of the true class's probability than removing random ones
-    (`engram.saliency.deletion.JUDGED_SHARE` of the cells, mean over classes). The intervals of both
-    differences must be above 0.
+    (`engram.saliency.deletion.JUDGED_SHARE` of the cells, mean over classes). *Over shuffled*: more
+    than removing the cells that the same method finds in CNNs of shuffled labels, which learned
+    nothing of the classes. *Over attention*: more than removing the cells of the greatest
+    attention, which needs no CNN. The intervals of all four differences must be above 0.
 
     Args:
         learned: method → drawn differences of correlations, (1 + R,), the first the estimate; a
             method is missing where no two CNNs can be compared.
-        gains: method → drawn differences of probabilities, (1 + R,), the first the estimate.
+        gains: method → `random`, `attention` and, where there are such CNNs, `shuffled labels` →
+            drawn differences of probabilities, (1 + R,), the first the estimate.
         confidence: nominal coverage.
 
     Returns:
-        method, learned, learned_low, learned_high, used, used_low, used_high, valid (yes, no, or
-        `not judged` where no two CNNs can be compared).
+        method; learned, used, over_shuffled, over_attention with `_low` and `_high`; valid (yes,
+        no, or `not judged` where no two CNNs can be compared or none has shuffled labels).
     """
     rows = []
-    for method, gain in gains.items():
-        judged = method in learned
-        first = Interval(np.nan, np.nan, np.nan)
-        if judged:
-            first = correlation_interval(learned[method], confidence)
-        second = percentile_interval(gain[0], gain[1:], confidence)
-        passed = first.low > 0 and second.low > 0
+    for method, of_method in gains.items():
+        intervals = {name: Interval(np.nan, np.nan, np.nan) for name in ("learned", *_AGAINST)}
+        if method in learned:
+            intervals["learned"] = correlation_interval(learned[method], confidence)
+        for name, other in _AGAINST.items():
+            if other in of_method:
+                gain = of_method[other]
+                intervals[name] = percentile_interval(gain[0], gain[1:], confidence)
         row: dict[str, object] = {"method": method}
-        row |= first.columns("learned") | second.columns("used")
+        for name, interval in intervals.items():
+            row |= interval.columns(name)
+        judged = not any(np.isnan(interval.value) for interval in intervals.values())
+        passed = all(interval.low > 0 for interval in intervals.values())
         rows.append(row | {"valid": ("yes" if passed else "no") if judged else "not judged"})
     return pd.DataFrame(rows)
 

@@ -19,6 +19,7 @@ Kinds of intervals:
 - *normal*, from the standard deviation of the draws, where the draws are noisier than the estimate;
 - *studentised*, for families of differences whose intervals must hold together (max-t; Westfall and
   Young, Resampling-Based Multiple Testing, 1993);
+- *Wilson*, for a share, with the effective number of samples where they come in clusters;
 - *Student's t*, for a mean over so few units (seeds, models) that drawing them is hopeless; *on the
   logit scale* for a score in [0, 1].
 """
@@ -251,6 +252,75 @@ def t_interval(values: np.ndarray, confidence: float) -> Interval:
     error = np.std(values, ddof=1) / np.sqrt(units)
     half = float(stdtrit(units - 1, (1 + confidence) / 2) * error)
     return Interval(mean, mean - half, mean + half)
+
+
+def mean_interval(sums: np.ndarray, sizes: np.ndarray, confidence: float) -> Interval:
+    """Return a mean over samples and its interval over clusters, by Student's t.
+
+    The standard error is that of the cluster sums around the mean (a ratio estimator), with as many
+    degrees of freedom as clusters less one.
+
+    Args:
+        sums: of the values over each cluster, (G,).
+        sizes: samples per cluster, (G,).
+        confidence: nominal coverage.
+
+    Returns:
+        NaN as ends for fewer than two clusters.
+    """
+    value = float(sums.sum() / sizes.sum())
+    if len(sums) < 2:
+        return Interval(value, np.nan, np.nan)
+    half = float(stdtrit(len(sums) - 1, (1 + confidence) / 2)) * _cluster_error(sums, sizes)
+    return Interval(value, value - half, value + half)
+
+
+def share_interval(hits: np.ndarray, sizes: np.ndarray, confidence: float) -> Interval:
+    """Return a share of samples and its interval over clusters, by Wilson.
+
+    The number of trials is the effective one: as many independent samples as would have the
+    cluster-robust standard error. Where all samples agree that error is 0, and every cluster counts
+    as one trial. The interval never ends at the share itself, also at 0 and 1.
+
+    Args:
+        hits: per cluster, (G,).
+        sizes: samples per cluster, (G,).
+        confidence: nominal coverage.
+
+    Returns:
+        NaN as ends without a cluster.
+    """
+    if not len(sizes):
+        return Interval(np.nan, np.nan, np.nan)
+    value = float(hits.sum() / sizes.sum())
+    error = _cluster_error(hits, sizes) if len(hits) > 1 else 0.0
+    trials = float(len(sizes))
+    if error > 0 and 0 < value < 1:
+        trials = min(value * (1 - value) / error**2, float(sizes.sum()))
+    return wilson_interval(value, trials, confidence)
+
+
+def wilson_interval(value: float, trials: float, confidence: float) -> Interval:
+    """Return a share with Wilson's interval.
+
+    Args:
+        value: the share.
+        trials: independent samples behind it; need not be whole.
+        confidence: nominal coverage.
+    """
+    square = float(ndtri((1 + confidence) / 2)) ** 2
+    center = (value + square / (2 * trials)) / (1 + square / trials)
+    spread = value * (1 - value) / trials + square / (4 * trials**2)
+    half = np.sqrt(square * spread) / (1 + square / trials)
+    low, high = max(0.0, center - half), min(1.0, center + half)
+    return Interval(value, min(value, float(low)), max(value, float(high)))
+
+
+def _cluster_error(sums: np.ndarray, sizes: np.ndarray) -> float:
+    """Return the standard error of a ratio of sums over G >= 2 clusters."""
+    clusters = len(sums)
+    residual = sums - sums.sum() / sizes.sum() * sizes
+    return float(np.sqrt(clusters / (clusters - 1) * (residual**2).sum()) / sizes.sum())
 
 
 def logit_t_interval(

@@ -17,6 +17,10 @@ RUNS = {
     ("token_identity", "real"): "token identity",
     ("scalar_features", "real"): "scalar features",
     ("hidden_states", "real"): "hidden states",
+    ("text_kind", "real"): "template or natural",
+    ("text_scalars", "real"): "text scalars",
+    ("text", "real"): "text",
+    ("text_and_attention", "real"): "text and attention",
 }
 """Kinds of run, (input, labels), in the order of figures, with their titles."""
 

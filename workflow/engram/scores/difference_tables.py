@@ -31,6 +31,8 @@ COMPARED_SCORES = ("min_f1", "mean_f1", "balanced_accuracy")
 """Scores by which taxonomies and protocols are compared."""
 ADDED_SCORES = ("balanced_accuracy", "min_f1", "mean_f1")
 """Scores by which attention is compared with its baselines and controls."""
+TEXT, FUSED = ("text", "real"), ("text_and_attention", "real")
+"""Input and labels of the text alone, and of text and attention together."""
 REFERENCE_PROTOCOL = "engram"
 """The protocol that the others are compared with."""
 _DIFFERENCE_COLUMNS = (
@@ -83,15 +85,17 @@ def comparison_table(
 def added_table(
     trained: Sequence[Trained], names: Sequence[Named], confidence: float = 0.95, **settings: Any
 ) -> pd.DataFrame:
-    """Tabulate what attention adds: its scores minus those of every baseline and of the shuffled
-    control, on the same test samples.
+    """Tabulate what attention adds, on the same test samples: what text and attention together
+    score more than the text alone, and by how much attention differs from its rivals.
 
-    The family is all baselines and taxonomies of one score, model and protocol.
+    The family is all rivals and taxonomies of one score, model and protocol.
 
     Returns:
-        model, protocol, taxonomy, input, labels (of the baseline), score, attention, baseline
-        (values as fractions), difference with its own and its simultaneous interval, p, p_adjusted,
-        different.
+        model, protocol, taxonomy, compared (`text_and_attention`, in the rows whose input is
+        `text`, else `attention`), input, labels (of the rival), score, attention (the score of what
+        is compared), baseline (that of the rival; fractions), difference with its own and its
+        simultaneous interval, p, p_adjusted, different; within_points: the simultaneous interval
+        lies within ± that many points, so that a larger difference is excluded in either direction.
     """
     name_of = {named.trained.slug: named.trained.name for named in names}
     rows = []
@@ -99,7 +103,11 @@ def added_table(
         parts = [part for part in trained if (part.model, part.protocol) == (model, protocol)]
         runs = {(part.slug, run): part.runs[run] for part in parts for run in part.runs}
         values = resample(runs, run_statistics, **settings)
-        pairs = [((slug, ATTENTION), (slug, run)) for slug, run in runs if run != ATTENTION]
+        pairs = [
+            ((slug, FUSED if run == TEXT and (slug, FUSED) in runs else ATTENTION), (slug, run))
+            for slug, run in runs
+            if run not in (ATTENTION, FUSED)
+        ]
         for name in ADDED_SCORES:
             for (own, other), difference in zip(
                 pairs, differences(values[name], pairs, confidence), strict=True
@@ -108,15 +116,19 @@ def added_table(
                     "model": model,
                     "protocol": protocol,
                     "taxonomy": name_of[own[0]],
+                    "compared": own[1][0],
                     "input": other[1][0],
                     "labels": other[1][1],
                     "score": name,
                     "attention": values[name][own].value,
                     "baseline": values[name][other].value,
                 }
-                rows.append(row | _difference_columns(difference))
-    columns = ["model", "protocol", "taxonomy", "input", "labels", "score", "attention", "baseline"]
-    return pd.DataFrame(rows, columns=[*columns, *_DIFFERENCE_COLUMNS])
+                farthest = max(-difference.simultaneous_low, difference.simultaneous_high)
+                row |= _difference_columns(difference)
+                rows.append(row | {"within_points": 100 * farthest})
+    columns = ["model", "protocol", "taxonomy", "compared", "input", "labels", "score"]
+    columns += ["attention", "baseline", *_DIFFERENCE_COLUMNS, "within_points"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def protocol_table(

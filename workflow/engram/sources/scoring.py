@@ -23,6 +23,8 @@ def write_scored(
     prefix: int,
     metadata: dict[str, Any],
     batch_tokens: int = BATCH_TOKENS,
+    decoded: bool = True,
+    per_token: bool = False,
 ) -> None:
     """Write candidates.parquet: the windows with the columns of `generation.memorization_scores`.
 
@@ -33,15 +35,20 @@ def write_scored(
         prefix: tokens of the prompt.
         metadata: what the artifact records.
         batch_tokens: tokens per batch of the model.
+        decoded: whether suffixes that are not reproduced are decoded for `memorization_score`; that
+            column is missing else, and every window costs one forward.
+        per_token: whether the two columns of `generation.teacher_forced_scores` with a value per
+            suffix token are added.
 
     Raises:
         EngramError: the file cannot be read, or the model cannot read its tokens.
     """
+    score = memorization_scores if decoded else teacher_forced_scores
     with stream_parquet(output, metadata) as stream:
         for table in read_batches(windows):
             tokens = stacked_tokens(table)  # (n, T)
             check_tokens(model, tokens, str(windows))
-            scores = memorization_scores(model, tokens.astype(np.int64), prefix, batch_tokens)
+            scores = score(model, tokens.astype(np.int64), prefix, batch_tokens, per_token)
             for name in scores.columns:
                 table = table.append_column(name, pa.array(scores[name].to_numpy()))
             stream.append(table)

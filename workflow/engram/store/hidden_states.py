@@ -3,8 +3,9 @@ probe of a layer sees.
 
 `<model>/hidden_states.h5` holds `sequence_id` (n,) and `states` (n, L + 1, d) float16, the
 embeddings and then the output of every layer, of the same texts whose attention is studied.
-`engram.store.hidden_state_writer` makes it. Layers are read one at a time, so each has a checksum:
-the CRC-32 of its values in the order of the rows."""
+`<model>/crossed/feed_forward.h5` is of the same form, with what the feed-forward block of every
+layer puts out, (n, L, d). `engram.store.hidden_state_writer` makes them. Layers are read one at a
+time, so each has a checksum: the CRC-32 of its values in the order of the rows."""
 
 from __future__ import annotations
 
@@ -29,18 +30,19 @@ class Layers(Mapping[str, np.ndarray]):
     Args:
         path: the HDF5 file.
         sequence_ids: (n,), in the order in which states are wanted.
+        first: number of the first layer in the file; 1 for feed-forward blocks.
 
     Raises:
         EngramError: no readable file, a damaged one (as to its values, when they are read), another
             schema version, or a sequence it lacks.
     """
 
-    def __init__(self, path: Path, sequence_ids: np.ndarray) -> None:
+    def __init__(self, path: Path, sequence_ids: np.ndarray, first: int = 0) -> None:
         self.path = path
         with open_hdf5(path) as file:
             arrays, _ = read_group(file, apart=(STATES,))
             stored, self.checksums = arrays[IDS], arrays[CHECKSUMS]
-        self.names = [f"layer-{layer}" for layer in range(len(self.checksums))]
+        self.names = [f"layer-{first + layer}" for layer in range(len(self.checksums))]
         self.rows = pd.Index(stored).get_indexer(pd.Index(sequence_ids))
         if (self.rows < 0).any():
             raise EngramError(

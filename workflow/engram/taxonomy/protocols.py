@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engram.taxonomy.settings import DrawSettings
+from engram.taxonomy.settings import DrawSettings, MatchSettings
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,18 @@ class Protocol:
     """How often each CNN is trained per seed of the config, each time from its own seed."""
 
     def sample_settings(
-        self, *, per_class: int, minimum: int, train: float, validation: float
+        self,
+        *,
+        per_class: int,
+        minimum: int,
+        train: float,
+        validation: float,
+        match: Mapping[str, Any] | None = None,
     ) -> DrawSettings:
-        """Return the config's section `samples` as this protocol has it."""
+        """Return the config's section `samples` as this protocol has it: with shares of its own it
+        matches no classes.
+        """
+        chosen = MatchSettings() if self.shares else MatchSettings(**(match or {}))
         train, validation = self.shares or (train, validation)
         return DrawSettings(
             per_class=per_class,
@@ -45,6 +54,7 @@ class Protocol:
             train=train,
             validation=validation,
             split_by=self.split_by,
+            match=chosen,
         )
 
     def cnn_section(self, section: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import pandas as pd
 
 from engram.io.errors import EngramError
 from engram.io.hashing import uniform
-from engram.taxonomy.settings import DrawSettings
+from engram.taxonomy.matching import cells, matched
+from engram.taxonomy.settings import DrawSettings, MatchSettings
 from engram.taxonomy.taxonomy import Taxonomy
 
 SPLITS = ("train", "validation", "test")
@@ -30,8 +31,8 @@ def draw_samples(
     """Return the sample list of one taxonomy.
 
     Args:
-        labels: sequence_id, content_group and the columns that the taxonomy reads; `trains` where
-            the source brings a split.
+        labels: sequence_id, content_group and the columns that the taxonomy reads; those of
+            `settings.match`; `trains` where the source brings a split.
         taxonomy: its classes are balanced to the smallest one, at most `settings.per_class` each.
         settings: sizes and splits.
         seed: the study's seed.
@@ -41,13 +42,18 @@ def draw_samples(
         order) and priority.
 
     Raises:
-        EngramError: a class has fewer than `settings.minimum` candidates (lists every class with
-            its count), or no sample in one of the splits.
+        EngramError: a class has fewer than `settings.minimum` candidates, or that many after
+            matching (lists every class with its count), or no sample in one of the splits; a
+            matched column is missing or has no numbers.
     """
     codes = taxonomy.codes(labels)
     counts = class_counts(codes, taxonomy)
-    size = min(settings.per_class, *counts.values())
     require_samples(taxonomy.name, counts, settings.minimum)
+    if settings.match.columns:
+        codes = np.where(_matched(labels, codes, taxonomy, settings, seed), codes, -1)
+        counts = class_counts(codes, taxonomy)
+        require_samples(taxonomy.name, counts, settings.minimum, "samples that match")
+    size = min(settings.per_class, *counts.values())
     parts = []
     for code, name in enumerate(taxonomy.class_names):
         members = np.flatnonzero(codes == code)
@@ -86,15 +92,42 @@ def class_counts(codes: np.ndarray, taxonomy: Taxonomy) -> dict[str, int]:
     return dict(zip(taxonomy.class_names, counts.tolist(), strict=True))
 
 
-def require_samples(taxonomy: str, counts: Mapping[str, int], minimum: int) -> None:
+def require_samples(
+    taxonomy: str, counts: Mapping[str, int], minimum: int, what: str = "candidates"
+) -> None:
     """Raise an EngramError that lists every class with its count if one is below `minimum`."""
     if min(counts.values()) < minimum:
         listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         raise EngramError(
-            f"taxonomy `{taxonomy}`: a class has fewer candidates than `samples.minimum`, "
+            f"taxonomy `{taxonomy}`: a class has fewer {what} than `samples.minimum`, "
             f"{minimum:,} ({listed}); "
             "lower `samples.minimum`, take more candidates, or drop the taxonomy"
         )
+
+
+def matched_columns(labels: pd.DataFrame, settings: MatchSettings) -> pd.DataFrame:
+    """Return the columns in which classes are matched, float64.
+
+    Raises:
+        EngramError: the labels lack one, or it has no numbers.
+    """
+    for name in settings.columns:
+        if name not in labels or not pd.api.types.is_numeric_dtype(labels[name]):
+            raise EngramError(
+                f"samples.match.columns: `{name}` is not a numeric column of labels.parquet; "
+                f"`rouge_l` and `suffix_log_prob` are"
+            )
+    return labels[list(settings.columns)].astype(float)
+
+
+def _matched(
+    labels: pd.DataFrame, codes: np.ndarray, taxonomy: Taxonomy, settings: DrawSettings, seed: int
+) -> np.ndarray:
+    """Return which candidates the matching draws, bool (n,)."""
+    values = matched_columns(labels, settings.match).to_numpy()
+    cell = cells(codes, values, settings.match.bins)
+    priority = uniform(labels["sequence_id"].to_numpy(), seed, "priority")
+    return matched(codes, cell, priority, len(taxonomy.classes), settings.per_class)
 
 
 def count_samples(samples: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.DataFrame:

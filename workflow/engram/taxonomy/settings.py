@@ -4,9 +4,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from engram.io.settings import Items, Settings, Share
+from engram.io.settings import Items, Settings, Share, section
 
 PAPER = "paper"
 """Stands in the config's list of taxonomies for all of
@@ -17,6 +17,15 @@ Delta = Annotated[float, Field(ge=0, le=999_999_999)]
 """A number of duplicates δ."""
 ProtocolName = Literal["engram", "paper", "reference"]
 """A key of `engram.taxonomy.protocols.PROTOCOLS`."""
+
+
+def _as_name(shown: str | bool) -> str:
+    """Return the name of a display; YAML reads a bare `true` as a truth value."""
+    return shown if isinstance(shown, str) else "true"
+
+
+Shown = Annotated[Literal["own", "true", "own-for-all", True], AfterValidator(_as_name)]
+"""Which text samples show, see `SampleSettings.shown`."""
 
 
 class CategorySettings(Settings):
@@ -43,6 +52,19 @@ class RhoSettings(Settings):
     """Thresholds that either of the two may reach."""
 
 
+class MatchSettings(Settings):
+    """Classes that are matched in what could explain a difference between them
+    (`engram.taxonomy.matching`)."""
+
+    columns: Annotated[tuple[str, ...], Items()] = ()
+    """Numeric columns of the labels in which the classes of every taxonomy are matched, such as
+    `suffix_log_prob` and `rouge_l`: within each cell of quantiles every class gives as many
+    samples, and what the classes do not share is left out. Under the protocol `engram` alone; not
+    in the search. They are measured on the true text, which `samples.shown: true` shows."""
+    bins: int = Field(default=5, ge=2, le=50)
+    """Quantiles of each column."""
+
+
 class SampleSettings(Settings):
     """Sizes of the sample lists and of their splits."""
 
@@ -56,6 +78,13 @@ class SampleSettings(Settings):
     validation: float = Field(default=0.2, gt=0, lt=1)
     """Share of the samples on which epochs are chosen, under the protocol `engram`; the rest is the
     test split."""
+    shown: Shown = "own"
+    """The text whose attention, hidden states and knock-outs are studied. `own`, the paper's way:
+    Non-Memo samples show the model's own continuation, the others their true text. `true`: every
+    sample shows its true text. `own-for-all`: every sample shows the model's own continuation,
+    which for an extracted sample is the true text."""
+    match: MatchSettings = section()
+    """Columns in which the classes are matched; none by default."""
 
     def mistakes(self) -> Iterator[str]:
         """Yield splits that leave no test samples, and a minimum that no class can reach."""
@@ -84,3 +113,5 @@ class DrawSettings(Settings):
     """`content_group`: samples with equal suffixes stay in one split, and the shares hold on
     average. `sequence`: they may fall into several, and every class has exactly its shares, as in
     the paper."""
+    match: MatchSettings = section()
+    """Columns in which the classes are matched."""

@@ -100,8 +100,8 @@ def label(
     """Label every candidate.
 
     Args:
-        candidates: sequence_id, tokens (T), text, sequence_duplicates, memorization_score and what
-            else the source has.
+        candidates: sequence_id, tokens (T), text, sequence_duplicates, memorization_score (an audit
+            alone measures none) and what else the source has.
         prefix: tokens of the prompt.
         classifier: of code and natural language.
         counts: occurrences by token id, for the frequencies of a source that has none; those in the
@@ -127,7 +127,8 @@ def label(
         raise EngramError(
             f"candidates: sequence_id {first} stands twice; every window needs its own"
         )
-    if candidates["memorization_score"].isna().any():
+    scored = "memorization_score" in candidates
+    if scored and candidates["memorization_score"].isna().any():
         first = candidates.loc[candidates["memorization_score"].isna(), "sequence_id"].iloc[0]
         raise EngramError(f"candidates: memorization_score of sequence_id {first} is missing")
     if len(lengths := candidates["tokens"].map(len).unique()) > 1:

@@ -1,0 +1,252 @@
+"""The measures of `engram.mechanisms` by slow, separate implementations: one sample at a time, with
+hooks on modules that each architecture names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from tiny_models import ARCHITECTURES, FURTHER
+from torch import nn
+from transformers import PreTrainedModel
+
+SIX: dict[str, Callable[[], PreTrainedModel]] = {
+    "gpt_neox": ARCHITECTURES["gpt_neox"],
+    "llama": ARCHITECTURES["llama_grouped"],
+    "gpt_bigcode": FURTHER["gpt_bigcode"],
+    "olmo": FURTHER["olmo"],
+    "olmo2": ARCHITECTURES["olmo2"],
+    "olmo3": FURTHER["olmo3"],
+}
+"""The architectures of the families that the paper compares."""
+
+
+def layers_of(model: PreTrainedModel) -> list[nn.Module]:
+    """The layers, by the name that the architecture gives them."""
+    body: Any = model.base_model
+    return list(body.h if model.config.model_type == "gpt_bigcode" else body.layers)
+
+
+def unembed(model: PreTrainedModel, state: torch.Tensor) -> torch.Tensor:
+    """Logits (V,) of one state (width,), with the final norm and the unembedding by name."""
+    body: Any = model.base_model
+    kind = model.config.model_type
+    norm, head = {
+        "gpt_neox": lambda: (body.final_layer_norm, model.get_output_embeddings()),
+        "gpt_bigcode": lambda: (body.ln_f, model.lm_head),
+    }.get(kind, lambda: (body.norm, model.lm_head))()
+    return head(norm(state))
+
+
+@contextmanager
+def hooks(handles: list[Any]) -> Iterator[None]:
+    """Take hooks off at the end."""
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_output(output: Any) -> torch.Tensor:
+    return output[0] if isinstance(output, tuple) else output
+
+
+@torch.no_grad()
+def states_of(
+    model: PreTrainedModel, sample: torch.Tensor, edit: Any = None
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """States (T, width) at depths 0 to L, and logits (T, V), of one sample (T,).
+
+    `edit(depth, state)` returns what replaces a state.
+    """
+    states: list[torch.Tensor] = []
+
+    def before(_layer: Any, arguments: Any, options: Any) -> Any:
+        state = arguments[0] if arguments else options["hidden_states"]
+        state = state if edit is None else edit(0, state[0])[None]
+        states.append(state[0])
+        if arguments:
+            return (state, *arguments[1:]), options
+        return arguments, {**options, "hidden_states": state}
+
+    def after(depth: int) -> Any:
+        def call(_layer: Any, _arguments: Any, output: Any) -> Any:
+            state = first_output(output)
+            state = state if edit is None else edit(depth, state[0])[None]
+            states.append(state[0])
+            return (state, *output[1:]) if isinstance(output, tuple) else state
+
+        return call
+
+    layers = layers_of(model)
+    handles = [layers[0].register_forward_pre_hook(before, with_kwargs=True)]
+    handles += [layer.register_forward_hook(after(k)) for k, layer in enumerate(layers, start=1)]
+    with hooks(handles):
+        logits = model(sample[None], use_cache=False).logits[0]
+    return states, logits
+
+
+def measures_of(logits: torch.Tensor, sample: torch.Tensor, prefix: int) -> list[float]:
+    """Extracted, matched fraction and suffix log-probability of one sample."""
+    suffix = sample[prefix:]
+    of_suffix = logits[prefix - 1 : -1].double()
+    right = of_suffix.argmax(-1) == suffix
+    log_probabilities = of_suffix.log_softmax(-1)[torch.arange(len(suffix)), suffix]
+    return [float(right.all()), float(right.double().mean()), float(log_probabilities.mean())]
+
+
+def slow_perturbation(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    noise: Callable[[np.ndarray, int, tuple[int, int]], np.ndarray],
+    alpha: float,
+    seed: int,
+    depth: int,
+    scale: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measures (n, 3), and cosines to the clean run (n, D), one sample and one token at a time."""
+    all_measures, cosines = [], []
+    for row in tokens:
+        sample = torch.from_numpy(row)
+        clean, _ = states_of(model, sample)
+        drawn = noise(row, seed, tuple(clean[0].shape)).astype(np.float64)
+
+        def edit(at: int, state: torch.Tensor, drawn: np.ndarray = drawn) -> torch.Tensor:
+            if at != depth:
+                return state
+            noisy = []
+            for token, vector in enumerate(state.double().numpy()):
+                if scale == "norm":
+                    factor = np.sqrt((vector**2).sum()) / np.sqrt((drawn[token] ** 2).sum())
+                else:
+                    factor = np.sqrt(((vector - vector.mean()) ** 2).mean())
+                noisy.append(vector + alpha * factor * drawn[token])
+            return torch.from_numpy(np.array(noisy)).float()
+
+        moved, logits = states_of(model, sample, edit)
+        all_measures.append(measures_of(logits, sample, prefix))
+        per_depth = []
+        for a, b in zip(moved[depth:], clean[depth:], strict=True):
+            a, b = a.double().numpy(), b.double().numpy()
+            norms = np.sqrt((a**2).sum(1)) * np.sqrt((b**2).sum(1))
+            per_depth.append(((a * b).sum(1) / norms).mean())
+        cosines.append(per_depth)
+    return np.array(all_measures), np.array(cosines)
+
+
+@torch.no_grad()
+def slow_lens(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> dict[str, np.ndarray]:
+    """Log-probability, top, KL and entropy, (n, L + 1, S) each, one token and depth at a time."""
+    results: dict[str, list[Any]] = {name: [] for name in ("log_prob", "top", "kl", "entropy")}
+    for row in tokens:
+        sample = torch.from_numpy(row)
+        states, _ = states_of(model, sample)
+        of_sample: dict[str, list[Any]] = {name: [] for name in results}
+        for depth_states in states:
+            values: dict[str, list[Any]] = {name: [] for name in results}
+            for position in range(prefix - 1, len(row) - 1):
+                target = row[position + 1]
+                logits = unembed(model, depth_states[position]).double().numpy()
+                last = unembed(model, states[-1][position]).double().numpy()
+                p = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+                q = np.exp(last - last.max()) / np.exp(last - last.max()).sum()
+                values["log_prob"].append(np.log(p[target]))
+                values["top"].append(p.argmax() == target)
+                values["kl"].append(sum(b * np.log(b / a) for a, b in zip(p, q, strict=True)))
+                values["entropy"].append(-sum(a * np.log(a) for a in p))
+            for name in results:
+                of_sample[name].append(values[name])
+        for name in results:
+            results[name].append(of_sample[name])
+    return {name: np.array(values) for name, values in results.items()}
+
+
+def output_projection(model: PreTrainedModel, layer: int) -> nn.Module:
+    """What mixes the heads of a layer, counted from 0."""
+    module: Any = layers_of(model)[layer]
+    if model.config.model_type == "gpt_neox":
+        return module.attention.dense
+    return (
+        module.attn.c_proj if model.config.model_type == "gpt_bigcode" else module.self_attn.o_proj
+    )
+
+
+@torch.no_grad()
+def slow_head_ablation(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    layer: int,
+    head: int,
+    operation: str,
+    means: Any = None,
+) -> np.ndarray:
+    """Measures (n, 3) without a head, edited where the eager model mixes its heads."""
+    heads = model.config.num_attention_heads
+    rows = []
+
+    def edit(_module: nn.Module, arguments: Any) -> Any:
+        mixed = arguments[0].double().clone()  # (1, T, H·d)
+        parts = list(mixed[0].chunk(heads, -1))
+        others = [part for number, part in enumerate(parts) if number != head]
+        parts[head] = {
+            "layer_mean": lambda: sum(others) / len(others),
+            "remove": lambda: torch.zeros_like(parts[head]),
+            "mean": lambda: means[layer][head],
+        }[operation]()
+        return (torch.cat(parts, -1)[None].float(),)
+
+    model.set_attn_implementation("eager")
+    with hooks([output_projection(model, layer).register_forward_pre_hook(edit)]):
+        for row in tokens:
+            sample = torch.from_numpy(row)
+            rows.append(measures_of(model(sample[None], use_cache=False).logits[0], sample, prefix))
+    return np.array(rows)
+
+
+@torch.no_grad()
+def slow_head_means(model: PreTrainedModel, tokens: np.ndarray) -> list[list[torch.Tensor]]:
+    """Mean outputs (T, d) of every layer and head."""
+    layers, heads = model.config.num_hidden_layers, model.config.num_attention_heads
+    seen: list[list[torch.Tensor]] = [[] for _ in range(layers)]
+    model.set_attn_implementation("eager")
+
+    def keep(layer: int) -> Any:
+        return lambda _module, arguments: seen[layer].append(arguments[0][0].double())
+
+    handles = [
+        output_projection(model, layer).register_forward_pre_hook(keep(layer))
+        for layer in range(layers)
+    ]
+    with hooks(handles):
+        for row in tokens:
+            model(torch.from_numpy(row)[None], use_cache=False)
+    return [list((sum(of_layer) / len(of_layer)).chunk(heads, -1)) for of_layer in seen]
+
+
+@torch.no_grad()
+def written_after(model: PreTrainedModel, context: np.ndarray, count: int) -> list[int]:
+    """What greedy decoding writes, token by token without a cache."""
+    tokens = [*map(int, context)]
+    for _ in range(count):
+        tokens.append(int(model(torch.tensor([tokens]), use_cache=False).logits[0, -1].argmax()))
+    return tokens[len(context) :]
+
+
+def slow_lengths(model: PreTrainedModel, tokens: np.ndarray, prefix: int, keep: str) -> np.ndarray:
+    """Whether each length of context gives the suffix, bool (n, prefix), by decoding."""
+    rows = []
+    for row in tokens:
+        suffix, given = row[prefix:].tolist(), []
+        for length in range(1, prefix + 1):
+            context = row[prefix - length : prefix] if keep == "last" else row[:length]
+            rest = row[length:].tolist() if keep == "onset" else suffix
+            given.append(written_after(model, context, len(rest)) == rest)
+        rows.append(given)
+    return np.array(rows)

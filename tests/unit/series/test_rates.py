@@ -1,0 +1,133 @@
+"""Rates against size: planted slopes come back, intervals cover them, equal slopes are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import linregress
+
+from engram.io.errors import EngramError
+from engram.series.rates import bucket, fit_sizes
+
+SIZES = (1e6, 4e6, 2e7)
+
+
+def series(
+    slopes: Mapping[str, float],
+    texts: int = 150,
+    seed: int = 0,
+    sizes: Sequence[float] = SIZES,
+    scatter: float = 0.0,
+) -> pd.DataFrame:
+    """Families with planted slopes; a text that is hard for one model is hard for all."""
+    generator = np.random.default_rng(seed)
+    hard = generator.random(texts)
+    rows = []
+    for family, slope in slopes.items():
+        for size in sizes:
+            rate = 0.3 + slope * (np.log10(size) - 6) + scatter * generator.normal()
+            own = generator.random(texts)
+            value = np.where(generator.random(texts) < 0.5, hard, own) < rate
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "family": family,
+                        "model": f"{family}-{size:g}",
+                        "parameters": size,
+                        "content_group": np.arange(texts),
+                        "value": value.astype(float),
+                    }
+                )
+            )
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_lines_are_those_of_least_squares() -> None:
+    table = series({"a": 0.2, "b": 0.05}, sizes=(1e6, 3e6, 1e7, 5e7))
+    fits = fit_sizes(table, resamples=200)
+    assert fits.models["n"].tolist() == [150] * 8
+    for row in fits.families.itertuples():
+        own = fits.models[fits.models["family"] == row.family]
+        rates = table[table["family"] == row.family].groupby("parameters")["value"].mean()
+        np.testing.assert_allclose(own["rate"], rates)
+        line = linregress(np.log10(own["parameters"]), own["rate"])
+        assert row.slope == pytest.approx(line.slope)
+        assert row.intercept == pytest.approx(line.intercept)
+        assert row.r_squared == pytest.approx(line.rvalue**2)
+        half = 4.302652729911275 * line.stderr  # Student's t of two degrees of freedom
+        assert row.slope_models_high - row.slope == pytest.approx(half)
+        assert row.slope_low < row.slope < row.slope_high
+    assert fits.models["rate"].between(fits.models["rate_low"], fits.models["rate_high"]).all()
+
+
+def test_the_analysis_of_covariance_is_that_of_two_regressions() -> None:
+    table = series({"a": 0.2, "b": 0.02, "c": 0.1}, sizes=(1e6, 3e6, 1e7, 5e7), scatter=0.03)
+    fits = fit_sizes(table, resamples=50)
+    models = fits.models
+    x = np.log10(models["parameters"].to_numpy())
+    one = np.array([(models["family"] == name).to_numpy(float) for name in "abc"]).T  # (M, F)
+    designs = np.column_stack([one, x]), np.column_stack([one, one * x[:, None]])
+    residual = []
+    for design in designs:
+        solution = np.linalg.lstsq(design, models["rate"], rcond=None)[0]
+        residual.append(((models["rate"] - design @ solution) ** 2).sum())
+    expected = (residual[0] - residual[1]) / 2 / (residual[1] / 6)
+    assert fits.equal.f == pytest.approx(expected) and fits.equal.f_freedom == (2, 6)
+    assert 0 < fits.equal.p_models < 1
+
+
+def test_intervals_cover_the_planted_slope_and_equal_slopes_pass() -> None:
+    covered, shared, rejected = [], [], []
+    for seed in range(30):
+        fits = fit_sizes(series({"a": 0.15, "b": 0.15}, seed=seed), resamples=150, seed=seed)
+        covered += [(row.slope_low <= 0.15 <= row.slope_high) for row in fits.families.itertuples()]
+        shared.append(fits.equal.slope_low <= 0.15 <= fits.equal.slope_high)
+        rejected.append((fits.equal.p_texts < 0.05, fits.equal.p_bootstrap < 0.05))
+    assert 0.85 < np.mean(covered) < 1
+    assert np.mean(shared) > 0.8
+    assert (np.mean(rejected, axis=0) < 0.2).all()
+
+
+def test_unequal_slopes_are_found() -> None:
+    equal = fit_sizes(series({"a": 0.3, "b": 0.0, "c": 0.3}, texts=400)).equal
+    assert equal.families == 3 and equal.p_texts < 1e-4 and equal.p_bootstrap < 0.01
+    assert 0 < equal.slope < 0.3
+
+
+def test_copies_of_texts_do_not_narrow_the_interval() -> None:
+    table = series({"a": 0.15})
+    once = fit_sizes(table).families.iloc[0]
+    copied = fit_sizes(pd.concat([table] * 4, ignore_index=True)).families.iloc[0]
+    np.testing.assert_allclose(copied["slope_low"], once["slope_low"])
+    np.testing.assert_allclose(copied["slope_high"], once["slope_high"])
+
+
+def test_two_sizes_have_no_interval_over_models() -> None:
+    fits = fit_sizes(series({"a": 0.2, "b": 0.2}, sizes=(1e6, 1e7)), resamples=50)
+    assert fits.families[["slope_models_low", "slope_models_high"]].isna().all(axis=None)
+    assert np.isnan(fits.equal.f) and np.isnan(fits.equal.p_models)
+    assert fit_sizes(series({"a": 0.2}), resamples=10).equal is None
+
+
+def test_tables_without_a_line_are_refused() -> None:
+    table = series({"a": 0.2})
+    for broken, message in (
+        (table.drop(columns="value"), "table: no column value; give family, model"),
+        (table.assign(value=np.nan), "table: a value is not finite"),
+        (table.assign(parameters=1e6), "family a: 1 size; a line needs two sizes or more"),
+        (table.assign(parameters=0), "model a-1e.06 of family a: parameters 0"),
+        (table.assign(model="m"), "model m of family a: parameters .*, 3 different values"),
+    ):
+        with pytest.raises(EngramError, match=message):
+            fit_sizes(broken)
+
+
+def test_buckets() -> None:
+    score = np.array([1.0, 0.5, 0.0, 0.4, 0.39, 0.99])
+    assert bucket(score).tolist() == ["full", "half", "none", "half", None, None]
+    assert bucket(score, (0.35, 0.39)).tolist() == ["full", None, "none", None, "half", None]
+    with pytest.raises(EngramError, match=r"half: \(0.0, 0.5\); give least and greatest"):
+        bucket(score, (0.0, 0.5))

@@ -1,0 +1,46 @@
+// Colours of log-probabilities, from the card's own colour to the most likely, in light and in dark.
+
+const RAMPS = {
+  light: ["#ffffff", "#e8f0f7", "#cadff0", "#a3c9e6", "#76add8", "#4a8cc2", "#2d68a3", "#1e4880"],
+  dark: ["#1a1c21", "#1d2836", "#213a55", "#295378", "#35719f", "#5093c0", "#86bbdb", "#c6e2f1"],
+};
+const LEVELS = 32;
+
+const theme = () => document.documentElement.dataset.theme;
+
+function channels(hex) {
+  return [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
+}
+
+/** The colour [r, g, b] of a part from 0 to 1 of the ramp. */
+function rampColor(part) {
+  const stops = RAMPS[theme()].map(channels);
+  const place = Math.min(1, Math.max(0, part)) * (stops.length - 1);
+  const left = Math.min(Math.floor(place), stops.length - 2);
+  return stops[left].map((channel, i) => Math.round(channel + (place - left) * (stops[left + 1][i] - channel)));
+}
+
+/** Black or white, whichever is readable on a colour (WCAG relative luminance). */
+function inkOn(rgb) {
+  const [r, g, b] = rgb.map((channel) => {
+    const part = channel / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#101114" : "#ffffff";
+}
+
+/** Part 0 … 1 of a window: log p_z from −2 nats a token to 0. */
+const windowPart = (logP) => Math.max(0, 1 + logP / (2 * study.suffix));
+/** Part 0 … 1 of a token: log p from −6 nats to 0. */
+const tokenPart = (logP) => Math.max(0, 1 + logP / 6);
+const level = (part) => Math.round(part * (LEVELS - 1));
+
+/** Writes the classes l0 … l31 of the theme, so that a change of theme touches no text. */
+function writeLevels() {
+  const rules = Array.from({ length: LEVELS }, (_, i) => {
+    const color = rampColor(i / (LEVELS - 1));
+    return i ? `.l${i}{background:rgb(${color.join(" ")});color:${inkOn(color)}}` : "";
+  });
+  one("levels").textContent = rules.join("");
+  document.documentElement.style.setProperty("--ramp", `linear-gradient(to right, ${RAMPS[theme()].join(", ")})`);
+}

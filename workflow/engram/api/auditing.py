@@ -1,0 +1,163 @@
+"""Audits: what of whole texts a model reproduces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engram.api.display import html_table
+from engram.api.language_model import LanguageModel, check_language_model
+from engram.auditing.cutting import cut_windows
+from engram.auditing.documents import Document, documents_of_texts
+from engram.auditing.page import ModelOnPage, render, write_page
+from engram.auditing.settings import AuditSettings
+from engram.auditing.tables import Audit, audit_windows, continue_regions, with_continuations
+from engram.io.errors import EngramError
+from engram.lm.generation import BATCH_TOKENS, teacher_forced_scores
+from engram.lm.models import check_tokens
+from engram.lm.tokens import refuse_half_characters
+from engram.taxonomy.taxonomy import Taxonomy
+from engram.windows.labels import label as label_candidates
+
+DEFAULTS = AuditSettings()
+"""The settings of an audit."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class DocumentAudit:
+    """What a model reproduces of texts: what `engram.audit` returns."""
+
+    model: str
+    """The model's name."""
+    prefix: int
+    """Tokens of a window that prompt the model."""
+    suffix: int
+    """Tokens of a window that it is to reproduce."""
+    stride: int
+    """Tokens between the beginnings of two windows."""
+    documents: pd.DataFrame
+    """A row per text: `engram.auditing.tables.summarize`."""
+    windows: pd.DataFrame
+    """A row per window: `engram.auditing.windows.measure`."""
+    regions: pd.DataFrame
+    """A row per region that is reproduced: `engram.auditing.regions.describe`, with what the model
+    writes there on its own, `engram.auditing.tables.continue_regions`."""
+    _audit: Audit
+    _texts: list[Document]
+
+    def write_page(self, path: str | Path, title: str = "audit") -> Path:
+        """Write the page: one HTML file that needs no network; return its path.
+
+        Raises:
+            EngramError: it is larger than 50 MB.
+        """
+        shown = ModelOnPage(
+            self.model, self.stride, self._texts, self._audit.scored, self.documents, self.windows,
+            self.regions,
+        )  # fmt: skip
+        page = render(title, self.prefix, self.suffix, [shown], DEFAULTS)
+        write_page(page, Path(path), DEFAULTS.megabytes)
+        return Path(path)
+
+    def _facts(self) -> dict[str, str]:
+        extracted, count = int(self.windows["extracted"].sum()), len(self.windows)
+        scored, inside = (int(self.documents[c].sum()) for c in ("scored_tokens", "region_tokens"))
+        return {
+            "texts": f"{len(self.documents):,}",
+            "windows": f"{count:,} of {self.prefix} + {self.suffix} tokens, every {self.stride}",
+            "reproduced": f"{extracted:,} windows ({extracted / count:.2%})",
+            "regions": f"{len(self.regions):,}, {inside:,} of {scored:,} scored tokens",
+        }
+
+    def __repr__(self) -> str:
+        facts = "; ".join(f"{name} {value}" for name, value in self._facts().items())
+        return f"DocumentAudit of {self.model}: {facts}"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Audit of {self.model}", self._facts())
+
+
+def audit(
+    lm: LanguageModel,
+    texts: Any,
+    prefix: int = 50,
+    suffix: int = 50,
+    *,
+    stride: int = 10,
+    taxonomy: str | Taxonomy = DEFAULTS.taxonomy,
+    batch_tokens: int = BATCH_TOKENS,
+) -> DocumentAudit:
+    """Find what a model reproduces of whole texts, window by window.
+
+    Windows of prefix + suffix tokens are cut from every text, and one forward each shows how likely
+    the suffix is and whether the model reproduces it. `python -m engram audit` does the same for
+    files, as a study whose results are kept.
+
+    Args:
+        lm: of `engram.load`.
+        texts: a list or Series of texts, or a mapping of names to texts. A text that is shorter
+            than a window is listed without windows.
+        prefix: tokens that prompt the model, 2 to 64.
+        suffix: tokens to reproduce.
+        stride: tokens between the beginnings of two windows; a passage is found where a window fits
+            into it, and one of `suffix` scores every token once.
+        taxonomy: the rule that gives reproduced windows their class.
+        batch_tokens: tokens per batch; halved when a GPU runs out of memory.
+
+    Raises:
+        EngramError: texts that cannot be read, none as long as a window, or a window longer than
+            the model's context.
+    """
+    check_language_model(lm)
+    for key, number, least in (("prefix", prefix, 2), ("suffix", suffix, 1), ("stride", stride, 1)):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
+            raise EngramError(f"{key}: {number!r}; give a number of tokens, {least} or more")
+    classes = taxonomy if isinstance(taxonomy, Taxonomy) else Taxonomy.parse(taxonomy)
+    documents = documents_of_texts(*_named(texts), lm.tokenizer)
+    windows = cut_windows(documents, prefix, suffix, stride)
+    tokens = np.stack(windows["tokens"].tolist()).astype(np.int64)  # (n, T)
+    check_tokens(lm.model, tokens, "texts")
+    scores = teacher_forced_scores(lm.model, tokens, prefix, batch_tokens, per_token=True)
+    windows = pd.concat([windows, scores], axis=1)
+    labels, _ = label_candidates(windows, prefix)
+    result = audit_windows(documents, prefix, windows, labels, classes, DEFAULTS)
+    written = continue_regions(
+        lm.model, lm.tokenizer, documents, result.regions, prefix, DEFAULTS.continuation,
+        batch_tokens,
+    )  # fmt: skip
+    regions = with_continuations(result.regions, written)
+    tables = (result.documents, result.windows, regions)
+    return DocumentAudit(lm.name, prefix, suffix, stride, *tables, result, documents)
+
+
+def _named(texts: Any) -> tuple[list[str], list[str]]:
+    """Return the names and contents of texts.
+
+    Raises:
+        EngramError: they are no texts, or two have one name.
+    """
+    if isinstance(texts, Mapping | pd.Series):
+        names, contents = map(list, zip(*texts.items(), strict=True)) if len(texts) else ([], [])
+        names = [str(name) for name in names]
+    elif isinstance(texts, Sequence) and not isinstance(texts, str | bytes):
+        names, contents = [f"text {number}" for number in range(1, len(texts) + 1)], list(texts)
+    else:
+        raise EngramError(
+            f"texts: one {type(texts).__name__}; give a list of texts, or a mapping of names to "
+            f"texts"
+        )
+    if not contents:
+        raise EngramError("texts: empty; give at least one text")
+    for name, content in zip(names, contents, strict=True):
+        if not isinstance(content, str):
+            raise EngramError(f"texts: {name} is a {type(content).__name__}, not a text")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise EngramError(f"texts: two are named {twice}; give each its own name")
+    refuse_half_characters(contents, names, "texts")
+    return names, contents

@@ -1,0 +1,166 @@
+"""The logit lens: what every layer would write, and where the target token wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engram.api.language_model import LanguageModel
+from engram.api.measured import MeasuredTexts, measured_texts
+from engram.mechanisms.logit_lens import (
+    DEFAULT_RULES,
+    LensReadings,
+    Rule,
+    WinningDepths,
+    read_layers,
+    winning_depths,
+)
+
+BATCH_TOKENS = 2048
+"""Tokens per forward unless the caller says otherwise: the logits of a batch take most memory."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Lens:
+    """What the layers would write of texts: what `lens` returns."""
+
+    texts: MeasuredTexts
+    """The texts."""
+    readings: LensReadings
+    """Readings as arrays."""
+    rules: tuple[Rule, ...]
+    """When the target token has won."""
+
+    @cached_property
+    def depths(self) -> list[WinningDepths]:
+        """Winning depths of every suffix token as arrays, rule by rule."""
+        return winning_depths(self.readings, self.rules)
+
+    @property
+    def _last(self) -> int:
+        return self.readings.log_prob.shape[1] - 1
+
+    def _layer_values(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        readings = self.readings
+        probability = np.exp(readings.log_prob.astype(np.float64))
+        values = {
+            "probability": probability,
+            "log_prob": readings.log_prob,
+            "top": readings.top,
+            "kl": readings.kl,
+            "entropy": readings.entropy,
+        }
+        means = {name: value.mean(2, dtype=np.float64) for name, value in values.items()}
+        return {"depth": tuple(range(self._last + 1))}, means
+
+    def _winning_values(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        values = {}
+        for name, kind in (("first", "first"), ("settled", "settled")):
+            stacked = np.stack([getattr(result, kind) for result in self.depths], 1)  # (n, R, S)
+            known = ~np.isnan(stacked)
+            total = np.where(known, stacked, 0).sum(2)
+            count = known.sum(2)
+            values[name] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            values[f"{name}_share"] = known.mean(2)
+        return {"rule": tuple(range(len(self.rules)))}, values
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per text and depth: row, class (where texts have one), depth; means over the suffix
+        tokens of probability and log_prob (of the target), top (the share of tokens whose target is
+        the most likely one), kl (KL(final ‖ depth)) and entropy in nats.
+        """
+        return self.texts.table(*self._layer_values())
+
+    @property
+    def winning(self) -> pd.DataFrame:
+        """A row per text and rule: row, class, rule, threshold; first and settled (the mean depth
+        over the suffix tokens that win, in layers; definitions:
+        `engram.mechanisms.logit_lens.WinningDepths`), first_share and settled_share (of the suffix
+        tokens).
+        """
+        return self._named(self.texts.table(*self._winning_values()))
+
+    def by_class(
+        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+    ) -> pd.DataFrame:
+        """Return the columns of `table` as means over texts, with intervals over content groups.
+
+        Args:
+            resamples: bootstrap draws of content groups.
+            confidence: nominal coverage.
+            seed: of the draws.
+        """
+        return self.texts.by_class(
+            *self._layer_values(), resamples=resamples, confidence=confidence, seed=seed
+        )
+
+    def winning_by_class(
+        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+    ) -> pd.DataFrame:
+        """Return the columns of `winning` as means over texts, with intervals over content groups;
+        texts without a winning token are left out of a mean depth.
+
+        Args:
+            resamples: bootstrap draws of content groups.
+            confidence: nominal coverage.
+            seed: of the draws.
+        """
+        return self._named(
+            self.texts.by_class(
+                *self._winning_values(), resamples=resamples, confidence=confidence, seed=seed
+            )
+        )
+
+    def _named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Put names and thresholds in place of the numbers of rules."""
+        numbers = table["rule"].to_numpy()
+        table["rule"] = [self.rules[number].name for number in numbers]
+        thresholds = [self.rules[number].threshold for number in numbers]
+        table.insert(list(table).index("rule") + 1, "threshold", thresholds)
+        return table
+
+    def __repr__(self) -> str:
+        return (
+            f"Lens: {len(self.texts.tokens):,} texts, depths 0 to {self._last}, "
+            f"{len(self.rules)} rules"
+        )
+
+
+def lens(
+    lm: LanguageModel,
+    texts: Any,
+    prefix: int = 32,
+    suffix: int = 32,
+    *,
+    rules: Sequence[tuple[str, float] | Rule] = DEFAULT_RULES,
+    short: str = "error",
+    batch_tokens: int = BATCH_TOKENS,
+) -> Lens:
+    """Read every layer by the logit lens, and find the depth at which the target token wins.
+
+    (P) Logit lens, and the depth at which the target passes probability .5 (Chen, Han and Miyao,
+    arXiv 2603.21658). (U) Three further rules side by side, intervals:
+    `engram.mechanisms.logit_lens`.
+
+    Args:
+        lm: of `engram.load`.
+        texts: strings or token ids, see `engram.api.texts.read_windows`; a frame may have a column
+            `class`.
+        prefix: tokens that prompt the model.
+        suffix: tokens to reproduce: the targets.
+        rules: pairs of name and threshold, `("kl_absolute", 0.1)`.
+        short: `error` refuses a text that is too short, `drop` leaves it out and warns.
+        batch_tokens: tokens per forward; halved when a GPU runs out of memory.
+
+    Raises:
+        EngramError: texts that cannot be read, or an unknown rule.
+    """
+    measured = measured_texts(lm, texts, prefix, suffix, short)
+    chosen = tuple(rule if isinstance(rule, Rule) else Rule(*rule) for rule in rules)
+    return Lens(measured, read_layers(lm.model, measured.tokens, prefix, batch_tokens), chosen)

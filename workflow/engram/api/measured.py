@@ -1,0 +1,124 @@
+"""Texts that a model is measured on, and the tables of the measures: by text, and by class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engram.api.content import content_numbers
+from engram.api.language_model import LanguageModel, check_language_model
+from engram.api.texts import Windows, read_windows
+from engram.lm.models import check_tokens
+from engram.mechanisms.class_means import class_means
+
+EVERYTHING = "all"
+"""The class of texts that have none."""
+
+
+@dataclass(frozen=True)
+class MeasuredTexts:
+    """Windows that a model has read, with what tables call them."""
+
+    windows: Windows
+    """The texts."""
+    prefix: int
+    """Tokens that prompt the model."""
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """Token ids, int64 (n, prefix + suffix)."""
+        return self.windows.tokens
+
+    @property
+    def label(self) -> np.ndarray:
+        """The class of every text, (n,): a column `class`, or one class for all."""
+        if "class" in self.windows.columns:
+            return self.windows.columns["class"].to_numpy(object)
+        return np.full(len(self.windows), EVERYTHING, object)
+
+    @property
+    def group(self) -> np.ndarray:
+        """Content group of every text, int64 (n,): equal where suffixes are."""
+        return content_numbers(self.tokens[:, self.prefix :])
+
+    def table(
+        self, keys: dict[str, tuple[Any, ...]], values: dict[str, np.ndarray]
+    ) -> pd.DataFrame:
+        """Return a row per text and combination of keys.
+
+        Args:
+            keys: names and values of the further axes, in order.
+            values: columns, (n, *axes) each.
+
+        Returns:
+            row (the name of the text), class (where texts have one), the keys, the values.
+        """
+        names: dict[str, Any] = {"row": self.windows.index}
+        if "class" in self.windows.columns:
+            names["class"] = self.windows.columns["class"].array
+        index = pd.MultiIndex.from_product([range(len(self.windows)), *keys.values()])
+        texts = pd.DataFrame(names).iloc[index.codes[0]].reset_index(drop=True)
+        for level, name in enumerate(keys, start=1):
+            texts[name] = index.get_level_values(level)
+        return texts.assign(**{name: value.reshape(-1) for name, value in values.items()})
+
+    def by_class(
+        self,
+        keys: dict[str, tuple[Any, ...]],
+        values: dict[str, np.ndarray],
+        *,
+        resamples: int,
+        confidence: float,
+        seed: int,
+    ) -> pd.DataFrame:
+        """Return a row per class and combination of keys, with intervals over content groups.
+
+        Args:
+            keys: as in `table`.
+            values: as in `table`; NaN is left out of a mean.
+            resamples: bootstrap draws.
+            confidence: nominal coverage.
+            seed: of the draws.
+
+        Returns:
+            class, n, groups, the keys; and of every value its mean, `<value>_low` and
+            `<value>_high`.
+        """
+        combinations = pd.DataFrame([*product(*keys.values())], columns=[*keys])
+        stacked = np.concatenate([value.reshape(len(value), -1) for value in values.values()], 1)
+        tables = []
+        for result in class_means(
+            stacked,
+            self.label,
+            self.group,
+            resamples=resamples,
+            confidence=confidence,
+            seed=seed,
+        ):
+            table = combinations.copy()
+            for position, name in enumerate(("class", "n", "groups")):
+                table.insert(position, name, [result[position]] * len(table))
+            for ending, ends in (("", result.mean), ("_low", result.low), ("_high", result.high)):
+                for name, column in zip(values, np.split(ends, len(values)), strict=True):
+                    table[f"{name}{ending}"] = column
+            order = [f"{name}{ending}" for name in values for ending in ("", "_low", "_high")]
+            tables.append(table[["class", "n", "groups", *keys, *order]])
+        return pd.concat(tables, ignore_index=True)
+
+
+def measured_texts(
+    lm: LanguageModel, texts: Any, prefix: int, suffix: int, short: str, name: str = "texts"
+) -> MeasuredTexts:
+    """Return texts as windows that the model can read.
+
+    Raises:
+        EngramError: something else than a model, or texts that it cannot read.
+    """
+    check_language_model(lm)
+    windows = read_windows(texts, lm.tokenizer, prefix, suffix, short=short, name=name)
+    check_tokens(lm.model, windows.tokens, name)
+    return MeasuredTexts(windows, prefix)

@@ -1,0 +1,148 @@
+"""Whole documents with their tokens, and where in the text each token ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from transformers import PreTrainedTokenizerBase
+
+from engram.io.artifacts import read_parquet
+from engram.io.errors import EngramError, printable
+from engram.io.streams import stream_parquet
+from engram.lm.tokens import encoder_with_ends
+from engram.sources.documents import document_files, read_documents
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document as the model reads it."""
+
+    name: str
+    """Its permanent name; see `engram.sources.documents.Piece`."""
+    text: str
+    """All of it."""
+    tokens: np.ndarray
+    """Token ids, int32 (N,)."""
+    ends: np.ndarray
+    """Characters of the text up to the end of each token, int64 (N,), not descending. A token that
+    ends within a character ends with it."""
+
+    def span(self, start: int, end: int) -> str:
+        """Return the text of the tokens from `start` up to, not including, `end`."""
+        first = int(self.ends[start - 1]) if start else 0
+        return self.text[first : int(self.ends[end - 1])] if end > start else ""
+
+
+def documents_of_texts(
+    names: Sequence[str], texts: Sequence[str], tokenizer: PreTrainedTokenizerBase
+) -> list[Document]:
+    """Return texts as documents, each tokenized as a whole."""
+    encode = encoder_with_ends(tokenizer)
+    return [
+        Document(name, text, np.asarray(tokens, np.int32), np.asarray(ends, np.int64))
+        for name, text, (tokens, ends) in zip(names, texts, encode(texts), strict=True)
+    ]
+
+
+def write_documents(
+    path: str | Path,
+    pattern: str,
+    text_column: str,
+    tokenizer: PreTrainedTokenizerBase,
+    output: Path,
+    metadata: dict[str, Any],
+) -> None:
+    """Write documents.parquet: document (the name), text, tokens, ends, in the order in which
+    `engram.sources.corpus.write_windows` reads them, and with its tokens.
+
+    Args:
+        path: a text file, a table of documents, or a folder of either.
+        pattern: of file names in the folder.
+        text_column: of tables.
+        tokenizer: the model's.
+        output: the table.
+        metadata: what the artifact records.
+
+    Raises:
+        EngramError: a file cannot be read, or there is no document.
+    """
+    encode = encoder_with_ends(tokenizer)
+    with stream_parquet(output, metadata) as stream:
+        for file, name in document_files(path, pattern):
+            for document in _documents(file, name, text_column, encode):
+                stream.append(_table(document))
+
+
+def _documents(file: Path, name: str, text_column: str, encode: Any) -> Iterator[Document]:
+    """Yield the documents of a file, put together from their pieces."""
+    held: list[Document] = []
+    for piece in read_documents(file, name, text_column):
+        if piece.opens and held:
+            yield _joined(held)
+            held = []
+        tokens, ends = encode([piece.text])[0]
+        arrays = np.asarray(tokens, np.int32), np.asarray(ends, np.int64)
+        held.append(Document(printable(piece.document), piece.text, *arrays))
+    if held:
+        yield _joined(held)
+
+
+def _joined(pieces: Sequence[Document]) -> Document:
+    lengths = np.cumsum([0, *(len(piece.text) for piece in pieces)])
+    return Document(
+        pieces[0].name,
+        "".join(piece.text for piece in pieces),
+        np.concatenate([piece.tokens for piece in pieces]),
+        np.concatenate(
+            [piece.ends + begin for piece, begin in zip(pieces, lengths[:-1], strict=True)]
+        ),
+    )
+
+
+def _table(document: Document) -> pa.Table:
+    return pa.table(
+        {
+            "document": [document.name],
+            "text": pa.array([document.text], pa.large_string()),
+            "tokens": pa.array([document.tokens], pa.list_(pa.int32())),
+            "ends": pa.array([document.ends], pa.list_(pa.int64())),
+        }
+    )
+
+
+def read_back(path: Path) -> list[Document]:
+    """Return the documents that `write_documents` wrote.
+
+    Raises:
+        EngramError: the file cannot be read.
+    """
+    rows = read_parquet(path, ["document", "text", "tokens", "ends"])
+    return [Document(*row) for row in rows.itertuples(index=False)]
+
+
+def check_windows(documents: Sequence[Document], windows: pd.DataFrame, source: str) -> None:
+    """Check that windows are where they say in the documents.
+
+    Args:
+        documents: all of them.
+        windows: `document`, `offset` (tokens) and `tokens` of every window.
+        source: what the message calls the documents.
+
+    Raises:
+        EngramError: one is not.
+    """
+    known = {document.name: document.tokens for document in documents}
+    for name, rows in windows.groupby("document", sort=False):
+        tokens, stacked = known.get(str(name)), np.stack(rows["tokens"].tolist())  # (n, T)
+        places = rows["offset"].to_numpy()[:, None] + np.arange(stacked.shape[1])  # (n, T)
+        whole = tokens is not None and places.max() < len(tokens)
+        if tokens is None or not whole or (tokens[places] != stacked).any():
+            raise EngramError(
+                f"{source}: document {name} has changed while it was audited; run again"
+            )

@@ -1,0 +1,210 @@
+"""The page of an audit: documents, their text and the regions that a model reproduces, in one HTML
+file.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from engram.auditing.documents import Document
+from engram.auditing.regions import Scored
+from engram.auditing.settings import AuditSettings
+from engram.auditing.tables import of_documents
+from engram.io import pages
+from engram.io.artifacts import whole
+from engram.io.errors import EngramError
+from engram.io.shipped import ROOT
+
+SOURCES = ROOT / "workflow" / "audit"
+SCRIPTS = ("data", "colors", "reader", "track", "panel", "downloads", "main")
+"""The page's scripts in the order in which they stand in it; they share one scope."""
+MEGABYTE = 1_000_000
+RESERVE = 0.2
+"""Share of the page's size that is left to its tables."""
+BINS = 240
+"""Places of a document's strip in the list."""
+NATS = 16
+"""Steps of a token's log-probability in one nat; what is below 255 steps is 255."""
+
+
+@dataclass(frozen=True)
+class ModelOnPage:
+    """A model's audit, as the page shows it."""
+
+    name: str
+    """The model's name."""
+    stride: int
+    """Tokens between the beginnings of two windows."""
+    documents: Sequence[Document]
+    """All of them."""
+    scored: Sequence[Scored]
+    """Of each document."""
+    summary: pd.DataFrame
+    """A row per document; see `engram.auditing.tables.summarize`."""
+    windows: pd.DataFrame
+    """A row per window; see `engram.auditing.windows.measure`."""
+    regions: pd.DataFrame
+    """A row per region, with what the model writes there."""
+
+
+def render(
+    title: str,
+    prefix: int,
+    suffix: int,
+    models: Sequence[ModelOnPage],
+    settings: AuditSettings,
+    sources: Path = SOURCES,
+) -> str:
+    """Return the page.
+
+    The texts of documents that would make it larger than `settings.megabytes` are left out, those
+    with the fewest reproduced tokens first; their numbers stay.
+
+    Args:
+        title: of the study.
+        prefix, suffix: tokens of a window.
+        models: at least one.
+        settings: of the audit.
+        sources: folder of audit.html, audit.css and the scripts.
+    """
+    left = settings.megabytes * MEGABYTE * (1 - RESERVE)
+    blocks: list[str] = []
+    shown = []
+    for number, model in enumerate(models):
+        own = list(of_documents(model.documents, model.windows))
+        names: dict[int, str] = {}
+        most_first = np.argsort(-model.summary["region_tokens"].to_numpy(), kind="stable")
+        for place in most_first.tolist():
+            text = pages.deflated(
+                _packed(model.documents[place], model.scored[place], own[place], suffix), 6
+            )
+            if len(text) <= left:
+                names[place] = f"document-{number}-{place}"
+                blocks.append(pages.block(names[place], text))
+                left -= len(text)
+        shown.append(_model(model, own, names, prefix, suffix))
+    study = {
+        "study": title,
+        "prefix": prefix,
+        "suffix": suffix,
+        "bins": BINS,
+        "nats": NATS,
+        "probabilities": list(settings.probabilities),
+        "thresholds": list(settings.thresholds),
+        "models": shown,
+    }
+    parts = {
+        "title": f"{title} – Engram audit",
+        "style": (sources / "audit.css").read_text(encoding="utf-8"),
+        "scripts": pages.scripts(sources, SCRIPTS),
+        "study": pages.embedded(study),
+        "blocks": "\n".join(blocks),
+    }
+    return pages.fill(sources / "audit.html", parts)
+
+
+def write_page(page: str, path: Path, megabytes: float) -> None:
+    """Write the page.
+
+    Raises:
+        EngramError: it is larger than `megabytes` (10⁶ bytes).
+    """
+    data = page.encode("utf-8", errors="surrogatepass")
+    if len(data) > megabytes * MEGABYTE:
+        raise EngramError(
+            f"{path}: {len(data) / MEGABYTE:.1f} MB are more than audit.megabytes, {megabytes:g}; "
+            f"raise the limit, or audit fewer documents"
+        )
+    with whole(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _model(
+    model: ModelOnPage,
+    windows: Sequence[pd.DataFrame],
+    names: dict[int, str],
+    prefix: int,
+    suffix: int,
+) -> dict[str, Any]:
+    """Return what the page says of a model, as JSON values."""
+    regions = dict(list(model.regions.groupby("document", sort=False)))
+    return {
+        "name": model.name,
+        "stride": model.stride,
+        "documents": [
+            {
+                **_plain(row),
+                "block": names.get(place),
+                "strip": _strip(len(model.documents[place].tokens), prefix, suffix, windows[place]),
+                "found": [
+                    _plain(region)
+                    for region in regions.get(row["document"], model.regions[:0]).to_dict("records")
+                ],
+            }
+            for place, row in enumerate(model.summary.to_dict("records"))
+        ],
+    }
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a row of a table as JSON values; what is no finite number is None."""
+    values = {
+        key: value.item() if isinstance(value, np.generic) else value for key, value in row.items()
+    }
+    return {
+        key: None if isinstance(value, float) and not np.isfinite(value) else value
+        for key, value in values.items()
+    }
+
+
+def _strip(length: int, prefix: int, suffix: int, windows: pd.DataFrame) -> str:
+    """Return the likeliest window at `BINS` places of a document, base 64 of bytes: 0 where there
+    is none, else 1 + 254 · (1 + log p_z / (2 · suffix)), not less than 1.
+    """
+    highest = np.zeros(BINS, np.uint8)
+    levels = 1 + np.rint(254 * np.clip(1 + windows["log_p_z"].to_numpy() / (2 * suffix), 0, 1))
+    first = (windows["offset"].to_numpy() + prefix) * BINS // max(1, length)
+    last = (windows["offset"].to_numpy() + prefix + suffix - 1) * BINS // max(1, length)
+    for level, start, end in zip(levels.astype(np.uint8), first, last, strict=True):
+        np.maximum(highest[start : end + 1], level, out=highest[start : end + 1])
+    return base64.b64encode(highest.tobytes()).decode("ascii")
+
+
+def _packed(document: Document, scored: Scored, windows: pd.DataFrame, suffix: int) -> bytes:
+    """Return a document for the page, little-endian: three uint32, the numbers of tokens n and of
+    windows w and the bytes of the text; of each token, uint32 its end in the text in UTF-16 units,
+    int32 its likeliest window, uint8 its log-probability; of each window, uint32 its offset,
+    float32 log p_z, uint8 the first choices in its suffix, uint8 the longest run of them, uint8
+    whether it is reproduced; the text in UTF-8.
+    """
+    text = document.text.encode("utf-8", errors="replace")
+    steps = np.rint(-np.nan_to_num(scored.log_probs, nan=-np.inf) * NATS).clip(0, 255)
+    matches = np.rint(windows["matched_fraction"].to_numpy() * suffix)
+    parts = (
+        np.array([len(document.tokens), len(windows), len(text)], "<u4"),
+        _utf16_ends(document).astype("<u4"),
+        scored.best.astype("<i4"),
+        steps.astype(np.uint8),
+        windows["offset"].to_numpy().astype("<u4"),
+        windows["log_p_z"].to_numpy().astype("<f4"),
+        matches.astype(np.uint8),
+        windows["longest_match"].to_numpy().astype(np.uint8),
+        windows["extracted"].to_numpy().astype(np.uint8),
+    )
+    return b"".join(part.tobytes() for part in parts) + text
+
+
+def _utf16_ends(document: Document) -> np.ndarray:
+    """Return the end of each token in UTF-16 units, in which JavaScript counts."""
+    if document.text.isascii():
+        return document.ends
+    codes = np.frombuffer(document.text.encode("utf-32-le", errors="surrogatepass"), "<u4")
+    wide = np.concatenate([[0], np.cumsum(codes > 0xFFFF)])
+    return document.ends + wide[document.ends]

@@ -1,0 +1,81 @@
+"""Attention heads, ablated one at a time: what each is worth to a text.
+
+(P) A head's output becomes the mean of the layer's other heads, before the output projection; the
+20 % of heads that matter most, and the overlap of these sets (Chen, Han and Miyao,
+arXiv 2603.21658). (U) Two further operations, effects on log-probabilities, the overlap that chance
+gives (`engram.mechanisms.overlap`), intervals. Operations are those of `engram.lm.interventions`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from engram.io.errors import EngramError
+from engram.lm.conditions import HEAD_OPERATIONS, MEASURES, Condition
+from engram.lm.interventions import average, knock_out
+
+
+@dataclass(frozen=True)
+class HeadEffects:
+    """What a model reproduces of n sequences without each of its heads."""
+
+    intact: np.ndarray
+    """Measures of the intact model, float32 (n, 3), in the order of
+    `engram.lm.conditions.MEASURES`."""
+    ablated: np.ndarray
+    """Measures without head (l, h), float32 (n, L, H, 3)."""
+
+    def difference(self, measure: str) -> np.ndarray:
+        """Return a measure without each head minus that of the intact model, float64 (n, L, H):
+        negative for a loss.
+        """
+        position = MEASURES.index(measure)
+        intact = self.intact[:, None, None, position].astype(np.float64)
+        difference: np.ndarray = self.ablated[..., position] - intact
+        return difference
+
+
+def ablate_each_head(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    operation: str = "layer_mean",
+    reference: np.ndarray | None = None,
+    batch_tokens: int = 8192,
+) -> HeadEffects:
+    """Measure a model without each of its heads, one at a time.
+
+    Args:
+        model: the model.
+        tokens: (n, T); the first `prefix` are the prompt, the others what is to be reproduced.
+        prefix: tokens of the prompt.
+        operation: `layer_mean`, `remove` (the head puts out 0) or `mean` (its mean over reference
+            sequences).
+        reference: (m, T), for `mean`; best not the same sequences.
+        batch_tokens: tokens per forward.
+
+    Raises:
+        EngramError: an unknown operation, `mean` without reference, one head per layer with
+            `layer_mean`, or as `engram.lm.interventions.knock_out`.
+    """
+    if operation not in HEAD_OPERATIONS:
+        raise EngramError(f"operation: {operation!r}; choose {', '.join(HEAD_OPERATIONS)}")
+    if operation == "mean" and reference is None:
+        raise EngramError("reference: none; operation='mean' needs texts to average over")
+    config = model.config.get_text_config()
+    layers, heads = config.num_hidden_layers, config.num_attention_heads
+    each = np.eye(layers * heads, dtype=bool).reshape(-1, layers, heads)
+    conditions = [Condition(), *(Condition(operation, heads=head) for head in each)]
+    means = (
+        average(model, reference, batch_tokens)
+        if operation == "mean" and reference is not None
+        else None
+    )
+    measures = np.empty((len(conditions), len(tokens), len(MEASURES)), np.float32)
+    for position, values in knock_out(model, tokens, prefix, conditions, means, batch_tokens):
+        measures[position] = values
+    ablated = measures[1:].swapaxes(0, 1).reshape(len(tokens), layers, heads, len(MEASURES))
+    return HeadEffects(measures[0], ablated)

@@ -1,0 +1,35 @@
+"""Write the page of an audit."""
+
+from pathlib import Path
+
+from engram.auditing.documents import read_back
+from engram.auditing.page import ModelOnPage, render, write_page
+from engram.auditing.settings import AuditSettings
+from engram.auditing.tables import score_documents, with_continuations
+from engram.io.artifacts import read_parquet
+from engram.run.job import job
+
+COLUMNS = ("document", "token_matches", "token_log_probs")
+
+with job(snakemake) as settings:
+    files, models = snakemake.input, []
+    for place, (name, stride) in enumerate(settings.models):
+        documents = read_back(Path(files.documents[place]))
+        windows = read_parquet(files.windows[place])
+        values = read_parquet(files.candidates[place], COLUMNS)
+        models.append(
+            ModelOnPage(
+                name=name,
+                stride=stride,
+                documents=documents,
+                scored=score_documents(documents, settings.prefix, windows, values),
+                summary=read_parquet(files.summaries[place]),
+                windows=windows,
+                regions=with_continuations(
+                    read_parquet(files.regions[place]), read_parquet(files.continuations[place])
+                ),
+            )
+        )
+    chosen = AuditSettings.parse(settings.audit)
+    page = render(settings.study, settings.prefix, settings.suffix, models, chosen)
+    write_page(page, Path(snakemake.output.page), chosen.megabytes)

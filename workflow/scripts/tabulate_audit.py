@@ -1,0 +1,15 @@
+"""Write the tables of an audit: documents, and regions with what the model writes there."""
+
+from engram.auditing.tables import with_continuations
+from engram.io.artifacts import read_parquet, write_csv
+from engram.run.job import gather, job
+
+with job(snakemake) as settings:
+    files, names = snakemake.input, [{"model": name} for name in settings.models]
+    documents, regions, continuations = (
+        [read_parquet(path) for path in paths]
+        for paths in (files.documents, files.regions, files.continuations)
+    )
+    joined = [with_continuations(*each) for each in zip(regions, continuations, strict=True)]
+    write_csv(gather(names, documents), snakemake.output.documents)
+    write_csv(gather(names, joined), snakemake.output.regions)

@@ -1,0 +1,32 @@
+"""Test the scorers of every crossed pair on the windows of every other pair."""
+
+from engram.crossed.inputs import Differences
+from engram.crossed.null import redrawn
+from engram.crossed.transfer import Pair, transfer_table, transfers
+from engram.io.artifacts import read_parquet, write_csv
+from engram.run.job import job
+
+
+def two_each(paths: list[str]) -> list[list[str]]:
+    """Return the files of both models of each pair."""
+    return [paths[i : i + 2] for i in range(0, len(paths), 2)]
+
+
+with job(snakemake) as settings:
+    files = snakemake.input
+    states = two_each(list(files.hidden_states)) or [[] for _ in settings.pairs]
+    pairs = []
+    for name, base, path, attention, hidden in zip(
+        settings.pairs,
+        settings.bases,
+        files.windows,
+        two_each(list(files.attention)),
+        states,
+        strict=True,
+    ):
+        windows = read_parquet(path)
+        differences = Differences(settings.inputs, windows, attention, hidden)
+        arms = redrawn(windows, settings.redraws, settings.seed)
+        pairs.append(Pair(name, base, windows, arms, differences))
+    found = list(transfers(pairs))
+    write_csv(transfer_table(found, settings.confidence), snakemake.output.transfer)
