@@ -47,11 +47,13 @@ def crossed_effects(study: str) -> str:
 def crossed_scores(study: str) -> str:
     """Return how often the exposed model is named, by input and kind of text, over all pairs."""
     rows = []
-    shown = set(table(f"{study}/scores")["input"])
+    scores = table(f"{study}/scores")
+    inputs, tested = set(scores["input"]), set(scores["tested_on"])
+    shown = [name for name in ("natural", "guessed", "templates") if name in tested]
     for name, label in CROSSED_INPUTS.items():
-        if name not in shown:
+        if name not in inputs:
             continue
-        for stratum in ("natural", "templates"):
+        for stratum in shown:
             row = paired(study, name, tested_on=stratum)
             rows.append(
                 [

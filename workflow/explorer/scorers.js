@@ -1,6 +1,6 @@
 // What is said of a window of a pair: its line in the list, badges, what the models make of it, and which of them the scorers name.
 
-const STRATA = { low: "low overlap", high: "high overlap", templates: "template" };
+const STRATA = { low: "low overlap", high: "high overlap", guessed: "guessed before", templates: "template" };
 const ARMS = { first: "model 1", second: "model 2", both: "both models", placebo: "neither model" };
 const INPUTS = { attention_mean: "attention (mean)", attention_max: "attention (max)", suffix_log_prob: "log-probability", hidden_states: "hidden states" };
 

@@ -73,10 +73,11 @@ def collect_pairs(study: PairStudy) -> tuple[dict[str, Any], dict[str, str]]:
         _pair(study, name, shares[name], f"p{number}", blocks)
         for number, name in enumerate(study.pairs)
     ]
+    present = {entry["stratum"] for pair in pairs for entry in pair["windows"]}
     return {
         "study": study.name,
         "prefix": study.prefix,
-        "strata": list(STRATA),
+        "strata": [name for name in STRATA if name in present],
         "arms": list(SHOWN_TO),
         "outcomes": list(OUTCOMES),
         "pairs": pairs,
