@@ -64,10 +64,7 @@ NATURAL = [
     name
     for name, model in MODELS.items()
     if model["source"] == "corpus"
-    or (
-        model["source"] == "hub"
-        and all(split.startswith("pile") for split in model["splits"])
-    )
+    or (model["source"] == "hub" and all(split.startswith("pile") for split in model["splits"]))
 ]
 PROTOCOLS = STUDY["protocols"]
 NAMED = study_config.named_taxonomies(STUDY)
