@@ -26,7 +26,7 @@ def base_digest(name):
 
 def model_entry(name):
     """Return a model's config without what only divides its work or is asked of it later."""
-    later = ("shards", "twin", "twin_revision")
+    later = ("shards", "twin", "twin_revision", "early_exit")
     return {key: value for key, value in MODELS[name].items() if key not in later}
 
 

@@ -124,7 +124,13 @@ rule score_windows:
         settings=settings.by(
             "model",
             "score_windows",
-            {name: {**WINDOW, "dtype": MODELS[name]["dtype"]} for name in MEASURED},
+            {
+                name: {
+                    **WINDOW,
+                    **{key: MODELS[name][key] for key in ("dtype", "early_exit", "seed")},
+                }
+                for name in MEASURED
+            },
         ),
     output:
         candidates=f"{MODEL}/candidates.parquet",

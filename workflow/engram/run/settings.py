@@ -21,6 +21,7 @@ from engram.sources.settings import (
     HubKeys,
     ModelKeys,
     PackagesKeys,
+    ScanKeys,
     TableKeys,
 )
 from engram.store.settings import AttentionSettings
@@ -59,7 +60,9 @@ WindowTokens = Annotated[int, Field(ge=4, le=64)]
 
 
 # pydantic takes the fields of the last base first.
-class ModelEntry(NurseryKeys, PackagesKeys, CorpusKeys, TableKeys, HubKeys, ModelKeys, EntryKeys):
+class ModelEntry(
+    NurseryKeys, PackagesKeys, ScanKeys, CorpusKeys, TableKeys, HubKeys, ModelKeys, EntryKeys
+):
     """A language model and its windows. A source refuses the keys of other sources."""
 
 

@@ -50,6 +50,7 @@ GIVEN = (
 """Labels that are the source's where the candidates have them: the study's own, not ours."""
 
 MEASURED = (
+    "scored",
     "extracted",
     "matched_fraction",
     "longest_match",
@@ -127,8 +128,11 @@ def label(
         raise EngramError(
             f"candidates: sequence_id {first} stands twice; every window needs its own"
         )
-    if candidates["memorization_score"].isna().any():
-        first = candidates.loc[candidates["memorization_score"].isna(), "sequence_id"].iloc[0]
+    missing = candidates["memorization_score"].isna()
+    if "scored" in candidates:
+        missing &= candidates["scored"]
+    if missing.any():
+        first = candidates.loc[missing, "sequence_id"].iloc[0]
         raise EngramError(f"candidates: memorization_score of sequence_id {first} is missing")
     if len(lengths := candidates["tokens"].map(len).unique()) > 1:
         raise EngramError(
