@@ -345,6 +345,12 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
             "audit.enabled: no model has documents; give a model `source: corpus` and `documents`, "
             "or leave the audit out"
         )
+    for model in study.models:
+        if model.source == "corpus" and model.early_exit.tokens:
+            yield (
+                f"models: {model.name}: early_exit.tokens: an audit needs every window whole; leave "
+                f"it out, or the audit"
+            )
     yield from _error_of(
         Taxonomy.parse,
         study.audit.taxonomy,
