@@ -336,6 +336,19 @@ def test_every_control_is_reached_by_tab_and_has_a_name(pairs_page: Page) -> Non
     assert unnamed == []
 
 
+def test_an_edition_says_where_the_rest_is(pairs_page: Page) -> None:
+    """The report's edition names the whole page; the whole page has nothing to say."""
+    page = pairs_page
+    assert not page.locator("#edition").is_visible()
+    page.set_content(page.content().replace('"whole":0', '"whole":77'))
+    page.wait_for_selector("html[data-ready]")
+    assert (
+        page.locator("#edition")
+        .inner_text()
+        .endswith("explorer_pairs.html in the study’s folder has 77.")
+    )
+
+
 def test_a_printed_page_leaves_the_list_out(pairs_page: Page) -> None:
     pairs_page.emulate_media(media="print")
     assert (
