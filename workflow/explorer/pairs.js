@@ -200,6 +200,8 @@ const unfiltered = () => Object.fromEntries(Object.keys(FILTERS).map((name) => [
 start(() => {
   state.pair = clamp(state.pair, study.pairs.length);
   if (!(state.lit in LIT)) state.lit = "first";
+  one("edition").hidden = !study.whole;
+  one("edition").textContent = `This edition for the report has ${pair().windows.length} windows per pair; explorer_pairs.html in the study’s folder has ${study.whole}.`;
   onChoice("pair", "pair", () => ({ sample: 0 }));
   for (const name of Object.keys(FILTERS)) onChoice(name, name, () => ({ sample: 0 }));
   onChoice("lit", "lit");

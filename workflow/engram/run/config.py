@@ -348,8 +348,8 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
     for model in study.models:
         if model.source == "corpus" and model.early_exit.tokens:
             yield (
-                f"models: {model.name}: early_exit.tokens: an audit needs every window whole; leave "
-                f"it out, or the audit"
+                f"models: {model.name}: early_exit.tokens: an audit needs every window whole; "
+                f"leave it out, or the audit"
             )
     yield from _error_of(
         Taxonomy.parse,
