@@ -79,16 +79,16 @@ async function allMaps() {
   const { layers, delta, maps, poolings } = pair();
   const numbers = Array.from({ length: layers }, (_, layer) => layer);
   const bytes = await readBlock(delta.block);
-  const found = { delta: numbers.map((layer) => mapOf(bytes, delta.maxima[layer], layer, rows(), signedValue)) };
+  const result = { delta: numbers.map((layer) => mapOf(bytes, delta.maxima[layer], layer, rows(), signedValue)) };
   const entry = sample();
-  if (!entry) return { first: [], second: [], difference: [], ...found };
+  if (!entry) return { first: [], second: [], difference: [], ...result };
   const own = await readBlock(entry.block);
   maps.forEach((name, i) => {
     const start = (poolings.indexOf(state.pooling) * maps.length + i) * layers;
     const decode = name === "difference" ? signedValue : value;
-    found[name] = numbers.map((layer) => mapOf(own, entry.maxima[state.pooling][i][layer], start + layer, rows(), decode));
+    result[name] = numbers.map((layer) => mapOf(own, entry.maxima[state.pooling][i][layer], start + layer, rows(), decode));
   });
-  return found;
+  return result;
 }
 
 let drawing = 0;

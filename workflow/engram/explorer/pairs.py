@@ -306,8 +306,8 @@ def _profile(folder: Path, layers: int) -> dict[str, list[float]]:
             f"{path}: it has the layers {table.index.tolist()}, the attention has {layers}; delete "
             f"it, and it is made again"
         )
-    share_, deviation = table["delta"], table["delta_sd"]
-    bounds = {"share": share_, "low": share_ - deviation, "high": share_ + deviation}
+    center, deviation = table["delta"], table["delta_sd"]
+    bounds = {"share": center, "low": center - deviation, "high": center + deviation}
     return {name: [_number(value) for value in values] for name, values in bounds.items()}
 
 
