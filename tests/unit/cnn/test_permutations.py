@@ -32,7 +32,7 @@ def rows_of(data: Dataset, kinds: pd.Series | None = None, seed: int = 0) -> pd.
 def test_real_labels_are_found_where_the_maps_show_them_also_in_small_ones() -> None:
     """Maps that vary fifteen times less, as those of permuted weights, say as much."""
     table = rows_of(dataset(signal=0.2))
-    for name in ("attention, mean", "random_weights, mean"):
+    for name in ("attention_mean", "random_weights"):
         row = table.loc[(name, "all")]
         assert row["accuracy"] > 0.8 > row["null_95"]
         assert row["p"] == 1 / (1 + DRAWS)
@@ -45,7 +45,7 @@ def test_labels_that_mean_nothing_are_found_as_rarely_as_the_level_says() -> Non
     table = pd.concat(
         [permutation_table(dataset(0.0, seed, 90), None, seed, 39) for seed in range(40)]
     )
-    ps = table.loc[table["input"] == "attention, mean", "p"]
+    ps = table.loc[table["input"] == "attention_mean", "p"]
     assert (ps <= 0.05).mean() <= 0.15 and 0.3 < ps.mean() < 0.7
 
 
@@ -55,7 +55,7 @@ def test_within_a_kind_what_the_kind_gives_away_is_no_finding() -> None:
     kinds = pd.Series(np.where(data.label == 0, "template", "natural"))
     shown = data.mean + 0.5 * (data.label == 0)[:, None, None]
     table = rows_of(replace(data, mean=shown.astype(np.float32)), kinds)
-    every, within = (table.loc[("attention, mean", name)] for name in ("all", "within kind"))
+    every, within = (table.loc[("attention_mean", name)] for name in ("all", "within kind"))
     # Maps of two clusters can fit a permuted labelling by luck, and the quantile says so.
     assert every["null_mean"] < 0.4 and every["null_95"] > 0.6
     assert within["null_mean"] > 0.55 and within["p"] > 0.02

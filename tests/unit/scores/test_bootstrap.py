@@ -24,7 +24,6 @@ from engram.scores.bootstrap import (
     share_interval,
     studentised_intervals,
     t_interval,
-    two_stage_means,
     wilson_interval,
 )
 
@@ -107,21 +106,6 @@ def test_cluster_means_count_every_sample_of_a_drawn_cluster() -> None:
     drawn = cluster_means(np.array([[2.0, 1, 0], [0, 0, 3]]), sums, sizes)
     expected = [values[[0, 1, 0, 1, 2]].mean(axis=0), values[3]]
     np.testing.assert_allclose(drawn, expected)
-
-
-def test_two_stage_means_have_the_variance_between_models_and_within() -> None:
-    generator = np.random.default_rng(0)
-    centers, resamples = np.array([0.0, 1.0, 5.0, 6.0]), 40_000
-    draws = centers[:, None] + 0.3 * generator.normal(size=(4, resamples))
-    pooled = two_stage_means(generator, draws)
-    assert pooled.mean() == pytest.approx(centers.mean(), abs=0.03)
-    assert pooled.var() == pytest.approx((centers.var() + 0.3**2) / 4, rel=0.03)
-
-
-def test_two_stage_means_of_several_values_are_paired() -> None:
-    draws = np.random.default_rng(0).normal(size=(3, 50, 1))
-    pooled = two_stage_means(np.random.default_rng(1), np.concatenate([draws, 2 * draws], axis=2))
-    np.testing.assert_allclose(pooled[:, 1], 2 * pooled[:, 0])
 
 
 # --- interval ends

@@ -94,6 +94,7 @@ def test_a_text_that_several_models_have_is_drawn_once_for_all_of_them() -> None
         for model in "abc"
     ]
     runs = {"one": one, "shared": summed([one] * 3), "apart": summed(apart)}
+    assert [part.smallest_class for part in runs.values()] == [40, 40, 120]
     values = resample(runs, statistics, resamples=1000)["balanced_accuracy"]
     spread = {name: value.draws.std() for name, value in values.items()}
     assert spread["shared"] == pytest.approx(spread["one"])

@@ -41,7 +41,7 @@ def permutation_table(
         permutations: R.
 
     Returns:
-        input (`attention, mean`, `attention, max`, `random_weights, mean`, `token_identity`,
+        input (`attention_mean`, `attention_max`, `random_weights`, `token_identity`,
         `text_scalars`, as far as the data set has them), permuted (`all`, or `within kind`, where
         several kinds occur), accuracy (balanced, on the real labels), null_mean and null_95 (mean
         and 95 % quantile under permuted labels), p, n (test samples), train, permutations.
@@ -90,9 +90,9 @@ def permutation_table(
 
 def _inputs(dataset: Dataset, used: np.ndarray) -> Iterator[tuple[str, Iterator[np.ndarray]]]:
     """Yield the inputs by name, each as its layers (n, F)."""
-    maps = [("attention, mean", "attention", "mean"), ("attention, max", "attention", "max")]
+    maps = [("attention_mean", "attention", "mean"), ("attention_max", "attention", "max")]
     if dataset.random_mean is not None:
-        maps.append(("random_weights, mean", "random_weights", "mean"))
+        maps.append(("random_weights", "random_weights", "mean"))
     maps.append(("token_identity", "token_identity", "none"))
     for name, source, pooling in maps:
         values = dataset.maps(source, pooling)

@@ -130,20 +130,6 @@ def cluster_means(counts: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> np
     return (counts @ sums) / (counts @ sizes)[:, None]
 
 
-def two_stage_means(generator: np.random.Generator, draws: np.ndarray) -> np.ndarray:
-    """Resample a mean over models from the draws of each model, (M, R, …) → (R, …).
-
-    As many models are drawn as there are, and of each drawn model one of its resamples. NaN is left
-    out of the mean.
-    """
-    models, resamples = draws.shape[:2]
-    picked = [
-        draws[generator.integers(models, size=resamples), generator.permutation(resamples)]
-        for _ in range(models)
-    ]
-    return np.nanmean(picked, axis=0)
-
-
 # --- interval ends
 
 
