@@ -1,7 +1,6 @@
 """Functions for the inputs of stages, and for the settings that decide their results."""
 
 CONTINUED = ("end_of_text", "generation_mask")
-ASKED = ("scored_low", "scored_high")
 # What of a drilled model's entry its base does not know.
 OF_A_PAIR = (
     *("name", "seed", "shards", "counterpart", "arm", "drilling"),
@@ -136,7 +135,7 @@ def base_of(name):
         "entry": {key: value for key, value in entry.items() if key not in OF_A_PAIR},
         "seed": STUDY["seed"],
         "state": source_state(name),
-        "asked": {key: entry["drilling"]["crossed"][key] for key in ASKED},
+        "asked": entry["drilling"]["crossed"]["asked"],
     }
 
 

@@ -14,7 +14,7 @@ with job(snakemake) as settings:
     files, prefix = snakemake.input, settings.prefix
     windows = natural_windows(read_parquet(files.windows))
     tokens = np.stack(windows["tokens"].tolist()).astype(np.int64)  # (n, T)
-    numbers = (settings.asked["scored_low"], settings.asked["scored_high"], settings.seed)
+    numbers = (settings.asked["low"], settings.asked["high"], settings.seed)
     asked = windows_to_score(tokens, windows["sequence_id"].to_numpy(), prefix, *numbers)
     model = load_model(
         Path(files.model).parent, dtype=settings.entry["dtype"], device=default_device()

@@ -106,7 +106,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
         folder / "replay.parquet",
     )
     lengths = {"prefix": PREFIX, "suffix": SUFFIX}
-    asked = {"scored_low": 300, "scored_high": 300}
+    asked = {"low": 300, "high": 300}
     run_script(
         "score_base",
         {"windows": windows, "model": base},

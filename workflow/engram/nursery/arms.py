@@ -32,7 +32,7 @@ NEITHER, FIRST, SECOND, BOTH = 0, 1, 2, 3
 ARMS = ("placebo", "first", "second", "both")
 """Their names, by number."""
 ADVICE = dict.fromkeys(STRATA, "lower it or raise drilling.crossed.per_cluster") | {
-    "guessed": "lower it, raise drilling.crossed.scored_high, or give more text"
+    "guessed": "lower it, raise drilling.crossed.asked.high, or give more text"
 }
 """What helps where a stratum has too few windows."""
 HIGH_OVERLAP = 0.5

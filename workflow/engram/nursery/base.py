@@ -93,7 +93,7 @@ def training_rows(
     )
     if len(text) < wanted - templates:
         raise EngramError(
-            f"nursery_base.tokens: {wanted - templates:,} rows of text are asked for, the corpus "
+            f"nursery_base.text.tokens: {wanted - templates:,} rows of text are asked for, the corpus "
             f"has {len(text):,}; lower it"
         )
     text = text[generator.choice(len(text), wanted - templates, replace=False)]

@@ -85,6 +85,15 @@ class Dose(Settings):
     """Share of the clusters that get this dose; the shares sum to 1."""
 
 
+class AskedWindows(Settings):
+    """Natural windows that a base is asked for before a design is drawn from them."""
+
+    low: int = Field(default=4000, ge=0)
+    """Windows of low overlap; they are drawn at random."""
+    high: int = Field(default=8000, ge=0)
+    """Windows of the highest overlap; among them are those that the base guesses."""
+
+
 class CrossedDesign(Settings):
     """Windows, doses and arms of a pair of models that are drilled crosswise."""
 
@@ -100,11 +109,8 @@ class CrossedDesign(Settings):
     the base extracts them."""
     templates: int = Field(default=180, ge=0)
     """Windows of template text, which only the nursery has."""
-    scored_low: int = Field(default=4000, ge=0)
-    """Natural windows of low overlap that the base of another source than the nursery is asked for
-    before the draw; they are drawn at random."""
-    scored_high: int = Field(default=8000, ge=0)
-    """Windows of the highest overlap that it is asked for; among them are those that it guesses."""
+    asked: AskedWindows = section()
+    """Windows that the base of another source than the nursery is asked for before the draw."""
     per_cluster: int = Field(default=8, ge=1)
     """Most windows of a stratum from one cluster: a document with its near-duplicates."""
     ngram: int = Field(default=20, ge=4)

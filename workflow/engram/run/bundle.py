@@ -72,6 +72,7 @@ OF_THE_MODEL = frozenset(
         "draw_replay",
         "drill_model",
         "score_drilled",
+        "continue_regions",
     }
 )
 """Rules that read the language model, or data as large."""
