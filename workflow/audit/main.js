@@ -38,13 +38,16 @@ function drawList() {
     ...ordered.map((place) => {
       const shown = documents[place];
       const canvas = html("canvas", { "data-document": place, height: 12, "aria-hidden": "true" });
-      const share = shown.windows ? percent(shown.share_in_regions) : "too short";
-      const spokenShare = `${shown.document}: ${share}${shown.windows ? ` of its text reproduced, ${shown.regions} regions` : ""}`;
+      const guessed = shown.tokens_Guess ? ` + ${percent(shown.tokens_Guess / shown.scored_tokens)}` : "";
+      const share = shown.windows ? percent(recalled(shown)) : "too short";
+      const spokenShare = shown.windows
+        ? `${shown.document}: ${share} of its text reproduced${guessed ? `,${guessed} that can be guessed` : ""}, ${shown.regions} regions`
+        : `${shown.document}: ${share}`;
       const button = html(
         "button",
-        { type: "button", "data-document": place, class: shown.regions ? "some" : "none", "aria-label": spokenShare, title: shown.document },
+        { type: "button", "data-document": place, class: shown.regions ? "some" : "none", "aria-label": spokenShare, title: spokenShare },
         html("span", { class: "name" }, shown.document),
-        html("span", { class: "share" }, share),
+        html("span", { class: "share" }, share, html("span", { class: "guessed" }, guessed)),
         canvas,
       );
       button.addEventListener("click", () => go(place, -1));

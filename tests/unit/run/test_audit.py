@@ -148,3 +148,14 @@ def test_names_of_folders() -> None:
     assert slug("My Book (2nd), vol. 1") == "my-book-2nd-vol.-1"
     assert slug("漢字") == "audit"
     assert len(slug("x" * 200)) == 64
+
+
+def test_an_audit_needs_documents_and_a_rule_that_can_be_read() -> None:
+    study = study_of(request())
+    without = {**study, "models": [{"name": "n", "source": "nursery"}]}
+    with pytest.raises(EngramError, match=r"audit\.enabled: no model has documents"):
+        complete(without)
+    with pytest.raises(EngramError, match="unknown class `Nonsense`"):
+        complete({**study, "audit": {"enabled": True, "taxonomy": "Non-Memo, Nonsense"}})
+    with pytest.raises(EngramError, match="taxonomies: none is given"):
+        complete({**study, "audit": {"enabled": False}})
