@@ -92,7 +92,9 @@ async function go(place, region) {
     const shares = study.thresholds.map((p) => `p_z ≥ ${p}: ${percent(shown[`share_p_${p}`])}`).join(", ");
     one("summary").textContent = shown.windows
       ? `${spoken(shown.tokens)} tokens. ${spoken(shown.extracted)} of ${spoken(shown.windows)} windows reproduced (${percent(shown.share_extracted)}); ` +
-        `${spoken(shown.regions)} regions with ${percent(shown.share_in_regions)} of the scored text, the longest of ${spoken(shown.longest_region)} tokens${guessed}. ` +
+        (shown.regions
+          ? `${spoken(shown.regions)} regions with ${percent(shown.share_in_regions)} of the scored text, the longest of ${spoken(shown.longest_region)} tokens${guessed}. `
+          : `No region; the likeliest window has log p_z ${spoken(shown.best_log_p_z)}. `) +
         `Windows with ${shares}.`
       : `${spoken(shown.tokens)} tokens: shorter than a window of ${study.prefix + study.suffix}.`;
     markCurrent();
@@ -111,8 +113,8 @@ function choose(number, scroll) {
   const regions = entry().found;
   one("place").textContent = regions.length ? (number < 0 ? `${spoken(regions.length)} regions` : `region ${number + 1} of ${spoken(regions.length)}`) : "no region";
   one("region-title").textContent = number < 0 ? "Region" : `Region ${number + 1}`;
-  drawRegion(one("region"), regions[number]);
   const any = model().documents.some((shown) => shown.found.length);
+  drawRegion(one("region"), regions[number], any);
   one("next").disabled = one("previous").disabled = !any;
   drawTrack();
   remember();

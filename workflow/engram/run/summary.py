@@ -63,7 +63,8 @@ def audit_text(documents: pd.DataFrame) -> str:
         guessed=guessed / documents["scored_tokens"],
         recalled=(documents["region_tokens"] - guessed) / documents["scored_tokens"],
     ).sort_values(["recalled", "guessed"], ascending=False)
-    head = f"{'model':<20} {'document':<40} {'windows':>9} {'reproduced':>11} {'guessed':>9}"
+    wide = max(5, documents["model"].map(len).max())
+    head = f"{'model':<{wide}} {'document':<40} {'windows':>9} {'reproduced':>11} {'guessed':>9}"
     lines = [f"{head} {'regions':>8} {'longest':>8}"]
     for _, row in shares.head(MOST).iterrows():
         name = str(row["document"])
@@ -76,7 +77,7 @@ def audit_text(documents: pd.DataFrame) -> str:
             )
         )
         lines.append(
-            f"{row['model']:<20} {name if len(name) <= 40 else f'…{name[-39:]}':<40} "
+            f"{row['model']:<{wide}} {name if len(name) <= 40 else f'…{name[-39:]}':<40} "
             f"{row['windows']:>9,} {of_text[0]:>11} {of_text[1]:>9} {row['regions']:>8,} "
             f"{row['longest_region']:>8,}"
         )
