@@ -257,6 +257,18 @@ def test_a_page_that_would_be_too_large_leaves_texts_out(browser: Browser, tmp_p
     assert said == []
 
 
+def test_an_audit_that_finds_nothing_says_so(browser: Browser, tmp_path: Path) -> None:
+    model = audited_model("one", {"beta.txt": TEXTS["beta.txt"]})
+    page, said = show(browser, write_audit(tmp_path / "audit.html", [model]), "light")
+    assert "reproduces no window" in page.locator("#region").inner_text()
+    assert "No region; the likeliest window has log p_z" in page.locator("#summary").inner_text()
+    assert page.locator("#next").is_disabled() and page.locator("#previous").is_disabled()
+    settled(page, lambda: page.keyboard.press("n"))
+    page.locator("#csv-regions").click()
+    page.context.close()
+    assert said == []
+
+
 def test_a_megabyte_opens_and_scrolls(browser: Browser, tmp_path: Path) -> None:
     path = write_audit(
         tmp_path / "audit.html", [audited_model("one", long_texts(1_000_000), stride=20)]

@@ -38,13 +38,16 @@ function drawList() {
     ...ordered.map((place) => {
       const shown = documents[place];
       const canvas = html("canvas", { "data-document": place, height: 12, "aria-hidden": "true" });
-      const share = shown.windows ? percent(shown.share_in_regions) : "too short";
-      const spokenShare = `${shown.document}: ${share}${shown.windows ? ` of its text reproduced, ${shown.regions} regions` : ""}`;
+      const guessed = shown.tokens_Guess ? ` + ${percent(shown.tokens_Guess / shown.scored_tokens)}` : "";
+      const share = shown.windows ? percent(recalled(shown)) : "too short";
+      const spokenShare = shown.windows
+        ? `${shown.document}: ${share} of its text reproduced${guessed ? `,${guessed} that can be guessed` : ""}, ${shown.regions} regions`
+        : `${shown.document}: ${share}`;
       const button = html(
         "button",
-        { type: "button", "data-document": place, class: shown.regions ? "some" : "none", "aria-label": spokenShare, title: shown.document },
+        { type: "button", "data-document": place, class: shown.regions ? "some" : "none", "aria-label": spokenShare, title: spokenShare },
         html("span", { class: "name" }, shown.document),
-        html("span", { class: "share" }, share),
+        html("span", { class: "share" }, share, html("span", { class: "guessed" }, guessed)),
         canvas,
       );
       button.addEventListener("click", () => go(place, -1));
@@ -89,7 +92,9 @@ async function go(place, region) {
     const shares = study.thresholds.map((p) => `p_z ≥ ${p}: ${percent(shown[`share_p_${p}`])}`).join(", ");
     one("summary").textContent = shown.windows
       ? `${spoken(shown.tokens)} tokens. ${spoken(shown.extracted)} of ${spoken(shown.windows)} windows reproduced (${percent(shown.share_extracted)}); ` +
-        `${spoken(shown.regions)} regions with ${percent(shown.share_in_regions)} of the scored text, the longest of ${spoken(shown.longest_region)} tokens${guessed}. ` +
+        (shown.regions
+          ? `${spoken(shown.regions)} regions with ${percent(shown.share_in_regions)} of the scored text, the longest of ${spoken(shown.longest_region)} tokens${guessed}. `
+          : `No region; the likeliest window has log p_z ${spoken(shown.best_log_p_z)}. `) +
         `Windows with ${shares}.`
       : `${spoken(shown.tokens)} tokens: shorter than a window of ${study.prefix + study.suffix}.`;
     markCurrent();
@@ -108,8 +113,8 @@ function choose(number, scroll) {
   const regions = entry().found;
   one("place").textContent = regions.length ? (number < 0 ? `${spoken(regions.length)} regions` : `region ${number + 1} of ${spoken(regions.length)}`) : "no region";
   one("region-title").textContent = number < 0 ? "Region" : `Region ${number + 1}`;
-  drawRegion(one("region"), regions[number]);
   const any = model().documents.some((shown) => shown.found.length);
+  drawRegion(one("region"), regions[number], any);
   one("next").disabled = one("previous").disabled = !any;
   drawTrack();
   remember();

@@ -4,9 +4,11 @@ function facts(pairs) {
   return html("dl", { class: "facts" }, ...pairs.flatMap(([name, value]) => [html("dt", {}, name), html("dd", {}, value)]));
 }
 
-function drawRegion(host, region) {
+/** Shows a region; without one, how to choose it, if there is `any`. */
+function drawRegion(host, region, any) {
   if (!region) {
-    host.replaceChildren(html("p", { class: "hint" }, "Choose a region: a click in the text, or the keys n and p."));
+    const hint = any ? "Choose a region: a click in the text, or the keys n and p." : "The model reproduces no window of these documents.";
+    host.replaceChildren(html("p", { class: "hint" }, hint));
     return;
   }
   const templates = [

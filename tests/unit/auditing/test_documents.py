@@ -45,6 +45,14 @@ def test_a_long_document_is_put_together(tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_array_equal(second.ends, whole.ends)
 
 
+def test_documents_without_text_are_an_error_in_the_words_of_the_corpus(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(EngramError, match=r"empty\.txt: the documents hold no text"):
+        write_documents(
+            tmp_path / "empty.txt", "*", "text", byte_tokenizer(), tmp_path / "d.parquet", {}
+        )
+
+
 def test_windows_lie_where_they_say() -> None:
     documents = documents_of_texts(["a", "b", "c"], [TEXT, "short", TEXT[2:]], byte_tokenizer())
     windows = cut_windows(documents, 6, 4, 5)

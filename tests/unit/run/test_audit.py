@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
 from engram.__main__ import main
+from engram.io.artifacts import write_csv
 from engram.io.errors import EngramError
 from engram.run import audit, launch
 from engram.run.audit import AuditRequest, mistakes, slug, study_of
@@ -33,6 +35,18 @@ def request(**changes: Any) -> AuditRequest:
     return AuditRequest(**{**REQUEST, **changes})
 
 
+DOCUMENTS = pd.DataFrame(
+    {
+        "model": "m",
+        "document": ["a", "b", "short"],
+        "windows": [9, 9, 0],
+        "scored_tokens": [100, 100, 0],
+        "region_tokens": [60, 50, 0],
+        "tokens_Guess": [50, 10, 0],
+        "regions": [3, 2, 0],
+        "longest_region": [30, 40, 0],
+    }
+)
 REQUEST = {"model": "Model_7B", "documents": "my docs", "prefix": 50, "suffix": 50, "stride": 10}
 
 
@@ -110,14 +124,20 @@ def test_the_command_runs_the_study_that_it_wrote(
 
     def run(arguments: list[str]) -> int:
         ran.append(arguments)
-        Path(arguments[-1]).with_name("audit.html").touch()
+        page = Path(arguments[-1]).with_name("audit.html")
+        page.touch()
+        write_csv(DOCUMENTS, page.parent / "tables" / "audit_documents.csv")
         return 0
 
     monkeypatch.setattr(launch, "run", run)
     words = ["audit", "--model", "Model_7B", "--documents", "my docs", "--study", "mine"]
     assert main([*words, "--cores", "1"]) == 0
     assert ran == [["--cores", "1", "--configfile", "results/mine/audit.yaml"]]
-    assert "results/mine/audit.html" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    rows = [line.split() for line in said.splitlines() if line.startswith("m ")]
+    assert [row[1] for row in rows] == ["b", "a", "short"]
+    assert rows[0] == ["m", "b", "9", "40.0%", "10.0%", "2", "40"]
+    assert rows[2][3:5] == ["too", "short"] and "The page: results/mine/audit.html" in said
     written = Path("results/mine/audit.yaml")
     assert complete(yaml.safe_load(written.read_text()))["models"][0]["stride"] == 10
     before = written.stat().st_mtime_ns
@@ -148,3 +168,14 @@ def test_names_of_folders() -> None:
     assert slug("My Book (2nd), vol. 1") == "my-book-2nd-vol.-1"
     assert slug("漢字") == "audit"
     assert len(slug("x" * 200)) == 64
+
+
+def test_an_audit_needs_documents_and_a_rule_that_can_be_read() -> None:
+    study = study_of(request())
+    without = {**study, "models": [{"name": "n", "source": "nursery"}]}
+    with pytest.raises(EngramError, match=r"audit\.enabled: no model has documents"):
+        complete(without)
+    with pytest.raises(EngramError, match="unknown class `Nonsense`"):
+        complete({**study, "audit": {"enabled": True, "taxonomy": "Non-Memo, Nonsense"}})
+    with pytest.raises(EngramError, match="taxonomies: none is given"):
+        complete({**study, "audit": {"enabled": False}})

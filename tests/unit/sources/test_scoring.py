@@ -23,6 +23,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from engram.io.artifacts import read_metadata, read_parquet
 from engram.io.errors import EngramError
 from engram.io.streams import read_batches, stream_parquet
+from engram.lm import generation
 from engram.lm.generation import greedy_continuations, memorization_scores
 from engram.sources import scoring
 from engram.sources.candidates import window_table
@@ -153,3 +154,23 @@ def test_a_token_that_the_tokenizer_lacks_does_not_count_for_another_tokenizer(
     tokens[1, -2] = tokens[2, 0] = VOCABULARY + 5
     found = twin_extracts(twin, tokens, PREFIX, tokenizer, other)
     assert found.tolist() == [True, False, False]
+
+
+def test_an_audit_has_a_value_per_token_and_decodes_nothing(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model()
+    windows = stored(tmp_path / "windows.parquet", windows_of(model, tokenizer))
+    plain, audited = tmp_path / "plain.parquet", tmp_path / "audited.parquet"
+    write_scored(windows, plain, model, PREFIX, {})
+    monkeypatch.setattr(generation, "greedy_continuations", None)
+    write_scored(windows, audited, model, PREFIX, {}, decoded=False, per_token=True)
+    expected, rows = read_parquet(plain), read_parquet(audited)
+    assert set(rows) - set(expected) == {"token_matches", "token_log_probs"}
+    assert set(expected) - set(rows) == {"memorization_score"}
+    shared = [name for name in rows if name in expected]
+    pd.testing.assert_frame_equal(rows[shared], expected[shared])
+    matches = np.stack(rows["token_matches"].tolist())
+    np.testing.assert_array_equal(matches.mean(1), rows["matched_fraction"])
+    means = np.stack(rows["token_log_probs"].tolist()).mean(1, dtype=np.float64)
+    np.testing.assert_allclose(means, rows["suffix_log_prob"], rtol=1e-6)

@@ -166,3 +166,10 @@ def test_metadata_say_how_code_was_found() -> None:
 def test_wrong_candidates_are_explained(frame: pd.DataFrame, message: str) -> None:
     with pytest.raises(EngramError, match=re.escape(message)):
         label(frame, PREFIX)
+
+
+def test_windows_that_were_not_decoded_have_all_other_labels() -> None:
+    frame = candidates(extracted=True)
+    labels, _ = label(frame.drop(columns="memorization_score"), PREFIX)
+    expected, _ = label(frame, PREFIX)
+    pd.testing.assert_frame_equal(labels, expected.drop(columns="memorization_score"))

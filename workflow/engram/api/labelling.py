@@ -109,7 +109,7 @@ def label(
             "tokens": list(windows.tokens),
             "text": lm.decode(windows.tokens),
             **{name: windows.columns[name].to_numpy() for name in carried},
-            **{name: scores[name].to_numpy() for name in MEASURED},
+            **{name: scores[name].to_numpy() for name in MEASURED if name in scores},
             "memorization_score": score,
         }
     )

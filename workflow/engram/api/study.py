@@ -279,7 +279,7 @@ class Study:
         return {
             "models": ", ".join(self.models),
             "protocols": ", ".join(self.protocols),
-            "taxonomies": f"{self.scores['slug'].nunique()}",
+            "taxonomies": f"{self.scores['slug'].nunique() if 'scores' in self.tables else 0}",
             "window": f"{self.config['prefix']} + {self.config['suffix']} tokens",
             "tables": ", ".join(self.tables),
         }

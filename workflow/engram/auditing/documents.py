@@ -70,13 +70,15 @@ def write_documents(
         metadata: what the artifact records.
 
     Raises:
-        EngramError: a file cannot be read, or there is no document.
+        EngramError: a file cannot be read, or the documents hold no text.
     """
     encode = encoder_with_ends(tokenizer)
     with stream_parquet(output, metadata) as stream:
         for file, name in document_files(path, pattern):
             for document in _documents(file, name, text_column, encode):
                 stream.append(_table(document))
+        if not stream.rows:
+            raise EngramError(f"{path}: the documents hold no text")
 
 
 def _documents(file: Path, name: str, text_column: str, encode: Any) -> Iterator[Document]:

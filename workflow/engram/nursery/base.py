@@ -93,8 +93,8 @@ def training_rows(
     )
     if len(text) < wanted - templates:
         raise EngramError(
-            f"nursery_base.text.tokens: {wanted - templates:,} rows of text are asked for, the corpus "
-            f"has {len(text):,}; lower it"
+            f"nursery_base.text.tokens: {wanted - templates:,} rows of text are asked for, the "
+            f"corpus has {len(text):,}; lower it"
         )
     text = text[generator.choice(len(text), wanted - templates, replace=False)]
     names = list(FAMILIES)

@@ -16,7 +16,7 @@ import yaml
 from engram.io.artifacts import whole
 from engram.io.errors import EngramError
 from engram.io.shipped import shipped_file
-from engram.run import launch
+from engram.run import launch, summary
 from engram.run.config import RESERVED, complete
 from engram.run.digests import file_digest
 from engram.sources.documents import document_files
@@ -70,7 +70,7 @@ def command(request: AuditRequest, snakemake: Sequence[str]) -> int:
         for line in mistakes(results / "logs", started):
             print(line, file=sys.stderr)
     elif page.is_file():
-        print(f"The page is {page}, its tables are in {results / 'tables'}.")
+        summary.command(results)
     return status
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 
 from engram.io.errors import EngramError
 
+MOST = 20
+"""Documents of an audit that are shown."""
 METRICS = ("balanced_accuracy", "min_f1", "mean_f1")
 
 
@@ -62,13 +64,54 @@ def pages_text(results: Path) -> str:
     return "\n".join([f"The report: {results / 'report.html'}", *lines])
 
 
+def audit_text(documents: pd.DataFrame) -> str:
+    """Return the documents of an audit of which most is reproduced, as text: the shares of their
+    scored tokens in regions of the class Guess and in others.
+    """
+    guessed = documents.get("tokens_Guess", pd.Series(0, index=documents.index))
+    shares = documents.assign(
+        guessed=guessed / documents["scored_tokens"],
+        recalled=(documents["region_tokens"] - guessed) / documents["scored_tokens"],
+    ).sort_values(["recalled", "guessed"], ascending=False)
+    wide = max(5, documents["model"].map(len).max())
+    head = f"{'model':<{wide}} {'document':<40} {'windows':>9} {'reproduced':>11} {'guessed':>9}"
+    lines = [f"{head} {'regions':>8} {'longest':>8}"]
+    for _, row in shares.head(MOST).iterrows():
+        name = str(row["document"])
+        of_text = (
+            ("too short", "")
+            if row["windows"] == 0
+            else (
+                f"{row['recalled']:.1%}",
+                f"{row['guessed']:.1%}",
+            )
+        )
+        lines.append(
+            f"{row['model']:<{wide}} {name if len(name) <= 40 else f'…{name[-39:]}':<40} "
+            f"{row['windows']:>9,} {of_text[0]:>11} {of_text[1]:>9} {row['regions']:>8,} "
+            f"{row['longest_region']:>8,}"
+        )
+    if (rest := len(shares) - MOST) > 0:
+        lines.append(f"and {rest:,} more")
+    return "\n".join(lines)
+
+
 def command(results: Path) -> None:
-    """Print the headline tables of a study: of its crossed pairs, of its taxonomies.
+    """Print the headline tables of a study: of its audit, of its crossed pairs, of its taxonomies.
 
     Raises:
         EngramError: the study has no scores.
     """
     scores, crossed = (results / "tables" / f"{name}.csv" for name in ("scores", "crossed_scores"))
+    audit = results / "tables" / "audit_documents.csv"
+    if audit.is_file():
+        print(f"\n{audit_text(pd.read_csv(audit))}")
+        print(
+            f"\nShares of the scored tokens in regions that the model reproduces; guessed: of the "
+            f"class Guess. The page: {results / 'audit.html'}"
+        )
+        if not scores.is_file() and not crossed.is_file():
+            return
     if crossed.is_file():
         print(f"\n{crossed_text(pd.read_csv(crossed))}")
         print(
