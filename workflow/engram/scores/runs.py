@@ -85,10 +85,13 @@ class Run:
 
     @property
     def smallest_class(self) -> float:
-        """Test samples of the smallest class; a text that several models have counts once."""
+        """Test samples of the smallest class that has any; a text that several models have counts
+        once.
+        """
         of_classes = self.total.sum(axis=1) / len(self.cnns)
+        of_classes = of_classes[of_classes > 0]
         copies = len(self.groups) / max(1, len(set(self.groups)))
-        return float(max(1.0, of_classes.min() / copies))
+        return float(max(1.0, of_classes.min() / copies)) if len(of_classes) else 1.0
 
     def drawn(self, of_groups: np.ndarray, of_cnns: np.ndarray) -> np.ndarray:
         """Return the summed confusion matrices of resamples, float64 (R, K, K).
