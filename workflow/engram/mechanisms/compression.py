@@ -45,6 +45,18 @@ class Compression:
     """Whether each length 1 … prefix gives the suffix, int8 (n, prefix); -1 where it was not
     tried."""
 
+    def values(self) -> dict[str, np.ndarray]:
+        """Return extracted (the whole context gives the suffix), bisected, fewest, compressibility
+        (fewest / context length) and monotone, float64 (n,) each.
+        """
+        return {
+            "extracted": self.gives[:, -1].astype(np.float64),
+            "bisected": self.bisected,
+            "fewest": self.fewest,
+            "compressibility": self.fewest / self.gives.shape[1],
+            "monotone": self.monotone,
+        }
+
 
 def compress(
     model: PreTrainedModel,
