@@ -101,9 +101,9 @@ def model_with_a_copying_head() -> PreTrainedModel:
         model.transformer.wpe.weight[:, words : words + room] += torch.eye(room)
         block = model.transformer.h[layer].attn
         query, key, value = block.c_attn.weight.chunk(3, 1)  # (width, H·d) each
-        mine = slice(head * size, (head + 1) * size)
+        columns = slice(head * size, (head + 1) * size)
         for matrix in (query, key, value):
-            matrix[:, mine] = 0
+            matrix[:, columns] = 0
         for position in range(room):
             key[words + position, head * size + position] = 3
             if position >= PERIOD - 1:

@@ -94,7 +94,7 @@ def compress(
     if keep == "onset":
         # One forward shows all lengths, see `_Attempts`.
         return _result(attempts, memorized, _fewest(attempts.gives[memorized]))
-    low = np.zeros(len(memorized), np.int64)  # gives no suffix, or is no context
+    low = np.zeros(len(memorized), np.int64)  # does not give the suffix; 0 is without context
     high = np.full(len(memorized), prefix)  # gives it
     while (open_ := np.flatnonzero(high - low > 1)).size:
         middle = (low[open_] + high[open_]) // 2

@@ -135,7 +135,7 @@ def read_layers(
 def wins(readings: LensReadings, rule: Rule) -> np.ndarray:
     """Return whether the target has won by a rule, bool (n, L + 1, S).
 
-    By the rules of KL the last depth has always won: there is no distance to itself.
+    By the rules of KL the last depth has always won: its distance to itself is 0.
     """
     if rule.name == "probability":
         won: np.ndarray = np.exp(readings.log_prob.astype(np.float64)) > rule.threshold
