@@ -44,6 +44,7 @@ if TAXONOMIES:
 include: "rules/cnns.smk"
 include: "rules/localization.smk"
 include: "rules/knockout.smk"
+include: "rules/mechanisms.smk"
 include: "rules/crossed.smk"
 include: "rules/leakage.smk"
 include: "rules/tables.smk"
@@ -69,6 +70,7 @@ rule all:
         LOCALIZATION,
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,
+        MECHANISM_TABLES,
         CROSSED_TABLES,
         CROSSED_FIGURES,
         EXPLORER,

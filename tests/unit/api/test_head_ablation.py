@@ -57,9 +57,9 @@ def test_classes_overlap(result: HeadAblation) -> None:
         for _, part in result.top(0.25).groupby("class")
     ]
     assert row["jaccard"] == len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-    one = ablate_heads(tiny_lm(), some_tokens(2), PREFIX, SUFFIX, operation="remove")
+    single = ablate_heads(tiny_lm(), some_tokens(2), PREFIX, SUFFIX, operation="remove")
     with pytest.raises(EngramError, match="overlap: all 2 texts are of the class all"):
-        one.overlap()
+        single.overlap()
     with pytest.raises(EngramError, match="measure: 'loss'; choose extracted, matched_fraction"):
         result.top(measure="loss")
 

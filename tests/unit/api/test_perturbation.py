@@ -58,7 +58,7 @@ def test_classes_have_means_and_intervals() -> None:
     )
     without = perturb(tiny_lm(), some_tokens(3), PREFIX, SUFFIX, alphas=ALPHAS, seeds=[7])
     assert set(without.by_class(resamples=10)["class"]) == {"all"}
-    assert repr(without) == "Perturbation: 3 texts, alpha 0, 0.3, 1 seeds, at depth 0"
+    assert repr(without) == "Perturbation: 3 texts, alpha 0, 0.3, 1 seed(s), at depth 0"
 
 
 def test_errors_are_one_line() -> None:

@@ -7,11 +7,12 @@ import pytest
 import torch
 from slow_mechanisms import SIX, output_projection, slow_head_ablation, slow_head_means
 from tiny_models import HEADS, LAYERS, WIDTH, gpt_neox, random_tokens
-from transformers import PreTrainedModel
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.lm.conditions import MEASURES
 from engram.mechanisms.heads import ablate_each_head
+from engram.mechanisms.overlap import top_heads
 
 WINDOW, PREFIX = 14, 8
 
@@ -75,6 +76,57 @@ def test_the_only_head_that_writes_is_found(architecture: str, operation: str) -
     change = np.abs(effects.difference("suffix_log_prob")).max(0)
     assert np.unravel_index(change.argmax(), change.shape) == (1, 3)
     assert np.sort(change.ravel())[-2] < 1e-5 < change.max()
+
+
+PERIOD, COPIER = 5, (1, 2)
+
+
+def model_with_a_copying_head() -> PreTrainedModel:
+    """A GPT-2 one of whose heads is made by hand: it looks `PERIOD` - 1 tokens back, at the token
+    that followed the current one a period ago, and writes that token. All else is small and random.
+    """
+    words, room, size = 24, 20, 24  # tokens, positions, size of a head
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=words, n_positions=room, n_embd=4 * size, n_layer=3, n_head=4, bos_token_id=0
+    )
+    model = GPT2LMHeadModel(config).eval()
+    layer, head = COPIER
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.02)
+        # A token and a position have a dimension of the stream each.
+        model.transformer.wte.weight[:, :words] += torch.eye(words)
+        model.transformer.wpe.weight[:, words : words + room] += torch.eye(room)
+        block = model.transformer.h[layer].attn
+        query, key, value = block.c_attn.weight.chunk(3, 1)  # (width, H·d) each
+        columns = slice(head * size, (head + 1) * size)
+        for matrix in (query, key, value):
+            matrix[:, columns] = 0
+        for position in range(room):
+            key[words + position, head * size + position] = 3
+            if position >= PERIOD - 1:
+                query[words + position, head * size + position - PERIOD + 1] = 3
+        for word in range(words):
+            value[word, head * size + word] = 1
+            block.c_proj.weight[head * size + word, word] = 3
+    return model
+
+
+@pytest.mark.parametrize("operation", ["layer_mean", "remove"])
+def test_a_head_made_to_copy_is_the_top_head(operation: str) -> None:
+    model = model_with_a_copying_head()
+    period = np.stack([np.random.default_rng(row).permutation(24)[:PERIOD] for row in range(6)])
+    tokens = np.tile(period, (1, 3))  # (6, 15)
+    effects = ablate_each_head(model, tokens, 2 * PERIOD, operation)
+    assert effects.intact[:, 0].all()  # every text is extracted
+    assert not effects.ablated[:, *COPIER, 0].any()
+    others = np.ones((3, 4), bool)
+    others[COPIER] = False
+    assert effects.ablated[:, others, 0].all()
+    loss = -effects.difference("suffix_log_prob").mean(0)
+    assert np.argwhere(top_heads(loss.ravel(), 1)).item() == COPIER[0] * 4 + COPIER[1]
 
 
 def test_what_cannot_be_done_is_refused() -> None:

@@ -68,8 +68,8 @@ def test_the_analysis_of_covariance_is_that_of_two_regressions() -> None:
     fits = fit_sizes(table, resamples=50)
     models = fits.models
     x = np.log10(models["parameters"].to_numpy())
-    one = np.array([(models["family"] == name).to_numpy(float) for name in "abc"]).T  # (M, F)
-    designs = np.column_stack([one, x]), np.column_stack([one, one * x[:, None]])
+    family = np.array([(models["family"] == name).to_numpy(float) for name in "abc"]).T  # (M, F)
+    designs = np.column_stack([family, x]), np.column_stack([family, family * x[:, None]])
     residual = []
     for design in designs:
         solution = np.linalg.lstsq(design, models["rate"], rcond=None)[0]

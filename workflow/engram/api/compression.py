@@ -36,19 +36,9 @@ class Compressed:
         fraction), monotone (1 or 0) and tried (lengths); definitions:
         `engram.mechanisms.compression.Compression`.
         """
-        return self.texts.table({}, self._values() | {"tried": self.lengths.tried}).assign(
+        return self.texts.table({}, self.lengths.values() | {"tried": self.lengths.tried}).assign(
             extracted=lambda table: table["extracted"] > 0
         )
-
-    def _values(self) -> dict[str, Any]:
-        lengths = self.lengths
-        return {
-            "extracted": lengths.gives[:, -1].astype(float),
-            "bisected": lengths.bisected,
-            "fewest": lengths.fewest,
-            "compressibility": lengths.fewest / self.texts.prefix,
-            "monotone": lengths.monotone,
-        }
 
     def by_class(
         self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
@@ -65,7 +55,7 @@ class Compressed:
             compressibility and monotone (a rate) with `_low` and `_high`.
         """
         return self.texts.by_class(
-            {}, self._values(), resamples=resamples, confidence=confidence, seed=seed
+            {}, self.lengths.values(), resamples=resamples, confidence=confidence, seed=seed
         )
 
     def __repr__(self) -> str:

@@ -17,8 +17,11 @@ from engram.mechanisms.logit_lens import (
     LensReadings,
     Rule,
     WinningDepths,
+    layer_values,
+    name_rules,
     read_layers,
     winning_depths,
+    winning_values,
 )
 
 BATCH_TOKENS = 2048
@@ -46,28 +49,10 @@ class Lens:
         return self.readings.log_prob.shape[1] - 1
 
     def _layer_values(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
-        readings = self.readings
-        probability = np.exp(readings.log_prob.astype(np.float64))
-        values = {
-            "probability": probability,
-            "log_prob": readings.log_prob,
-            "top": readings.top,
-            "kl": readings.kl,
-            "entropy": readings.entropy,
-        }
-        means = {name: value.mean(2, dtype=np.float64) for name, value in values.items()}
-        return {"depth": tuple(range(self._last + 1))}, means
+        return {"depth": tuple(range(self._last + 1))}, layer_values(self.readings)
 
     def _winning_values(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
-        values = {}
-        for name, kind in (("first", "first"), ("settled", "settled")):
-            stacked = np.stack([getattr(result, kind) for result in self.depths], 1)  # (n, R, S)
-            known = ~np.isnan(stacked)
-            total = np.where(known, stacked, 0).sum(2)
-            count = known.sum(2)
-            values[name] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-            values[f"{name}_share"] = known.mean(2)
-        return {"rule": tuple(range(len(self.rules)))}, values
+        return {"rule": tuple(range(len(self.rules)))}, winning_values(self.depths)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -84,7 +69,7 @@ class Lens:
         `engram.mechanisms.logit_lens.WinningDepths`), first_share and settled_share (of the suffix
         tokens).
         """
-        return self._named(self.texts.table(*self._winning_values()))
+        return name_rules(self.texts.table(*self._winning_values()), self.rules)
 
     def by_class(
         self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
@@ -111,19 +96,10 @@ class Lens:
             confidence: nominal coverage.
             seed: of the draws.
         """
-        return self._named(
-            self.texts.by_class(
-                *self._winning_values(), resamples=resamples, confidence=confidence, seed=seed
-            )
+        table = self.texts.by_class(
+            *self._winning_values(), resamples=resamples, confidence=confidence, seed=seed
         )
-
-    def _named(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Put names and thresholds in place of the numbers of rules."""
-        numbers = table["rule"].to_numpy()
-        table["rule"] = [self.rules[number].name for number in numbers]
-        thresholds = [self.rules[number].threshold for number in numbers]
-        table.insert(list(table).index("rule") + 1, "threshold", thresholds)
-        return table
+        return name_rules(table, self.rules)
 
     def __repr__(self) -> str:
         return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from engram.api.content import content_numbers
 from engram.api.language_model import LanguageModel, check_language_model
 from engram.api.texts import Windows, read_windows
 from engram.lm.models import check_tokens
-from engram.mechanisms.class_means import class_means
+from engram.mechanisms.class_means import class_table
 
 EVERYTHING = "all"
 """The class of texts that have none."""
@@ -77,37 +76,17 @@ class MeasuredTexts:
     ) -> pd.DataFrame:
         """Return a row per class and combination of keys, with intervals over content groups.
 
-        Args:
-            keys: as in `table`.
-            values: as in `table`; NaN is left out of a mean.
-            resamples: bootstrap draws.
-            confidence: nominal coverage.
-            seed: of the draws.
-
-        Returns:
-            class, n, groups, the keys; and of every value its mean, `<value>_low` and
-            `<value>_high`.
+        Arguments and columns are those of `engram.mechanisms.class_means.class_table`.
         """
-        combinations = pd.DataFrame([*product(*keys.values())], columns=[*keys])
-        stacked = np.concatenate([value.reshape(len(value), -1) for value in values.values()], 1)
-        tables = []
-        for result in class_means(
-            stacked,
+        return class_table(
+            keys,
+            values,
             self.label,
             self.group,
             resamples=resamples,
             confidence=confidence,
             seed=seed,
-        ):
-            table = combinations.copy()
-            for position, name in enumerate(("class", "n", "groups")):
-                table.insert(position, name, [result[position]] * len(table))
-            for ending, ends in (("", result.mean), ("_low", result.low), ("_high", result.high)):
-                for name, column in zip(values, np.split(ends, len(values)), strict=True):
-                    table[f"{name}{ending}"] = column
-            order = [f"{name}{ending}" for name in values for ending in ("", "_low", "_high")]
-            tables.append(table[["class", "n", "groups", *keys, *order]])
-        return pd.concat(tables, ignore_index=True)
+        )
 
 
 def measured_texts(

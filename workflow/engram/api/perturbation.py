@@ -110,7 +110,7 @@ class Perturbation:
         strengths = ", ".join(f"{alpha:g}" for alpha in self.settings.alphas)
         return (
             f"Perturbation: {len(self.texts.tokens):,} texts, alpha {strengths}, "
-            f"{len(self.settings.seeds)} seeds, at depth {self.settings.depth}"
+            f"{len(self.settings.seeds)} seed(s), at depth {self.settings.depth}"
         )
 
 

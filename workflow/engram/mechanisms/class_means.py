@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import NamedTuple
+from collections.abc import Hashable, Iterator, Mapping
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -67,3 +68,44 @@ def class_means(
             with_value = draws[~np.isnan(draws[:, column]), column]
             low[column], high[column] = percentile_ends(with_value, confidence)
         yield ClassMean(name, int(chosen.sum()), len(units), mean, low, high)
+
+
+def class_table(
+    keys: Mapping[str, tuple[Any, ...]],
+    values: Mapping[str, np.ndarray],
+    label: np.ndarray,
+    group: np.ndarray,
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Return a row per class and combination of keys, with intervals over content groups.
+
+    Args:
+        keys: names and values of the axes of the measures after the first.
+        values: measures, (n, *axes) each; NaN is left out of a mean.
+        label: class of each sequence, (n,).
+        group: content group of each sequence, (n,).
+        resamples: bootstrap draws.
+        confidence: nominal coverage.
+        seed: of the draws.
+
+    Returns:
+        class, n, groups, the keys; and of every value its mean, `<value>_low` and `<value>_high`.
+    """
+    combinations = pd.DataFrame([*product(*keys.values())], columns=[*keys])
+    stacked = np.concatenate([value.reshape(len(value), -1) for value in values.values()], 1)
+    order = [f"{name}{ending}" for name in values for ending in ("", "_low", "_high")]
+    tables = []
+    for result in class_means(
+        stacked, label, group, resamples=resamples, confidence=confidence, seed=seed
+    ):
+        table = combinations.copy()
+        for position, name in enumerate(("class", "n", "groups")):
+            table.insert(position, name, [result[position]] * len(table))
+        for ending, ends in (("", result.mean), ("_low", result.low), ("_high", result.high)):
+            for name, column in zip(values, np.split(ends, len(values)), strict=True):
+                table[f"{name}{ending}"] = column
+        tables.append(table[["class", "n", "groups", *keys, *order]])
+    return pd.concat(tables, ignore_index=True)

@@ -45,6 +45,18 @@ class Compression:
     """Whether each length 1 … prefix gives the suffix, int8 (n, prefix); -1 where it was not
     tried."""
 
+    def values(self) -> dict[str, np.ndarray]:
+        """Return extracted (the whole context gives the suffix), bisected, fewest, compressibility
+        (fewest / context length) and monotone, float64 (n,) each.
+        """
+        return {
+            "extracted": self.gives[:, -1].astype(np.float64),
+            "bisected": self.bisected,
+            "fewest": self.fewest,
+            "compressibility": self.fewest / self.gives.shape[1],
+            "monotone": self.monotone,
+        }
+
 
 def compress(
     model: PreTrainedModel,
@@ -82,7 +94,7 @@ def compress(
     if keep == "onset":
         # One forward shows all lengths, see `_Attempts`.
         return _result(attempts, memorized, _fewest(attempts.gives[memorized]))
-    low = np.zeros(len(memorized), np.int64)  # gives no suffix, or is no context
+    low = np.zeros(len(memorized), np.int64)  # does not give the suffix; 0 is without context
     high = np.full(len(memorized), prefix)  # gives it
     while (open_ := np.flatnonzero(high - low > 1)).size:
         middle = (low[open_] + high[open_]) // 2

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from transformers import PreTrainedModel
 
@@ -134,7 +135,7 @@ def read_layers(
 def wins(readings: LensReadings, rule: Rule) -> np.ndarray:
     """Return whether the target has won by a rule, bool (n, L + 1, S).
 
-    By the rules of KL the last depth has always won: there is no distance to itself.
+    By the rules of KL the last depth has always won: its distance to itself is 0.
     """
     if rule.name == "probability":
         won: np.ndarray = np.exp(readings.log_prob.astype(np.float64)) > rule.threshold
@@ -175,3 +176,42 @@ def winning_depths(
         settled = np.where(lasting > 0, won.shape[1] - lasting, np.nan)
         results.append(WinningDepths(rule, first, settled))
     return results
+
+
+def layer_values(readings: LensReadings) -> dict[str, np.ndarray]:
+    """Return means over the suffix tokens, (n, L + 1) each: probability and log_prob of the target,
+    top (the share of tokens whose target is the most likely one), kl and entropy in nats.
+    """
+    values = {
+        "probability": np.exp(readings.log_prob.astype(np.float64)),
+        "log_prob": readings.log_prob,
+        "top": readings.top,
+        "kl": readings.kl,
+        "entropy": readings.entropy,
+    }
+    return {name: value.mean(2, dtype=np.float64) for name, value in values.items()}
+
+
+def winning_values(depths: Sequence[WinningDepths]) -> dict[str, np.ndarray]:
+    """Return means over the suffix tokens that win, (n, R) each for R rules: first and settled, in
+    layers; and first_share and settled_share, the shares of suffix tokens that do.
+    """
+    values = {}
+    for name in ("first", "settled"):
+        stacked = np.stack([getattr(result, name) for result in depths], 1)  # (n, R, S)
+        known = ~np.isnan(stacked)
+        total, count = np.where(known, stacked, 0).sum(2), known.sum(2)
+        values[name] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        values[f"{name}_share"] = known.mean(2)
+    return values
+
+
+def name_rules(table: pd.DataFrame, rules: Sequence[Rule]) -> pd.DataFrame:
+    """Return a table whose column `rule` holds the rules' names in place of their numbers, with
+    their thresholds.
+    """
+    numbers = table["rule"].to_numpy()
+    named = table.assign(rule=[rules[number].name for number in numbers])
+    thresholds = [rules[number].threshold for number in numbers]
+    named.insert(list(named).index("rule") + 1, "threshold", thresholds)
+    return named

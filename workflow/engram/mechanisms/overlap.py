@@ -168,7 +168,7 @@ def _permuted(
     for number in range(permutations):
         chosen = generator.permutation(len(sizes))[: len(first[1])]
         part, part_size = sums[chosen].sum(0), sizes[chosen].sum()
-        one = top_heads(part / part_size, count)
-        other = top_heads((total - part) / (size - part_size), count)
-        result[number] = jaccard(one, other)
+        drawn = top_heads(part / part_size, count)
+        rest = top_heads((total - part) / (size - part_size), count)
+        result[number] = jaccard(drawn, rest)
     return result

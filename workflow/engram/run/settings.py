@@ -12,6 +12,7 @@ from engram.explorer.settings import ExplorerSettings
 from engram.figures.settings import FigureSettings
 from engram.io.settings import Items, Seed, Settings, Slug, section
 from engram.knockout.settings import KnockoutSettings
+from engram.mechanisms.settings import MechanismsSettings
 from engram.nursery.settings import BaseSettings, DrillingKeys, NurseryKeys
 from engram.run.rates import Rates
 from engram.saliency.settings import SaliencySettings
@@ -120,6 +121,8 @@ class StudyConfig(Settings):
     """Localization: which attention, in which layer, speaks for a class."""
     knockout: KnockoutSettings = section()
     """Direct localization: attention is removed from the language model."""
+    mechanisms: MechanismsSettings = section()
+    """Noise, logit lens, single heads and shorter contexts; off by default."""
     crossed: CrossedSettings = section()
     """Analysis of pairs of models with crossed exposures."""
     statistics: StatisticsSettings = section()
