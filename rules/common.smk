@@ -63,6 +63,14 @@ MEASURED = [name for name in BROUGHT if name not in SCORED]
 AUDIT = STUDY["audit"]
 AUDITED = [name for name in BROUGHT if AUDIT["enabled"] and MODELS[name]["source"] == "corpus"]
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
+# Models whose candidates are a plain draw from a corpus: windows of the nursery are chosen and
+# drilled, a table may be anything, and `memories_*` holds nothing but memorized windows.
+NATURAL = [
+    name
+    for name, model in MODELS.items()
+    if model["source"] == "corpus"
+    or (model["source"] == "hub" and all(split.startswith("pile") for split in model["splits"]))
+]
 PROTOCOLS = STUDY["protocols"]
 NAMED = study_config.named_taxonomies(STUDY)
 TAXONOMIES = study_config.taxonomies(STUDY)

@@ -2,8 +2,8 @@
 
 Inputs: the pairs' designs, candidates, models.
 Outputs: <model>/crossed/attention/, <model>/crossed/hidden_states.h5 and
-<model>/crossed/feed_forward.h5 (both models of a pair, on the true text), <first model>/crossed/ (scores, checks, Δ and knock-outs of a pair),
-tables/crossed_*.csv, figures/crossed_*.
+<model>/crossed/feed_forward.h5 (both models of a pair, on the true text), <first model>/crossed/
+(scores, CNNs, checks, Δ and knock-outs of a pair), tables/crossed_*.csv, figures/crossed_*.
 """
 
 ANALYSIS = STUDY["crossed"]
@@ -233,11 +233,8 @@ rule transfer_pairs:
     input:
         windows=per_model("crossed/windows.parquet", PAIRS),
         attention=per_model("crossed/attention/index.parquet", BOTH_OF_PAIRS),
-        hidden_states=(
-            per_model("crossed/hidden_states.h5", BOTH_OF_PAIRS)
-            if "hidden_states" in ANALYSIS["inputs"]
-            else []
-        ),
+        hidden_states=layers_of_pairs("hidden_states"),
+        feed_forward=layers_of_pairs("feed_forward"),
         settings=settings(
             "transfer_pairs",
             seed=STUDY["seed"],

@@ -2,7 +2,8 @@
 
 Inputs: sample lists, candidates, continuations, labels, attention store, predictions, saliency,
 knock-out; of pairs: windows, decisions, scores, layers, Δ, candidates, attention store.
-Outputs: explorer.html (samples of taxonomies), explorer_pairs.html (windows of crossed pairs).
+Outputs: explorer.html (samples of taxonomies), explorer_pairs.html (windows of crossed pairs),
+figures/explorer_pairs.html (the same with fewer windows, for the report).
 """
 
 EXPLORER = [f"{RESULTS}/explorer.html"] if TAXONOMIES else []
@@ -85,8 +86,10 @@ rule build_pair_explorer:
             page=digests.file_digest(shipped("workflow/explorer")),
         ),
     output:
-        page=report(
-            f"{RESULTS}/explorer_pairs.html",
+        page=f"{RESULTS}/explorer_pairs.html",
+        # The report cannot show a large page; see engram.explorer.pairs.report_edition.
+        edition=report(
+            f"{RESULTS}/figures/explorer_pairs.html",
             caption="../workflow/report/explorer_pairs.rst",
             category=CROSSED_CATEGORY,
             labels={"figure": "explorer"},

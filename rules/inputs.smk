@@ -32,7 +32,7 @@ def base_digest(name):
 
 def model_entry(name):
     """Return a model's config without what only divides its work or is asked of it later."""
-    later = ("shards", "twin", "twin_revision")
+    later = ("shards", "twin", "twin_revision", "early_exit")
     return {key: value for key, value in MODELS[name].items() if key not in later}
 
 
@@ -216,7 +216,8 @@ def read(names):
 
 def scored(name):
     """Return the settings of scoring a model's windows."""
-    chosen = {**WINDOW, "dtype": MODELS[name]["dtype"]}
+    kept = ("dtype", "early_exit", "seed")
+    chosen = {**WINDOW, **{key: MODELS[name][key] for key in kept}}
     if name in AUDITED:
         # An audit reads no score that needs decoding; a taxonomy does.
         chosen |= {"per_token": True, "decoded": bool(TAXONOMIES)}
@@ -266,6 +267,12 @@ def of_pair(file):
 def layers_of_pair(name):
     """Return a function for the states of every layer of both models, if the scorer sees them."""
     return of_pair(f"crossed/{name}.h5") if name in STUDY["crossed"]["inputs"] else []
+
+
+def layers_of_pairs(name):
+    """Return the same of every pair, the models of a pair after one another."""
+    asked = name in STUDY["crossed"]["inputs"]
+    return per_model(f"crossed/{name}.h5", BOTH_OF_PAIRS) if asked else []
 
 
 def of_scorers(file):

@@ -1,6 +1,6 @@
 """Leakage: what the split of each protocol gives away.
 
-Inputs: the sample lists, labels.
+Inputs: the sample lists, labels, candidates.
 Outputs: tables/leakage.csv.
 """
 
@@ -9,6 +9,7 @@ rule measure_leakage:
     input:
         samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
         labels=per_model("labels.parquet"),
+        candidates=per_model("candidates.parquet"),
         settings=settings("measure_leakage", runs=runs(TAXONOMIES), models=list(MODELS)),
     output:
         leakage=table("leakage", "leakage", "leakage"),

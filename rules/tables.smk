@@ -13,6 +13,9 @@ TABLES = [
     *([f"{RESULTS}/tables/truth.csv"] if TAXONOMIES and WITH_TRUTH else []),
     *([f"{RESULTS}/tables/recall_by_kind.csv"] if TAXONOMIES and NURSERY else []),
 ]
+# Permuted labels are a control, as shuffled ones are.
+PERMUTED = TAXONOMIES if STUDY["cnn"]["controls"] else {}
+TABLES += [f"{RESULTS}/tables/permutations.csv"] if PERMUTED else []
 PREDICTIONS = "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet"
 
 
@@ -134,3 +137,17 @@ rule score_kinds:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/score_kinds.py"
+
+
+rule gather_permutations:
+    input:
+        tables=per_run("{model}/{protocol}/cnns/{taxonomy}/permutations.csv", PERMUTED),
+        settings=settings.stamped("gather_permutations", runs=runs(PERMUTED)),
+    output:
+        permutations=table("permutations", "permutations", "permuted labels"),
+    log:
+        f"{RESULTS}/logs/gather_permutations.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/gather_permutations.py"

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from chromium import FLAGS, show
 from playwright.sync_api import Browser, Page, sync_playwright
+from synthetic_pair import write_pairs
 from synthetic_study import write_study
 
 from engram.explorer.content import collect
-from engram.explorer.page import render, write_page
+from engram.explorer.page import PAIRS, render, write_page
+from engram.explorer.pairs import collect_pairs
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +52,26 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(browser: Browser, explorer: Path) -> Iterator[Page]:
     """The explorer in a window of its own; what it complains of fails the test."""
     page, said = show(browser, explorer, "light")
+    yield page
+    page.context.close()
+    assert said == []
+
+
+@pytest.fixture(scope="session")
+def pairs_explorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of two pairs; the models of the second one read a token first."""
+    folder = tmp_path_factory.mktemp("pairs")
+    pairs = {"left": "right", "north": "south"}
+    written = write_pairs(folder / "study", pairs, samples=60, openings={"north": (0,)})
+    path = folder / "explorer_pairs.html"
+    write_page(render(*collect_pairs(written), PAIRS), path, written.page.megabytes)
+    return path
+
+
+@pytest.fixture
+def pairs_page(browser: Browser, pairs_explorer: Path) -> Iterator[Page]:
+    """The page of pairs in a window of its own; what it complains of fails the test."""
+    page, said = show(browser, pairs_explorer, "light")
     yield page
     page.context.close()
     assert said == []

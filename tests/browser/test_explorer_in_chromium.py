@@ -6,26 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
-from chromium import SCREENSHOTS, show
+from chromium import SCREENSHOTS, pixels, settled, show
 from playwright.sync_api import Browser, Page
 
 from engram.io.artifacts import read_parquet
 
 MAPS = ("attention-map", "delta-map")
-
-
-def settled(page: Page, action: object) -> None:
-    """Runs an action and waits until the page has drawn what it asked for."""
-    before = page.evaluate("document.documentElement.dataset.ready")
-    action()  # type: ignore[operator]
-    page.wait_for_function(
-        "before => document.documentElement.dataset.ready !== before", arg=before
-    )
-
-
-def pixels(page: Page, name: str) -> str:
-    """A map's image."""
-    return page.locator(f"#{name} canvas").evaluate("canvas => canvas.toDataURL()")
 
 
 def seen(page: Page) -> dict[str, str]:

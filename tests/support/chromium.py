@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page
@@ -38,3 +39,17 @@ def show(browser: Browser, path: Path, scheme: str, width: int = 1400) -> tuple[
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready]")
     return page, said
+
+
+def settled(page: Page, action: Callable[[], object]) -> None:
+    """Runs an action and waits until the page has drawn what it asked for."""
+    before = page.evaluate("document.documentElement.dataset.ready")
+    action()
+    page.wait_for_function(
+        "before => document.documentElement.dataset.ready !== before", arg=before
+    )
+
+
+def pixels(page: Page, name: str) -> str:
+    """A map's image."""
+    return page.locator(f"#{name} canvas").evaluate("canvas => canvas.toDataURL()")

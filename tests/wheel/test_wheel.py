@@ -107,7 +107,9 @@ def test_the_wheel_carries_what_ships_and_nothing_that_a_run_left(wheel: Path) -
         check=True,
     ).stdout.splitlines()
     folders = ("rules", "studies", "profiles", "slurm", "resources", "envs")
-    folders += tuple(f"workflow/{part}" for part in ("scripts", "report", "explorer", "schemas"))
+    folders += tuple(
+        f"workflow/{part}" for part in ("scripts", "report", "explorer", "audit", "schemas")
+    )
     expected = {f"engram/project/{name}" for name in known if name.startswith(folders)}
     expected |= {f"engram/project/{name}" for name in ("Snakefile", "config.yaml")}
     packages = ("workflow/engram/", "workflow/snakemake_logger_plugin_engram/")
@@ -128,6 +130,14 @@ def test_a_study_runs_in_an_empty_folder_and_the_six_names_work(python: Path, em
     run(python, empty, "-m", "engram", "run", "--study", "study.yaml", "--quiet", "all")
     assert (empty / "results/wheel/tables/scores.csv").is_file()
     assert "Localization: model nursery" in run(python, empty, "-c", SIX_NAMES)
+
+
+def test_an_audit_is_planned_in_an_empty_folder(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("some text\n" * 200)
+    words = ("audit", "--model", "nursery", "--documents", "text.txt", "-n", "--quiet", "rules")
+    plan = run(python, tmp_path, "-m", "engram", *words)
+    assert "find_regions" in plan and "build_audit" in plan
+    assert "extract_attention" not in plan and "continue_prefixes" not in plan
 
 
 def test_the_default_study_is_planned_in_an_empty_folder(python: Path, tmp_path: Path) -> None:

@@ -54,9 +54,10 @@ function unpack(buffer) {
 
 /** A number as people read it: 0.0123, 1.2e-9, 1,234. */
 function spoken(value, digits = 3) {
+  if (value < 0) return `−${spoken(-value, digits)}`;
   if (value === null || value === undefined) return "–";
   if (Number.isInteger(value) && Math.abs(value) < 1e9) return value.toLocaleString("en");
-  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(1).replace("+", "");
+  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(1).replace("+", "").replace("e-", "e−");
   return Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
 }
 
@@ -65,7 +66,7 @@ function probability(logP) {
   if (logP === null) return "–";
   if (logP > -7) return spoken(Math.exp(logP));
   const power = Math.floor(logP / Math.LN10);
-  return `${Math.exp(logP - power * Math.LN10).toFixed(1)}e${power}`;
+  return `${Math.exp(logP - power * Math.LN10).toFixed(1)}e−${-power}`;
 }
 
 function percent(share) {

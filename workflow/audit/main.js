@@ -1,8 +1,11 @@
 // The page's state, and what each control changes.
 
 /** Numbers are places in the data; region −1 is none. */
-const state = { model: 0, document: -1, region: -1, color: "window", order: "share" };
+const state = { model: 0, document: -1, region: -1, color: "window", order: "recalled" };
+/** Share of a document in regions that are not guessed. */
+const recalled = (shown) => (shown.scored_tokens ? (shown.region_tokens - (shown.tokens_Guess ?? 0)) / shown.scored_tokens : -1);
 const ORDERS = {
+  recalled: (a, b) => recalled(b) - recalled(a) || b.region_tokens - a.region_tokens,
   share: (a, b) => (b.share_in_regions ?? -1) - (a.share_in_regions ?? -1) || b.region_tokens - a.region_tokens,
   name: (a, b) => a.document.localeCompare(b.document, "en", { numeric: true }),
   tokens: (a, b) => b.tokens - a.tokens,
@@ -73,6 +76,7 @@ async function go(place, region) {
     const shown = model().documents[place];
     const loaded = shown.block ? await openDocument(shown.block) : null;
     if (mine !== opening) return;
+    const guessed = shown.tokens_Guess ? `, ${percent(shown.tokens_Guess / shown.scored_tokens)} of the scored text in regions that can be guessed` : "";
     Object.assign(state, { document: place, region: -1 });
     source = loaded;
     const message = shown.windows
@@ -85,7 +89,7 @@ async function go(place, region) {
     const shares = study.thresholds.map((p) => `p_z ≥ ${p}: ${percent(shown[`share_p_${p}`])}`).join(", ");
     one("summary").textContent = shown.windows
       ? `${spoken(shown.tokens)} tokens. ${spoken(shown.extracted)} of ${spoken(shown.windows)} windows reproduced (${percent(shown.share_extracted)}); ` +
-        `${spoken(shown.regions)} regions with ${percent(shown.share_in_regions)} of the scored text, the longest of ${spoken(shown.longest_region)} tokens. ` +
+        `${spoken(shown.regions)} regions with ${percent(shown.share_in_regions)} of the scored text, the longest of ${spoken(shown.longest_region)} tokens${guessed}. ` +
         `Windows with ${shares}.`
       : `${spoken(shown.tokens)} tokens: shorter than a window of ${study.prefix + study.suffix}.`;
     markCurrent();
@@ -177,7 +181,7 @@ function recall() {
     if (key in state) state[key] = typeof state[key] === "number" ? Number.parseInt(content, 10) : content;
   }
   if (!study.models[state.model]) state.model = 0;
-  if (!(state.order in ORDERS)) state.order = "share";
+  if (!(state.order in ORDERS)) state.order = "recalled";
   if (!COLORS.includes(state.color)) state.color = "window";
   if (!model().documents[state.document]) Object.assign(state, { document: -1, region: -1 });
   if (!(state.region < (entry()?.found.length ?? 0))) state.region = -1;
@@ -253,7 +257,7 @@ function start() {
     return;
   }
   recall();
-  one("window-text").textContent = `given ${study.prefix} tokens, asked for the next ${study.suffix}, every ${spoken(model().stride)}`;
+  one("window-text").textContent = `given ${study.prefix} tokens, asked for the next ${study.suffix}, a window every ${spoken(model().stride)} tokens`;
   one("model").replaceChildren(...study.models.map(({ name }, i) => html("option", { value: i }, name)));
   one("model").value = state.model;
   one("order").value = state.order;

@@ -116,6 +116,7 @@ class Reader {
           mark.classList.toggle("starts", first >= piece.start);
           mark.classList.toggle("ends", ends[last - 1] <= piece.end);
           mark.classList.toggle("chosen", region === this.chosen);
+          mark.classList.toggle("guess", this.regions[region].class === "Guess");
           parts.push(mark);
           host = { push: (element) => mark.append(element) };
         }

@@ -17,8 +17,8 @@ function paintStrip(canvas, levels, regions, tokens, seen) {
     const left = Math.floor((x * width) / levels.length);
     context.fillRect(left, 0, Math.ceil(((x + 1) * width) / levels.length) - left, body);
   }
-  context.fillStyle = style.getPropertyValue("--region");
-  for (const { start, end } of regions) {
+  for (const { start, end, class: name } of regions) {
+    context.fillStyle = style.getPropertyValue(name === "Guess" ? "--guess" : "--region");
     const left = (start / tokens) * width;
     context.fillRect(left, body, Math.max(2 * ratio, ((end - start) / tokens) * width), height - body);
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from engram import __version__
@@ -34,10 +35,7 @@ def _run(options: argparse.Namespace) -> int:
 def _audit(options: argparse.Namespace) -> int:
     from engram.run import audit
 
-    keys = [
-        *("model", "documents", "prefix", "suffix", "stride", "study"),
-        *("revision", "dtype", "pattern", "text_column"),
-    ]
+    keys = [field.name for field in fields(audit.AuditRequest)]
     request = audit.AuditRequest(**{key: getattr(options, key) for key in keys})
     return audit.command(request, options.snakemake)
 

@@ -79,16 +79,16 @@ async function allMaps() {
   const { layers, delta, maps, poolings } = pair();
   const numbers = Array.from({ length: layers }, (_, layer) => layer);
   const bytes = await readBlock(delta.block);
-  const found = { delta: numbers.map((layer) => mapOf(bytes, delta.maxima[layer], layer, rows(), signedValue)) };
+  const result = { delta: numbers.map((layer) => mapOf(bytes, delta.maxima[layer], layer, rows(), signedValue)) };
   const entry = sample();
-  if (!entry) return { first: [], second: [], difference: [], ...found };
+  if (!entry) return { first: [], second: [], difference: [], ...result };
   const own = await readBlock(entry.block);
   maps.forEach((name, i) => {
     const start = (poolings.indexOf(state.pooling) * maps.length + i) * layers;
     const decode = name === "difference" ? signedValue : value;
-    found[name] = numbers.map((layer) => mapOf(own, entry.maxima[state.pooling][i][layer], start + layer, rows(), decode));
+    result[name] = numbers.map((layer) => mapOf(own, entry.maxima[state.pooling][i][layer], start + layer, rows(), decode));
   });
-  return found;
+  return result;
 }
 
 let drawing = 0;
@@ -200,6 +200,8 @@ const unfiltered = () => Object.fromEntries(Object.keys(FILTERS).map((name) => [
 start(() => {
   state.pair = clamp(state.pair, study.pairs.length);
   if (!(state.lit in LIT)) state.lit = "first";
+  one("edition").hidden = !study.whole;
+  one("edition").textContent = `This edition for the report has ${pair().windows.length} windows per pair; explorer_pairs.html in the study’s folder has ${study.whole}.`;
   onChoice("pair", "pair", () => ({ sample: 0 }));
   for (const name of Object.keys(FILTERS)) onChoice(name, name, () => ({ sample: 0 }));
   onChoice("lit", "lit");

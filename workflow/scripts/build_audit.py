@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from engram.auditing.documents import read_back
+from engram.auditing.joins import with_continuations
 from engram.auditing.page import ModelOnPage, render, write_page
 from engram.auditing.settings import AuditSettings
-from engram.auditing.tables import score_documents, with_continuations
+from engram.auditing.tables import score_documents
 from engram.io.artifacts import read_parquet
 from engram.run.job import job
 

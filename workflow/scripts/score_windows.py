@@ -5,14 +5,23 @@ from pathlib import Path
 from engram.io.artifacts import read_metadata
 from engram.lm.models import default_device, load_model
 from engram.run.job import job
-from engram.sources.scoring import write_scored
+from engram.sources.scoring import EarlyExit, write_scored
 
 with job(snakemake) as settings:
     windows, folder = Path(snakemake.input.windows), Path(snakemake.input.model).parent
     model = load_model(folder, dtype=settings.dtype, device=default_device())
     output, batch_tokens = Path(snakemake.output.candidates), snakemake.resources.batch_tokens
+    chosen = EarlyExit(**settings.early_exit, seed=settings.seed)
     options = {
         key: vars(settings)[key] for key in ("decoded", "per_token") if key in vars(settings)
     }
-    metadata = read_metadata(windows)
-    write_scored(windows, output, model, settings.prefix, metadata, batch_tokens, **options)
+    write_scored(
+        windows,
+        output,
+        model,
+        settings.prefix,
+        read_metadata(windows),
+        batch_tokens,
+        early_exit=chosen if chosen.tokens else None,
+        **options,
+    )

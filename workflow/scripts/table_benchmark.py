@@ -6,7 +6,7 @@ from tqdm import tqdm
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import job
 from engram.scores import difference_tables, taxonomy_tables
-from engram.scores.trained import read_trained, score_together
+from engram.scores.trained import read_trained, score_together, text_keys
 from engram.taxonomy.partitions import merge_equal
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
@@ -21,18 +21,32 @@ with job(snakemake) as settings:
     candidates = {
         run: dict(zip(part["class"], part["candidates"], strict=True)) for run, part in counts
     }
-    predictions = tqdm(files.predictions, desc="predictions", unit="taxonomy")
-    trained = [
-        read_trained(path, *run, candidates[run], confidence=confidence, **draws)
-        for run, path in zip(runs, predictions, strict=True)
-    ]
     columns = ["sequence_id", "content_group"]
     groups = {
         model: read_parquet(path, columns).set_index("sequence_id")["content_group"]
         for model, path in zip(settings.models, files.labels, strict=True)
     }
+    # Of several models: a text that two of them have is one text.
+    texts = {
+        model: text_keys(path, groups[model], settings.prefix)
+        for model, path in zip(settings.models, files.candidates, strict=False)
+    }
+    predictions = tqdm(files.predictions, desc="predictions", unit="taxonomy")
+    trained = [
+        read_trained(
+            path,
+            *run,
+            candidates[run],
+            texts.get(run[0]),
+            run[0] in settings.natural,
+            confidence=confidence,
+            **draws,
+        )
+        for run, path in zip(runs, predictions, strict=True)
+    ]
+    units = {model: group.map(texts[model]) if texts else group for model, group in groups.items()}
     leaked = {
-        run: difference_tables.leaked_groups(read_parquet(path), groups[run[0]])
+        run: difference_tables.leaked_groups(read_parquet(path), units[run[0]])
         for run, path in zip(runs, files.samples, strict=True)
     }
     scores = score_together(trained, **draws)

@@ -1,6 +1,6 @@
 """Write the tables of an audit: documents, and regions with what the model writes there."""
 
-from engram.auditing.tables import with_continuations
+from engram.auditing.joins import with_continuations
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import gather, job
 

@@ -14,18 +14,18 @@ def two_each(paths: list[str]) -> list[list[str]]:
 
 with job(snakemake) as settings:
     files = snakemake.input
-    states = two_each(list(files.hidden_states)) or [[] for _ in settings.pairs]
-    pairs = []
-    for name, base, path, attention, hidden in zip(
-        settings.pairs,
-        settings.bases,
-        files.windows,
+    stores = zip(
         two_each(list(files.attention)),
-        states,
+        two_each(list(files.hidden_states)) or [[] for _ in settings.pairs],
+        two_each(list(files.feed_forward)) or [[] for _ in settings.pairs],
         strict=True,
+    )
+    pairs = []
+    for name, base, path, paths in zip(
+        settings.pairs, settings.bases, files.windows, stores, strict=True
     ):
         windows = read_parquet(path)
-        differences = Differences(settings.inputs, windows, attention, hidden)
+        differences = Differences(settings.inputs, windows, *paths)
         arms = redrawn(windows, settings.redraws, settings.seed)
         pairs.append(Pair(name, base, windows, arms, differences))
     found = list(transfers(pairs))

@@ -25,6 +25,7 @@ from engram.explorer.pairs import (
     choose_windows,
     collect_pairs,
     outcome_names,
+    report_edition,
 )
 from engram.io.artifacts import read_parquet, write_parquet
 from engram.io.errors import EngramError
@@ -228,6 +229,28 @@ def test_both_pages_have_one_shell() -> None:
         "@media print",
     ):
         assert all(page.count(part) == 1 for page in pages), part
+
+
+def test_the_report_s_edition_has_the_first_windows_that_fit(collected: Collected) -> None:
+    whole = len(render(*collected, PAIRS))
+    study, blocks = report_edition(*collected, megabytes=whole / 2e6)
+    left = len(study["pairs"][0]["windows"])
+    assert 1 < left < 12 and study["whole"] == 12
+    assert len(render(study, blocks, PAIRS)) <= whole / 2
+    more, _ = report_edition(*collected, megabytes=whole / 2e6 * (left + 1) / left)
+    assert len(more["pairs"][0]["windows"]) > left
+    for pair, entire in zip(study["pairs"], collected[0]["pairs"], strict=True):
+        assert pair["windows"] == entire["windows"][:left]
+        assert {pair["delta"]["block"], *(entry["block"] for entry in pair["windows"])} <= set(
+            blocks
+        )
+    assert len(blocks) == 2 * (1 + left)
+    assert report_edition(*collected, megabytes=25) == collected
+
+
+def test_an_edition_has_a_window_of_every_pair_at_least(collected: Collected) -> None:
+    study, _ = report_edition(*collected, megabytes=0.001)
+    assert [len(pair["windows"]) for pair in study["pairs"]] == [1, 1]
 
 
 def test_windows_that_do_not_fit_are_an_error(written: PairStudy) -> None:

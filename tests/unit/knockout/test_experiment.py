@@ -363,7 +363,7 @@ def test_a_region_that_breaks_both_classes_alike_is_no_dissociation() -> None:
     assert not rows["double"].any()
 
 
-def test_pooled_intervals_speak_of_models_too() -> None:
+def test_pooled_intervals_have_the_models_as_their_units() -> None:
     unlike = {"m": planted({("A", "A"): 1.0}), "o": planted({}, seed=1)}
     rows = (
         dissociations(unlike, CLASSES, **STATISTICS)

@@ -18,7 +18,7 @@ from engram.io.shipped import ROOT
 from engram.run import launch
 
 VERBS = [
-    *("run", "verify", "resume", "efficiency", "bundle", "summary", "import-paper"),
+    *("run", "audit", "verify", "resume", "efficiency", "bundle", "summary", "import-paper"),
     *("config-reference", "promote-base", "promote-nursery"),
 ]
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]

@@ -174,6 +174,8 @@ REQUIRED: dict[str, Any] = {
     "name": "x",
     "where": "is_code",
     "layer": 1,
+    "version": "1.0",
+    "released": "2026-03-01",
 }
 
 

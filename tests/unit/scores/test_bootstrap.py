@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from scipy.special import expit, logit
+from scipy.stats import binomtest
 
 from engram.scores import bootstrap
 from engram.scores.bootstrap import (
@@ -14,14 +15,16 @@ from engram.scores.bootstrap import (
     draw_counts,
     draw_in_parts,
     logit_basic_interval,
+    mean_interval,
     mirror,
     normal_interval,
     percentile_ends,
     percentile_interval,
     pigeonhole_shares,
+    share_interval,
     studentised_intervals,
     t_interval,
-    two_stage_means,
+    wilson_interval,
 )
 
 
@@ -105,21 +108,6 @@ def test_cluster_means_count_every_sample_of_a_drawn_cluster() -> None:
     np.testing.assert_allclose(drawn, expected)
 
 
-def test_two_stage_means_have_the_variance_between_models_and_within() -> None:
-    generator = np.random.default_rng(0)
-    centers, resamples = np.array([0.0, 1.0, 5.0, 6.0]), 40_000
-    draws = centers[:, None] + 0.3 * generator.normal(size=(4, resamples))
-    pooled = two_stage_means(generator, draws)
-    assert pooled.mean() == pytest.approx(centers.mean(), abs=0.03)
-    assert pooled.var() == pytest.approx((centers.var() + 0.3**2) / 4, rel=0.03)
-
-
-def test_two_stage_means_of_several_values_are_paired() -> None:
-    draws = np.random.default_rng(0).normal(size=(3, 50, 1))
-    pooled = two_stage_means(np.random.default_rng(1), np.concatenate([draws, 2 * draws], axis=2))
-    np.testing.assert_allclose(pooled[:, 1], 2 * pooled[:, 0])
-
-
 # --- interval ends
 
 
@@ -168,10 +156,13 @@ def test_mirrored_draws_are_as_far_on_the_other_side() -> None:
 
 
 @pytest.mark.parametrize("end", [0, 1])
-def test_draws_at_the_end_of_the_scale_give_the_percentile_interval(end: int) -> None:
+def test_draws_at_the_end_of_the_scale_give_the_wider_of_percentiles_and_wilson(end: int) -> None:
     draws = abs(end - np.r_[np.zeros(100), np.linspace(0, 0.3, 300)])
     interval = logit_basic_interval(abs(end - 0.1), draws, 0.9, margin=0.01)
-    assert interval == percentile_interval(abs(end - 0.1), draws, 0.9)
+    plain = percentile_interval(abs(end - 0.1), draws, 0.9)
+    wilson = wilson_interval(abs(end - 0.1), 0.09 / draws.var(), 0.9)
+    assert interval.low == min(plain.low, wilson.low)
+    assert interval.high == max(plain.high, wilson.high)
 
 
 def test_logit_basic_interval_includes_a_value_outside_its_ends() -> None:
@@ -181,7 +172,7 @@ def test_logit_basic_interval_includes_a_value_outside_its_ends() -> None:
 
 
 def test_logit_basic_interval_is_a_point_where_no_draw_differs() -> None:
-    assert logit_basic_interval(0.0, np.zeros(9), 0.9, margin=0.1) == (0, 0, 0)
+    assert logit_basic_interval(0.4, np.full(9, 0.4), 0.9, margin=0.1) == (0.4, 0.4, 0.4)
 
 
 def test_normal_interval_is_that_of_the_normal_distribution_within_limits() -> None:
@@ -261,3 +252,48 @@ def test_simultaneous_intervals_cover_all_of_a_family_at_once() -> None:
         covered += bool(((family.simultaneous_low <= 0) & (family.simultaneous_high >= 0)).all())
     # 200 trials at 90 %: three standard errors are 6.4 points.
     assert 0.836 <= covered / 200 <= 0.964
+
+
+@pytest.mark.parametrize("truth", [0.005, 0.02, 0.98])
+def test_intervals_near_the_ends_cover_the_truth(truth: float) -> None:
+    """Draws of 80 samples of which none or few are hits do not reach a truth that is not 0."""
+    random, covered, percentiles = np.random.default_rng(1), 0, 0
+    for _ in range(400):
+        hits = random.binomial(80, truth)
+        draws = random.binomial(80, hits / 80, 400) / 80
+        interval = logit_basic_interval(hits / 80, draws, 0.95, margin=1 / 160)
+        covered += interval.low <= truth <= interval.high
+        low, high = np.quantile(draws, [0.025, 0.975])
+        percentiles += low <= truth <= high
+    assert covered / 400 >= 0.93 and percentiles / 400 < 0.9
+
+
+def test_an_interval_at_an_end_is_as_wide_as_its_samples_say() -> None:
+    few, many = (
+        logit_basic_interval(1.0, np.ones(9), 0.95, margin=0.001, trials=trials)
+        for trials in (20, 200)
+    )
+    assert few.low == pytest.approx(0.839, abs=1e-3) and few.high == 1
+    assert many.low == pytest.approx(0.981, abs=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.03, 0.5])
+def test_share_intervals_are_wilsons_and_know_of_clusters(share: float) -> None:
+    hits = (np.arange(200) < 200 * share).astype(float)
+    found = share_interval(hits, np.ones(200), 0.95)
+    expected = proportion_ci(int(hits.sum()), 200)
+    assert found[1:] == pytest.approx(expected, abs=2e-3)
+    # Ten samples of one text that agree are one sample.
+    copies = share_interval(10 * hits, np.full(200, 10.0), 0.95)
+    assert copies == pytest.approx(found, abs=2e-3)
+
+
+def test_mean_intervals_are_students_where_clusters_have_one_sample() -> None:
+    values = np.random.default_rng(0).normal(size=9)
+    assert mean_interval(values, np.ones(9), 0.9) == pytest.approx(t_interval(values, 0.9))
+    assert np.isnan(mean_interval(values[:1], np.ones(1), 0.9).low)
+
+
+def proportion_ci(hits: int, n: int) -> tuple[float, float]:
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return interval.low, interval.high

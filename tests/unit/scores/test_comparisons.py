@@ -60,3 +60,24 @@ def test_clearly_different_scores_keep_their_ranks() -> None:
 def test_scores_within_their_noise_change_ranks_and_equal_ones_share_the_better() -> None:
     ranked = rank_intervals(scores(0.02, 0.6, 0.6, 0.3))
     assert ranked == {"a": (1, 1, 2), "b": (1, 1, 2), "c": (3, 3, 3)}
+
+
+def test_rank_intervals_hold_together() -> None:
+    """Six equal scores and six that differ by about their noise: in 95 of 100 studies all true
+    ranks lie in their intervals; intervals that hold one at a time miss one of them in most.
+    """
+    random, held = np.random.default_rng(0), 0
+    truth = np.repeat([0.5, 0.52], 3)
+    for _ in range(120):
+        noise, draws = random.normal(0, 0.01, 6), random.normal(0, 0.01, (6, 400))
+        scores = {
+            k: Resampled(truth[k] + noise[k], truth[k] + noise[k] + draws[k], 1e-3)
+            for k in range(6)
+        }
+        ranked = rank_intervals(scores)
+        # Of equal scores the true ranks are all those that they share.
+        held += all(
+            low <= (truth > truth[k]).sum() + 1 and (truth >= truth[k]).sum() <= high
+            for k, (_, low, high) in ranked.items()
+        )
+    assert held / 120 >= 0.92

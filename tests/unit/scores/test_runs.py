@@ -78,3 +78,25 @@ def test_reflected_draws_stay_where_they_cannot_be_mirrored() -> None:
         value.value - value.draws.mean(), abs=0.01
     )
     assert (value.reflected >= 0).all() and (value.reflected <= 1).all()
+
+
+def test_a_text_that_several_models_have_is_drawn_once_for_all_of_them() -> None:
+    """Three copies of one model are as sure as it is alone; drawn apart, they seem 1 / √3 as far
+    from the truth.
+    """
+    one = run(per_class=40, accuracy=0.7, cnns=["k6"], seeds=[0])
+    apart = [
+        Run.of(
+            tiny_predictions.predictions(per_class=40, accuracy=0.7, cnns=["k6"], seeds=[0]),
+            CLASSES,
+            model,
+        )
+        for model in "abc"
+    ]
+    runs = {"one": one, "shared": summed([one] * 3), "apart": summed(apart)}
+    assert [part.smallest_class for part in runs.values()] == [40, 40, 120]
+    values = resample(runs, statistics, resamples=1000)["balanced_accuracy"]
+    spread = {name: value.draws.std() for name, value in values.items()}
+    assert spread["shared"] == pytest.approx(spread["one"])
+    assert spread["apart"] == pytest.approx(spread["one"] / np.sqrt(3), rel=0.1)
+    assert values["one"].value == values["shared"].value == values["apart"].value

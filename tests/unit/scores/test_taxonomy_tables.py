@@ -22,15 +22,17 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from engram.io.artifacts import write_parquet
 from engram.io.errors import EngramError
 from engram.scores import difference_tables, taxonomy_tables
 from engram.scores.metrics import class_scores
-from engram.scores.trained import Trained, read_trained, score_together
+from engram.scores.trained import Trained, read_trained, score_together, text_keys
 from engram.taxonomy.partitions import Named, merge_equal
 from engram.taxonomy.taxonomy import Taxonomy
 
 PUBLISHED = Path(__file__).parents[3] / "resources" / "published"
 NAMES = ["Non-Memo, Guess, Others", "Non-Memo, Recite[5], Others", "Non-Memo, Recollect[5], Others"]
+PUBLISHED_TABLE = pd.read_csv(PUBLISHED / "taxonomy_scores.csv")
 DRAWS = {"resamples": 200, "seed": 1}
 
 
@@ -344,3 +346,50 @@ def test_predictions_without_attention_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(EngramError, match="no test prediction on attention"):
         read(path, dict.fromkeys(tiny_predictions.CLASSES, 1))
+
+
+def test_models_share_the_texts_whose_suffix_they_have_in_common(tmp_path: Path) -> None:
+    """Content groups are numbered by each model for itself; the tokens decide."""
+    tokens = np.random.default_rng(0).integers(0, 99, (4, 12))
+    keys = {}
+    for model, order in (("a", [0, 1, 2]), ("b", [2, 3, 0, 0])):
+        ids = np.arange(len(order)) + 50
+        table = pd.DataFrame({"sequence_id": ids, "tokens": list(tokens[order])})
+        write_parquet(table, tmp_path / f"{model}.parquet")
+        groups = pd.Series(pd.factorize(np.array(order))[0], index=ids)
+        keys[model] = text_keys(tmp_path / f"{model}.parquet", groups, prefix=4)
+    assert keys["a"].index.tolist() == [0, 1, 2] and keys["b"].index.tolist() == [0, 1, 2]
+    assert keys["a"][2] == keys["b"][0] and keys["a"][0] == keys["b"][2]
+    assert len({*keys["a"], *keys["b"]}) == 4
+    frame = tiny_predictions.predictions(0.8, per_class=1)
+    frame = frame.assign(content_group=frame["sequence_id"].rank(method="dense").astype(int) - 1)
+    sizes = dict.fromkeys(tiny_predictions.CLASSES, 10)
+    runs = []
+    for model in "ab":
+        slug = Taxonomy.parse(NAMES[0]).slug
+        path = tiny_predictions.write([frame], tmp_path, NAMES[0], slug, model=model)
+        runs.append(
+            read_trained(path, model, "engram", slug, sizes, keys[model], confidence=0.95, **DRAWS)
+        )
+    first, second = (set(part.runs["attention", "real"].groups) for part in runs)
+    assert len(first) == len(second) == 3 and len(first & second) == 2
+    (both,) = (part for part in score_together(runs, **DRAWS) if part.models == "all")
+    sizes_of = taxonomy_tables.taxonomy_table(
+        [both], merge_equal([Taxonomy.parse(NAMES[0])]), PUBLISHED_TABLE
+    )
+    assert sizes_of["groups"].iloc[0] == 4 and sizes_of["n"].iloc[0] == 6
+
+
+def test_natural_scores_are_of_candidates_that_are_a_plain_draw(
+    files: list[Path], names: list[Named]
+) -> None:
+    sizes = {"Non-Memo": 800, "Guess": 50, "Others": 150}
+    run = files[0].parts[-5], files[0].parts[-4], files[0].parts[-2]
+    for natural in (True, False):
+        part = read_trained(files[0], *run, sizes, natural=natural, confidence=0.95, **DRAWS)
+        scores = score_together([part], **DRAWS)
+        table = taxonomy_tables.taxonomy_table(scores, names, PUBLISHED_TABLE)
+        assert ("natural_accuracy" in table) is natural
+        classes = taxonomy_tables.class_table(scores, names)
+        assert classes["natural_share"].notna().all() == natural
+        assert classes["candidates"].tolist() == list(sizes.values())

@@ -329,7 +329,8 @@ def test_planted_suffixes_never_cross_splits(planted: int, copies: int, seed: in
         drawn.assign(text=drawn["sequence_id"].map(text)).groupby("text")["split"].nunique().max()
         == 1
     )
-    assert leakage(drawn, frame)["leaked"].sum() == 0
+    windows = frame[["sequence_id"]].assign(tokens=list(suffixes[shuffled]))
+    assert leakage(drawn, frame, windows)["leaked"].sum() == 0
 
 
 def test_leakage_counts_test_samples_whose_text_is_trained_on_in_any_class() -> None:
@@ -341,7 +342,17 @@ def test_leakage_counts_test_samples_whose_text_is_trained_on_in_any_class() -> 
         }
     )
     groups = pd.DataFrame({"sequence_id": range(6), "content_group": [10, 11, 11, 12, 13, 13]})
-    table = leakage(drawn, groups).set_index("class")
+    tokens = np.random.default_rng(0).integers(0, 9_999, (6, 24))
+    tokens[3, 4:16] = tokens[0, 9:21]  # 12 tokens in a row, at another offset
+    tokens[4, :11] = tokens[1, :11]  # only 11
+    windows = pd.DataFrame({"sequence_id": range(6), "tokens": list(tokens)})
+    table = leakage(drawn, groups, windows).set_index("class")
+    assert table["shared_run"].to_dict() == {"all": 1, "A": 1, "B": 0}
+    assert table.loc["all", "shared_run_share"] == pytest.approx(1 / 3)
+    assert table["shared_document"].isna().all()
+    of_files = windows.assign(document=["x", "y", "y", "z", "x", "z"])
+    known = leakage(drawn, groups, of_files).set_index("class")
+    assert known["shared_document"].to_dict() == {"all": 2, "A": 1, "B": 1}
     assert table[["test", "leaked"]].to_dict("index") == {
         "all": {"test": 3, "leaked": 1},
         "A": {"test": 2, "leaked": 1},
@@ -363,7 +374,8 @@ def test_a_split_by_sequence_leaks_what_it_must() -> None:
     taxonomy = Taxonomy.parse("Reconstruct, Others")
     frame = frame.assign(is_incrementing=False)
     drawn = draw_samples(frame, taxonomy, by_sequence, 1)
-    assert leakage(drawn, frame)["share"].iloc[0] == pytest.approx(2 / 3, abs=0.04)
+    windows = frame[["sequence_id"]].assign(tokens=[np.arange(12)] * 6000)
+    assert leakage(drawn, frame, windows)["share"].iloc[0] == pytest.approx(2 / 3, abs=0.04)
 
 
 @pytest.mark.parametrize("protocol", ["engram", "paper", "reference"])

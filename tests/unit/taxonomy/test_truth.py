@@ -39,3 +39,12 @@ def test_the_kinds_sum_to_all() -> None:
         == table.loc[table["kind"] != "all", "n"].sum()
         == 4
     )
+
+
+def test_what_was_never_shown_was_not_recalled() -> None:
+    labels = make_labels().assign(exposures=[0, 0, 50, 0])
+    assert truth(labels).tolist() == ["guessed", "drift", "recalled", "not memorized"]
+    table = truth_table(labels, "nursery").set_index(["rule", "kind", "drilled"])
+    assert table.loc[("Recall", "natural", False), ["recalled", "drift"]].tolist() == [0, 1]
+    unknown = labels.drop(columns="exposures")
+    assert truth(unknown).tolist() == ["guessed", "recalled", "recalled", "not memorized"]

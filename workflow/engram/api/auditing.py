@@ -14,9 +14,10 @@ from engram.api.display import html_table
 from engram.api.language_model import LanguageModel, check_language_model
 from engram.auditing.cutting import cut_windows
 from engram.auditing.documents import Document, documents_of_texts
+from engram.auditing.joins import with_continuations
 from engram.auditing.page import ModelOnPage, render, write_page
 from engram.auditing.settings import AuditSettings
-from engram.auditing.tables import Audit, audit_windows, continue_regions, with_continuations
+from engram.auditing.tables import Audit, audit_windows, continue_regions
 from engram.io.errors import EngramError
 from engram.lm.generation import BATCH_TOKENS, teacher_forced_scores
 from engram.lm.models import check_tokens

@@ -64,8 +64,8 @@ def render(
 ) -> str:
     """Return the page.
 
-    The texts of documents that would make it larger than `settings.megabytes` are left out, those
-    with the fewest reproduced tokens first; their numbers stay.
+    Documents take their place in the order of the tokens that are reproduced; the text of one for
+    which `settings.megabytes` leave no room is left out, and its numbers stay.
 
     Args:
         title: of the study.

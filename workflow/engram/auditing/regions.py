@@ -108,8 +108,8 @@ def describe(
         prompt (offset of the first of them: the prefix there is what the model is given),
         log_p_z and p_z of the likeliest window, its `n_<p>`, worst_log_p_z (of the reproduced
         windows), rouge_l (between prefix and suffix, highest), sequence_duplicates (of a suffix in
-        all documents, highest), is_repeating, is_incrementing, is_code (of most windows), classes
-        (each with its number of windows), prefix and text.
+        all documents, highest), is_repeating, is_incrementing, is_code (of most windows), class (of
+        most windows), classes (each with its number of windows), prefix and text.
     """
     rows = []
     starts = windows["offset"].to_numpy() + prefix
@@ -140,6 +140,7 @@ def describe(
                     name: bool(inside[name].mean() > 0.5)
                     for name in ("is_repeating", "is_incrementing", "is_code")
                 },
+                "class": counts.index[0],
                 "classes": ", ".join(f"{name} {count}" for name, count in counts.items()),
                 "prefix": document.span(prompt, prompt + prefix),
                 "text": document.span(start, end),

@@ -16,7 +16,7 @@ from engram.auditing.windows import measure
 from engram.lm.generation import greedy_continuations
 from engram.lm.inputs import opening
 from engram.lm.tokens import decode
-from engram.taxonomy.taxonomy import Taxonomy
+from engram.taxonomy.taxonomy import NON_MEMO, Taxonomy
 
 REGION_COLUMNS = (
     *("document", "region", "start", "end", "char_start", "char_end", "tokens", "windows"),
@@ -64,7 +64,7 @@ def audit_windows(
         documents, of_documents(documents, measured), scored, strict=True
     ):
         regions.append(describe(document, prefix, own, result, settings.probabilities))
-        rows.append(summarize(document, own, result, regions[-1], settings.thresholds))
+        rows.append(summarize(document, own, result, regions[-1], taxonomy, settings.thresholds))
     filled = [table for table in regions if len(table)]
     return Audit(
         pd.DataFrame(rows),
@@ -111,13 +111,15 @@ def summarize(
     windows: pd.DataFrame,
     scored: Scored,
     regions: pd.DataFrame,
+    taxonomy: Taxonomy,
     thresholds: Sequence[float],
 ) -> dict[str, object]:
     """Return the row of a document: document, tokens, scored_tokens (in the suffix of a window),
     windows, extracted (windows whose suffix is the model's greedy continuation), share_extracted
-    (of the windows), regions, region_tokens, share_in_regions (of the scored tokens),
-    longest_region (tokens), best_log_p_z, mean_log_p_z (nats per window), and for every threshold
-    `share_p_<threshold>`, the share of windows whose p_z is at least that.
+    (of the windows), regions, region_tokens, `tokens_<class>` (in regions of a class),
+    share_in_regions (of the scored tokens), longest_region (tokens), best_log_p_z, mean_log_p_z
+    (nats per window), and for every threshold `share_p_<threshold>`, the share of windows whose
+    p_z is at least that.
     """
     count, covered = len(windows), int(scored.covered.sum())
     in_regions = int(regions["tokens"].sum()) if len(regions) else 0
@@ -131,6 +133,13 @@ def summarize(
         "share_extracted": extracted / count if count else np.nan,
         "regions": len(regions),
         "region_tokens": in_regions,
+        **{
+            f"tokens_{name}": int(regions.loc[regions["class"] == name, "tokens"].sum())
+            if len(regions)
+            else 0
+            for name in taxonomy.class_names
+            if name != NON_MEMO
+        },
         "share_in_regions": in_regions / covered if covered else np.nan,
         "longest_region": int(regions["tokens"].max()) if len(regions) else 0,
         "best_log_p_z": log_p.max() if count else np.nan,
@@ -198,8 +207,3 @@ def continue_regions(
         },
         columns=columns,
     )
-
-
-def with_continuations(regions: pd.DataFrame, continuations: pd.DataFrame) -> pd.DataFrame:
-    """Return the regions with what the model writes at each of them."""
-    return regions.merge(continuations, on=["document", "region"], how="left", validate="1:1")

@@ -22,6 +22,9 @@ from engram.taxonomy.pool import OWN, non_memorized, pool, reproduced
 
 log = logging.getLogger(__name__)
 
+_BLOCK = 256
+"""Samples in memory at a time."""
+
 
 def usable_samples(
     samples: pd.DataFrame, verification: pd.DataFrame, drop_unverified: bool
@@ -106,6 +109,42 @@ def with_text(dataset: Dataset, header: Header, labels: pd.DataFrame) -> Dataset
     )
 
 
+def vary_alike(maps: np.ndarray, like: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Give maps the mean of others, cell by cell, and their spread, layer by layer, in place.
+
+    Attention of permuted weights varies between texts an order of magnitude less than that of the
+    model, and a CNN of the usual learning rate never leaves chance on it, whatever it holds. What
+    would become negative becomes 0.
+
+    Args:
+        maps: (n, L, P), changed.
+        like: (n, L, P).
+        rows: of the training split, by which both are measured.
+
+    Returns:
+        The maps.
+    """
+    mean, spread = _moments(maps, rows)  # (L, P), (L,)
+    target, wanted = _moments(like, rows)
+    ratio = np.divide(wanted, spread, out=np.ones_like(spread), where=spread > 0)[:, None]
+    for start in range(0, len(maps), _BLOCK):
+        block = maps[start : start + _BLOCK]
+        maps[start : start + _BLOCK] = np.maximum(target + (block - mean) * ratio, 0)
+    return maps
+
+
+def _moments(maps: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of every cell over rows, (L, P), and the root mean square deviation from it
+    over the cells of every layer, (L,).
+    """
+    parts = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+    shape = maps.shape[1:]
+    mean = sum((maps[part].sum(axis=0, dtype=np.float64) for part in parts), np.zeros(shape))
+    mean = mean / max(1, len(rows))
+    squares = sum((((maps[part] - mean) ** 2).sum(axis=0) for part in parts), np.zeros(shape))
+    return mean, np.sqrt(squares.mean(axis=1) / max(1, len(rows)))
+
+
 def with_baselines(
     dataset: Dataset,
     baselines: Sequence[str],
@@ -136,8 +175,9 @@ def with_baselines(
         features["hidden_states"] = Layers(hidden, ids)
     maps: dict[str, Any] = {}
     if "random_weights" in baselines and random:
+        train = dataset.rows("train")
         maps = {
-            "random_mean": memory.read(random, ids, "mean"),
-            "random_max": memory.read(random, ids, "max"),
+            "random_mean": vary_alike(memory.read(random, ids, "mean"), dataset.mean, train),
+            "random_max": vary_alike(memory.read(random, ids, "max"), dataset.max, train),
         }
     return replace(dataset, features={**dataset.features, **features}, **maps)

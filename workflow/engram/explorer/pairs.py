@@ -6,6 +6,7 @@ difference of two maps, and the outcome of a window in words."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from tqdm import tqdm
 
 from engram.crossed.accuracy import hits
 from engram.crossed.pair import ASSIGNED, EXTRACTED, RECALLED, SCOPES
-from engram.explorer.blocks import Blocks
+from engram.explorer.blocks import MEGABYTE, Blocks
 from engram.explorer.maps import encode, quantize, quantize_signed
+from engram.explorer.page import PAIRS, render
 from engram.explorer.selection import choose_samples, share
 from engram.explorer.settings import ExplorerSettings
 from engram.explorer.text import Words
@@ -39,6 +41,8 @@ SHOWN_TO = ("first", "second", "both", "placebo")
 """The arms in the page's order."""
 MAPS = ("first", "second", "difference")
 """The maps of a window in the order of its block: of both models, and model 1 − model 2."""
+REPORT_MEGABYTES = 1.5
+"""Size of a page, in 10⁶ bytes, whose address is shorter than 2 MiB in base 64."""
 _CELL = ("stratum", "class", "outcome")
 
 
@@ -81,7 +85,39 @@ def collect_pairs(study: PairStudy) -> tuple[dict[str, Any], dict[str, str]]:
         "arms": list(SHOWN_TO),
         "outcomes": list(OUTCOMES),
         "pairs": pairs,
+        "whole": 0,
     }, blocks.texts
+
+
+def report_edition(
+    study: Mapping[str, Any], blocks: Mapping[str, str], megabytes: float = REPORT_MEGABYTES
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the pairs as the report shows them: the first windows of every pair, as many as fit.
+
+    The report holds its pages in their addresses, and Chromium shows none whose address is longer
+    than 2 MiB. The first windows are again equally many from every stratum, arm and outcome,
+    because they were taken in turn.
+
+    Args:
+        study: as `collect_pairs` returns it.
+        blocks: of it.
+        megabytes: largest size of the page, in 10⁶ bytes; a page of one window per pair may be
+            larger.
+    """
+    most = max(len(pair["windows"]) for pair in study["pairs"])
+
+    def first(number: int) -> tuple[dict[str, Any], dict[str, str]]:
+        pairs = [{**pair, "windows": pair["windows"][:number]} for pair in study["pairs"]]
+        names = {pair["delta"]["block"] for pair in pairs}
+        names |= {window["block"] for pair in pairs for window in pair["windows"]}
+        edition = {**study, "pairs": pairs, "whole": most if number < most else 0}
+        return edition, {name: text for name, text in blocks.items() if name in names}
+
+    def too_large(number: int) -> bool:
+        return len(render(*first(number), PAIRS).encode()) > megabytes * MEGABYTE
+
+    fitting = bisect_left(range(1, most + 1), True, key=too_large)
+    return first(max(1, fitting))
 
 
 def outcome_names(windows: pd.DataFrame) -> np.ndarray:
@@ -270,8 +306,8 @@ def _profile(folder: Path, layers: int) -> dict[str, list[float]]:
             f"{path}: it has the layers {table.index.tolist()}, the attention has {layers}; delete "
             f"it, and it is made again"
         )
-    share_, deviation = table["delta"], table["delta_sd"]
-    bounds = {"share": share_, "low": share_ - deviation, "high": share_ + deviation}
+    center, deviation = table["delta"], table["delta_sd"]
+    bounds = {"share": center, "low": center - deviation, "high": center + deviation}
     return {name: [_number(value) for value in values] for name, values in bounds.items()}
 
 

@@ -5,9 +5,9 @@ its removal costs A than B. A and B are doubly dissociated where both regions ar
 value is also compared with random regions of equal cell count and of equal attention: what is
 beyond them is due to *which* cells are removed, not to how many, or to how much attention.
 
-Intervals are over content groups and over the random regions; over several models (such as seeds of
-the nursery), the models are drawn first, then the groups of each, so that the interval covers other
-models too.
+Intervals are over content groups and over the random regions. Over several models (such as seeds of
+the nursery) the models are the units, by Student's t: drawing three models covers the mean of
+others in 75 to 80 % of nominal 95.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from engram.scores.bootstrap import (
     cluster_sums,
     draw_counts,
     percentile_interval,
-    two_stage_means,
+    t_interval,
 )
 
 POOLED = "all models"
@@ -95,7 +95,7 @@ def dissociations(
         if len(losses) > 1:
             members[POOLED] = list(losses)
         for label, models in members.items():
-            pooled = _pool([losses[model] for model in models], np.random.default_rng(seed))
+            own = [losses[model] for model in models]
             for a, b in np.ndindex(len(classes), len(classes)):
                 if a == b:
                     continue
@@ -110,9 +110,15 @@ def dissociations(
                     "n": sum(int(counts[model][classes[a]]) for model in models),
                     "n_against": sum(int(counts[model][classes[b]]) for model in models),
                 }
-                value, drawn = _statistics(pooled.value, a, b), _statistics(pooled.drawn, a, b)
+                values = [_statistics(part.value, a, b) for part in own]
+                drawn = _statistics(own[0].drawn, a, b)
                 for name in STATISTICS:
-                    interval = percentile_interval(float(value[name]), drawn[name], confidence)
+                    of_models = np.array([float(value[name]) for value in values])
+                    interval = (
+                        percentile_interval(of_models[0], drawn[name], confidence)
+                        if len(own) == 1
+                        else t_interval(of_models, confidence)
+                    )
                     row |= interval.columns(name)
                 rows.append(row)
     return _judged(pd.DataFrame(rows))
@@ -177,16 +183,6 @@ def _losses(
                 value[r, a, b] = falls[np.ix_(rows, chosen)].mean()
                 drawn[:, r, a, b] = (shares * means[:, chosen]).sum(axis=1)
     return Losses(value, drawn)
-
-
-def _pool(losses: Sequence[Losses], generator: np.random.Generator) -> Losses:
-    """Return the mean over models; the models are drawn alike for all kinds of region, so that
-    differences between them stay paired.
-    """
-    if len(losses) == 1:
-        return losses[0]
-    drawn = two_stage_means(generator, np.stack([of_model.drawn for of_model in losses]))
-    return Losses(np.mean([of_model.value for of_model in losses], axis=0), drawn)
 
 
 def _statistics(losses: np.ndarray, a: int, b: int) -> dict[str, np.ndarray]:

@@ -19,6 +19,9 @@ from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, keep_logits, suffix_logits, token_scores
 
+ROUNDING = {torch.float32: 64, torch.float16: 8, torch.bfloat16: 8}
+"""Units in the last place of the largest logit by which the same logit may differ between a forward
+over a part of a window and one over all of it, by precision."""
 BATCH_TOKENS = 8192
 """Tokens (prefix and suffix) per batch unless the caller says otherwise."""
 MASKED_BY_PAPER = 0
@@ -146,6 +149,45 @@ def memorization_scores(
     )  # (rest, S)
     scores.loc[rest, "memorization_score"] = (written == tokens[rest, prefix:]).mean(1)
     return scores
+
+
+def may_be_extracted(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    first: int,
+    batch_tokens: int = BATCH_TOKENS,
+) -> np.ndarray:
+    """Return whether the first suffix tokens leave it open that the suffix is extracted, bool (n,).
+
+    One forward over the prefix and `first` tokens. False where one of these is clearly not the most
+    likely one, so that `teacher_forced_scores` does not find the window extracted either. A token
+    whose logit equals the largest within rounding (`ROUNDING`) is left to the whole forward.
+
+    Args:
+        tokens: (n, T).
+        prefix: tokens of the prompt.
+        first: 1 … T - prefix, suffix tokens that are read.
+        batch_tokens: as in `greedy_continuations`.
+
+    Raises:
+        EngramError: a logit is not finite.
+    """
+    windows = torch.as_tensor(tokens[:, : prefix + first])
+
+    @torch.inference_mode()
+    def run(part: slice) -> np.ndarray:
+        batch = windows[part].to(model.device, torch.long)  # (b, prefix + first)
+        logits, _ = suffix_logits(model, batch, prefix)  # (b, first, V)
+        largest = logits.amax(-1)  # (b, first)
+        check_finite(model, largest, "logits")
+        behind = largest - logits.gather(-1, batch[:, prefix:, None])[..., 0]
+        unit = torch.finfo(logits.dtype).eps * logits.abs().amax(-1)
+        return (behind <= ROUNDING.get(logits.dtype, 64) * unit).all(1).cpu().numpy()
+
+    rows = max(1, batch_tokens // windows.shape[1])
+    batches = in_batches(run, len(windows), rows, "first suffix tokens", model.device)
+    return np.concatenate([np.empty(0, bool), *(part for _, part in batches)])
 
 
 @torch.inference_mode()

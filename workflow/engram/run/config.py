@@ -311,6 +311,17 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
             f"cnn.kernels: {min(too_large)}{pooled} is too large for windows of prefix + suffix = "
             f"{tokens} tokens; take smaller kernels"
         )
+    for model in study.models:
+        if model.early_exit.tokens >= study.suffix:
+            yield (
+                f"models: {model.name}: early_exit.tokens: {model.early_exit.tokens} is not less "
+                f"than suffix, {study.suffix}; take fewer, or 0 for no early exit"
+            )
+        if model.early_exit.tokens and "memorization_score" in model.columns:
+            yield (
+                f"models: {model.name}: early_exit.tokens: the table brings its scores, so that no "
+                f"window is scored; leave it out"
+            )
     crossed = study.crossed.cnn
     trained = crossed.inputs and any(model.counterpart for model in study.models)
     if trained and last_side(tokens, crossed.kernel) < 1:
@@ -334,6 +345,12 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
             "audit.enabled: no model has documents; give a model `source: corpus` and `documents`, "
             "or leave the audit out"
         )
+    for model in study.models:
+        if model.source == "corpus" and model.early_exit.tokens:
+            yield (
+                f"models: {model.name}: early_exit.tokens: an audit needs every window whole; "
+                f"leave it out, or the audit"
+            )
     yield from _error_of(
         Taxonomy.parse,
         study.audit.taxonomy,

@@ -22,6 +22,7 @@ from engram.sources.settings import (
     HubKeys,
     ModelKeys,
     PackagesKeys,
+    ScanKeys,
     TableKeys,
 )
 from engram.store.settings import AttentionSettings
@@ -61,7 +62,15 @@ WindowTokens = Annotated[int, Field(ge=4, le=64)]
 
 # pydantic takes the fields of the last base first.
 class ModelEntry(
-    NurseryKeys, DrillingKeys, PackagesKeys, CorpusKeys, TableKeys, HubKeys, ModelKeys, EntryKeys
+    NurseryKeys,
+    DrillingKeys,
+    PackagesKeys,
+    ScanKeys,
+    CorpusKeys,
+    TableKeys,
+    HubKeys,
+    ModelKeys,
+    EntryKeys,
 ):
     """A language model and its windows. A source refuses the keys of other sources."""
 

@@ -18,7 +18,8 @@ BLOCKS = ("first token", "within the prefix", "from suffix to prefix", "within t
 """Where a cell lies: key is the first token that the model read (its beginning-of-sequence token,
 where it reads one); else query and key in the prefix; query in
 the suffix and key in the prefix (the suffix looks back at the prompt: information flows from prefix
-to suffix); both in the suffix. A causal model has no cells of prefix queries and suffix keys."""
+to suffix); both in the suffix. The last query of the prefix counts as one of the suffix, whose
+first token it predicts. A causal model has no cells of prefix queries and suffix keys."""
 
 _ARRAYS = ("delta", "spread", "profile", "binned", "attention", "sizes")
 _ATTRIBUTES = ("classes", "cnns", "n", "without_evidence", "dead", "prefix", "opening")
@@ -42,7 +43,9 @@ class Bins:
     def place(self) -> np.ndarray:
         """The bin of every packed cell, flattened over (B, T): (P,)."""
         queries, keys = query_key(self.tokens)
-        block = np.select([keys == 0, queries < self.prefix, keys < self.prefix], [0, 1, 2], 3)
+        # The last query of the prefix predicts the first token of the suffix.
+        before = queries < self.prefix - 1
+        block = np.select([keys == 0, before, keys < self.prefix], [0, 1, 2], 3)
         return block * self.tokens + queries - keys
 
     @cached_property

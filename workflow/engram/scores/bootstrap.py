@@ -130,20 +130,6 @@ def cluster_means(counts: np.ndarray, sums: np.ndarray, sizes: np.ndarray) -> np
     return (counts @ sums) / (counts @ sizes)[:, None]
 
 
-def two_stage_means(generator: np.random.Generator, draws: np.ndarray) -> np.ndarray:
-    """Resample a mean over models from the draws of each model, (M, R, …) → (R, …).
-
-    As many models are drawn as there are, and of each drawn model one of its resamples. NaN is left
-    out of the mean.
-    """
-    models, resamples = draws.shape[:2]
-    picked = [
-        draws[generator.integers(models, size=resamples), generator.permutation(resamples)]
-        for _ in range(models)
-    ]
-    return np.nanmean(picked, axis=0)
-
-
 # --- interval ends
 
 
@@ -190,13 +176,19 @@ def mirror(value: float, draws: np.ndarray, margin: float) -> np.ndarray:
 
 
 def logit_basic_interval(
-    value: float, draws: np.ndarray, confidence: float, margin: float
+    value: float,
+    draws: np.ndarray,
+    confidence: float,
+    margin: float,
+    trials: float | None = None,
 ) -> Interval:
     """Return the basic (reverse percentile) interval of a score in [0, 1] on the logit scale.
 
-    The interval always includes the value; it is a point where no draw differs from the value.
-    Where a percentile of the draws reaches the end of the scale (a class that is never predicted),
-    there is nothing to mirror, and the interval is the percentile interval.
+    The interval always includes the value; it is a point where no draw differs from a value between
+    0 and 1. Where a percentile of the draws reaches the end of the scale (a class that is hardly
+    ever predicted, or always), there is nothing to mirror, and draws cannot show what was not
+    sampled: percentiles alone then cover the truth in 82 to 89 % of nominal 95. The interval is
+    widened to Wilson's, with as many samples as the draws' variance says, at most `trials`.
 
     Args:
         value: the estimate.
@@ -204,13 +196,20 @@ def logit_basic_interval(
         confidence: nominal coverage.
         margin: half a sample as a share of all samples; values closer to 0 or 1 count as that far
             away.
+        trials: samples behind the value, those of the smallest class for a minimum; as many as
+            `margin` says unless given.
     """
-    if (draws == value).all():
+    inside = 0 < value < 1
+    if (draws == value).all() and inside:
         return Interval(value, value, value)
     low, high = percentile_ends(draws, confidence)
     if low > margin and high < 1 - margin:
         low, high = mirror(value, np.array([high, low]), margin)
-    return Interval(value, min(value, float(low)), max(value, float(high)))
+        return Interval(value, min(value, float(low)), max(value, float(high)))
+    most = 1 / (2 * margin) if trials is None else trials
+    effective = value * (1 - value) / draws.var() if inside else most
+    wilson = wilson_interval(value, min(most, max(1.0, effective)), confidence)
+    return Interval(value, min(wilson.low, float(low)), max(wilson.high, float(high)))
 
 
 def normal_interval(

@@ -8,12 +8,13 @@ whose adjusted p is below 1 - confidence is really different
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from engram.scores.bootstrap import percentile_ends, studentised_intervals
+from engram.scores.bootstrap import studentised_intervals
 from engram.scores.runs import Key, Resampled
 
 
@@ -80,20 +81,27 @@ def rank_intervals(
     scores: Mapping[Key, Resampled], confidence: float = 0.95
 ) -> dict[Key, tuple[int, int, int]]:
     """Return the rank of every score (1 is the highest, equal ones share the better rank) with the
-    lowest and highest rank that it takes in resamples.
+    lowest and highest rank that it can have.
+
+    The intervals hold together: with the chosen confidence all true ranks lie in theirs. They count
+    the scores that are better, and those that are worse, by the simultaneous intervals of all
+    differences (Mogstad, Romano, Shaikh and Wilhelm, Inference for Ranks, 2024).
 
     Args:
         scores: resampled together.
-        confidence: nominal coverage.
+        confidence: of all intervals together.
     """
     keys = list(scores)
     values = np.array([scores[key].value for key in keys])  # (M,)
-    draws = np.stack([scores[key].reflected for key in keys])  # (M, R)
     own = 1 + (values[None] > values[:, None]).sum(axis=1)  # (M,)
-    taken = np.stack([1 + (draws > row).sum(axis=0) for row in draws], axis=1)  # (R, M)
-    low, high = percentile_ends(taken, confidence, discrete=True)
-    ends = zip(own, np.minimum(own, low), np.maximum(own, high), strict=True)
+    better, worse = dict.fromkeys(keys, 0), dict.fromkeys(keys, 0)
+    pairs = list(itertools.combinations(keys, 2))
+    for (a, b), difference in zip(pairs, differences(scores, pairs, confidence), strict=True):
+        if difference.simultaneous_low > 0:
+            worse[a], better[b] = worse[a] + 1, better[b] + 1
+        elif difference.simultaneous_high < 0:
+            better[a], worse[b] = better[a] + 1, worse[b] + 1
     return {
-        key: (int(rank), int(first), int(last))
-        for key, (rank, first, last) in zip(keys, ends, strict=True)
+        key: (int(rank), min(int(rank), 1 + better[key]), max(int(rank), len(keys) - worse[key]))
+        for key, rank in zip(keys, own, strict=True)
     }

@@ -35,11 +35,13 @@ class Run:
     cnns: tuple[str, ...]
     """The C CNNs, `k6-f10-mean/0`: architecture and seed."""
     groups: tuple[Hashable, ...]
-    """The G content groups of the test samples."""
+    """The G content groups of the test samples; in a sum over models some may be equal."""
     counts: np.ndarray
     """Predictions by CNN, group, true and predicted class, (C, G, K, K)."""
     candidates: tuple[int, ...] = ()
-    """Candidates of every class, K: how often it occurs naturally."""
+    """Candidates of every class, K."""
+    natural: bool = True
+    """Whether they say how often a class occurs in a corpus."""
 
     @classmethod
     def of(cls, predictions: pd.DataFrame, classes: Sequence[str], source: str = "") -> Run:
@@ -81,6 +83,13 @@ class Run:
         """
         return float(1 / (2 * max(1, self.counts.sum() / len(self.cnns))))
 
+    @property
+    def smallest_class(self) -> float:
+        """Test samples of the smallest class; a text that several models have counts once."""
+        of_classes = self.total.sum(axis=1) / len(self.cnns)
+        copies = len(self.groups) / max(1, len(set(self.groups)))
+        return float(max(1.0, of_classes.min() / copies))
+
     def drawn(self, of_groups: np.ndarray, of_cnns: np.ndarray) -> np.ndarray:
         """Return the summed confusion matrices of resamples, float64 (R, K, K).
 
@@ -97,7 +106,8 @@ class Run:
 def summed(runs: Iterable[Run]) -> Run:
     """Return one run of several models, with their groups side by side.
 
-    CNNs of the same name are one CNN; only those that all models have count.
+    CNNs of the same name are one CNN; only those that all models have count. A group that several
+    models have is there several times and is drawn once for all of them.
     """
     parts = list(runs)
     cnns = tuple(name for name in parts[0].cnns if all(name in part.cnns for part in parts))
@@ -105,7 +115,8 @@ def summed(runs: Iterable[Run]) -> Run:
         [part.counts[[part.cnns.index(name) for name in cnns]] for part in parts], axis=1
     )
     candidates = tuple(map(sum, zip(*(part.candidates for part in parts), strict=True)))
-    return Run(cnns, tuple(group for part in parts for group in part.groups), counts, candidates)
+    groups = tuple(group for part in parts for group in part.groups)
+    return Run(cnns, groups, counts, candidates, all(part.natural for part in parts))
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,8 @@ class Resampled:
     """(R,), of the same resamples as those of every other run."""
     half_sample: float
     """See `Run.half_sample`."""
+    trials: float | None = None
+    """See `Run.smallest_class`; None: as many as half a sample says."""
 
     @property
     def reflected(self) -> np.ndarray:
@@ -129,7 +142,9 @@ class Resampled:
 
     def interval(self, confidence: float = 0.95) -> Interval:
         """Return the basic interval on the logit scale (see `engram.scores.bootstrap`)."""
-        return logit_basic_interval(self.value, self.draws, confidence, self.half_sample)
+        return logit_basic_interval(
+            self.value, self.draws, confidence, self.half_sample, self.trials
+        )
 
 
 def resample(
@@ -169,7 +184,10 @@ def resample(
     for key, run in runs.items():
         for name, value in statistics(run.total, run).items():
             result.setdefault(name, {})[key] = Resampled(
-                float(value), np.concatenate(drawn[name, key]), run.half_sample
+                float(value),
+                np.concatenate(drawn[name, key]),
+                run.half_sample,
+                run.smallest_class,
             )
     return result
 

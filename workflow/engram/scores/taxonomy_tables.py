@@ -40,9 +40,9 @@ def taxonomy_table(
     Returns:
         models, protocol, taxonomy, trained_as (the other name of the same partition that was
         trained, if any), classes (their number); the scores with intervals as `<score>_low` and
-        `<score>_high`; rank by minimum F1 with the ranks that resamples give it; log_loss, auroc,
-        ece (with intervals for single models); n, groups, cnns, diverged; published_models and the
-        published scores, as fractions.
+        `<score>_high`; rank by minimum F1 with ranks that hold for all rows at once; log_loss,
+        auroc, ece (with intervals for single models); n, groups, cnns, diverged; published_models
+        and the published scores, as fractions.
     """
     tables = []
     for part in scores:
@@ -78,7 +78,8 @@ def class_table(
 
     Returns:
         models, protocol, taxonomy, class, f1 with its interval, precision, recall, auroc (with its
-        interval for single models), candidates, natural_share (of all candidates).
+        interval for single models), candidates, natural_share (of all candidates, where
+        they are a plain draw from a corpus).
     """
     rows = []
     for part in scores:
@@ -107,7 +108,9 @@ def class_table(
                     "auroc_low": areas[k, 1] if single else np.nan,
                     "auroc_high": areas[k, 2] if single else np.nan,
                     "candidates": run.candidates[k],
-                    "natural_share": run.candidates[k] / max(1, sum(run.candidates)),
+                    "natural_share": run.candidates[k] / max(1, sum(run.candidates))
+                    if run.natural
+                    else np.nan,
                 }
                 rows.append(row)
     return pd.DataFrame(rows)
@@ -262,7 +265,7 @@ def _sizes(part: TaxonomyScores, slug: str) -> dict[str, int]:
     run = part.runs[slug]
     return {
         "n": sum(trained.n for trained in part.trained[slug]),
-        "groups": len(run.groups),
+        "groups": len(set(run.groups)),
         "cnns": len(run.cnns),
         "diverged": sum(trained.diverged for trained in part.trained[slug]),
     }

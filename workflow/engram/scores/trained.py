@@ -13,16 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from engram.cnn.key import CnnKey
 from engram.io.artifacts import read_metadata, read_parquet
 from engram.io.errors import EngramError
+from engram.io.streams import read_batches, stacked_tokens
 from engram.scores.metrics import natural_scores, per_class_scores, table_scores
 from engram.scores.probability_scores import ProbabilityScores, probability_scores
 from engram.scores.runs import Key, Resampled, Run, resample, summed
+from engram.windows.shown_text import suffix_keys
 
 ALL_MODELS = "all"
 """The value of the column `models` for rows that sum over all models."""
+SHARED = "text"
+"""Source of the groups of runs whose models share texts."""
 ATTENTION = ("attention", "real")
 """Input and labels of the CNNs that the study is about."""
 
@@ -55,6 +60,8 @@ def read_trained(
     protocol: str,
     slug: str,
     candidates: Mapping[str, int],
+    texts: pd.Series | None = None,
+    natural: bool = True,
     **statistics: Any,
 ) -> Trained:
     """Read results/<study>/<model>/<protocol>/cnns/<taxonomy>/predictions.parquet.
@@ -63,6 +70,10 @@ def read_trained(
         path: the file.
         model, protocol, slug: the names of its run.
         candidates: candidates by class.
+        texts: of `text_keys`: samples of several models that have one text are drawn together. None
+            keeps the texts of models apart.
+        natural: whether the candidates are a plain draw from a corpus, so that their frequencies
+            mean something.
         statistics: `resamples`, `confidence` and `seed`.
 
     Raises:
@@ -75,9 +86,14 @@ def read_trained(
         raise EngramError(f"{path}: the counts have no class {unknown[0]}; draw the samples again")
     frame = read_parquet(path)
     test = frame[frame["split"] == "test"]
-    natural = tuple(int(candidates[name]) for name in classes)
+    counted = tuple(int(candidates[name]) for name in classes)
+    if texts is not None:
+        test = test.assign(content_group=texts.loc[test["content_group"]].to_numpy())
+    place = model if texts is None else SHARED
     runs = {
-        (str(source), str(labels)): replace(Run.of(part, classes, model), candidates=natural)
+        (str(source), str(labels)): replace(
+            Run.of(part, classes, place), candidates=counted, natural=natural
+        )
         for (source, labels), part in test.groupby(["input", "labels"], sort=False)
     }
     if ATTENTION not in runs:
@@ -99,9 +115,30 @@ def read_trained(
     )
 
 
+def text_keys(candidates: str | Path, content_group: pd.Series, prefix: int) -> pd.Series:
+    """Return a number for the suffix of every content group that is the same for every model.
+
+    Args:
+        candidates: `candidates.parquet` of a model.
+        content_group: by sequence_id.
+        prefix: tokens of the prompt.
+
+    Returns:
+        int64 by content group: equal iff the suffix tokens are.
+    """
+    parts = []
+    for part in read_batches(candidates, ["sequence_id", "tokens"]):
+        keys = suffix_keys(stacked_tokens(part)[:, prefix:])
+        parts.append(pd.Series(keys, index=part["sequence_id"].to_numpy()))
+    key = pd.concat(parts)
+    groups = content_group.loc[key.index].to_numpy()
+    return pd.Series(key.to_numpy(), index=groups).loc[lambda rows: ~rows.index.duplicated()]
+
+
 def run_statistics(confusions: np.ndarray, run: Run) -> dict[str, np.ndarray]:
     """Return what is resampled of every run, (…) each: the scores of the tables, the F1 of every
-    class as `f1/<position>` and, where candidates were counted, the scores at natural frequencies.
+    class as `f1/<position>` and, where the candidates' frequencies are natural, the scores at
+    those.
 
     Args:
         confusions: of resamples of the run, (…, K, K).
@@ -109,7 +146,7 @@ def run_statistics(confusions: np.ndarray, run: Run) -> dict[str, np.ndarray]:
     """
     f1 = per_class_scores(confusions)[2]
     scores = table_scores(confusions) | {f"f1/{k}": f1[..., k] for k in range(f1.shape[-1])}
-    if sum(run.candidates):
+    if run.natural and any(run.candidates):
         scores |= natural_scores(confusions, np.array(run.candidates))
     return scores
 

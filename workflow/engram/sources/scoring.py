@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from engram.io.hashing import uniform
 from engram.io.streams import read_batches, stacked_tokens, stream_parquet
-from engram.lm.generation import BATCH_TOKENS, memorization_scores, teacher_forced_scores
+from engram.lm.generation import (
+    BATCH_TOKENS,
+    may_be_extracted,
+    memorization_scores,
+    teacher_forced_scores,
+)
 from engram.lm.models import check_tokens, in_batches, suffix_logits, token_scores
 from engram.lm.tokens import decode, encoder, has_text
+
+SCORES = (
+    "memorization_score",
+    "extracted",
+    "matched_fraction",
+    "longest_match",
+    "suffix_log_prob",
+    "prompt_perplexity",
+    "generation_perplexity",
+    "sequence_perplexity",
+)
+"""Columns of `generation.memorization_scores`."""
+
+
+@dataclass(frozen=True)
+class EarlyExit:
+    """Which windows are read no further than their first suffix tokens."""
+
+    tokens: int
+    """Suffix tokens that are scored first."""
+    scored: float
+    """Share of all windows, drawn at random, that is scored in full in any case."""
+    seed: int
+    """Of that draw."""
 
 
 def write_scored(
@@ -25,8 +57,12 @@ def write_scored(
     batch_tokens: int = BATCH_TOKENS,
     decoded: bool = True,
     per_token: bool = False,
+    early_exit: EarlyExit | None = None,
 ) -> None:
     """Write candidates.parquet: the windows with the columns of `generation.memorization_scores`.
+
+    With an early exit there is the column `scored`, too; windows that are not scored are not
+    extracted, and their other columns are empty.
 
     Args:
         windows: sequence_id, tokens and what else the source has.
@@ -39,19 +75,70 @@ def write_scored(
             column is missing else, and every window costs one forward.
         per_token: whether the two columns of `generation.teacher_forced_scores` with a value per
             suffix token are added.
+        early_exit: which windows are read no further than their first suffix tokens; none unless
+            given. Then `decoded` and `per_token` have their defaults.
 
     Raises:
         EngramError: the file cannot be read, or the model cannot read its tokens.
     """
     score = memorization_scores if decoded else teacher_forced_scores
+    if early_exit:
+        metadata = metadata | {"early_exit": asdict(early_exit)}
     with stream_parquet(output, metadata) as stream:
         for table in read_batches(windows):
             tokens = stacked_tokens(table)  # (n, T)
             check_tokens(model, tokens, str(windows))
-            scores = score(model, tokens.astype(np.int64), prefix, batch_tokens, per_token)
+            identifiers, read = table["sequence_id"].to_numpy(), tokens.astype(np.int64)
+            scores = (
+                scores_with_early_exit(model, identifiers, read, prefix, early_exit, batch_tokens)
+                if early_exit
+                else score(model, read, prefix, batch_tokens, per_token)
+            )
             for name in scores.columns:
                 table = table.append_column(name, pa.array(scores[name].to_numpy()))
             stream.append(table)
+
+
+def scores_with_early_exit(
+    model: PreTrainedModel,
+    sequence_ids: np.ndarray,
+    tokens: np.ndarray,
+    prefix: int,
+    early_exit: EarlyExit,
+    batch_tokens: int = BATCH_TOKENS,
+) -> pd.DataFrame:
+    """Return the columns of `generation.memorization_scores` of the extracted windows and of a
+    random share of all windows.
+
+    `extracted` is that of the whole forward for every window: those whose first suffix tokens leave
+    it open are read whole.
+
+    Args:
+        model: the model that is studied.
+        sequence_ids: int64 (n,); they decide the share.
+        tokens: (n, T).
+        prefix: tokens of the prompt.
+        early_exit: which windows are read no further.
+        batch_tokens: tokens per batch.
+
+    Returns:
+        one row per window: `extracted`; `scored`, whether the window is extracted or in the share;
+        the other columns, NaN where it is neither.
+    """
+    drawn = uniform(sequence_ids, early_exit.seed, "early exit") < early_exit.scored
+    left = np.flatnonzero(~drawn)
+    left = left[may_be_extracted(model, tokens[left], prefix, early_exit.tokens, batch_tokens)]
+    parts = [memorization_scores(model, tokens[drawn], prefix, batch_tokens)] if any(drawn) else []
+    rows = np.flatnonzero(drawn)
+    if len(left):
+        whole = teacher_forced_scores(model, tokens[left], prefix, batch_tokens)
+        extracted = whole["extracted"].to_numpy(dtype=bool)
+        parts.append(whole[extracted].assign(memorization_score=1.0))
+        rows = np.append(rows, left[extracted])
+    known = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*SCORES])
+    scores = known[[*SCORES]].astype(float).set_axis(rows).reindex(np.arange(len(tokens)))
+    scored = np.isin(np.arange(len(tokens)), rows)
+    return scores.assign(extracted=scores["extracted"] == 1, scored=scored)
 
 
 def twin_extracts(

@@ -136,6 +136,26 @@ class CorpusKeys(Settings):
     """Windows that are drawn, and scored by the model."""
 
 
+class EarlyExitSettings(Settings):
+    """Early exit from the search for extracted windows: a window whose first suffix tokens are
+    wrong is read no further."""
+
+    tokens: int = Field(default=0, ge=0)
+    """Suffix tokens that are scored first; less than `suffix`. 0: every window is scored in full.
+    Windows that are not extracted then have no scores, and belong to no class."""
+    scored: float = Field(default=0.05, ge=0, le=1)
+    """Share of all windows, drawn at random, that is scored in full in any case: Non-Memo is
+    drawn from it."""
+
+
+class ScanKeys(Settings):
+    """Keys of a model whose windows have no scores yet: source `table`, `corpus` or `packages`."""
+
+    used_by: ClassVar[tuple[str, ...]] = ("table", "corpus", "packages")
+    early_exit: EarlyExitSettings = section()
+    """Early exit from the search for extracted windows."""
+
+
 class ReleaseSettings(Settings):
     """A release of a Python package whose new lines are text that the model has never seen."""
 

@@ -19,8 +19,11 @@ from engram.io.hashing import uniform
 from engram.taxonomy.matching import cells, matched
 from engram.taxonomy.settings import DrawSettings, MatchSettings
 from engram.taxonomy.taxonomy import Taxonomy
+from engram.windows.shown_text import holds_run
 
 SPLITS = ("train", "validation", "test")
+LEAKED_RUN = 12
+"""Tokens of a run that a test sample shares with a training sample."""
 GIVEN_SPLIT = "trains"
 """The label that says of every sequence whether it trains, where the source brings a split."""
 
@@ -156,28 +159,49 @@ def count_samples(samples: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def leakage(samples: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """Count test samples whose suffix is in the training split too: what a split by sequence gives
-    away.
+def leakage(samples: pd.DataFrame, labels: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
+    """Count test samples of which the training split holds something: the suffix, which a split by
+    sequence gives away; a run of tokens or the document, which a split by content does too.
 
     Args:
         samples: a sample list: sequence_id, class, split.
         labels: sequence_id, content_group.
+        windows: sequence_id, tokens of at least the samples; document where the source knows it.
 
     Returns:
         class (`all` for all of them), test (samples), leaked (those whose content group is in
-        train, in whatever class), share (a fraction; 0 where samples are split by content group).
+        train, in whatever class), share (a fraction; 0 where samples are split by content group);
+        shared_run (those that have `LEAKED_RUN` tokens in a row, at any offset, of a training
+        sample), shared_run_share; shared_document (those of a document of a training sample),
+        shared_document_share, both empty where documents are not known.
     """
     columns = ["sequence_id", "content_group"]
     joined = samples.merge(labels[columns], on="sequence_id", validate="many_to_one")
-    test = joined[joined["split"] == "test"]
-    leaked = test["content_group"].isin(joined.loc[joined["split"] == "train", "content_group"])
-    by_class = ((name, leaked[part.index]) for name, part in test.groupby("class", sort=False))
-    rows = [
-        {"class": name, "test": len(part), "leaked": int(part.sum()), "share": part.mean()}
-        for name, part in [("all", leaked), *by_class]
-    ]
+    joined = joined.merge(windows, on="sequence_id", validate="many_to_one")
+    train, test = (joined[joined["split"] == split] for split in ("train", "test"))
+    found = {"leaked": test["content_group"].isin(train["content_group"])}
+    found["shared_run"] = pd.Series(_shares_run(test, train), index=test.index)
+    if "document" in windows:
+        known = train["document"].dropna()
+        found["shared_document"] = test["document"].isin(known)
+    rows = []
+    for name, own in (("all", test), *test.groupby("class", sort=False)):
+        row: dict[str, object] = {"class": name, "test": len(own)}
+        for column in ("leaked", "shared_run", "shared_document"):
+            share = "share" if column == "leaked" else f"{column}_share"
+            count = found[column].loc[own.index].sum() if column in found else np.nan
+            row |= {column: count, share: count / max(1, len(own))}
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _shares_run(test: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
+    """Return which test samples have a run of tokens of a training sample, bool (n,)."""
+    if not len(test) or not len(train):
+        return np.zeros(len(test), bool)
+    tokens = [np.stack(part["tokens"].tolist()) for part in (test, train)]
+    others = [(train["sequence_id"].to_numpy(), tokens[1])]
+    return holds_run(tokens[0], test["sequence_id"].to_numpy(), others, LEAKED_RUN)
 
 
 def splits(labels: pd.DataFrame, settings: DrawSettings, seed: int) -> np.ndarray:

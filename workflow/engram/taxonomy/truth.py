@@ -2,7 +2,8 @@
 text).
 
 A memorized sample was *guessed* if the twin extracts it too, and *recalled* if only the studied
-model does.
+model does. Where it is known that the model was not shown it either, there is nothing to recall:
+training on other text changed what the model guesses, which is *drift*.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ RULE = "Non-Memo, Guess, Others"
 
 
 def truth(labels: pd.DataFrame) -> pd.Series:
-    """Return `guessed`, `recalled` or `not memorized` for every row of labels with
-    `twin_extracted`.
+    """Return `guessed`, `recalled`, `drift` or `not memorized` for every row of labels with
+    `twin_extracted`, and with `exposures` where they are known.
     """
     memorized = labels["memorization_score"] == 1
+    shown = labels["exposures"] > 0 if "exposures" in labels else True
+    alone = np.where(shown, "recalled", "drift")
     values = np.where(
-        memorized, np.where(labels["twin_extracted"], "guessed", "recalled"), "not memorized"
+        memorized, np.where(labels["twin_extracted"], "guessed", alone), "not memorized"
     )
     return pd.Series(values, index=labels.index, dtype="string")
 
@@ -37,7 +40,7 @@ def truth_table(labels: pd.DataFrame, model: str) -> pd.DataFrame:
 
     Returns:
         model, rule (class by the paper's rule), kind (`natural`, a template family, or `all`),
-        drilled (the window was shown in training), guessed, recalled, not_memorized, n.
+        drilled (the window was shown in training), guessed, recalled, drift, not_memorized, n.
     """
     rule = Taxonomy.parse(RULE).assign(labels).replace("Others", "Recall")
     frame = pd.DataFrame({"rule": rule, "truth": truth(labels)})
@@ -47,7 +50,8 @@ def truth_table(labels: pd.DataFrame, model: str) -> pd.DataFrame:
     counts = (
         both.groupby(["rule", "kind", "drilled", "truth"]).size().unstack("truth", fill_value=0)
     )
-    counts = counts.reindex(columns=["guessed", "recalled", "not memorized"], fill_value=0).rename(
+    names = ["guessed", "recalled", "drift", "not memorized"]
+    counts = counts.reindex(columns=names, fill_value=0).rename(
         columns={"not memorized": "not_memorized"}
     )
     counts["n"] = counts.sum(axis=1)

@@ -50,6 +50,7 @@ GIVEN = (
 """Labels that are the source's where the candidates have them: the study's own, not ours."""
 
 MEASURED = (
+    "scored",
     "extracted",
     "matched_fraction",
     "longest_match",
@@ -128,8 +129,11 @@ def label(
             f"candidates: sequence_id {first} stands twice; every window needs its own"
         )
     scored = "memorization_score" in candidates
-    if scored and candidates["memorization_score"].isna().any():
-        first = candidates.loc[candidates["memorization_score"].isna(), "sequence_id"].iloc[0]
+    missing = candidates["memorization_score"].isna() if scored else pd.Series(dtype=bool)
+    if scored and "scored" in candidates:
+        missing &= candidates["scored"]
+    if missing.any():
+        first = candidates.loc[missing, "sequence_id"].iloc[0]
         raise EngramError(f"candidates: memorization_score of sequence_id {first} is missing")
     if len(lengths := candidates["tokens"].map(len).unique()) > 1:
         raise EngramError(

@@ -84,6 +84,13 @@ def holds_run(
     return (seen & ((least[place] != own) | (greatest[place] != own))).any(axis=1)
 
 
+def suffix_keys(suffixes: np.ndarray) -> np.ndarray:
+    """Return a number of 64 bits for every suffix (n, S), int64 (n,): equal ones have equal
+    numbers, and different ones hardly ever do.
+    """
+    return _run_hashes(suffixes, suffixes.shape[1])[:, 0].view(np.int64)
+
+
 def _run_hashes(tokens: np.ndarray, run: int) -> np.ndarray:
     """Return a number of 64 bits for every run of consecutive tokens, uint64 (n, T - run + 1):
     equal runs have equal ones, and different runs hardly ever do.
