@@ -17,8 +17,9 @@ import sysconfig
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -188,6 +189,37 @@ def text_files(record: Mapping[str, str], counted: Counted | None = None) -> Ite
                     continue
                 counted.read += 1
                 yield TextFile(name, text, kind in CODE)
+
+
+def license_files(records: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, TextFile]]:
+    """Yield the licences and notices of packages, each with the package's name in lower case: of
+    the wheels, and of the packages that are installed next to Engram.
+
+    Args:
+        records: of wheels, as `fetch_release` returns them.
+    """
+    for record in records:
+        wheel = open_wheel(record["package"], Path(record["path"]))
+        with zipfile.ZipFile(wheel.path) as archive:
+            for name in sorted(filter(_is_license, wheel.names)):
+                text = archive.read(name).decode("utf-8", "replace")
+                owner = record["package"].split("==")[0].lower()
+                yield owner, TextFile(PurePosixPath(name).name, text, is_code=False)
+    installed = {str(found.name).lower(): found for found in distributions() if found.name}
+    for owner, found in sorted(installed.items()):
+        for path in sorted(file for file in found.files or () if _is_license(str(file))):
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (UnicodeDecodeError, OSError):
+                continue
+            yield owner, TextFile(path.name, text, is_code=False)
+
+
+def _is_license(name: str) -> bool:
+    """Return whether a file is one of a package's licences and notices."""
+    path = PurePosixPath(name)
+    inside = any(part.endswith(".dist-info") for part in path.parts[:-1])
+    return inside and bool(_TERMS.search(path.name)) and not name.endswith("/")
 
 
 def library_files() -> Iterator[TextFile]:
