@@ -22,12 +22,13 @@ from engram.io.errors import EngramError, printable
 from engram.io.hashing import uniform
 from engram.io.streams import stream_parquet
 from engram.lm.tokens import decode, encoder
+from engram.sources.account import Account
 from engram.sources.candidates import window_table
 from engram.sources.checks import Limits
 from engram.sources.corpus import CHARACTERS_AT_ONCE, TokenStream, name_hash, window_ids
 from engram.sources.documents import Piece
 from engram.sources.fit import check_tokenizer
-from engram.sources.releases import Counted, NewText, TextFile, library_files, new_text, text_files
+from engram.sources.releases import NewText, TextFile, library_files, new_text, text_files
 from engram.sources.repeated import repeated_windows
 from engram.sources.settings import RepeatedSettings, UnseenSettings
 from engram.windows.duplicates import runs_elsewhere, suffix_occurrences
@@ -93,7 +94,7 @@ def write_windows(
         EngramError: a wheel cannot be read, or no run of new lines has as many tokens as a window.
     """
     check_tokenizer(tokenizer, limits)
-    length, counted = sum(window), Counted()
+    length, account = sum(window), Account("releases", 0)
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=".packages-", dir=output.parent) as scratch,
@@ -104,12 +105,12 @@ def write_windows(
         _append(older, "library", library_files(), tokenizer)
         runs: list[_Run] = []
         for number, release in enumerate(tqdm(releases, desc="releases", mininterval=2)):
-            earlier = {file.name: file for file in _files(release["before"], Counted())}
+            earlier = {file.name: file for file in _files(release["before"])}
             if release["before"]:
                 _append(older, release["before"]["package"], earlier.values(), tokenizer)
             texts = [
                 text
-                for file in _files(release["wheel"], counted)
+                for file in _files(release["wheel"], account)
                 for text in new_text(
                     file, earlier[file.name].text if file.name in earlier else None
                 )
@@ -118,12 +119,7 @@ def write_windows(
                 _Run(number, text, np.array(ids, dtype=np.int64))
                 for text, ids in _encoded(texts, tokenizer)
             ]
-        log.info(
-            "%d files read, %d left out: %s",
-            counted.read,
-            counted.left_out.total(),
-            ", ".join(f"{count:,} {why}" for why, count in counted.left_out.items()) or "none",
-        )
+        log.info(account.line())
         windows, stream = _cut(runs, releases, length, unseen.stride)
         reference = older.read()
         boundaries = np.array(older.starts, dtype=np.int64)
@@ -163,7 +159,7 @@ def write_windows(
             "releases": [dict(release) for release in releases],
             "older_text": {"tokens": older.tokens, "python": platform.python_version()},
             "strata": strata,
-            "files": {"read": counted.read, "left_out": dict(counted.left_out)},
+            **account.metadata(),
         }
         with stream_parquet(output, metadata | said) as written:
             columns = _columns(tokens, drawn, tokenizer)
@@ -194,10 +190,10 @@ def _columns(
     }
 
 
-def _files(record: Mapping[str, str] | None, counted: Counted) -> Iterator[TextFile]:
+def _files(record: Mapping[str, str] | None, account: Account | None = None) -> Iterator[TextFile]:
     """Yield the text files of a release; none where there is no release."""
     if record:
-        yield from text_files(record, counted)
+        yield from text_files(record, account)
 
 
 def _wheels(release: Mapping[str, Any]) -> list[Mapping[str, str]]:
