@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 
@@ -57,3 +58,10 @@ def registry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     made = Registry(folder)
     monkeypatch.setattr(wheels.subprocess, "run", made.download)
     return made
+
+
+def prose(seed: int, words: int = 60) -> str:
+    """Text that shares no run of 16 characters with that of another seed."""
+    generator = np.random.default_rng(seed)
+    letters = generator.integers(97, 123, (words, 6)).astype(np.uint8)
+    return "\n".join(bytes(word).decode() for word in letters) + "\n"

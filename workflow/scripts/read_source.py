@@ -9,7 +9,7 @@ from engram.lm.models import fingerprint, load_tokenizer
 from engram.run.job import job
 from engram.sources import corpus, hub, table, unseen
 from engram.sources.fit import model_limits
-from engram.sources.settings import UnseenSettings
+from engram.sources.settings import RepeatedSettings, UnseenSettings
 from engram.sources.snapshots import ORIGIN, read_origin
 
 with job(snakemake) as settings:
@@ -41,6 +41,7 @@ with job(snakemake) as settings:
             limits,
             (prefix, settings.suffix),
             UnseenSettings.parse(entry["unseen"]),
+            RepeatedSettings.parse(entry["repeated"]),
             settings.seed,
             output,
             metadata,

@@ -10,9 +10,9 @@ from tiny_wheels import Registry, registry
 
 from engram.io.errors import EngramError
 from engram.lm.gguf import file_digest
+from engram.sources.account import Account
 from engram.sources.releases import (
     LONGEST_LINE,
-    Counted,
     TextFile,
     fetch_release,
     fetch_releases,
@@ -91,7 +91,7 @@ def test_code_and_documentation_are_read(wheels: Registry, tmp_path: Path) -> No
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
             archive.writestr(f"tiny/{name}", text.encode(errors="surrogateescape"))
-    counted = Counted()
+    counted = Account("tiny", 0)
     read = list(text_files(fetch_release("tiny==1.0", tmp_path / "cache"), counted))
     assert [(file.name, file.is_code) for file in read] == [
         ("METADATA", False),

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from tiny_sources import byte_tokenizer
-from tiny_wheels import Registry, registry
+from tiny_wheels import Registry, prose, registry
 
 from engram.io.artifacts import read_metadata, read_parquet
 from engram.io.errors import EngramError
 from engram.sources import unseen
 from engram.sources.checks import Limits
 from engram.sources.releases import TextFile, fetch_releases
-from engram.sources.settings import UnseenSettings
+from engram.sources.settings import RepeatedSettings, UnseenSettings
 from engram.windows.labels import label
 from engram.windows.rouge import prefix_suffix_rouge
 
@@ -27,13 +27,6 @@ LIMITS = Limits("tiny", len(TOKENIZER), None)
 LIBRARY = "def library_function(argument):\n    return argument + 41\n"
 
 
-def prose(seed: int, words: int = 60) -> str:
-    """Text that shares no run of 16 characters with that of another seed."""
-    generator = np.random.default_rng(seed)
-    letters = generator.integers(97, 123, (words, 6)).astype(np.uint8)
-    return "\n".join(bytes(word).decode() for word in letters) + "\n"
-
-
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     monkeypatch.setattr(
@@ -42,7 +35,13 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return registry(tmp_path / "index", monkeypatch)
 
 
-def read(wheels: Registry, *names: str, seed: int = 1, **settings: Any) -> pd.DataFrame:
+def read(
+    wheels: Registry,
+    *names: str,
+    seed: int = 1,
+    repeated: dict[str, int] | None = None,
+    **settings: Any,
+) -> pd.DataFrame:
     """The windows of packages in version 2.0 since version 1.0."""
     folder = wheels.folder.parent
     asked = [
@@ -53,7 +52,10 @@ def read(wheels: Registry, *names: str, seed: int = 1, **settings: Any) -> pd.Da
     output = folder / "windows.parquet"
     fetched = fetch_releases(asked, folder / "cache")
     window = (PREFIX, SUFFIX)
-    unseen.write_windows(fetched, TOKENIZER, LIMITS, window, chosen, seed, output, {"prefix": 20})
+    often = RepeatedSettings.parse(repeated or {})
+    unseen.write_windows(
+        fetched, TOKENIZER, LIMITS, window, chosen, often, seed, output, {"prefix": 20}
+    )
     return read_parquet(output)
 
 

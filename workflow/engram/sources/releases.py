@@ -16,15 +16,16 @@ import shutil
 import sysconfig
 import uuid
 import zipfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from engram.io.artifacts import write_json
 from engram.io.errors import EngramError, boundary
 from engram.lm.gguf import file_digest
+from engram.sources.account import Account
 from engram.sources.documents import PLAIN
 from engram.sources.wheels import download_wheel, open_wheel, package_folder, stated_license
 
@@ -62,14 +63,6 @@ class NewText:
     line: int
     """Number of the first one, from 1."""
     text: str
-
-
-@dataclass
-class Counted:
-    """Files that were read, and what was left out and why."""
-
-    read: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
 
 
 def fetch_release(requirement: str, cache: Path) -> dict[str, str]:
@@ -143,7 +136,7 @@ def fetch_releases(releases: list[Mapping[str, Any]], cache: Path) -> list[dict[
     ]
 
 
-def text_files(record: Mapping[str, str], counted: Counted | None = None) -> Iterator[TextFile]:
+def text_files(record: Mapping[str, str], said: Account | None = None) -> Iterator[TextFile]:
     """Yield the source code and the documentation of a release, by name.
 
     Left out are other kinds of files, licences, files that are not UTF-8, and those with a line of
@@ -151,12 +144,12 @@ def text_files(record: Mapping[str, str], counted: Counted | None = None) -> Ite
 
     Args:
         record: as `fetch_release` returns it.
-        counted: counts the files.
+        said: counts the files.
 
     Raises:
         EngramError: the wheel cannot be read.
     """
-    counted = counted or Counted()
+    said = said or Account(record["package"], 0)
     path = Path(record["path"])
     wheel = open_wheel(record["package"], path)
     with (
@@ -169,25 +162,56 @@ def text_files(record: Mapping[str, str], counted: Counted | None = None) -> Ite
                 # Its own text is everything behind the fields.
                 text = str(wheel.metadata.get_payload())
                 if text.strip():
-                    counted.read += 1
+                    said.read += 1
                     yield TextFile("METADATA", text, is_code=False)
                 continue
             kind = below.suffix.lower()
             if kind not in CODE and kind not in PROSE:
-                counted.left_out["files that are neither code nor documentation"] += 1
+                said.left_out["files that are neither code nor documentation"] += 1
             elif _TERMS.search(below.name) and kind in PROSE:
-                counted.left_out["licences and notices"] += 1
+                said.left_out["licences and notices"] += 1
             else:
                 try:
                     text = archive.read(name).decode("utf-8-sig")
                 except UnicodeDecodeError:
-                    counted.left_out["files that are not UTF-8"] += 1
+                    said.left_out["files that are not UTF-8"] += 1
                     continue
                 if max(map(len, text.splitlines()), default=0) > LONGEST_LINE:
-                    counted.left_out[f"files with a line over {LONGEST_LINE} characters"] += 1
+                    said.left_out[f"files with a line over {LONGEST_LINE} characters"] += 1
                     continue
-                counted.read += 1
+                said.read += 1
                 yield TextFile(name, text, kind in CODE)
+
+
+def license_files(records: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, TextFile]]:
+    """Yield the licences and notices of packages, each with the package's name in lower case: of
+    the wheels, and of the packages that are installed next to Engram.
+
+    Args:
+        records: of wheels, as `fetch_release` returns them.
+    """
+    for record in records:
+        wheel = open_wheel(record["package"], Path(record["path"]))
+        with zipfile.ZipFile(wheel.path) as archive:
+            for name in sorted(filter(_is_license, wheel.names)):
+                text = archive.read(name).decode("utf-8", "replace")
+                owner = record["package"].split("==")[0].lower()
+                yield owner, TextFile(PurePosixPath(name).name, text, is_code=False)
+    installed = {str(found.name).lower(): found for found in distributions() if found.name}
+    for owner, found in sorted(installed.items()):
+        for path in sorted(file for file in found.files or () if _is_license(str(file))):
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (UnicodeDecodeError, OSError):
+                continue
+            yield owner, TextFile(path.name, text, is_code=False)
+
+
+def _is_license(name: str) -> bool:
+    """Return whether a file is one of a package's licences and notices."""
+    path = PurePosixPath(name)
+    inside = any(part.endswith(".dist-info") for part in path.parts[:-1])
+    return inside and bool(_TERMS.search(path.name)) and not name.endswith("/")
 
 
 def library_files() -> Iterator[TextFile]:

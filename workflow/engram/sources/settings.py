@@ -203,6 +203,21 @@ class UnseenSettings(Settings):
     """Windows of documentation."""
 
 
+class RepeatedSettings(Settings):
+    """How many windows are kept of text that is repeated everywhere: licences, and what files of
+    the standard library share. By ROUGE-L or ROUGE-3 between their halves, whichever is larger."""
+
+    low: int = Field(default=0, ge=0)
+    """Windows whose overlap is less than .5."""
+    high: int = Field(default=0, ge=0)
+    """Windows whose overlap is .5 or more."""
+    copies: int = Field(default=5, ge=2)
+    """Least number of packages whose licences hold the window, or of files of the standard
+    library. The column `copies` has the number."""
+    stride: int = Field(default=16, ge=1)
+    """Tokens between the starts of two windows of a file."""
+
+
 class PackagesKeys(Settings):
     """Keys of a model with source `packages`."""
 
@@ -213,3 +228,5 @@ class PackagesKeys(Settings):
     """Releases of Python packages that are younger than the model."""
     unseen: UnseenSettings = section()
     """Which windows of these releases become candidates."""
+    repeated: RepeatedSettings = section()
+    """Candidates of the other kind: text that any model has seen often. None unless asked for."""

@@ -22,13 +22,15 @@ from engram.io.errors import EngramError, printable
 from engram.io.hashing import uniform
 from engram.io.streams import stream_parquet
 from engram.lm.tokens import decode, encoder
+from engram.sources.account import Account
 from engram.sources.candidates import window_table
 from engram.sources.checks import Limits
 from engram.sources.corpus import CHARACTERS_AT_ONCE, TokenStream, name_hash, window_ids
 from engram.sources.documents import Piece
 from engram.sources.fit import check_tokenizer
-from engram.sources.releases import Counted, NewText, TextFile, library_files, new_text, text_files
-from engram.sources.settings import UnseenSettings
+from engram.sources.releases import NewText, TextFile, library_files, new_text, text_files
+from engram.sources.repeated import repeated_windows
+from engram.sources.settings import RepeatedSettings, UnseenSettings
 from engram.windows.duplicates import runs_elsewhere, suffix_occurrences
 from engram.windows.rouge import prefix_suffix_rouge
 from engram.windows.text_features import token_frequencies
@@ -57,6 +59,7 @@ def write_windows(
     limits: Limits,
     window: tuple[int, int],
     unseen: UnseenSettings,
+    repeated: RepeatedSettings,
     seed: int,
     output: Path,
     metadata: dict[str, Any],
@@ -70,17 +73,19 @@ def write_windows(
     a file.
 
     Columns: sequence_id; tokens; text; sequence_duplicates, how often the suffix occurs in that
-    older text; frequencies of the tokens there; `kind`, natural; `source`, document:offset;
-    `release`, name==version; `is_code`; `unseen`, true unless seen before; `seen_before`;
-    `half_overlap`, the larger of ROUGE-L and ROUGE-3 between the halves of the window; `line`, the
-    number of the first line of the window's run.
+    older text, or in the reference corpus of repeated text; frequencies of the tokens in the older
+    text; `kind`, natural; `source`, document:offset; `release`, name==version; `is_code`; `unseen`,
+    true unless seen before; `seen_before`; `repeated`, and `copies`, more than 0 there, see
+    `repeated_windows`; `half_overlap`, the larger of ROUGE-L and ROUGE-3 between the halves of the
+    window; `line`, the number of the first line of the window's run, empty for repeated text.
 
     Args:
         releases: as `releases.fetch_releases` returns them.
         tokenizer: the model's.
         limits: the model's.
         window: tokens of prefix and suffix.
-        unseen: which windows.
+        unseen: which windows of them.
+        repeated: which windows of repeated text are added, see `repeated_windows`.
         seed: of the draw.
         output: the windows, still without scores.
         metadata: what the artifact records.
@@ -89,7 +94,7 @@ def write_windows(
         EngramError: a wheel cannot be read, or no run of new lines has as many tokens as a window.
     """
     check_tokenizer(tokenizer, limits)
-    length, counted = sum(window), Counted()
+    length, account = sum(window), Account("releases", 0)
     output.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=".packages-", dir=output.parent) as scratch,
@@ -100,12 +105,12 @@ def write_windows(
         _append(older, "library", library_files(), tokenizer)
         runs: list[_Run] = []
         for number, release in enumerate(tqdm(releases, desc="releases", mininterval=2)):
-            earlier = {file.name: file for file in _files(release["before"], Counted())}
+            earlier = {file.name: file for file in _files(release["before"])}
             if release["before"]:
                 _append(older, release["before"]["package"], earlier.values(), tokenizer)
             texts = [
                 text
-                for file in _files(release["wheel"], counted)
+                for file in _files(release["wheel"], account)
                 for text in new_text(
                     file, earlier[file.name].text if file.name in earlier else None
                 )
@@ -114,12 +119,7 @@ def write_windows(
                 _Run(number, text, np.array(ids, dtype=np.int64))
                 for text, ids in _encoded(texts, tokenizer)
             ]
-        log.info(
-            "%d files read, %d left out: %s",
-            counted.read,
-            counted.left_out.total(),
-            ", ".join(f"{count:,} {why}" for why, count in counted.left_out.items()) or "none",
-        )
+        log.info(account.line())
         windows, stream = _cut(runs, releases, length, unseen.stride)
         reference = older.read()
         boundaries = np.array(older.starts, dtype=np.int64)
@@ -142,45 +142,63 @@ def write_windows(
                 "`unseen.seen_before: flag`"
             )
         tokens = tokens[drawn.index]
+        suffixes = tokens[:, window[0] :]
+        drawn["sequence_duplicates"] = suffix_occurrences(suffixes, reference, boundaries)
+        drawn["repeated"], drawn["copies"] = False, 0
+        if repeated.low or repeated.high:
+            records = [record for release in releases for record in _wheels(release)]
+            others, rows = repeated_windows(records, tokenizer, window, repeated, OVERLAP, seed)
+            log.info("repeated text: %d windows kept", len(rows))
+            rows = rows.assign(seen_before=True, repeated=True)
+            drawn = pd.concat([drawn, rows], ignore_index=True)
+            tokens = np.concatenate([tokens, others])
         counts = np.zeros(limits.vocabulary, dtype=np.int64)
         of_each = older.counts()
         counts[: len(of_each)] = of_each
-        columns = {
-            "sequence_id": drawn["sequence_id"].to_numpy(),
-            "text": pa.array(decode(tokenizer, tokens), pa.string()),
-            "sequence_duplicates": suffix_occurrences(
-                tokens[:, window[0] :], reference, boundaries
-            ),
-            **token_frequencies(tokens, counts),
-            "kind": pa.array(["natural"] * len(drawn), pa.string()),
-            "source": pa.array(
-                [
-                    f"{printable(document)}:{offset}"
-                    for document, offset in zip(drawn["document"], drawn["offset"], strict=True)
-                ],
-                pa.string(),
-            ),
-            "release": pa.array(drawn["release"], pa.string()),
-            "is_code": drawn["is_code"].to_numpy(),
-            "unseen": ~drawn["seen_before"].to_numpy(),
-            "seen_before": drawn["seen_before"].to_numpy(),
-            "half_overlap": drawn["half_overlap"].to_numpy(),
-            "line": drawn["line"].to_numpy(),
-        }
         said = {
             "releases": [dict(release) for release in releases],
             "older_text": {"tokens": older.tokens, "python": platform.python_version()},
             "strata": strata,
-            "files": {"read": counted.read, "left_out": dict(counted.left_out)},
+            **account.metadata(),
         }
-        with stream_parquet(output, metadata | said) as rows:
-            rows.append(window_table(tokens, columns))
+        with stream_parquet(output, metadata | said) as written:
+            columns = _columns(tokens, drawn, tokenizer)
+            written.append(window_table(tokens, columns | token_frequencies(tokens, counts)))
 
 
-def _files(record: Mapping[str, str] | None, counted: Counted) -> Iterator[TextFile]:
+def _columns(
+    tokens: np.ndarray, drawn: pd.DataFrame, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Any]:
+    """Return the columns of the drawn windows but the frequencies of their tokens."""
+    places = zip(drawn["document"], drawn["offset"], strict=True)
+    sources = [f"{printable(document)}:{offset}" for document, offset in places]
+    seen = drawn["seen_before"].to_numpy(dtype=bool)
+    return {
+        "sequence_id": drawn["sequence_id"].to_numpy(dtype=np.int64),
+        "text": pa.array(decode(tokenizer, tokens), pa.string()),
+        "sequence_duplicates": drawn["sequence_duplicates"].to_numpy(dtype=np.int64),
+        "kind": pa.array(["natural"] * len(drawn), pa.string()),
+        "source": pa.array(sources, pa.string()),
+        "release": pa.array(drawn["release"], pa.string()),
+        "is_code": drawn["is_code"].to_numpy(dtype=bool),
+        "unseen": ~seen,
+        "seen_before": seen,
+        "repeated": drawn["repeated"].to_numpy(dtype=bool),
+        "copies": drawn["copies"].to_numpy(dtype=np.int64),
+        "half_overlap": drawn["half_overlap"].to_numpy(dtype=np.float64),
+        "line": pa.array(drawn["line"].astype("Int64"), pa.int64()),
+    }
+
+
+def _files(record: Mapping[str, str] | None, account: Account | None = None) -> Iterator[TextFile]:
     """Yield the text files of a release; none where there is no release."""
     if record:
-        yield from text_files(record, counted)
+        yield from text_files(record, account)
+
+
+def _wheels(release: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Return the records of a release's wheels."""
+    return [record for record in (release["wheel"], release["before"]) if record]
 
 
 def _encoded(

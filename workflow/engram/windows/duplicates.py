@@ -133,6 +133,38 @@ def runs_elsewhere(
     return elsewhere[number]
 
 
+def run_owners(
+    stream: np.ndarray, boundaries: np.ndarray, owners: np.ndarray, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many owners of documents hold each run of tokens of a stream, at any offset.
+
+    Runs are compared by 64-bit hashes.
+
+    Args:
+        stream: token ids (m,), documents one after another.
+        boundaries: offset of each document's first token, ascending from 0, (documents,).
+        owners: number of whom each document belongs to, (documents,).
+        length: tokens of a run.
+
+    Returns:
+        counts (m − length + 1,), by the run's first token, 0 where the run leaves its document; and
+        numbers (m − length + 1,) that are equal where the runs are.
+    """
+    places = len(stream) - length + 1
+    if places < 1:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    starts = _document_starts(boundaries, stream)
+    document = np.searchsorted(starts, np.arange(places), side="right") - 1
+    within = np.arange(places) + length <= np.append(starts[1:], len(stream))[document]
+    hashes = _window_hashes(stream, length, next(_multipliers()))
+    number = np.unique(hashes, return_inverse=True)[1].astype(np.int64)
+    whose = np.asarray(owners, dtype=np.int64)[document]
+    several = int(whose.max()) + 1
+    pairs = np.unique(number[within] * several + whose[within])  # run and owner, each pair once
+    counts = np.bincount(pairs // several, minlength=places)[number]
+    return np.where(within, counts, 0), number
+
+
 def _occurrences(
     suffixes: np.ndarray,
     grouped: tuple[np.ndarray, np.ndarray, int],

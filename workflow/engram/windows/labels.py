@@ -32,10 +32,12 @@ CARRIED = (
     "unseen",
     "seen_before",
     "half_overlap",
+    "repeated",
+    "copies",
 )
 """Columns that labels take over from the candidates as they are: scores and duplicates; what only
 the nursery has, and of a crossed pair what its other model has; the split of a user's table; what
-is known of text that is younger than the model."""
+is known of text that is younger than the model, or repeated everywhere."""
 
 GIVEN = (
     "is_repeating",
