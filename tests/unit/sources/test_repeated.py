@@ -32,6 +32,7 @@ TERMS = prose(12, 20)
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry; nothing is installed, and four files of the library begin alike."""
     files = [TextFile(f"m{n}.py", HEADER + prose(n, 9), is_code=True) for n in range(4)]
+    files.append(TextFile("encodings/cp0.py", HEADER, is_code=True))
     monkeypatch.setattr(releases, "distributions", lambda: [])
     for module in (unseen, repeated):
         monkeypatch.setattr(module, "library_files", lambda: iter(files))

@@ -24,6 +24,8 @@ from engram.windows.rouge import prefix_suffix_rouge
 
 LIBRARY = "standard library"
 """What windows of the standard library have for a release."""
+TABLES = "encodings/"
+"""Tables of characters, which a program has written: most of what files of the library share."""
 
 
 def repeated_windows(
@@ -55,7 +57,11 @@ def repeated_windows(
     named: list[tuple[str, str, TextFile]] = []
     for count, (package, file) in enumerate(license_files(records)):
         named.append((package, f"licences/{package}/{count}/{file.name}", file))
-    named += [(LIBRARY, f"library/{file.name}", file) for file in library_files()]
+    named += [
+        (LIBRARY, f"library/{file.name}", file)
+        for file in library_files()
+        if not file.name.startswith(TABLES)
+    ]
     encoded = encoder(tokenizer)([file.text for _, _, file in named])
     sizes = np.array([len(ids) for ids in encoded])
     stream = np.concatenate([np.array(ids, dtype=np.int64) for ids in encoded])
