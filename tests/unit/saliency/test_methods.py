@@ -358,8 +358,9 @@ def test_bins_hold_every_cell_once() -> None:
     np.testing.assert_array_equal(distance, queries - keys)
     for name, inside in {
         "first token": keys == 0,
-        "within the prefix": (keys > 0) & (queries < PREFIX),
-        "from suffix to prefix": (keys > 0) & (keys < PREFIX) & (queries >= PREFIX),
+        # The last query of the prefix predicts the first token of the suffix.
+        "within the prefix": (keys > 0) & (queries < PREFIX - 1),
+        "from suffix to prefix": (keys > 0) & (keys < PREFIX) & (queries >= PREFIX - 1),
         "within the suffix": keys >= PREFIX,
     }.items():
         np.testing.assert_array_equal(block == BLOCKS.index(name), inside)
