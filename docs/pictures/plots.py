@@ -209,6 +209,8 @@ def crossed(axes: Axes, theme: dict[str, str]) -> None:
     names = {
         "suffix_log_prob": "log-probability of the suffix",
         "hidden_states": "hidden states",
+        "feed_forward": "feed-forward activations",
+        "cnn_attention_mean": "attention, mean over heads (CNN)",
         "attention_mean": "attention, mean over heads",
         "attention_max": "attention, max over heads",
     }
@@ -234,7 +236,7 @@ def crossed(axes: Axes, theme: dict[str, str]) -> None:
 
 
 PLOTS: dict[str, tuple[Callable[[Axes, dict[str, str]], None], str, tuple[float, float]]] = {
-    "crossed": (crossed, "demo/scores", (7.2, 2.9)),
+    "crossed": (crossed, "demo/scores", (7.2, 3.9)),
     "scores": (scores, "classes/scores", (7.2, 2.7)),
     "exposures": (exposures, "classes/exposures", (5.6, 3.0)),
     "delta-layers": (delta_layers, "classes/delta_layers", (5.6, 3.0)),
