@@ -113,7 +113,8 @@ def findings() -> str:
   paper's CNN, tuned on this pair, names the one that was shown the text in {percent(cnn)} of
   natural windows (n = {cnn["windows"]}; 95 % of draws of other arms reach at most
   {points(cnn["null_95"])} %) and in {percent(cnn_on_templates)} of templates
-  (n = {cnn_on_templates["windows"]}); a linear scorer in {percent(mean)} and {percent(on_templates)}.
+  (n = {cnn_on_templates["windows"]}); a linear scorer in {percent(mean)} and
+  {percent(on_templates)}.
 - **What it shows matters for recall.** Without the 5 % of attention's cells that name the exposed
   model best, that model loses {interval(low, "difference", nats)} nats more than the other one on
   natural text of low overlap; on templates, which both write,
