@@ -91,7 +91,7 @@ docs: $(VENV)/installed-test
 	$(BIN)/python docs/results/render.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# Draws the diagrams and figures of the documentation; Δ needs the finished default study.
+# Draws the diagrams and figures of the documentation; Δ needs the finished studies/classes.yaml.
 pictures: $(VENV)/installed
 	$(BIN)/python docs/pictures/draw.py
 	$(BIN)/python docs/pictures/plots.py $(wildcard results/classes)

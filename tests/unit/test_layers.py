@@ -24,7 +24,7 @@ LAYERS = (
 )
 """From the bottom up; a module may import its own room and those of lower layers."""
 OPERATIONS = "run"
-"""Stands beside the layers: it may import all of them, and none may import it."""
+"""Outside the layers: it may import all of them, and none may import it."""
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix(): path
     for path in sorted(PACKAGE.rglob("*.py"))

@@ -8,7 +8,7 @@ of a stratum weigh the same whatever their numbers of windows, and b is midway b
 mean scores, estimated for every training window without that window.
 
 w is that of ridge regression on the arm, ±1 (the direction of regularised discriminant analysis).
-It is solved in the space of the windows, where one eigendecomposition serves all strengths of the
+It is solved in the space of the windows, where an eigendecomposition serves all strengths of the
 penalty and any number of redrawn arms: Saunders, Gammerman and Vovk, Ridge regression learning
 algorithm in dual variables (1998); the scores without a window are those of Cawley and Talbot,
 Efficient leave-one-out cross-validation of kernel Fisher discriminants (2003), without the change
