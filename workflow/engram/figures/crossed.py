@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from engram.figures.style import ACCENT, INK, SOFT, FigureStyle, light_grid, require, styled
@@ -43,39 +44,15 @@ def paired_scores(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     columns = ["pair", "input", "trained_on", "tested_on", "dose", "selection", "accuracy"]
     require(scores, [*columns, "accuracy_low", "accuracy_high", "null_95"], "crossed_scores")
     shown = scores[(scores["selection"] == "assigned") & (scores["dose"] == 0)]
-    scope = "all" if "all" in set(shown["trained_on"]) else shown["trained_on"].iloc[0]
-    shown = shown[shown["trained_on"] == scope]
-    strata = [name for name in STRATUM_LABELS if name in set(shown["tested_on"])]
-    strata = [name for name in strata if name != "natural"]
-    inputs = [name for name in INPUT_LABELS if name in set(shown["input"])]
-    size = (2.0 + 1.45 * len(strata), 1.1 + 0.42 * len(inputs))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(strata), sharey=True, squeeze=False)[0]
-    for axes, stratum in zip(panels, strata, strict=True):
-        light_grid(axes, "x")
-        axes.axvline(50, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
-        for row, name in enumerate(inputs):
-            mine = shown[(shown["tested_on"] == stratum) & (shown["input"] == name)]
-            joint, pairs = mine["pair"].isin(["all pairs", "all bases"]), mine["pair"]
-            axes.plot(
-                100 * mine.loc[~joint, "accuracy"],
-                np.full((~joint).sum(), row + 0.22),
-                "o",
-                color=SOFT,
-                markersize=2.5,
-            )
-            for kind, shift, color in (("all pairs", 0.0, INK), ("all bases", -0.22, ACCENT)):
-                for _, own in mine[pairs == kind].iterrows():
-                    ends = [100 * own["accuracy_low"], 100 * own["accuracy_high"]]
-                    axes.plot(ends, [row + shift] * 2, color=color, linewidth=1)
-                    axes.plot(100 * own["accuracy"], row + shift, "o", color=color, markersize=4.5)
-                    if kind == "all pairs":
-                        axes.plot(100 * own["null_95"], row, "|", color=SOFT, markersize=9)
-        axes.set_title(STRATUM_LABELS[stratum].replace(", ", ",\n"))
-        axes.set_xlim(min(40, 100 * shown["accuracy"].min()) - 3, 102)
-    panels[0].set_yticks(range(len(inputs)), [INPUT_LABELS[name] for name in inputs])
-    panels[0].set_ylim(len(inputs) - 0.5, -0.5)
-    figure.supxlabel("the exposed model is named correctly (%)", fontsize=style.font_size)
+    figure, cells = _panels_of_inputs(shown, 1.1, style)
+    for axes, row, mine in cells:
+        single = mine[~mine["pair"].isin(["all pairs", "all bases"])]
+        _dots(axes, row + 0.22, single)
+        for kind, shift, color in (("all pairs", 0.0, INK), ("all bases", -0.22, ACCENT)):
+            for _, own in mine[mine["pair"] == kind].iterrows():
+                _accuracy(axes, row + shift, own, color)
+                if kind == "all pairs":
+                    _chance(axes, row, own)
     return figure
 
 
@@ -93,45 +70,19 @@ def transferred_scores(transfer: pd.DataFrame, *, style: FigureStyle) -> Figure:
     """
     columns = ["bases", "trained_in", "input", "trained_on", "tested_on", "accuracy"]
     require(transfer, [*columns, "accuracy_low", "accuracy_high", "null_95"], "crossed_transfer")
-    scope = "all" if "all" in set(transfer["trained_on"]) else transfer["trained_on"].iloc[0]
-    shown = transfer[transfer["trained_on"] == scope]
-    strata = [name for name in STRATUM_LABELS if name in set(shown["tested_on"])]
-    strata = [name for name in strata if name != "natural"]
-    inputs = [name for name in INPUT_LABELS if name in set(shown["input"])]
-    size = (2.0 + 1.45 * len(strata), 1.4 + 0.42 * len(inputs))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(strata), sharey=True, squeeze=False)[0]
-    kinds = (("same base", -0.15, INK), ("other base", 0.15, ACCENT))
-    for axes, stratum in zip(panels, strata, strict=True):
-        light_grid(axes, "x")
-        axes.axvline(50, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
-        for row, name in enumerate(inputs):
-            mine = shown[(shown["tested_on"] == stratum) & (shown["input"] == name)]
-            for kind, shift, color in kinds:
-                of_kind = mine[mine["bases"] == kind]
-                means = of_kind["trained_in"] == "all pairs"
-                single = 100 * of_kind.loc[~means, "accuracy"]
-                y = row + shift
-                axes.plot(single, np.full(len(single), y), "o", color=SOFT, markersize=2)
-                for _, own in of_kind[means].iterrows():
-                    ends = [100 * own["accuracy_low"], 100 * own["accuracy_high"]]
-                    axes.plot(ends, [y, y], color=color, linewidth=1)
-                    label = "pairs of " + (f"the {kind}" if kind == "same base" else "other bases")
-                    axes.plot(
-                        100 * own["accuracy"],
-                        y,
-                        "o",
-                        color=color,
-                        markersize=4.5,
-                        label=None if row else label,
-                    )
-                    axes.plot(100 * own["null_95"], y, "|", color=SOFT, markersize=7)
-        axes.set_title(STRATUM_LABELS[stratum].replace(", ", ",\n"))
-        axes.set_xlim(min(40, 100 * shown["accuracy"].min()) - 3, 102)
-    panels[0].set_yticks(range(len(inputs)), [INPUT_LABELS[name] for name in inputs])
-    panels[0].set_ylim(len(inputs) - 0.5, -0.5)
-    figure.supxlabel("the exposed model is named correctly (%)", fontsize=style.font_size)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    figure, cells = _panels_of_inputs(transfer, 1.4, style)
+    kinds = (("same base", "pairs of the same base", -0.15, INK),)
+    kinds += (("other base", "pairs of other bases", 0.15, ACCENT),)
+    for axes, row, mine in cells:
+        for kind, label, shift, color in kinds:
+            of_kind = mine[mine["bases"] == kind]
+            means = of_kind["trained_in"] == "all pairs"
+            _dots(axes, row + shift, of_kind[~means])
+            for _, own in of_kind[means].iterrows():
+                _accuracy(axes, row + shift, own, color, None if row else label)
+                _chance(axes, row + shift, own)
+    first = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*first, loc="outside upper left", ncols=2)
     return figure
 
 
@@ -270,3 +221,55 @@ def knockout_differences(knockout: pd.DataFrame, *, style: FigureStyle) -> Figur
     figure.supxlabel("nats, exposed − unexposed, region − control", fontsize=style.font_size)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
+
+
+def _panels_of_inputs(
+    rows: pd.DataFrame, margin: float, style: FigureStyle
+) -> tuple[Figure, list[tuple[Axes, int, pd.DataFrame]]]:
+    """Return a figure with a panel per stratum and a row per input, and for each of these its axes,
+    its height and its rows of a table of scores.
+
+    Args:
+        rows: input, trained_on, tested_on, accuracy; those of scorers of all text are drawn, where
+            there are any.
+        margin: height of the figure without rows, inches.
+        style: of the figure.
+    """
+    scope = "all" if "all" in set(rows["trained_on"]) else rows["trained_on"].iloc[0]
+    shown = rows[rows["trained_on"] == scope]
+    strata = [name for name in STRATUM_LABELS if name in set(shown["tested_on"])]
+    strata = [name for name in strata if name != "natural"]
+    inputs = [name for name in INPUT_LABELS if name in set(shown["input"])]
+    size = (2.0 + 1.45 * len(strata), margin + 0.42 * len(inputs))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(1, len(strata), sharey=True, squeeze=False)[0]
+    cells = []
+    for axes, stratum in zip(panels, strata, strict=True):
+        light_grid(axes, "x")
+        axes.axvline(50, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.set_title(STRATUM_LABELS[stratum].replace(", ", ",\n"))
+        axes.set_xlim(min(40, 100 * shown["accuracy"].min()) - 3, 102)
+        of_stratum = shown[shown["tested_on"] == stratum]
+        cells += [
+            (axes, row, of_stratum[of_stratum["input"] == name]) for row, name in enumerate(inputs)
+        ]
+    panels[0].set_yticks(range(len(inputs)), [INPUT_LABELS[name] for name in inputs])
+    panels[0].set_ylim(len(inputs) - 0.5, -0.5)
+    figure.supxlabel("the exposed model is named correctly (%)", fontsize=style.font_size)
+    return figure, cells
+
+
+def _dots(axes: Axes, y: float, rows: pd.DataFrame) -> None:
+    """Draw the accuracy of single pairs."""
+    axes.plot(100 * rows["accuracy"], np.full(len(rows), y), "o", color=SOFT, markersize=2.5)
+
+
+def _accuracy(axes: Axes, y: float, row: pd.Series, color: str, label: str | None = None) -> None:
+    """Draw an accuracy with its interval."""
+    axes.plot([100 * row["accuracy_low"], 100 * row["accuracy_high"]], [y, y], color=color, lw=1)
+    axes.plot(100 * row["accuracy"], y, "o", color=color, markersize=4.5, label=label)
+
+
+def _chance(axes: Axes, y: float, row: pd.Series) -> None:
+    """Draw the 95 % quantile of redrawn arms."""
+    axes.plot(100 * row["null_95"], y, "|", color=SOFT, markersize=8)
