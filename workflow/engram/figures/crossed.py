@@ -71,8 +71,10 @@ def transferred_scores(transfer: pd.DataFrame, *, style: FigureStyle) -> Figure:
     columns = ["bases", "trained_in", "input", "trained_on", "tested_on", "accuracy"]
     require(transfer, [*columns, "accuracy_low", "accuracy_high", "null_95"], "crossed_transfer")
     figure, cells = _panels_of_inputs(transfer, 1.4, style)
-    kinds = (("same base", "pairs of the same base", -0.15, INK),)
-    kinds += (("other base", "pairs of other bases", 0.15, ACCENT),)
+    kinds = (
+        ("same base", "pairs of the same base", -0.15, INK),
+        ("other base", "pairs of other bases", 0.15, ACCENT),
+    )
     for axes, row, mine in cells:
         for kind, label, shift, color in kinds:
             of_kind = mine[mine["bases"] == kind]
@@ -230,7 +232,7 @@ def _panels_of_inputs(
     its height and its rows of a table of scores.
 
     Args:
-        rows: input, trained_on, tested_on, accuracy; those of scorers of all text are drawn, where
+        rows: input, trained_on, tested_on, accuracy_low; those of scorers of all text are drawn, where
             there are any.
         margin: height of the figure without rows, inches.
         style: of the figure.
@@ -248,7 +250,7 @@ def _panels_of_inputs(
         light_grid(axes, "x")
         axes.axvline(50, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set_title(STRATUM_LABELS[stratum].replace(", ", ",\n"))
-        axes.set_xlim(min(40, 100 * shown["accuracy"].min()) - 3, 102)
+        axes.set_xlim(min(40, 100 * shown["accuracy_low"].min()) - 3, 102)
         of_stratum = shown[shown["tested_on"] == stratum]
         cells += [
             (axes, row, of_stratum[of_stratum["input"] == name]) for row, name in enumerate(inputs)
