@@ -232,8 +232,8 @@ def _panels_of_inputs(
     its height and its rows of a table of scores.
 
     Args:
-        rows: input, trained_on, tested_on, accuracy_low; those of scorers of all text are drawn, where
-            there are any.
+        rows: input, trained_on, tested_on, accuracy_low; where there are scorers of all text, those
+            are drawn.
         margin: height of the figure without rows, inches.
         style: of the figure.
     """
