@@ -12,7 +12,10 @@ PAIR_CNNS = {
     "cnn": ANALYSIS["cnn"],
     **{key: ANALYSIS[key] for key in ("redraws", "bins", "confidence")},
 }
-LOCATED_BY = {key: ANALYSIS[key] for key in ("splits", "draws", "confidence")}
+LOCATED_BY = {
+    "bands": STUDY["knockout"]["bands"],
+    **{key: ANALYSIS[key] for key in ("splits", "draws", "confidence")},
+}
 TRANSFER = ["transfer"] if len(PAIRS) > 1 else []
 CROSSED_NAMES = ["effects", "scores", "matched", "checks", *TRANSFER, "layers", "knockout"]
 CROSSED_TABLES = expand(
@@ -103,7 +106,7 @@ rule score_pair:
         attention=of_pair("crossed/attention/index.parquet"),
         hidden_states=layers_of_pair("hidden_states"),
         feed_forward=layers_of_pair("feed_forward"),
-        settings=settings("score_pair", seed=STUDY["seed"], **SCORED_BY),
+        settings=settings.by("model", "score_pair", with_seeds(SCORED_BY)),
     output:
         windows=f"{MODEL}/crossed/windows.parquet",
         scores=f"{MODEL}/crossed/scores.csv",
@@ -129,7 +132,7 @@ rule train_pair_cnns:
     input:
         windows=f"{MODEL}/crossed/windows.parquet",
         attention=of_pair("crossed/attention/index.parquet"),
-        settings=settings("train_pair_cnns", seed=STUDY["seed"], **PAIR_CNNS),
+        settings=settings.by("model", "train_pair_cnns", with_seeds(PAIR_CNNS)),
     output:
         scores=f"{MODEL}/crossed/cnn/scores.csv",
         decisions=f"{MODEL}/crossed/cnn/decisions.parquet",
@@ -154,12 +157,7 @@ rule localize_pair:
     input:
         windows=f"{MODEL}/crossed/windows.parquet",
         attention=of_pair("crossed/attention/index.parquet"),
-        settings=settings(
-            "localize_pair",
-            seed=STUDY["seed"],
-            bands=STUDY["knockout"]["bands"],
-            **LOCATED_BY,
-        ),
+        settings=settings.by("model", "localize_pair", with_seeds(LOCATED_BY)),
     output:
         layers=f"{MODEL}/crossed/layers.csv",
         delta=f"{MODEL}/crossed/delta.h5",
@@ -237,7 +235,7 @@ rule transfer_pairs:
         feed_forward=layers_of_pairs("feed_forward"),
         settings=settings(
             "transfer_pairs",
-            seed=STUDY["seed"],
+            seeds=[MODELS[name]["seed"] for name in PAIRS],
             **{key: ANALYSIS[key] for key in ("inputs", "redraws")},
             **GATHERED,
         ),

@@ -263,6 +263,13 @@ def of_pair(file):
     ]
 
 
+def with_seeds(chosen):
+    """Return settings of every pair: those given, and the seed that drew its doses and arms. Arms are
+    drawn again with it, so that pairs whose arms were drawn apart are redrawn apart.
+    """
+    return {name: {**chosen, "seed": MODELS[name]["seed"]} for name in PAIRS}
+
+
 def layers_of_pair(name):
     """Return a function for the states of every layer of both models, if the scorer sees them."""
     return of_pair(f"crossed/{name}.h5") if name in STUDY["crossed"]["inputs"] else []

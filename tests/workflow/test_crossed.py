@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -110,6 +111,16 @@ def test_scorers_are_tested_in_the_other_pair(crossed: Checkout) -> None:
     }
     assert of_all.loc[("all pairs", "all pairs"), "accuracy"] > 0.7
     assert of_all.loc[("all pairs", "all pairs"), "p"] < 0.05
+
+
+def test_arms_that_were_drawn_apart_are_redrawn_apart(crossed: Checkout) -> None:
+    settings = crossed.folder / RESULTS / "settings/model"
+    for stage in ("score_pair", "train_pair_cnns", "localize_pair"):
+        seeds = [
+            json.loads((settings / pair / f"{stage}.json").read_text())["seed"]
+            for pair in ("first", "third")
+        ]
+        assert len(set(seeds)) == 2, stage
 
 
 def test_a_changed_analysis_trains_no_model_again(crossed: Checkout) -> None:

@@ -21,12 +21,12 @@ with job(snakemake) as settings:
         strict=True,
     )
     pairs = []
-    for name, base, path, paths in zip(
-        settings.pairs, settings.bases, files.windows, stores, strict=True
+    for name, base, seed, path, paths in zip(
+        settings.pairs, settings.bases, settings.seeds, files.windows, stores, strict=True
     ):
         windows = read_parquet(path)
         differences = Differences(settings.inputs, windows, *paths)
-        arms = redrawn(windows, settings.redraws, settings.seed)
+        arms = redrawn(windows, settings.redraws, seed)
         pairs.append(Pair(name, base, windows, arms, differences))
     found = list(transfers(pairs))
     write_csv(transfer_table(found, settings.confidence), snakemake.output.transfer)
