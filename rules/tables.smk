@@ -14,7 +14,8 @@ TABLES = [
     *([f"{RESULTS}/tables/recall_by_kind.csv"] if TAXONOMIES and NURSERY else []),
 ]
 # Permuted labels are a control, as shuffled ones are.
-PERMUTED = TAXONOMIES if STUDY["cnn"]["controls"] else {}
+# Like Δ, of a few taxonomies: each is a job, and a benchmark has dozens.
+PERMUTED = LOCALIZED if STUDY["cnn"]["controls"] else []
 TABLES += [f"{RESULTS}/tables/permutations.csv"] if PERMUTED else []
 PREDICTIONS = "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet"
 

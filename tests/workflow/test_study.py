@@ -89,6 +89,7 @@ def test_every_run_is_predicted_on_every_split(finished: Checkout) -> None:
         ("attention", "real"),
         ("attention", "shuffled"),
         *((baseline, "real") for baseline in BASELINES),
+        *((rival, "real") for rival in ("text_kind", "text_scalars", "text", "text_and_attention")),
     }
     assert all(splits == {"train", "validation", "test"} for splits in runs)
 
