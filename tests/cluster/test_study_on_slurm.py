@@ -84,7 +84,8 @@ def test_everything_is_there_and_a_machine_without_slurm_has_nothing_to_do(
     tables = sorted((study.folder / "results/tiny/tables").glob("*.csv"))
     assert len(tables) > 10
     scores = pd.read_csv(study.folder / "results/tiny/tables/scores.csv")
-    assert set(scores["input"]) == {"attention", "hidden_states"}
+    text = {"text_kind", "text_scalars", "text", "text_and_attention"}
+    assert set(scores["input"]) == {"attention", "hidden_states"} | text
     assert scores["balanced_accuracy"].between(0, 1).all()
 
 
