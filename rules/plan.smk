@@ -19,6 +19,10 @@ rule plan_study:
             rates=STUDY["plan"],
             **WINDOW,
             shown=SHOWN,
+            mechanisms=STUDY["mechanisms"],
+            classes=[
+                len(TAXONOMIES[run["taxonomy"]].class_names) for run in runs(LOCALIZED, [""])
+            ],
             config=GIVEN,
         ),
     output:

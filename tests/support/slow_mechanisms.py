@@ -250,3 +250,23 @@ def slow_lengths(model: PreTrainedModel, tokens: np.ndarray, prefix: int, keep: 
             given.append(written_after(model, context, len(rest)) == rest)
         rows.append(given)
     return np.array(rows)
+
+
+def slow_entropy(model: PreTrainedModel, tokens: np.ndarray, patch: int) -> np.ndarray:
+    """Matrix-based entropies (n, L + 1, Q), in float64, from the eigenvalues of one patch after the
+    other.
+    """
+    results = []
+    for row in tokens:
+        states, _ = states_of(model, torch.from_numpy(row))
+        of_sample = []
+        for state in states:
+            patches = []
+            for start in range(0, len(row) - patch + 1, patch):
+                z = state[start : start + patch].double().numpy()
+                values = np.linalg.svd(z, compute_uv=False) ** 2
+                values = values / values.sum()
+                patches.append(-np.log(sum(value**2 for value in values)))
+            of_sample.append(patches)
+        results.append(of_sample)
+    return np.array(results)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engram.api.localization import localize
     from engram.api.logit_lens import lens
     from engram.api.perturbation import perturb
+    from engram.api.representation_entropy import entropy
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
     from engram.io.errors import EngramError
@@ -42,6 +43,7 @@ __all__ = [
     "audit",
     "class_scores",
     "compress",
+    "entropy",
     "knock_out",
     "label",
     "lens",
@@ -62,6 +64,7 @@ _MODULES = {
     "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
     "compress": "engram.api.compression",
+    "entropy": "engram.api.representation_entropy",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",
     "lens": "engram.api.logit_lens",

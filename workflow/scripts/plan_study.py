@@ -6,12 +6,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from engram.io.artifacts import read_parquet, write_csv
+from engram.mechanisms.cost import planned_forwards
+from engram.mechanisms.settings import MechanismsSettings
 from engram.run.job import job
 from engram.run.plan import count_jobs, model_shape, plan_model, planned_opening, with_total
 from engram.run.rates import Rates
 
 with job(snakemake) as settings:
     rates, window = Rates(**settings.rates), (settings.prefix, settings.suffix)
+    mechanisms = MechanismsSettings(**settings.mechanisms)
     rows = []
     for (name, repository), labels, lists in zip(
         settings.models.items(), snakemake.input.labels, snakemake.input.samples, strict=True
@@ -23,7 +26,9 @@ with job(snakemake) as settings:
         first = planned_opening(folder, settings.bos.get(name, False))
         candidates = pq.read_metadata(labels).num_rows
         arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
-        costs = plan_model(*arguments, settings.shown)
+        size = (shape.layers, shape.heads, settings.prefix)
+        measured = planned_forwards(mechanisms, *size, settings.classes)
+        costs = plan_model(*arguments, settings.shown, measured)
         rows.append({"model": name, **costs})
     write_csv(with_total(pd.DataFrame(rows)), snakemake.output.plan)
     write_csv(count_jobs(settings.config), snakemake.output.jobs)

@@ -122,6 +122,19 @@ def test_a_sequence_is_counted_once_and_continuations_apart() -> None:
     assert pd.isna(total["layers"])
 
 
+def test_forwards_of_measures_are_added() -> None:
+    samples = pd.DataFrame({"sequence_id": [1], "class": ["Guess"], "lists": [1]})
+    shape, rates = Shape(2, 4, 8, 1000, 100), Rates(forward=1e6, continuation=1e5)
+    without, plan = (
+        plan_model(samples, 50, shape, (8, 8), "float32", rates, measured=measured)
+        for measured in (0, 9)
+    )
+    assert (without["measure_forwards"], plan["measure_forwards"]) == (0, 9)
+    assert plan["pflop"] == pytest.approx(10 * without["pflop"])
+    assert plan["gpu_hours"] == pytest.approx(10 * without["gpu_hours"])
+    assert with_total(pd.DataFrame([{"model": "a", **plan}] * 2))["measure_forwards"].iloc[-1] == 18
+
+
 def test_a_model_that_nothing_is_known_of_is_refused() -> None:
     with pytest.raises(EngramError, match=r"model someone/model: its config\.json is not at hand"):
         model_shape(None, "someone/model")

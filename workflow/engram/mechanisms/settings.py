@@ -4,18 +4,30 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engram.io.settings import Items, Settings, Share
+from engram.io.settings import Items, Settings, Share, section
 
 Strength = Annotated[float, Field(ge=0, le=10)]
 """Strength of noise: its norm as a fraction of the state's."""
 
 
-class MechanismsSettings(Settings):
-    """How the model reproduces its samples inside: noise, the logit lens, single heads, shorter
-    contexts (arXiv 2603.21658). For every localized taxonomy, on its test samples."""
+class EntropySettings(Settings):
+    """Entropy of representations, at every depth (arXiv 2505.08727). On the test samples that
+    `samples_per_class` allows."""
 
     enabled: bool = False
-    """Whether these measures are part of the study."""
+    """Whether this measure is part of the study."""
+    patch: int = Field(default=8, ge=2, le=64)
+    """Consecutive tokens whose states are compared."""
+
+
+class MechanismsSettings(Settings):
+    """How the model reproduces its samples inside: noise, the logit lens, single heads, shorter
+    contexts (arXiv 2603.21658), and further measures, each with a switch. For every localized
+    taxonomy, on its test samples."""
+
+    enabled: bool = False
+    """Whether noise, lens, heads and compression are part of the study. Measures that have a
+    section have a switch there."""
     samples_per_class: int = Field(default=100, ge=2)
     """Most test samples per class; as many validation samples give the means of `heads: mean`."""
     alphas: Annotated[tuple[Strength, ...], Items(1)] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -37,3 +49,5 @@ class MechanismsSettings(Settings):
     suffix follows directly; or the first ones, after which the model writes the rest."""
     scan: bool = False
     """Try every length of context, where a bisection tries about ten."""
+    entropy: EntropySettings = section()
+    """How many directions the states of neighbouring tokens spread over."""

@@ -60,6 +60,7 @@ OF_THE_MODEL = frozenset(
         "extract_hidden_states",
         "export_attention",
         "knock_out",
+        "measure_entropy",
         "measure_mechanisms",
         "drill_crossed",
         "extract_crossed_attention",

@@ -175,6 +175,7 @@ def plan_model(
     rates: Rates,
     opening: Sequence[int] = (),
     shown: str = OWN,
+    measured: float = 0,
 ) -> dict[str, Any]:
     """Return what one model costs.
 
@@ -187,12 +188,14 @@ def plan_model(
         rates: assumed of the GPU.
         opening: special tokens in front of every window.
         shown: which text the samples show, see `engram.taxonomy.pool.displayed_own`.
+        measured: forwards of the section `mechanisms`, see `engram.mechanisms.cost`.
 
     Returns:
         `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
         which goes through the model once; `continued`, those of them whose suffix the model writes
-        first; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes); `tflop_per_forward`; `pflop`,
-        of extraction and continuations; `gpu_hours`, at the rates.
+        first; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes); `tflop_per_forward`;
+        `measure_forwards`, of `mechanisms`, at most; `pflop`, of extraction, continuations and
+        these measures; `gpu_hours`, at the rates.
     """
     prefix, suffix = window
     sequences, continued = samples["sequence_id"].nunique(), len(displayed_own(samples, shown))
@@ -208,17 +211,25 @@ def plan_model(
         "kb_per_sequence": row / 1e3,
         "gb_on_disk": row * sequences / 1e9,
         "tflop_per_forward": forward / 1e12,
-        "pflop": forward * (sequences + continued) / 1e15,
+        "measure_forwards": round(measured),
+        "pflop": forward * (sequences + continued + measured) / 1e15,
         "gpu_hours": (
-            forward * sequences / rates.forward + forward * continued / rates.continuation
+            forward * (sequences + measured) / rates.forward
+            + forward * continued / rates.continuation
         )
         / 3600,
     }
 
 
 TOTAL = "all models"
-WHOLE = ("candidates", "drawn", "sequences", "continued", "layers", "heads")
-SUMMED = ("candidates", "drawn", "sequences", "continued", "gb_on_disk", "pflop", "gpu_hours")
+WHOLE = (
+    *("candidates", "drawn", "sequences", "continued", "layers", "heads"),
+    "measure_forwards",
+)
+SUMMED = (
+    *("candidates", "drawn", "sequences", "continued", "gb_on_disk"),
+    *("measure_forwards", "pflop", "gpu_hours"),
+)
 
 
 def with_total(plan: pd.DataFrame) -> pd.DataFrame:

@@ -122,7 +122,7 @@ class StudyConfig(Settings):
     knockout: KnockoutSettings = section()
     """Direct localization: attention is removed from the language model."""
     mechanisms: MechanismsSettings = section()
-    """Noise, logit lens, single heads and shorter contexts; off by default."""
+    """Noise, logit lens, single heads, shorter contexts and further measures; off by default."""
     crossed: CrossedSettings = section()
     """Analysis of pairs of models with crossed exposures."""
     statistics: StatisticsSettings = section()

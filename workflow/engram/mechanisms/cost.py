@@ -1,0 +1,60 @@
+"""What the measures of a study cost, in forwards of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engram.mechanisms.settings import MechanismsSettings
+
+BISECTION = 10
+"""Lengths of context that a bisection tries, with those that check it."""
+
+
+def count_forwards(
+    settings: MechanismsSettings, layers: int, heads: int, prefix: int, classes: int
+) -> dict[str, float]:
+    """Return how many forwards of one sequence each measure that is switched on takes for one
+    model, protocol and taxonomy, by measure; at most, where it depends on the samples.
+
+    A forward that begins at a layer counts for the layers that it runs.
+
+    Args:
+        settings: of the config.
+        layers: L of the model.
+        heads: per layer.
+        prefix: tokens of the prompt.
+        classes: K of the taxonomy.
+    """
+    samples = classes * settings.samples_per_class
+    forwards: dict[str, float] = {}
+    if settings.enabled:
+        strengths = sum(alpha > 0 for alpha in settings.alphas)
+        lengths = prefix if settings.scan else BISECTION
+        # Without a head of layer l, L - l + 1 layers run.
+        of_heads = 1 + heads * (layers + 1) / 2 + (settings.heads == "mean")
+        forwards |= {
+            "noise": samples * (1 + strengths * settings.seeds),
+            "lens": samples,
+            "heads": samples * of_heads,
+            "compression": samples * (1 if settings.keep == "onset" else lengths),
+        }
+    if settings.entropy.enabled:
+        forwards["entropy"] = samples
+    return forwards
+
+
+def planned_forwards(
+    settings: MechanismsSettings, layers: int, heads: int, prefix: int, classes: Sequence[int]
+) -> float:
+    """Return how many forwards of one sequence all measures take on one model, at most.
+
+    Args:
+        settings: of the config.
+        layers: L of the model.
+        heads: per layer.
+        prefix: tokens of the prompt.
+        classes: number of classes of every localized taxonomy, once for every protocol.
+    """
+    return sum(
+        sum(count_forwards(settings, layers, heads, prefix, count).values()) for count in classes
+    )
