@@ -1,5 +1,5 @@
 """Mechanisms: noise on the residual stream, the logit lens, single heads and shorter contexts;
-entropy of representations.
+entropy of representations; REMIND.
 
 Inputs: the model and the samples of the localized taxonomies. Off unless `mechanisms.enabled`, and
 for measures with a section of their own `mechanisms.<measure>.enabled`.
@@ -103,3 +103,24 @@ rule measure_entropy:
         batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/measure_entropy.py"
+
+
+rule measure_remind:
+    input:
+        **OF_SAMPLES,
+        settings=measure_settings("remind"),
+    output:
+        table=f"{PROTOCOL}/mechanisms/{{taxonomy}}/remind.csv",
+        samples=f"{PROTOCOL}/mechanisms/{{taxonomy}}/remind.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/{{protocol}}/measure_remind/{{taxonomy}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/{{protocol}}/measure_remind/{{taxonomy}}.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/measure_remind.py"

@@ -4,8 +4,12 @@ hooks on modules that each architecture names.
 
 from __future__ import annotations
 
+import statistics
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -270,3 +274,87 @@ def slow_entropy(model: PreTrainedModel, tokens: np.ndarray, patch: int) -> np.n
             of_sample.append(patches)
         results.append(of_sample)
     return np.array(results)
+
+
+def slow_neighbours(
+    model: PreTrainedModel, row: np.ndarray, count: int, share: float, nearest: int, seed: int
+) -> np.ndarray:
+    """Neighbours (K, T) of one text, token by token."""
+    body: Any = model.base_model
+    name = {"gpt_neox": "embed_in", "gpt_bigcode": "wte"}.get(
+        model.config.model_type, "embed_tokens"
+    )
+    table = getattr(body, name).weight.detach().double().numpy()
+    lengths = np.sqrt((table**2).sum(1))
+    digest = blake2b(row.astype("<i8").tobytes(), digest_size=8).digest()
+    generator = np.random.default_rng([seed, int.from_bytes(digest)])
+    chances = generator.random((count, len(row)))
+    choices = generator.integers(nearest, size=(count, len(row)))
+    result = np.tile(row, (count, 1))
+    for k in range(count):
+        for place, token in enumerate(row):
+            if chances[k, place] >= share:
+                continue
+            cosines = table @ table[token] / (lengths * lengths[token])
+            ranked = sorted(
+                (-round(cosine, 9), other) for other, cosine in enumerate(cosines) if other != token
+            )
+            result[k, place] = ranked[choices[k, place]][1]
+    return result
+
+
+@torch.no_grad()
+def slow_landscape(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    texts: list[str],
+    count: int,
+    share: float,
+    nearest: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Losses of neighbours (n, K), numbers of replaced tokens (n, K), rivals (n, 4) and features
+    (n, 15), one text and one neighbour at a time.
+    """
+
+    def distributions(row: np.ndarray) -> np.ndarray:
+        logits = model(torch.from_numpy(row)[None], use_cache=False).logits[0, :-1]
+        return logits.double().log_softmax(-1).numpy()
+
+    def chances(row: np.ndarray) -> list[float]:
+        return [float(log_p[t]) for log_p, t in zip(distributions(row), row[1:], strict=True)]
+
+    losses, replaced, rivals, features = [], [], [], []
+    for row, text in zip(tokens, texts, strict=True):
+        own = chances(row)
+        standard = []
+        for log_p, chance in zip(distributions(row), own, strict=True):
+            mean = sum(np.exp(log_p) * log_p)
+            standard.append((chance - mean) / np.sqrt(sum(np.exp(log_p) * (log_p - mean) ** 2)))
+        loss, k = -sum(own) / len(own), max(1, int(0.2 * len(own)))
+        size = len(zlib.compress(text.encode()))
+        lowest = [sum(sorted(values)[:k]) / k for values in (own, standard)]
+        rivals.append([loss, -sum(own) / size, *lowest])
+        neighbours = slow_neighbours(model, row, count, share, nearest, seed)
+        of_neighbours = [-sum(chances(other)) / (len(row) - 1) for other in neighbours]
+        changes = [sum(a != b for a, b in zip(other, row, strict=True)) for other in neighbours]
+        losses.append(of_neighbours)
+        replaced.append(changes)
+        increments = [value - loss for value in of_neighbours]
+        ordered = [of_neighbours[i] for i in sorted(range(count), key=lambda i: changes[i])]
+        path = [loss, *ordered]
+        steps = [b - a for a, b in pairwise(path)]
+        turns = [abs(b - a) for a, b in pairwise(steps)]
+        features.append(
+            [
+                loss,
+                *(statistics.fmean(of_neighbours), max(of_neighbours), min(of_neighbours)),
+                *(statistics.pvariance(of_neighbours), statistics.pstdev(of_neighbours)),
+                *(statistics.fmean(increments), max(increments), min(increments)),
+                statistics.pvariance(increments),
+                *(statistics.fmean(steps), max(steps), statistics.pvariance(steps)),
+                statistics.fmean(map(abs, steps)),
+                statistics.fmean(turns),
+            ]
+        )
+    return np.array(losses), np.array(replaced), np.array(rivals), np.array(features)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engram.api.language_model import load
     from engram.api.localization import localize
     from engram.api.logit_lens import lens
+    from engram.api.loss_landscape import remind
     from engram.api.perturbation import perturb
     from engram.api.representation_entropy import entropy
     from engram.api.study import open
@@ -53,6 +54,7 @@ __all__ = [
     "perturb",
     "pooled_attention",
     "prefix_suffix_rouge",
+    "remind",
 ]
 
 _MODULES = {
@@ -74,6 +76,7 @@ _MODULES = {
     "perturb": "engram.api.perturbation",
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
+    "remind": "engram.api.loss_landscape",
 }
 
 

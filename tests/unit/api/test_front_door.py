@@ -23,6 +23,7 @@ FUNCTIONS = (
     "ablate_heads",
     "compress",
     "entropy",
+    "remind",
 )
 DOOR = {
     *FUNCTIONS,

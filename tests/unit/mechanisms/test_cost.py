@@ -37,6 +37,12 @@ def test_entropy_takes_a_forward_per_sample() -> None:
     assert counted(entropy=ON) == {"entropy": 6}
 
 
+def test_remind_runs_samples_of_two_splits_and_their_neighbours() -> None:
+    assert counted(remind={**ON, "samples_per_class": 5, "neighbours": 7}) == {
+        "remind": 2 * 3 * 5 * 8
+    }
+
+
 def test_runs_are_added_up() -> None:
     settings = MechanismsSettings(samples_per_class=2, entropy=EntropySettings(enabled=True))
     assert planned_forwards(settings, LAYERS, HEADS, PREFIX, [2, 3, 3]) == 16

@@ -40,6 +40,9 @@ def count_forwards(
         }
     if settings.entropy.enabled:
         forwards["entropy"] = samples
+    if (remind := settings.remind).enabled:
+        # Samples of two splits, and their neighbours.
+        forwards["remind"] = 2 * classes * remind.samples_per_class * (1 + remind.neighbours)
     return forwards
 
 

@@ -20,6 +20,23 @@ class EntropySettings(Settings):
     """Consecutive tokens whose states are compared."""
 
 
+class RemindSettings(Settings):
+    """REMIND (arXiv 2511.04228): the loss of a sample and of its neighbours, copies in which some
+    tokens are exchanged. Classifiers are fitted on the validation split, or on the training split
+    where there is none, and tested on the test split."""
+
+    enabled: bool = False
+    """Whether this measure is part of the study."""
+    samples_per_class: int = Field(default=200, ge=2)
+    """Most samples per class and split."""
+    neighbours: int = Field(default=15, ge=1, le=1000)
+    """Neighbours of a sample."""
+    share: Share = 0.3
+    """Probability with which a token is replaced."""
+    nearest: int = Field(default=20, ge=1)
+    """Nearest tokens, by the cosine of the model's input embeddings, of which one replaces it."""
+
+
 class MechanismsSettings(Settings):
     """How the model reproduces its samples inside: noise, the logit lens, single heads, shorter
     contexts (arXiv 2603.21658), and further measures, each with a switch. For every localized
@@ -51,3 +68,5 @@ class MechanismsSettings(Settings):
     """Try every length of context, where a bisection tries about ten."""
     entropy: EntropySettings = section()
     """How many directions the states of neighbouring tokens spread over."""
+    remind: RemindSettings = section()
+    """The loss of samples and of their neighbours."""
