@@ -1,5 +1,5 @@
 """Mechanisms: noise on the residual stream, the logit lens, single heads and shorter contexts;
-entropy of representations; REMIND.
+entropy of representations; REMIND; feed-forward blocks and neurons.
 
 Inputs: the model and the samples of the localized taxonomies. Off unless `mechanisms.enabled`, and
 for measures with a section of their own `mechanisms.<measure>.enabled`.
@@ -124,3 +124,26 @@ rule measure_remind:
         batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/measure_remind.py"
+
+
+rule measure_feed_forward:
+    input:
+        **OF_SAMPLES,
+        settings=measure_settings("feed_forward"),
+    output:
+        blocks=f"{PROTOCOL}/mechanisms/{{taxonomy}}/feed_forward.csv",
+        neurons=f"{PROTOCOL}/mechanisms/{{taxonomy}}/neurons.csv",
+        samples=f"{PROTOCOL}/mechanisms/{{taxonomy}}/feed_forward.parquet",
+        chosen=f"{PROTOCOL}/mechanisms/{{taxonomy}}/neurons.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/{{protocol}}/measure_feed_forward/{{taxonomy}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/{{protocol}}/measure_feed_forward/{{taxonomy}}.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/measure_feed_forward.py"

@@ -358,3 +358,82 @@ def slow_landscape(
             ]
         )
     return np.array(losses), np.array(replaced), np.array(rivals), np.array(features)
+
+
+def last_matrix(model: PreTrainedModel, layer: int) -> nn.Module:
+    """What puts out the feed-forward block of a layer, counted from 0."""
+    name = {"gpt_neox": "dense_4h_to_h", "gpt_bigcode": "c_proj"}.get(
+        model.config.model_type, "down_proj"
+    )
+    module: Any = layers_of(model)[layer]
+    return getattr(module.mlp, name)
+
+
+@torch.no_grad()
+def slow_feed_forward_means(
+    model: PreTrainedModel, tokens: np.ndarray
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Mean outputs (T, d) of the feed-forward block of every layer, and mean neurons (T, M)."""
+    layers = model.config.num_hidden_layers
+    outputs: list[list[torch.Tensor]] = [[] for _ in range(layers)]
+    inputs: list[list[torch.Tensor]] = [[] for _ in range(layers)]
+
+    def keep(layer: int) -> Any:
+        def call(_module: nn.Module, arguments: Any, output: torch.Tensor) -> None:
+            inputs[layer].append(arguments[0][0].double())
+            outputs[layer].append(output[0].double())
+
+        return call
+
+    handles = [
+        last_matrix(model, layer).register_forward_hook(keep(layer)) for layer in range(layers)
+    ]
+    with hooks(handles):
+        for row in tokens:
+            model(torch.from_numpy(row)[None], use_cache=False)
+    return [sum(own) / len(own) for own in outputs], [sum(own) / len(own) for own in inputs]
+
+
+@torch.no_grad()
+def slow_feed_forward(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    removed: dict[int, list[int] | None],
+    operation: str,
+    means: tuple[list[torch.Tensor], list[torch.Tensor]],
+) -> np.ndarray:
+    """Measures (n, 3) without the block of each layer in `removed`, or without the neurons that it
+    names.
+    """
+
+    def on_output(layer: int) -> Any:
+        def call(_module: nn.Module, _arguments: Any, output: torch.Tensor) -> torch.Tensor:
+            return 0 * output if operation == "remove" else means[0][layer][None].float()
+
+        return call
+
+    def on_input(layer: int, neurons: list[int]) -> Any:
+        def call(_module: nn.Module, arguments: Any) -> Any:
+            changed = arguments[0].clone()
+            for neuron in neurons:
+                for position in range(changed.shape[1]):
+                    value = 0.0 if operation == "remove" else means[1][layer][position, neuron]
+                    changed[0, position, neuron] = value
+            return (changed,)
+
+        return call
+
+    model.set_attn_implementation("eager")
+    handles = [
+        last_matrix(model, layer).register_forward_hook(on_output(layer))
+        if neurons is None
+        else last_matrix(model, layer).register_forward_pre_hook(on_input(layer, neurons))
+        for layer, neurons in removed.items()
+    ]
+    rows = []
+    with hooks(handles):
+        for row in tokens:
+            sample = torch.from_numpy(row)
+            rows.append(measures_of(model(sample[None], use_cache=False).logits[0], sample, prefix))
+    return np.array(rows)

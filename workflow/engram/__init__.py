@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engram.api.attention import attention
     from engram.api.auditing import audit
     from engram.api.compression import compress
+    from engram.api.feed_forward_ablation import ablate_feed_forward
     from engram.api.head_ablation import ablate_heads
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
@@ -39,6 +40,7 @@ __all__ = [
     "EngramError",
     "Taxonomy",
     "__version__",
+    "ablate_feed_forward",
     "ablate_heads",
     "attention",
     "audit",
@@ -61,6 +63,7 @@ _MODULES = {
     "AttentionCNN": "engram.cnn.network",
     "EngramError": "engram.io.errors",
     "Taxonomy": "engram.taxonomy.taxonomy",
+    "ablate_feed_forward": "engram.api.feed_forward_ablation",
     "ablate_heads": "engram.api.head_ablation",
     "attention": "engram.api.attention",
     "audit": "engram.api.auditing",

@@ -20,6 +20,7 @@ FUNCTIONS = (
     "open",
     "perturb",
     "lens",
+    "ablate_feed_forward",
     "ablate_heads",
     "compress",
     "entropy",

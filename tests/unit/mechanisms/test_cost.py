@@ -43,6 +43,16 @@ def test_remind_runs_samples_of_two_splits_and_their_neighbours() -> None:
     }
 
 
+def test_feed_forward_runs_blocks_and_sets_of_neurons() -> None:
+    # Intact twice, blocks of three layers, sets of three classes, and activity.
+    blocks = 2 + (3 + 2 + 1) / LAYERS
+    neurons = {**ON, "shares": [0.1, 0.2], "draws": 4}
+    assert counted(feed_forward=neurons) == {"feed_forward": 6 * (blocks + 3 * 2 * 5 + 1)}
+    assert counted(feed_forward={**ON, "shares": []}) == {"feed_forward": 6 * blocks}
+    with_means = counted(feed_forward={**ON, "shares": [], "operation": "mean"})
+    assert with_means == {"feed_forward": 6 * (blocks + 2)}
+
+
 def test_runs_are_added_up() -> None:
     settings = MechanismsSettings(samples_per_class=2, entropy=EntropySettings(enabled=True))
     assert planned_forwards(settings, LAYERS, HEADS, PREFIX, [2, 3, 3]) == 16

@@ -43,6 +43,11 @@ def count_forwards(
     if (remind := settings.remind).enabled:
         # Samples of two splits, and their neighbours.
         forwards["remind"] = 2 * classes * remind.samples_per_class * (1 + remind.neighbours)
+    if (feed_forward := settings.feed_forward).enabled:
+        # Without the block of layer l, L - l + 1 layers run; neurons are of all layers.
+        sets = classes * len(feed_forward.shares) * (1 + feed_forward.draws)
+        reference = (len(feed_forward.shares) > 0) + 2 * (feed_forward.operation == "mean")
+        forwards["feed_forward"] = samples * (2 + (layers + 1) / 2 + sets + reference)
     return forwards
 
 

@@ -37,6 +37,22 @@ class RemindSettings(Settings):
     """Nearest tokens, by the cosine of the model's input embeddings, of which one replaces it."""
 
 
+class FeedForwardSettings(Settings):
+    """Feed-forward layers: what is reproduced without one of their blocks, and without the neurons
+    whose activity differs most between classes. On the test samples that `samples_per_class`
+    allows; neurons are ranked on as many validation samples."""
+
+    enabled: bool = False
+    """Whether this measure is part of the study."""
+    operation: Literal["remove", "mean"] = "remove"
+    """What replaces the output of a block, or a neuron: 0, or its mean over samples."""
+    shares: Annotated[tuple[Share, ...], Items()] = (0.001, 0.003, 0.01, 0.03)
+    """Sizes of the sets of neurons that are removed together, as shares of all neurons. Empty: only
+    blocks, as mixtures of experts need it."""
+    draws: int = Field(default=5, ge=1, le=1000)
+    """Random sets of the same size and layers that each set is compared with."""
+
+
 class MechanismsSettings(Settings):
     """How the model reproduces its samples inside: noise, the logit lens, single heads, shorter
     contexts (arXiv 2603.21658), and further measures, each with a switch. For every localized
@@ -70,3 +86,5 @@ class MechanismsSettings(Settings):
     """How many directions the states of neighbouring tokens spread over."""
     remind: RemindSettings = section()
     """The loss of samples and of their neighbours."""
+    feed_forward: FeedForwardSettings = section()
+    """Feed-forward blocks, and neurons inside them."""

@@ -61,6 +61,7 @@ OF_THE_MODEL = frozenset(
         "export_attention",
         "knock_out",
         "measure_entropy",
+        "measure_feed_forward",
         "measure_mechanisms",
         "measure_remind",
         "drill_crossed",
