@@ -51,7 +51,8 @@ def sentences(scores: pd.DataFrame) -> str:
         "Two copies of a model were each shown a random half of the same texts; from the attention "
         f"of both on a text from new documents, {SCORERS[name]} names the copy that was shown it "
         f"in {accuracy} % [{low}, {high}] of {row['windows']:,} {TEXTS[text]}{pairs}, where "
-        f"guessing is right in 50 % and 95 % of redraws of the halves give at most {chance} %. {meaning}"
+        f"guessing is right in 50 % and 95 % of redraws of the halves give at most {chance} %. "
+        f"{meaning}"
     )
 
 
