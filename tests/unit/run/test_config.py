@@ -627,7 +627,7 @@ def test_a_random_mutation_is_a_clear_error_or_a_valid_config(block: int) -> Non
             ), str(error)
         else:
             assert complete(completed) == completed
-            paired = any(model["counterpart"] for model in completed["models"])
+            paired = any(model["arm"] for model in completed["models"])
             assert paired or (taxonomies(completed) and localized(completed))
 
 

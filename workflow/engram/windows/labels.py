@@ -28,6 +28,8 @@ CARRIED = (
     "kind",
     "counterpart_exposures",
     "counterpart_extracted",
+    "counterpart_matched_fraction",
+    "counterpart_suffix_log_prob",
     "trains",
     "unseen",
     "seen_before",
@@ -36,8 +38,9 @@ CARRIED = (
     "copies",
 )
 """Columns that labels take over from the candidates as they are: scores and duplicates; what only
-the nursery has, and of a crossed pair what its other model has; the split of a user's table; what
-is known of text that is younger than the model, or repeated everywhere."""
+the nursery has; how often text was inserted in the training text, and what a counterpart makes of
+it; the split of a user's table; what is known of text that is younger than the model, or repeated
+everywhere."""
 
 GIVEN = (
     "is_repeating",
