@@ -65,14 +65,14 @@ AUDITED = [name for name in BROUGHT if AUDIT["enabled"] and MODELS[name]["source
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
 # Models with a published counterpart, which scores all of their candidates.
 COMPARED = [name for name in BROUGHT if MODELS[name]["counterpart"]]
-# Models whose candidates are a plain draw from a corpus: windows of the nursery are chosen and
+# Models whose candidates hold a plain draw from a corpus: windows of the nursery are chosen and
 # drilled, a table may be anything, text may have been inserted, and `memories_*` holds nothing but
-# memorized windows.
+# memorized windows; with `pile_*`, the candidates say which are of the latter.
 NATURAL = [
     name
     for name, model in MODELS.items()
     if (model["source"] == "corpus" and not model["exposures_column"])
-    or (model["source"] == "hub" and all(split.startswith("pile") for split in model["splits"]))
+    or (model["source"] == "hub" and any(split.startswith("pile") for split in model["splits"]))
 ]
 PROTOCOLS = STUDY["protocols"]
 NAMED = study_config.named_taxonomies(STUDY)

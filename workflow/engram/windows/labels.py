@@ -31,6 +31,7 @@ CARRIED = (
     "counterpart_matched_fraction",
     "counterpart_suffix_log_prob",
     "trains",
+    "pile",
     "unseen",
     "seen_before",
     "half_overlap",
@@ -39,8 +40,8 @@ CARRIED = (
 )
 """Columns that labels take over from the candidates as they are: scores and duplicates; what only
 the nursery has; how often text was inserted in the training text, and what a counterpart makes of
-it; the split of a user's table; what is known of text that is younger than the model, or repeated
-everywhere."""
+it; the split of a user's table; whether a published window is of a plain draw from the corpus; what
+is known of text that is younger than the model, or repeated everywhere."""
 
 GIVEN = (
     "is_repeating",
