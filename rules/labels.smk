@@ -57,6 +57,7 @@ rule fetch_code_classifier:
 rule label_candidates:
     input:
         candidates=f"{MODEL}/candidates.parquet",
+        counterpart=counterpart_scores,
         classifier=rules.fetch_code_classifier.output if CLASSIFIER["model"] else [],
         settings=settings(
             "label_candidates", prefix=STUDY["prefix"], classified=bool(CLASSIFIER["model"])

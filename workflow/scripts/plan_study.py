@@ -7,23 +7,36 @@ import pyarrow.parquet as pq
 
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import job
-from engram.run.plan import count_jobs, model_shape, plan_model, planned_opening, with_total
+from engram.run.plan import (
+    count_jobs,
+    model_shape,
+    most_samples,
+    plan_model,
+    planned_opening,
+    with_total,
+)
 from engram.run.rates import Rates
 
 with job(snakemake) as settings:
     rates, window = Rates(**settings.rates), (settings.prefix, settings.suffix)
-    rows = []
-    for (name, repository), labels, lists in zip(
-        settings.models.items(), snakemake.input.labels, snakemake.input.samples, strict=True
-    ):
-        samples = read_parquet(lists)
+    measured = [name for name in settings.models if name not in settings.bounds]
+    paths = zip(snakemake.input.labels, snakemake.input.samples, strict=True)
+    files_of, rows = dict(zip(measured, paths, strict=True)), []
+    for name, repository in settings.models.items():
+        scored = (0, 0)
+        if bound := settings.bounds.get(name):
+            candidates = bound["candidates"]
+            samples = most_samples(**bound["lists"], candidates=candidates)
+            scored = (candidates * bound["models"], candidates)
+        else:
+            labels, lists = files_of[name]
+            samples, candidates = read_parquet(lists), pq.read_metadata(labels).num_rows
         files = settings.configurations[name]
         folder = Path(files[0]).parent if files else None
         shape = model_shape(folder, repository)
         first = planned_opening(folder, settings.bos.get(name, False))
-        candidates = pq.read_metadata(labels).num_rows
         arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
-        costs = plan_model(*arguments, settings.shown)
-        rows.append({"model": name, **costs})
+        costs = plan_model(*arguments, settings.shown, scored)
+        rows.append({"model": name, **costs, **({"at_most": "yes"} if bound else {})})
     write_csv(with_total(pd.DataFrame(rows)), snakemake.output.plan)
     write_csv(count_jobs(settings.config), snakemake.output.jobs)

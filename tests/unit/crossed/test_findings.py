@@ -58,7 +58,7 @@ def test_the_report_opens_with_result_and_picture(
     target = tmp_path / "results/demo/figures/crossed_opening.rst"
     target.parent.mkdir(parents=True)
     target.write_text(opening(scores, FIGURE, "svg"))
-    config = {"study": "demo", "models": [{"name": "first", "counterpart": "second"}]}
+    config = {"study": "demo", "models": [{"name": "first", "counterpart": "second", "arm": 1}]}
     template = (ROOT / "workflow/report/workflow.rst").read_text(encoding="utf-8")
     text = Environment().from_string(template).render(snakemake={"config": config})
     links = "\n.. _Workflow: #\n.. _Statistics: #\n"
