@@ -1,17 +1,48 @@
 """The audit: what of whole documents the model reproduces.
 
 Inputs: the source's documents, candidates with a value per suffix token, labels.
-Outputs: <model>/audit/ (documents, windows, regions, continuations), tables/audit_documents.csv,
-tables/audit_regions.csv, audit.html.
+Outputs: <model>/audit/ (documents, windows, regions, continuations; on request facts, books,
+book_steps), tables/audit_*.csv, audit.html.
 """
 
-AUDIT_TABLES = (
-    [f"{RESULTS}/tables/audit_documents.csv", f"{RESULTS}/tables/audit_regions.csv"]
-    if AUDITED
-    else []
-)
+# Parts of the audit that are off by default, by the models that have them.
+BOOKS = AUDITED if AUDIT["books"]["enabled"] else []
+KNOWN = AUDITED if AUDIT["popularity"] else []
+AUDIT_TABLES = [
+    f"{RESULTS}/tables/audit_{name}.csv"
+    for name, models in {
+        "documents": AUDITED,
+        "regions": AUDITED,
+        "books": BOOKS,
+        "drift": BOOKS,
+        "popularity": KNOWN,
+    }.items()
+    if models
+]
+# Tables that the page shows as they are, with what it calls them.
+SHOWN_TABLES = {
+    name: title
+    for name, title, models in (
+        ("audit_books", "Reconstructed documents", BOOKS),
+        ("audit_popularity", "Correlation with popularity", KNOWN),
+    )
+    if models
+}
 AUDIT_RESULTS = [*AUDIT_TABLES, *([f"{RESULTS}/audit.html"] if AUDITED else [])]
 OF_AUDIT = f"{MODEL}/audit"
+
+
+def facts_of(name):
+    """Return the settings of reading what is known of a model's documents."""
+    return {
+        **{key: MODELS[name][key] for key in ("documents", "pattern")},
+        "columns": [AUDIT["popularity"]],
+        "table": AUDIT["facts"],
+        "state": [
+            source_state(name),
+            *([digests.file_digest(AUDIT["facts"])] if AUDIT["facts"] else []),
+        ],
+    }
 
 
 rule read_documents:
@@ -107,6 +138,90 @@ rule continue_regions:
         "../workflow/scripts/continue_regions.py"
 
 
+rule reconstruct_books:
+    """Let the model write documents again from their first tokens."""
+    input:
+        documents=f"{OF_AUDIT}/documents.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "reconstruct_books",
+            {name: {"books": AUDIT["books"], "dtype": MODELS[name]["dtype"]} for name in BOOKS},
+        ),
+    output:
+        books=f"{OF_AUDIT}/books.parquet",
+        steps=f"{OF_AUDIT}/book_steps.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/reconstruct_books.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/reconstruct_books.tsv"
+    wildcard_constraints:
+        model=among(BOOKS),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/reconstruct_books.py"
+
+
+rule tabulate_books:
+    input:
+        books=per_model("audit/books.parquet", BOOKS),
+        steps=per_model("audit/book_steps.parquet", BOOKS),
+        summaries=per_model("audit/summary.parquet", BOOKS),
+        settings=settings("tabulate_books", models=BOOKS),
+    output:
+        books=table("audit_books", "audit_books", "reconstructed documents"),
+        drift=table("audit_drift", "audit_drift", "steps of reconstructions"),
+    log:
+        f"{RESULTS}/logs/tabulate_books.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_books.py"
+
+
+rule read_facts:
+    """Read what is known of the documents: columns next to their texts."""
+    input:
+        source=source_files,
+        settings=settings.by("model", "read_facts", {name: facts_of(name) for name in KNOWN}),
+    output:
+        facts=f"{OF_AUDIT}/facts.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/read_facts.log",
+    wildcard_constraints:
+        model=among(KNOWN),
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/read_facts.py"
+
+
+rule correlate_popularity:
+    input:
+        facts=per_model("audit/facts.parquet", KNOWN),
+        summaries=per_model("audit/summary.parquet", KNOWN),
+        books=per_model("audit/books.parquet", [name for name in KNOWN if name in BOOKS]),
+        settings=settings(
+            "correlate_popularity",
+            models=KNOWN,
+            column=AUDIT["popularity"],
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        table=table("audit_popularity", "audit_popularity", "popularity of documents"),
+    log:
+        f"{RESULTS}/logs/correlate_popularity.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/correlate_popularity.py"
+
+
 rule tabulate_audit:
     input:
         documents=per_model("audit/summary.parquet", AUDITED),
@@ -132,6 +247,9 @@ rule build_audit:
         windows=per_model("audit/windows.parquet", AUDITED),
         regions=per_model("audit/regions.parquet", AUDITED),
         continuations=per_model("audit/continuations.parquet", AUDITED),
+        books=per_model("audit/books.parquet", BOOKS),
+        steps=per_model("audit/book_steps.parquet", BOOKS),
+        tables=[f"{RESULTS}/tables/{name}.csv" for name in SHOWN_TABLES],
         settings=settings(
             "build_audit",
             study=STUDY["study"],
@@ -139,6 +257,7 @@ rule build_audit:
             suffix=STUDY["suffix"],
             models=[[name, MODELS[name]["stride"]] for name in AUDITED],
             audit=AUDIT,
+            tables=SHOWN_TABLES,
             page=digests.file_digest(shipped("workflow/audit")),
         ),
     output:

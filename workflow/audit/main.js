@@ -78,10 +78,12 @@ async function go(place, region) {
   if (place !== state.document || !reader.pieces.length) {
     const shown = model().documents[place];
     const loaded = shown.block ? await openDocument(shown.block) : null;
+    const reconstructed = shown.book ? JSON.parse(new TextDecoder().decode(await inflated(shown.book))) : null;
     if (mine !== opening) return;
     const guessed = shown.tokens_Guess ? `, ${percent(shown.tokens_Guess / shown.scored_tokens)} of the scored text in regions that can be guessed` : "";
     Object.assign(state, { document: place, region: -1 });
     source = loaded;
+    book = reconstructed;
     const message = shown.windows
       ? "The text of this document is not in the page, which would exceed audit.megabytes; its numbers are."
       : "This document is shorter than a window.";
@@ -97,6 +99,7 @@ async function go(place, region) {
           : `No region; the likeliest window has log p_z ${spoken(shown.best_log_p_z)}. `) +
         `Windows with ${shares}.`
       : `${spoken(shown.tokens)} tokens: shorter than a window of ${study.prefix + study.suffix}.`;
+    drawBook();
     markCurrent();
   }
   choose(region, true);
@@ -215,8 +218,10 @@ function listen() {
     Object.assign(state, { model: Number(event.target.value), document: -1, region: -1 });
     reader.pieces = [];
     drawList();
+    if (study.tables?.length) drawTable();
     go(ordered[0], -1);
   });
+  one("book-measure").addEventListener("change", drawBook);
   one("order").addEventListener("change", (event) => {
     state.order = event.target.value;
     drawList();
@@ -268,6 +273,7 @@ function start() {
   one("order").value = state.order;
   setTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   listen();
+  listTables();
   drawList();
   setColor(state.color);
   const wanted = { ...state };

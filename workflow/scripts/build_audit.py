@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
+
+from engram.auditing.books import Reconstruction
 from engram.auditing.documents import read_back
 from engram.auditing.joins import with_continuations
-from engram.auditing.page import ModelOnPage, render, write_page
+from engram.auditing.page import ModelOnPage, TableOnPage, render, write_page
 from engram.auditing.settings import AuditSettings
 from engram.auditing.tables import score_documents
 from engram.io.artifacts import read_parquet
@@ -29,8 +32,17 @@ with job(snakemake) as settings:
                 regions=with_continuations(
                     read_parquet(files.regions[place]), read_parquet(files.continuations[place])
                 ),
+                reconstruction=Reconstruction(
+                    read_parquet(files.books[place]), read_parquet(files.steps[place])
+                )
+                if files.books
+                else None,
             )
         )
     chosen = AuditSettings.parse(settings.audit)
-    page = render(settings.study, settings.prefix, settings.suffix, models, chosen)
+    tables = [
+        TableOnPage(name, title, pd.read_csv(path))
+        for (name, title), path in zip(settings.tables.items(), files.tables, strict=True)
+    ]
+    page = render(settings.study, settings.prefix, settings.suffix, models, chosen, tables)
     write_page(page, Path(snakemake.output.page), chosen.megabytes)

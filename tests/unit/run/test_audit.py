@@ -60,6 +60,17 @@ def test_the_study_is_an_audit_of_all_windows() -> None:
     assert entry["candidates"] > 10**9
 
 
+def test_parts_on_request_are_keys_of_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(audit, "command", lambda request, _: asked.append(request) or 0)
+    words = ["audit", "--model", "Model_7B", "--documents", "my docs"]
+    main([*words, "--books", "--popularity", "readers", "--facts", "facts.csv"])
+    keys = complete(study_of(asked[0]))["audit"]
+    assert keys["books"]["enabled"] and keys["books"]["prefix"] == 500
+    assert (keys["popularity"], keys["facts"]) == ("readers", "facts.csv")
+    assert study_of(request())["audit"] == {"enabled": True}
+
+
 @pytest.mark.parametrize("size", [4, 32, 64])
 def test_every_window_that_a_study_allows_can_be_audited(size: int) -> None:
     assert study_of(request(prefix=size, suffix=size))["suffix"] == size

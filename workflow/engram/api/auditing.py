@@ -12,11 +12,12 @@ import pandas as pd
 
 from engram.api.display import html_table
 from engram.api.language_model import LanguageModel, check_language_model
+from engram.auditing.books import Reconstruction, reconstruct
 from engram.auditing.cutting import cut_windows
 from engram.auditing.documents import Document, documents_of_texts
 from engram.auditing.joins import with_continuations
 from engram.auditing.page import ModelOnPage, render, write_page
-from engram.auditing.settings import AuditSettings
+from engram.auditing.settings import AuditSettings, BookSettings
 from engram.auditing.tables import Audit, audit_windows, continue_regions
 from engram.io.errors import EngramError
 from engram.lm.generation import BATCH_TOKENS, teacher_forced_scores
@@ -48,6 +49,9 @@ class DocumentAudit:
     regions: pd.DataFrame
     """A row per region that is reproduced: `engram.auditing.regions.describe`, with what the model
     writes there on its own, `engram.auditing.tables.continue_regions`."""
+    books: Reconstruction | None
+    """What the model writes of whole texts, where it was asked to: `engram.auditing.books`."""
+    _settings: AuditSettings
     _audit: Audit
     _texts: list[Document]
 
@@ -59,9 +63,9 @@ class DocumentAudit:
         """
         shown = ModelOnPage(
             self.model, self.stride, self._texts, self._audit.scored, self.documents, self.windows,
-            self.regions,
+            self.regions, self.books,
         )  # fmt: skip
-        page = render(title, self.prefix, self.suffix, [shown], DEFAULTS)
+        page = render(title, self.prefix, self.suffix, [shown], self._settings)
         write_page(page, Path(path), DEFAULTS.megabytes)
         return Path(path)
 
@@ -91,6 +95,7 @@ def audit(
     *,
     stride: int = 10,
     taxonomy: str | Taxonomy = DEFAULTS.taxonomy,
+    books: Mapping[str, int] | None = None,
     batch_tokens: int = BATCH_TOKENS,
 ) -> DocumentAudit:
     """Find what a model reproduces of whole texts, window by window.
@@ -108,6 +113,9 @@ def audit(
         stride: tokens between the beginnings of two windows; a passage is found where a window fits
             into it, and one of `suffix` scores every token once.
         taxonomy: the rule that gives reproduced windows their class.
+        books: sizes of a reconstruction of whole texts, `prefix`, `step` and `longest`, for example
+            `{"prefix": 500, "step": 30}`; see `engram.auditing.settings.BookSettings`. None
+            reconstructs nothing.
         batch_tokens: tokens per batch; halved when a GPU runs out of memory.
 
     Raises:
@@ -119,6 +127,10 @@ def audit(
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise EngramError(f"{key}: {number!r}; give a number of tokens, {least} or more")
     classes = taxonomy if isinstance(taxonomy, Taxonomy) else Taxonomy.parse(taxonomy)
+    settings = DEFAULTS
+    if books is not None:
+        chosen = BookSettings.parse({**books, "enabled": True}, "books")
+        settings = DEFAULTS.model_copy(update={"books": chosen})
     documents = documents_of_texts(*_named(texts), lm.tokenizer)
     windows = cut_windows(documents, prefix, suffix, stride)
     tokens = np.stack(windows["tokens"].tolist()).astype(np.int64)  # (n, T)
@@ -132,8 +144,13 @@ def audit(
         batch_tokens,
     )  # fmt: skip
     regions = with_continuations(result.regions, written)
-    tables = (result.documents, result.windows, regions)
-    return DocumentAudit(lm.name, prefix, suffix, stride, *tables, result, documents)
+    reconstruction = (
+        reconstruct(lm.model, lm.tokenizer, documents, settings.books, batch_tokens)
+        if settings.books.enabled
+        else None
+    )
+    tables = (result.documents, result.windows, regions, reconstruction)
+    return DocumentAudit(lm.name, prefix, suffix, stride, *tables, settings, result, documents)
 
 
 def _named(texts: Any) -> tuple[list[str], list[str]]:

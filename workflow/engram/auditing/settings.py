@@ -4,10 +4,25 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engram.io.settings import Items, Settings
+from engram.io.settings import Items, Settings, section
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 """A probability that is neither 0 nor 1."""
+
+
+class BookSettings(Settings):
+    """Documents that the model writes again from their first tokens, step by step, behind the true
+    text and behind its own (arXiv 2504.12549)."""
+
+    enabled: bool = False
+    """Whether documents are reconstructed. Every step reads a whole prefix: with the defaults, this
+    costs about 35 forwards over each document. `snakemake plan` prices it."""
+    prefix: int = Field(default=500, ge=1, le=100_000)
+    """Tokens that the model continues at every step. Documents that are not longer are left out."""
+    step: int = Field(default=30, ge=1, le=4096)
+    """Tokens that the model writes at every step."""
+    longest: int = Field(default=0, ge=0)
+    """Most tokens of a document that are written again; 0 writes all of it."""
 
 
 class AuditSettings(Settings):
@@ -31,3 +46,12 @@ class AuditSettings(Settings):
     """The rule that gives reproduced windows their class."""
     megabytes: float = Field(default=50.0, ge=1, le=500)
     """Largest size of the page, in 10⁶ bytes."""
+    books: BookSettings = section()
+    """Reconstruction of whole documents."""
+    facts: str = ""
+    """A table with a column `document`, the document's name in the audit, and the columns that
+    `popularity` names. Needed where documents are text files; tables of documents have
+    these columns themselves."""
+    popularity: str = ""
+    """Column with a number that says how well known a document is, its editions or readers for
+    example. The correlation of what is reproduced with it goes into a table."""

@@ -52,6 +52,12 @@ class AuditRequest:
     """Names of the files that are read."""
     text_column: str = "text"
     """Column of the text in tables of documents."""
+    books: bool = False
+    """Whether the model writes whole documents again."""
+    popularity: str = ""
+    """Column with a number that says how well known a document is."""
+    facts: str = ""
+    """Table with the columns of documents that are text files."""
 
 
 def command(request: AuditRequest, snakemake: Sequence[str]) -> int:
@@ -98,12 +104,22 @@ def study_of(request: AuditRequest) -> dict[str, Any]:
         "prefix": request.prefix,
         "suffix": request.suffix,
         "models": [entry],
-        "audit": {"enabled": True},
+        "audit": audit_keys(request),
         # An audit trains no CNN, and those of the default do not fit into a short window.
         "cnn": {"kernels": [2]},
     }
     complete(study)
     return study
+
+
+def audit_keys(request: AuditRequest) -> dict[str, Any]:
+    """Return the section `audit` of the study: what is asked for and not the default."""
+    return {
+        "enabled": True,
+        **({"books": {"enabled": True}} if request.books else {}),
+        **({"popularity": request.popularity} if request.popularity else {}),
+        **({"facts": request.facts} if request.facts else {}),
+    }
 
 
 def model_keys(model: str, revision: str) -> dict[str, str]:
