@@ -5,6 +5,9 @@ Outputs: <model>/audit/ (documents, windows, regions, continuations; on request 
 book_steps), tables/audit_*.csv, audit.html.
 """
 
+# Models whose files hold texts, and those of which positions and scores alone are written.
+REDACTED = AUDITED if AUDIT["redact"] else []
+OPEN = [name for name in AUDITED if name not in REDACTED]
 # Parts of the audit that are off by default, by the models that have them.
 BOOKS = AUDITED if AUDIT["books"]["enabled"] else []
 KNOWN = AUDITED if AUDIT["popularity"] else []
@@ -45,6 +48,22 @@ def facts_of(name):
     }
 
 
+def redacted_audit(name):
+    """Return the settings of auditing a model's documents in memory."""
+    return {
+        **{
+            key: MODELS[name][key]
+            for key in ("documents", "pattern", "text_column", "stride", "dtype")
+        },
+        **{key: MODELS[name][key] for key in ("source", "model", "revision", "package")},
+        **WINDOW,
+        "candidates": MODELS[name]["candidates"],
+        "audit": AUDIT,
+        "categories": STUDY["categories"],
+        "state": source_state(name),
+    }
+
+
 rule read_documents:
     input:
         config=configuration_of_model,
@@ -57,7 +76,7 @@ rule read_documents:
                     **{key: MODELS[name][key] for key in ("documents", "pattern", "text_column")},
                     "state": source_state(name),
                 }
-                for name in AUDITED
+                for name in OPEN
             },
         ),
     output:
@@ -67,7 +86,7 @@ rule read_documents:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/read_documents.tsv"
     wildcard_constraints:
-        model=among(AUDITED),
+        model=among(OPEN),
     conda:
         "../envs/engram.yaml"
     script:
@@ -95,7 +114,7 @@ rule find_regions:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/find_regions.tsv"
     wildcard_constraints:
-        model=among(AUDITED),
+        model=among(OPEN),
     conda:
         "../envs/engram.yaml"
     script:
@@ -117,7 +136,7 @@ rule continue_regions:
                     "continuation": AUDIT["continuation"],
                     "dtype": MODELS[name]["dtype"],
                 }
-                for name in AUDITED
+                for name in OPEN
             },
         ),
     output:
@@ -127,7 +146,7 @@ rule continue_regions:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/continue_regions.tsv"
     wildcard_constraints:
-        model=among(AUDITED),
+        model=among(OPEN),
     conda:
         "../envs/engram.yaml"
     threads: WORKERS
@@ -138,6 +157,42 @@ rule continue_regions:
         "../workflow/scripts/continue_regions.py"
 
 
+rule audit_redacted:
+    """Audit documents in memory, and write positions and scores alone."""
+    input:
+        config=configuration_of_model,
+        source=source_files,
+        model=f"{MODEL}/model/config.json",
+        classifier=rules.fetch_code_classifier.output if CLASSIFIER["model"] else [],
+        settings=settings.by(
+            "model", "audit_redacted", {name: redacted_audit(name) for name in REDACTED}
+        ),
+    output:
+        **{
+            name: f"{OF_AUDIT}/{file}.parquet"
+            for name, file in (("books", "books"), ("steps", "book_steps"))
+            if BOOKS
+        },
+        documents=f"{OF_AUDIT}/summary.parquet",
+        windows=f"{OF_AUDIT}/windows.parquet",
+        regions=f"{OF_AUDIT}/regions.parquet",
+        tokens=f"{OF_AUDIT}/tokens.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/audit_redacted.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/audit_redacted.tsv"
+    wildcard_constraints:
+        model=among(REDACTED),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/audit_redacted.py"
+
+
 rule reconstruct_books:
     """Let the model write documents again from their first tokens."""
     input:
@@ -146,7 +201,11 @@ rule reconstruct_books:
         settings=settings.by(
             "model",
             "reconstruct_books",
-            {name: {"books": AUDIT["books"], "dtype": MODELS[name]["dtype"]} for name in BOOKS},
+            {
+                name: {"books": AUDIT["books"], "dtype": MODELS[name]["dtype"]}
+                for name in BOOKS
+                if name in OPEN
+            },
         ),
     output:
         books=f"{OF_AUDIT}/books.parquet",
@@ -156,7 +215,7 @@ rule reconstruct_books:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/reconstruct_books.tsv"
     wildcard_constraints:
-        model=among(BOOKS),
+        model=among([name for name in BOOKS if name in OPEN]),
     conda:
         "../envs/engram.yaml"
     threads: WORKERS
@@ -226,7 +285,7 @@ rule tabulate_audit:
     input:
         documents=per_model("audit/summary.parquet", AUDITED),
         regions=per_model("audit/regions.parquet", AUDITED),
-        continuations=per_model("audit/continuations.parquet", AUDITED),
+        continuations=per_model("audit/continuations.parquet", OPEN),
         settings=settings("tabulate_audit", models=AUDITED),
     output:
         documents=table("audit_documents", "audit_documents", "audited documents"),
@@ -241,12 +300,13 @@ rule tabulate_audit:
 
 rule build_audit:
     input:
-        documents=per_model("audit/documents.parquet", AUDITED),
-        candidates=per_model("candidates.parquet", AUDITED),
+        documents=per_model("audit/documents.parquet", OPEN),
+        candidates=per_model("candidates.parquet", OPEN),
+        tokens=per_model("audit/tokens.parquet", REDACTED),
         summaries=per_model("audit/summary.parquet", AUDITED),
         windows=per_model("audit/windows.parquet", AUDITED),
         regions=per_model("audit/regions.parquet", AUDITED),
-        continuations=per_model("audit/continuations.parquet", AUDITED),
+        continuations=per_model("audit/continuations.parquet", OPEN),
         books=per_model("audit/books.parquet", BOOKS),
         steps=per_model("audit/book_steps.parquet", BOOKS),
         tables=[f"{RESULTS}/tables/{name}.csv" for name in SHOWN_TABLES],

@@ -13,6 +13,8 @@ from audited import TEXTS, audited_model, further_tables, reconstruction, write_
 from chromium import SCREENSHOTS, show
 from playwright.sync_api import Browser, Page
 
+from engram.auditing.redaction import redacted, token_scores, without_text
+
 
 @pytest.fixture(scope="session")
 def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -113,5 +115,27 @@ def test_parts_fit_in_print_and_on_a_narrow_screen(
     page.screenshot(path=SCREENSHOTS / f"audit-parts-{scheme}.png", full_page=True)
     page.emulate_media(media="print")
     assert page.locator("#book-card").is_visible() and page.locator("#book-measure").is_hidden()
+    page.context.close()
+    assert said == []
+
+
+def test_a_redacted_page_has_numbers_and_no_text(browser: Browser, tmp_path: Path) -> None:
+    model = audited_model("one", TEXTS)
+    documents, scored = without_text(token_scores(model.documents, model.scored))
+    bare = replace(model, documents=documents, scored=scored, regions=redacted(model.regions))
+    path = write_audit(tmp_path / "audit.html", [bare], redact=True)
+    page, said = show(browser, path, "light")
+    assert "Texts are left out" in page.locator("#text").inner_text()
+    page.locator("#next").click()
+    page.wait_for_timeout(120)
+    assert "25 of 30 tokens" in page.locator("#region .facts").inner_text()
+    assert page.locator("#region pre").count() == 0
+    with page.expect_download() as download:
+        page.locator("#csv-windows").click()
+    assert Path(download.value.path()).read_text().count("\n") > 100
+    page.locator("#track").click(position={"x": 300, "y": 10})
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert "Ishmael" not in page.content()
     page.context.close()
     assert said == []

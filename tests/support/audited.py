@@ -109,10 +109,14 @@ def further_tables() -> list[TableOnPage]:
 
 
 def write_audit(
-    path: Path, models: list[ModelOnPage], limit: float = 50, tables: Sequence[TableOnPage] = ()
+    path: Path,
+    models: list[ModelOnPage],
+    limit: float = 50,
+    tables: Sequence[TableOnPage] = (),
+    redact: bool = False,
 ) -> Path:
     """The page of some models; `limit` (megabytes) bounds their texts."""
-    settings = AuditSettings().model_copy(update={"megabytes": limit})
+    settings = AuditSettings().model_copy(update={"megabytes": limit, "redact": redact})
     write_page(render("browser", PREFIX, SUFFIX, models, settings, tables), path, 50)
     return path
 

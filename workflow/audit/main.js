@@ -84,7 +84,9 @@ async function go(place, region) {
     Object.assign(state, { document: place, region: -1 });
     source = loaded;
     book = reconstructed;
-    const message = shown.windows
+    const message = study.redacted
+      ? "Texts are left out of this audit (audit.redact); positions and scores are in it."
+      : shown.windows
       ? "The text of this document is not in the page, which would exceed audit.megabytes; its numbers are."
       : "This document is shorter than a window.";
     reader.open(source && source.text ? source : null, shown.found, message);
@@ -108,7 +110,7 @@ async function go(place, region) {
 /** Chooses a region of the open document; −1 none. */
 function choose(number, scroll) {
   state.region = number;
-  if (scroll || number < 0) reader.choose(source ? number : -1);
+  if (scroll || number < 0) reader.choose(reader.source ? number : -1);
   else {
     reader.chosen = number;
     for (const mark of one("text").querySelectorAll(".region")) mark.classList.toggle("chosen", Number(mark.dataset.region) === number);
@@ -126,7 +128,7 @@ function choose(number, scroll) {
 
 function drawTrack() {
   const shown = entry();
-  const part = source ? reader.seen().map((character) => reader.tokenAt(character) / Math.max(1, source.tokens)) : null;
+  const part = reader.pieces.length ? reader.seen().map((character) => reader.tokenAt(character) / Math.max(1, source.tokens)) : null;
   paintStrip(one("track"), bytesOf(shown.strip), shown.found, Math.max(1, shown.tokens), part);
 }
 
@@ -232,7 +234,7 @@ function listen() {
   one("color").addEventListener("change", (event) => setColor(event.target.value));
   one("theme").addEventListener("click", toggleTheme);
   one("track").addEventListener("click", (event) => {
-    if (!source) return;
+    if (!reader.source) return;
     const box = event.target.getBoundingClientRect();
     const token = Math.floor(((event.clientX - box.left) / box.width) * source.tokens);
     reader.goTo(token ? source.ends[Math.min(source.tokens, token) - 1] : 0);

@@ -35,6 +35,9 @@ function drawRegion(host, region, any) {
       ["Templates and code", templates.map(([, name]) => name).join(", ") || "none found"],
       ["Class by the rule, windows", region.classes],
     ]),
+  );
+  if (region.text === undefined) return;
+  host.append(
     html("h3", {}, "Prefix that the model is given"),
     html("pre", { class: "quote", id: "prefix" }, region.prefix),
     html("h3", {}, "What the model writes; green agrees with the document"),

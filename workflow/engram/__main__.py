@@ -137,6 +137,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--dtype", default="float32", help="precision; default float32")
     audit.add_argument("--pattern", default="*", help="names of the files that are read, e.g. *.py")
     audit.add_argument("--text-column", default="text", help="of tables of documents; default text")
+    audit.add_argument("--redact", action="store_true", help="write positions and scores, no text")
     audit.add_argument("--books", action="store_true", help="write whole documents again")
     audit.add_argument("--popularity", default="", help="column: how well known a document is")
     audit.add_argument("--facts", default="", help="table of such columns, for text files")

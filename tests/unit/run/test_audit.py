@@ -64,9 +64,9 @@ def test_parts_on_request_are_keys_of_the_audit(monkeypatch: pytest.MonkeyPatch)
     asked = []
     monkeypatch.setattr(audit, "command", lambda request, _: asked.append(request) or 0)
     words = ["audit", "--model", "Model_7B", "--documents", "my docs"]
-    main([*words, "--books", "--popularity", "readers", "--facts", "facts.csv"])
+    main([*words, "--redact", "--books", "--popularity", "readers", "--facts", "facts.csv"])
     keys = complete(study_of(asked[0]))["audit"]
-    assert keys["books"]["enabled"] and keys["books"]["prefix"] == 500
+    assert keys["redact"] and keys["books"]["enabled"] and keys["books"]["prefix"] == 500
     assert (keys["popularity"], keys["facts"]) == ("readers", "facts.csv")
     assert study_of(request())["audit"] == {"enabled": True}
 

@@ -12,19 +12,16 @@ import pandas as pd
 
 from engram.api.display import html_table
 from engram.api.language_model import LanguageModel, check_language_model
-from engram.auditing.books import Reconstruction, reconstruct
-from engram.auditing.cutting import cut_windows
+from engram.auditing.books import Reconstruction
 from engram.auditing.documents import Document, documents_of_texts
-from engram.auditing.joins import with_continuations
 from engram.auditing.page import ModelOnPage, render, write_page
 from engram.auditing.settings import AuditSettings, BookSettings
-from engram.auditing.tables import Audit, audit_windows, continue_regions
+from engram.auditing.tables import Audit
+from engram.auditing.whole import audit_documents
 from engram.io.errors import EngramError
-from engram.lm.generation import BATCH_TOKENS, teacher_forced_scores
-from engram.lm.models import check_tokens
+from engram.lm.generation import BATCH_TOKENS
 from engram.lm.tokens import refuse_half_characters
 from engram.taxonomy.taxonomy import Taxonomy
-from engram.windows.labels import label as label_candidates
 
 DEFAULTS = AuditSettings()
 """The settings of an audit."""
@@ -132,25 +129,12 @@ def audit(
         chosen = BookSettings.parse({**books, "enabled": True}, "books")
         settings = DEFAULTS.model_copy(update={"books": chosen})
     documents = documents_of_texts(*_named(texts), lm.tokenizer)
-    windows = cut_windows(documents, prefix, suffix, stride)
-    tokens = np.stack(windows["tokens"].tolist()).astype(np.int64)  # (n, T)
-    check_tokens(lm.model, tokens, "texts")
-    scores = teacher_forced_scores(lm.model, tokens, prefix, batch_tokens, per_token=True)
-    windows = pd.concat([windows, scores], axis=1)
-    labels, _ = label_candidates(windows, prefix)
-    result = audit_windows(documents, prefix, windows, labels, classes, DEFAULTS)
-    written = continue_regions(
-        lm.model, lm.tokenizer, documents, result.regions, prefix, DEFAULTS.continuation,
-        batch_tokens,
-    )  # fmt: skip
-    regions = with_continuations(result.regions, written)
-    reconstruction = (
-        reconstruct(lm.model, lm.tokenizer, documents, settings.books, batch_tokens)
-        if settings.books.enabled
-        else None
+    result = audit_documents(
+        lm.model, lm.tokenizer, documents, (prefix, suffix), stride, classes, settings, batch_tokens
     )
-    tables = (result.documents, result.windows, regions, reconstruction)
-    return DocumentAudit(lm.name, prefix, suffix, stride, *tables, settings, result, documents)
+    audit = result.audit
+    tables = (audit.documents, audit.windows, result.regions, result.reconstruction)
+    return DocumentAudit(lm.name, prefix, suffix, stride, *tables, settings, audit, documents)
 
 
 def _named(texts: Any) -> tuple[list[str], list[str]]:

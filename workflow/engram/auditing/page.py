@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from engram.auditing.books import BOOK_COLUMNS, OWN, TRUE, Reconstruction
+from engram.auditing.books import OWN, TRUE, Reconstruction
 from engram.auditing.documents import Document
 from engram.auditing.regions import Scored
 from engram.auditing.settings import AuditSettings
@@ -126,6 +126,7 @@ def render(
         "probabilities": list(settings.probabilities),
         "thresholds": list(settings.thresholds),
         "models": shown,
+        "redacted": settings.redact,
         "book": settings.books.model_dump(include={"prefix", "step"}),
         "tables": [_table(table) for table in tables if len(table.rows)],
     }
@@ -217,7 +218,7 @@ def _reconstructed(model: ModelOnPage) -> Iterator[tuple[int, str]]:
             continue
         said = {
             way: {
-                **_plain(books[name, way][list(BOOK_COLUMNS)].iloc[0].to_dict()),
+                **_plain(books[name, way].iloc[0].to_dict()),
                 "curves": _curves(steps[name, way]),
             }
             for way in (TRUE, OWN)

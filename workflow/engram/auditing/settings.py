@@ -46,6 +46,10 @@ class AuditSettings(Settings):
     """The rule that gives reproduced windows their class."""
     megabytes: float = Field(default=50.0, ge=1, le=500)
     """Largest size of the page, in 10⁶ bytes."""
+    redact: bool = False
+    """Keep texts out of every file and log: documents are audited in memory, and positions and
+    scores alone are written. Names of documents and values of `group` are kept. For a study without
+    taxonomies."""
     books: BookSettings = section()
     """Reconstruction of whole documents."""
     facts: str = ""

@@ -52,6 +52,8 @@ class AuditRequest:
     """Names of the files that are read."""
     text_column: str = "text"
     """Column of the text in tables of documents."""
+    redact: bool = False
+    """Whether texts are kept out of every file."""
     books: bool = False
     """Whether the model writes whole documents again."""
     popularity: str = ""
@@ -116,6 +118,7 @@ def audit_keys(request: AuditRequest) -> dict[str, Any]:
     """Return the section `audit` of the study: what is asked for and not the default."""
     return {
         "enabled": True,
+        **({"redact": True} if request.redact else {}),
         **({"books": {"enabled": True}} if request.books else {}),
         **({"popularity": request.popularity} if request.popularity else {}),
         **({"facts": request.facts} if request.facts else {}),
