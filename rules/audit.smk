@@ -10,7 +10,10 @@ REDACTED = AUDITED if AUDIT["redact"] else []
 OPEN = [name for name in AUDITED if name not in REDACTED]
 # Parts of the audit that are off by default, by the models that have them.
 BOOKS = AUDITED if AUDIT["books"]["enabled"] else []
-KNOWN = AUDITED if AUDIT["popularity"] else []
+RANKED = AUDITED if AUDIT["popularity"] else []
+GROUPED = AUDITED if AUDIT["group"] else []
+ASKED = AUDITED if AUDIT["attributes"] else []
+KNOWN = AUDITED if RANKED or GROUPED else []
 AUDIT_TABLES = [
     f"{RESULTS}/tables/audit_{name}.csv"
     for name, models in {
@@ -18,7 +21,10 @@ AUDIT_TABLES = [
         "regions": AUDITED,
         "books": BOOKS,
         "drift": BOOKS,
-        "popularity": KNOWN,
+        "popularity": RANKED,
+        "groups": GROUPED,
+        "group_differences": GROUPED,
+        "attributes": ASKED,
     }.items()
     if models
 ]
@@ -27,7 +33,10 @@ SHOWN_TABLES = {
     name: title
     for name, title, models in (
         ("audit_books", "Reconstructed documents", BOOKS),
-        ("audit_popularity", "Correlation with popularity", KNOWN),
+        ("audit_popularity", "Correlation with popularity", RANKED),
+        ("audit_groups", "Groups", GROUPED),
+        ("audit_group_differences", "Differences of groups", GROUPED),
+        ("audit_attributes", "Attributes", ASKED),
     )
     if models
 }
@@ -39,12 +48,24 @@ def facts_of(name):
     """Return the settings of reading what is known of a model's documents."""
     return {
         **{key: MODELS[name][key] for key in ("documents", "pattern")},
-        "columns": [AUDIT["popularity"]],
+        "columns": [column for column in (AUDIT["popularity"], AUDIT["group"]) if column],
+        "redact": AUDIT["redact"],
         "table": AUDIT["facts"],
         "state": [
             source_state(name),
             *([digests.file_digest(AUDIT["facts"])] if AUDIT["facts"] else []),
         ],
+    }
+
+
+def asked_attributes(name):
+    """Return the settings of asking for the values of a model's documents."""
+    return {
+        **facts_of(name),
+        **{key: MODELS[name][key] for key in ("text_column", "dtype")},
+        **{key: AUDIT[key] for key in ("attributes", "alternatives")},
+        "prefix": STUDY["prefix"],
+        "seed": STUDY["seed"],
     }
 
 
@@ -262,12 +283,12 @@ rule read_facts:
 
 rule correlate_popularity:
     input:
-        facts=per_model("audit/facts.parquet", KNOWN),
-        summaries=per_model("audit/summary.parquet", KNOWN),
-        books=per_model("audit/books.parquet", [name for name in KNOWN if name in BOOKS]),
+        facts=per_model("audit/facts.parquet", RANKED),
+        summaries=per_model("audit/summary.parquet", RANKED),
+        books=per_model("audit/books.parquet", [name for name in RANKED if name in BOOKS]),
         settings=settings(
             "correlate_popularity",
-            models=KNOWN,
+            models=RANKED,
             column=AUDIT["popularity"],
             confidence=STUDY["statistics"]["confidence"],
         ),
@@ -279,6 +300,75 @@ rule correlate_popularity:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/correlate_popularity.py"
+
+
+rule tabulate_groups:
+    input:
+        facts=per_model("audit/facts.parquet", GROUPED),
+        summaries=per_model("audit/summary.parquet", GROUPED),
+        settings=settings(
+            "tabulate_groups",
+            models=GROUPED,
+            column=AUDIT["group"],
+            smallest=AUDIT["smallest_group"],
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        risk=table("audit_groups", "audit_groups", "groups of documents"),
+        differences=table(
+            "audit_group_differences", "audit_group_differences", "differences of groups"
+        ),
+    log:
+        f"{RESULTS}/logs/tabulate_groups.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_groups.py"
+
+
+rule ask_attributes:
+    """Ask how likely the model finds the documents' own values of attributes among others."""
+    input:
+        config=configuration_of_model,
+        source=source_files,
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model", "ask_attributes", {name: asked_attributes(name) for name in ASKED}
+        ),
+    output:
+        attributes=f"{OF_AUDIT}/attributes.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/ask_attributes.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/ask_attributes.tsv"
+    wildcard_constraints:
+        model=among(ASKED),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/ask_attributes.py"
+
+
+rule tabulate_attributes:
+    input:
+        attributes=per_model("audit/attributes.parquet", ASKED),
+        settings=settings(
+            "tabulate_attributes",
+            models=ASKED,
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        table=table("audit_attributes", "audit_attributes", "attributes of documents"),
+    log:
+        f"{RESULTS}/logs/tabulate_attributes.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_attributes.py"
 
 
 rule tabulate_audit:

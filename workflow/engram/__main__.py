@@ -138,7 +138,19 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--pattern", default="*", help="names of the files that are read, e.g. *.py")
     audit.add_argument("--text-column", default="text", help="of tables of documents; default text")
     audit.add_argument("--redact", action="store_true", help="write positions and scores, no text")
-    audit.add_argument("--books", action="store_true", help="write whole documents again")
+    audit.add_argument(
+        "--books",
+        type=int,
+        nargs="?",
+        default=0,
+        const=500,
+        metavar="PREFIX",
+        help="write whole documents again, from so many tokens; 500 unless given",
+    )
+    audit.add_argument("--group", default="", help="column: the group of a document")
+    audit.add_argument(
+        "--attributes", nargs="+", default=(), metavar="COLUMN", help="columns: values in the texts"
+    )
     audit.add_argument("--popularity", default="", help="column: how well known a document is")
     audit.add_argument("--facts", default="", help="table of such columns, for text files")
     audit.set_defaults(snakemake=[])

@@ -64,10 +64,12 @@ def test_parts_on_request_are_keys_of_the_audit(monkeypatch: pytest.MonkeyPatch)
     asked = []
     monkeypatch.setattr(audit, "command", lambda request, _: asked.append(request) or 0)
     words = ["audit", "--model", "Model_7B", "--documents", "my docs"]
-    main([*words, "--redact", "--books", "--popularity", "readers", "--facts", "facts.csv"])
+    words += ["--redact", "--books", "--popularity", "readers", "--facts", "facts.csv"]
+    main([*words, "--group", "ward", "--attributes", "town", "job", "--cores", "1"])
     keys = complete(study_of(asked[0]))["audit"]
     assert keys["redact"] and keys["books"]["enabled"] and keys["books"]["prefix"] == 500
     assert (keys["popularity"], keys["facts"]) == ("readers", "facts.csv")
+    assert (keys["group"], keys["attributes"]) == ("ward", ["town", "job"])
     assert study_of(request())["audit"] == {"enabled": True}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 
 import numpy as np
@@ -62,6 +62,11 @@ def check_all(windows: pd.DataFrame, candidates: int) -> None:
             f"candidates: {candidates}; audit.redact scores all {len(windows)} windows, so give at "
             f"least as many, or a greater stride"
         )
+
+
+def messages(redact: bool) -> AbstractContextManager[None]:
+    """Return `silent_about_texts` for a redacted audit; messages of others may say all."""
+    return silent_about_texts() if redact else nullcontext()
 
 
 @contextmanager

@@ -54,10 +54,14 @@ class AuditRequest:
     """Column of the text in tables of documents."""
     redact: bool = False
     """Whether texts are kept out of every file."""
-    books: bool = False
-    """Whether the model writes whole documents again."""
+    books: int = 0
+    """Tokens of the prefix from which the model writes whole documents again; 0 writes none."""
     popularity: str = ""
     """Column with a number that says how well known a document is."""
+    group: str = ""
+    """Column with the group of a document."""
+    attributes: Sequence[str] = ()
+    """Columns with values that occur in the texts."""
     facts: str = ""
     """Table with the columns of documents that are text files."""
 
@@ -119,9 +123,13 @@ def audit_keys(request: AuditRequest) -> dict[str, Any]:
     return {
         "enabled": True,
         **({"redact": True} if request.redact else {}),
-        **({"books": {"enabled": True}} if request.books else {}),
-        **({"popularity": request.popularity} if request.popularity else {}),
-        **({"facts": request.facts} if request.facts else {}),
+        **({"books": {"enabled": True, "prefix": request.books}} if request.books else {}),
+        **{
+            key: getattr(request, key)
+            for key in ("popularity", "facts", "group")
+            if getattr(request, key)
+        },
+        **({"attributes": list(request.attributes)} if request.attributes else {}),
     }
 
 
