@@ -165,7 +165,7 @@ def run_owners(
     return np.where(within, counts, 0), number
 
 
-def run_hashes(tokens: np.ndarray, length: int) -> np.ndarray:
+def hashes_of_runs(tokens: np.ndarray, length: int) -> np.ndarray:
     """Return a 64-bit hash of every run of `length` tokens, (m − length + 1,); those of equal runs
     are equal.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from engram.windows.duplicates import run_hashes
+from engram.windows.duplicates import hashes_of_runs
 
 MEASURES = ("jaccard", "rouge_l", "levenshtein", "longest_common_run")
 """Columns of `similarity`."""
@@ -65,7 +65,7 @@ def longest_common_run(first: np.ndarray, second: np.ndarray) -> int:
     low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
-        if np.isin(run_hashes(first, middle), run_hashes(second, middle)).any():
+        if np.isin(hashes_of_runs(first, middle), hashes_of_runs(second, middle)).any():
             low = middle
         else:
             high = middle - 1
