@@ -12,4 +12,5 @@ with job(snakemake) as settings:
     named = json.loads(Path(files[0]).read_text()) if files else None
     classifier = CodeClassifier(**named) if named else OFFLINE
     candidates, output = Path(snakemake.input.candidates), Path(snakemake.output.labels)
-    write_labels(candidates, output, settings.prefix, classifier, snakemake.threads)
+    prior = next(map(Path, snakemake.input.prior), None)
+    write_labels(candidates, output, settings.prefix, classifier, snakemake.threads, prior)

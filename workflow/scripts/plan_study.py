@@ -21,9 +21,12 @@ with job(snakemake) as settings:
         folder = Path(files[0]).parent if files else None
         shape = model_shape(folder, repository)
         first = planned_opening(folder, settings.bos.get(name, False))
-        candidates = pq.read_metadata(labels).num_rows
+        candidates, forwards = pq.read_metadata(labels).num_rows, 0
+        if settings.prefixes:
+            known = read_parquet(labels, ["prior_log_prob"])["prior_log_prob"].notna().sum()
+            forwards = int(known) * (settings.prefixes + 1)
         arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
-        costs = plan_model(*arguments, settings.shown)
+        costs = plan_model(*arguments, settings.shown, forwards)
         rows.append({"model": name, **costs})
     write_csv(with_total(pd.DataFrame(rows)), snakemake.output.plan)
     write_csv(count_jobs(settings.config), snakemake.output.jobs)

@@ -52,6 +52,7 @@ OF_THE_MODEL = frozenset(
         "drill_nursery",
         "score_candidates",
         "score_windows",
+        "measure_prior",
         "score_twin",
         "continue_prefixes",
         "extract_attention",

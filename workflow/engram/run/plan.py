@@ -175,6 +175,7 @@ def plan_model(
     rates: Rates,
     opening: Sequence[int] = (),
     shown: str = OWN,
+    prior_forwards: int = 0,
 ) -> dict[str, Any]:
     """Return what one model costs.
 
@@ -187,12 +188,14 @@ def plan_model(
         rates: assumed of the GPU.
         opening: special tokens in front of every window.
         shown: which text the samples show, see `engram.taxonomy.pool.displayed_own`.
+        prior_forwards: of the prior (`prior.prefixes`), which the labels and so this plan needed.
 
     Returns:
         `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
         which goes through the model once; `continued`, those of them whose suffix the model writes
-        first; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes); `tflop_per_forward`; `pflop`,
-        of extraction and continuations; `gpu_hours`, at the rates.
+        first; `prior_forwards`; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes);
+        `tflop_per_forward`; `pflop`, of extraction, continuations and the prior; `gpu_hours`, at
+        the rates.
     """
     prefix, suffix = window
     sequences, continued = samples["sequence_id"].nunique(), len(displayed_own(samples, shown))
@@ -203,22 +206,27 @@ def plan_model(
         "drawn": int(samples["lists"].sum()),
         "sequences": sequences,
         "continued": continued,
+        "prior_forwards": prior_forwards,
         "layers": shape.layers,
         "heads": shape.heads,
         "kb_per_sequence": row / 1e3,
         "gb_on_disk": row * sequences / 1e9,
         "tflop_per_forward": forward / 1e12,
-        "pflop": forward * (sequences + continued) / 1e15,
+        "pflop": forward * (sequences + continued + prior_forwards) / 1e15,
         "gpu_hours": (
-            forward * sequences / rates.forward + forward * continued / rates.continuation
+            forward * (sequences + prior_forwards) / rates.forward
+            + forward * continued / rates.continuation
         )
         / 3600,
     }
 
 
 TOTAL = "all models"
-WHOLE = ("candidates", "drawn", "sequences", "continued", "layers", "heads")
-SUMMED = ("candidates", "drawn", "sequences", "continued", "gb_on_disk", "pflop", "gpu_hours")
+WHOLE = (*("candidates", "drawn", "sequences", "continued", "prior_forwards", "layers", "heads"),)
+SUMMED = (
+    *("candidates", "drawn", "sequences", "continued", "prior_forwards"),
+    *("gb_on_disk", "pflop", "gpu_hours"),
+)
 
 
 def with_total(plan: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from multiprocessing.pool import AsyncResult, Pool
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
@@ -32,6 +33,7 @@ def write_labels(
     prefix: int,
     classifier: CodeClassifier = OFFLINE,
     processes: int = 1,
+    prior: Path | None = None,
 ) -> None:
     """Write labels.parquet, as `labels.label` would label all candidates at once.
 
@@ -46,9 +48,10 @@ def write_labels(
         classifier: of code and natural language.
         processes: that read texts at the same time; for one, or one batch of rows, it is this
             process.
+        prior: prior.parquet, whose columns the labels take over; none unless given.
 
     Raises:
-        EngramError: as `labels.label`.
+        EngramError: as `labels.label`; the prior is not of these candidates.
     """
     read_metadata(candidates)  # what is no parquet file ends here, with its name
     columns, rows = pq.read_schema(candidates).names, pq.read_metadata(candidates).num_rows
@@ -73,7 +76,10 @@ def write_labels(
             | found
             | {"labels_of_source": [name for name in GIVEN if name in columns]}
         )
+        if prior:
+            metadata["prior"] = {key: read_metadata(prior)[key] for key in ("prefixes", "seed")}
         work = partial(text_labels, columns=columns, classifier=classifier)
+        priors = read_batches(prior) if prior else None
         with (
             stream_parquet(output, metadata) as stream,
             tqdm(total=rows, desc="labels", unit="row", mininterval=2) as progress,
@@ -83,11 +89,20 @@ def write_labels(
             ):
                 labels, _ = label(table.to_pandas(), prefix, classifier, counts, of_texts)
                 labels["content_group"] = groups[stream.rows : stream.rows + len(labels)]
+                if priors:
+                    labels = _with_prior(labels, next(priors).to_pandas(), prior)
                 written = pa.Table.from_pandas(labels, preserve_index=False)
                 place = written.schema.get_field_index("is_code")
                 field = written.schema.field(place).with_metadata({"found_by": found["is_code"]})
                 stream.append(written.set_column(place, field, written["is_code"]))
                 progress.update(len(labels))
+
+
+def _with_prior(labels: pd.DataFrame, prior: pd.DataFrame, file: Path | None) -> pd.DataFrame:
+    """Return the labels of a batch with the columns of its prior."""
+    if prior["sequence_id"].tolist() != labels["sequence_id"].tolist():
+        raise EngramError(f"{file}: not the prior of these candidates; delete it and run again")
+    return labels.assign(**prior.drop(columns="sequence_id"))
 
 
 def _with_text_labels(
