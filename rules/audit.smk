@@ -79,6 +79,8 @@ def redacted_audit(name):
         **{key: MODELS[name][key] for key in ("source", "model", "revision", "package")},
         **WINDOW,
         "candidates": MODELS[name]["candidates"],
+        "unrelated": UNRELATED,
+        "seed": STUDY["seed"],
         "audit": AUDIT,
         "categories": STUDY["categories"],
         "state": source_state(name),

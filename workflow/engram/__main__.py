@@ -147,6 +147,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="PREFIX",
         help="write whole documents again, from so many tokens; 500 unless given",
     )
+    audit.add_argument(
+        "--unrelated",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also ask for every suffix after so many unrelated prefixes, 8 or more",
+    )
     audit.add_argument("--group", default="", help="column: the group of a document")
     audit.add_argument(
         "--attributes", nargs="+", default=(), metavar="COLUMN", help="columns: values in the texts"

@@ -30,6 +30,8 @@ with job(snakemake) as settings, silent_about_texts():
         chosen,
         snakemake.resources.batch_tokens,
         CodeClassifier(**json.loads(Path(classifier[0]).read_text())) if classifier else OFFLINE,
+        settings.unrelated,
+        settings.seed,
     )
     check_all(result.audit.windows, settings.candidates)
     tables = {"documents": result.audit.documents, "windows": result.audit.windows}

@@ -92,6 +92,19 @@ def test_the_page_is_one_file(result: DocumentAudit, tmp_path: Path) -> None:
     assert "10 windows" not in result._repr_html_()
 
 
+def test_the_prior_says_what_the_own_prefix_adds(
+    drilled: LanguageModel, texts: dict[str, str]
+) -> None:
+    result = eg.audit(drilled, texts, PREFIX, SUFFIX, stride=22, unrelated=8)
+    table = result.windows
+    np.testing.assert_allclose(
+        table["log_prior_ratio"], table["log_p_z"] - table["prior_log_prob"], rtol=1e-9
+    )
+    ratio = table["log_prior_ratio"].groupby(table["document"] == f"d{DRILLED}")
+    assert ratio.min()[True] > 3 > ratio.max()[False]
+    assert result.regions["log_prior_ratio"].min() > 3
+
+
 BOOKS = {"prefix": PREFIX, "step": SUFFIX, "longest": 44}
 
 
@@ -136,6 +149,7 @@ def test_the_undrilled_model_reconstructs_nothing(texts: dict[str, str]) -> None
         (["w1"], {"stride": 0}, "stride: 0; give a number of tokens, 1 or more"),
         ([" ".join(["w1"] * 60)], {"suffix": 45}, "windows of 53 tokens are longer"),
         ([" ".join(["w1"] * 60)], {"books": {}}, "a prefix of 500 and a step of 30 tokens are lon"),
+        (["w1"], {"unrelated": 3}, "prefixes: 3 is too few"),
         (["w1"], {"books": {"step": 0}}, "books.step: 0 is less than the minimum, 1"),
     ],
 )

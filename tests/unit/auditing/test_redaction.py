@@ -50,7 +50,15 @@ def audited(study: SimpleNamespace, output: Path) -> Path:
     settings = {
         **{"documents": str(study.folder / "records.jsonl"), "pattern": "*", "text_column": "text"},
         **{"source": "corpus", "model": "m", "revision": "", "package": "", "candidates": 100},
-        **{"prefix": PREFIX, "suffix": SUFFIX, "stride": 4, "dtype": "float32", "categories": []},
+        **{
+            "prefix": PREFIX,
+            "suffix": SUFFIX,
+            "stride": 4,
+            "unrelated": 0,
+            "seed": 0,
+            "dtype": "float32",
+            "categories": [],
+        },
         "audit": {"enabled": True, "redact": True, "books": BOOKS},
     }
     model = {"model": study.folder / "model" / "config.json", "classifier": []}

@@ -22,6 +22,7 @@ from engram.io.errors import EngramError
 from engram.lm.generation import BATCH_TOKENS
 from engram.lm.tokens import refuse_half_characters
 from engram.taxonomy.taxonomy import Taxonomy
+from engram.windows.settings import PriorSettings
 
 DEFAULTS = AuditSettings()
 """The settings of an audit."""
@@ -93,6 +94,7 @@ def audit(
     stride: int = 10,
     taxonomy: str | Taxonomy = DEFAULTS.taxonomy,
     books: Mapping[str, int] | None = None,
+    unrelated: int = 0,
     batch_tokens: int = BATCH_TOKENS,
 ) -> DocumentAudit:
     """Find what a model reproduces of whole texts, window by window.
@@ -113,6 +115,9 @@ def audit(
         books: sizes of a reconstruction of whole texts, `prefix`, `step` and `longest`, for example
             `{"prefix": 500, "step": 30}`; see `engram.auditing.settings.BookSettings`. None
             reconstructs nothing.
+        unrelated: prefixes of other texts after which every suffix is asked for as well, 8 or more;
+            each costs a forward per window. Windows and regions then have `log_prior_ratio`; see
+            `engram.lm.prior`.
         batch_tokens: tokens per batch; halved when a GPU runs out of memory.
 
     Raises:
@@ -123,6 +128,7 @@ def audit(
     for key, number, least in (("prefix", prefix, 2), ("suffix", suffix, 1), ("stride", stride, 1)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise EngramError(f"{key}: {number!r}; give a number of tokens, {least} or more")
+    PriorSettings.parse({"prefixes": unrelated}, "unrelated")
     classes = taxonomy if isinstance(taxonomy, Taxonomy) else Taxonomy.parse(taxonomy)
     settings = DEFAULTS
     if books is not None:
@@ -130,8 +136,9 @@ def audit(
         settings = DEFAULTS.model_copy(update={"books": chosen})
     documents = documents_of_texts(*_named(texts), lm.tokenizer)
     result = audit_documents(
-        lm.model, lm.tokenizer, documents, (prefix, suffix), stride, classes, settings, batch_tokens
-    )
+        lm.model, lm.tokenizer, documents, (prefix, suffix), stride, classes, settings,
+        batch_tokens, unrelated=unrelated,
+    )  # fmt: skip
     audit = result.audit
     tables = (audit.documents, audit.windows, result.regions, result.reconstruction)
     return DocumentAudit(lm.name, prefix, suffix, stride, *tables, settings, audit, documents)

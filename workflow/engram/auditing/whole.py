@@ -19,9 +19,11 @@ from engram.auditing.settings import AuditSettings
 from engram.auditing.tables import Audit, audit_windows, continue_regions
 from engram.lm.generation import teacher_forced_scores
 from engram.lm.models import check_tokens
+from engram.lm.prior import prior_scores
 from engram.taxonomy.taxonomy import Taxonomy
 from engram.windows.code_classifier import OFFLINE, CodeClassifier
 from engram.windows.labels import label
+from engram.windows.unrelated import Windows, pooled, unrelated_prefixes
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ def audit_documents(
     settings: AuditSettings,
     batch_tokens: int,
     classifier: CodeClassifier = OFFLINE,
+    unrelated: int = 0,
+    seed: int = 0,
 ) -> WholeAudit:
     """Audit documents.
 
@@ -59,6 +63,8 @@ def audit_documents(
         settings: of the audit.
         batch_tokens: tokens per batch of the model.
         classifier: of code and natural language.
+        unrelated: prefixes after which each suffix is asked for as well; 0 for no prior.
+        seed: which prefixes these are.
 
     Raises:
         EngramError: none is as long as a window, or a window is longer than the model's context.
@@ -70,6 +76,9 @@ def audit_documents(
     scores = teacher_forced_scores(model, tokens, prefix, batch_tokens, per_token=True)
     windows = pd.concat([windows, scores], axis=1)
     labels, _ = label(windows, prefix, classifier)
+    if unrelated:
+        prior = _prior(model, windows, tokens, prefix, unrelated, seed, batch_tokens)
+        labels = pd.concat([labels, prior], axis=1)
     audit = audit_windows(documents, prefix, windows, labels, taxonomy, settings)
     written = continue_regions(
         model, tokenizer, documents, audit.regions, prefix, settings.continuation, batch_tokens
@@ -80,3 +89,20 @@ def audit_documents(
         else None
     )
     return WholeAudit(audit, with_continuations(audit.regions, written), reconstruction)
+
+
+def _prior(
+    model: PreTrainedModel,
+    windows: pd.DataFrame,
+    tokens: np.ndarray,
+    prefix: int,
+    unrelated: int,
+    seed: int,
+    batch_tokens: int,
+) -> pd.DataFrame:
+    """Return how likely each suffix is after its own and after unrelated prefixes."""
+    ids = windows["sequence_id"].to_numpy()
+    every = Windows(ids, tokens, windows["document"].to_numpy(object))
+    pool = every.rows(pooled(ids, seed))
+    others = unrelated_prefixes(every, pool, prefix, unrelated, seed)
+    return prior_scores(model, tokens, prefix, others, batch_tokens)

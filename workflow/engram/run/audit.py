@@ -54,6 +54,8 @@ class AuditRequest:
     """Column of the text in tables of documents."""
     redact: bool = False
     """Whether texts are kept out of every file."""
+    unrelated: int = 0
+    """Unrelated prefixes after which every suffix is asked for as well."""
     books: int = 0
     """Tokens of the prefix from which the model writes whole documents again; 0 writes none."""
     popularity: str = ""
@@ -111,6 +113,7 @@ def study_of(request: AuditRequest) -> dict[str, Any]:
         "suffix": request.suffix,
         "models": [entry],
         "audit": audit_keys(request),
+        **({"prior": {"prefixes": request.unrelated}} if request.unrelated else {}),
         # An audit trains no CNN, and those of the default do not fit into a short window.
         "cnn": {"kernels": [2]},
     }

@@ -1,4 +1,4 @@
-"""The prior of a model's candidates: how likely it finds their suffixes after unrelated prefixes."""
+"""The prior of a model's candidates: how likely it finds their suffixes after other prefixes."""
 
 from __future__ import annotations
 
