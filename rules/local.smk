@@ -40,6 +40,7 @@ localrules:
     plot_knockout_heads,
     plot_knockout_regions,
     plot_knockout_curves,
+    plot_steering,
     design_crossed,
     design_drilled,
     tabulate_crossed,

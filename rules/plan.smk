@@ -1,7 +1,7 @@
 """`snakemake plan`: what the study costs, before any model runs.
 
 Inputs: the sample lists, the models' shapes.
-Outputs: tables/plan.csv, tables/plan_jobs.csv. No part of a default run.
+Outputs: tables/plan.csv, tables/plan_measures.csv, tables/plan_jobs.csv. No part of a default run.
 """
 
 
@@ -23,6 +23,7 @@ rule plan_study:
         ),
     output:
         plan=f"{RESULTS}/tables/plan.csv",
+        measures=f"{RESULTS}/tables/plan_measures.csv",
         jobs=f"{RESULTS}/tables/plan_jobs.csv",
     log:
         f"{RESULTS}/logs/plan_study.log",
@@ -37,6 +38,7 @@ rule plan:
     """Print the plan, whenever it is asked for."""
     input:
         plan=f"{RESULTS}/tables/plan.csv",
+        measures=f"{RESULTS}/tables/plan_measures.csv",
         jobs=f"{RESULTS}/tables/plan_jobs.csv",
         settings=settings("plan", script="show_plan", rates=STUDY["plan"]),
     log:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engram.api.localization import localize
     from engram.api.logit_lens import lens
     from engram.api.perturbation import perturb
+    from engram.api.steering import steer
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
     from engram.io.errors import EngramError
@@ -51,6 +52,7 @@ __all__ = [
     "perturb",
     "pooled_attention",
     "prefix_suffix_rouge",
+    "steer",
 ]
 
 _MODULES = {
@@ -71,6 +73,7 @@ _MODULES = {
     "perturb": "engram.api.perturbation",
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
+    "steer": "engram.api.steering",
 }
 
 

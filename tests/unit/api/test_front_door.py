@@ -22,6 +22,7 @@ FUNCTIONS = (
     "lens",
     "ablate_heads",
     "compress",
+    "steer",
 )
 DOOR = {
     *FUNCTIONS,

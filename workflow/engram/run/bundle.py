@@ -61,6 +61,7 @@ OF_THE_MODEL = frozenset(
         "export_attention",
         "knock_out",
         "measure_mechanisms",
+        "steer",
         "drill_crossed",
         "extract_crossed_attention",
         "extract_crossed_hidden_states",

@@ -13,6 +13,7 @@ from engram.figures.settings import FigureSettings
 from engram.io.settings import Items, Seed, Settings, Slug, section
 from engram.knockout.settings import KnockoutSettings
 from engram.mechanisms.settings import MechanismsSettings
+from engram.mechanisms.steering_settings import SteeringSettings
 from engram.nursery.settings import BaseSettings, DrillingKeys, NurseryKeys
 from engram.run.rates import Rates
 from engram.saliency.settings import SaliencySettings
@@ -123,6 +124,8 @@ class StudyConfig(Settings):
     """Direct localization: attention is removed from the language model."""
     mechanisms: MechanismsSettings = section()
     """Noise, logit lens, single heads and shorter contexts; off by default."""
+    steering: SteeringSettings = section()
+    """Pushing the model's states away from recall while it decodes; off by default."""
     crossed: CrossedSettings = section()
     """Analysis of pairs of models with crossed exposures."""
     statistics: StatisticsSettings = section()
