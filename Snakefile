@@ -46,6 +46,7 @@ include: "rules/localization.smk"
 include: "rules/knockout.smk"
 include: "rules/mechanisms.smk"
 include: "rules/steering.smk"
+include: "rules/locality.smk"
 include: "rules/crossed.smk"
 include: "rules/leakage.smk"
 include: "rules/tables.smk"
@@ -74,6 +75,8 @@ rule all:
         MECHANISM_TABLES,
         STEERING_TABLES,
         STEERING_FIGURES,
+        LOCALITY_TABLES,
+        LOCALITY_FIGURES,
         CROSSED_TABLES,
         CROSSED_FIGURES,
         EXPLORER,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
     from engram.api.language_model import load
+    from engram.api.locality import attack
     from engram.api.localization import localize
     from engram.api.logit_lens import lens
     from engram.api.perturbation import perturb
@@ -39,6 +40,7 @@ __all__ = [
     "Taxonomy",
     "__version__",
     "ablate_heads",
+    "attack",
     "attention",
     "audit",
     "class_scores",
@@ -60,6 +62,7 @@ _MODULES = {
     "EngramError": "engram.io.errors",
     "Taxonomy": "engram.taxonomy.taxonomy",
     "ablate_heads": "engram.api.head_ablation",
+    "attack": "engram.api.locality",
     "attention": "engram.api.attention",
     "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",

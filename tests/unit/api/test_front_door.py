@@ -23,6 +23,7 @@ FUNCTIONS = (
     "ablate_heads",
     "compress",
     "steer",
+    "attack",
 )
 DOOR = {
     *FUNCTIONS,

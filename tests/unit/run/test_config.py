@@ -412,6 +412,11 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         "steering: no localized taxonomy has the class Recite[5] and the class Guess; name "
         "classes of one of Non-Memo, Guess, Others",
     ),
+    "an attacked class that no taxonomy has": (
+        MINIMAL | {"locality": {"enabled": True, "recalled": "Recite[5]"}},
+        "locality: no localized taxonomy has the class Recite[5]; name classes of one of Non-Memo, "
+        "Guess, Others",
+    ),
     "a class that is steered and kept": (
         MINIMAL | {"steering": {"recalled": "Guess"}},
         "steering.kept: `Guess` is also `recalled`; name another class",

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from engram.mechanisms.locality_settings import LocalitySettings
 from engram.mechanisms.steering_settings import SteeringSettings
 from engram.run.plan import Shape
 from engram.run.plan_measures import COLUMNS, measures_text, plan_measures
@@ -34,6 +35,13 @@ def test_a_measure_costs_its_forwards_for_every_taxonomy_and_protocol() -> None:
     assert costs["pflop"][1] > costs["pflop"][0]
     text = measures_text(costs)
     assert "steering" in text and "at most" in text
+
+
+def test_an_attack_costs_its_forwards_and_backward_passes() -> None:
+    config = CONFIG | {"locality": {"enabled": True, "steps": 7}, "protocols": ["engram"]}
+    costs = plan_measures(config, {"nursery": (SHAPE, ())})
+    assert costs["measure"].tolist() == ["locality"]
+    assert costs["forwards"].tolist() == [2 * LocalitySettings(steps=7).forwards(6, 8)]
 
 
 def test_what_is_off_costs_nothing() -> None:

@@ -69,19 +69,21 @@ def split_samples(
 
 def unmemorized_texts(files: Any, count: int, seed: int) -> np.ndarray:
     """Return texts outside all samples of the taxonomy that the model has not memorized, drawn at
-    random from the candidates: their true tokens, (m, T), m at most `count`.
+    random from the candidates: their true tokens, (m, T), m at most `count`. Where labels count
+    exposures, as in the nursery, only texts that were never shown are drawn.
 
     Args:
         files: paths `samples`, `labels`, `candidates`.
         count: most texts.
         seed: of the draw.
     """
-    labels = read_parquet(files.labels, ["sequence_id", "memorization_score"])
+    labels = read_parquet(files.labels)
     listed = read_parquet(files.samples)["sequence_id"]
-    free = labels.loc[
-        (labels["memorization_score"] < 1) & ~labels["sequence_id"].isin(listed), "sequence_id"
-    ].to_numpy()
-    drawn = np.random.default_rng(seed).permutation(free)[:count]
+    free = (labels["memorization_score"] < 1) & ~labels["sequence_id"].isin(listed)
+    if "exposures" in labels:
+        free &= labels["exposures"] == 0
+    chosen = labels.loc[free, "sequence_id"].to_numpy()
+    drawn = np.random.default_rng(seed).permutation(chosen)[:count]
     candidates = read_selected(files.candidates, drawn, ["sequence_id", "tokens"])
     tokens = candidates.set_index("sequence_id")["tokens"].loc[drawn]
     window = len(tokens.iloc[0]) if len(tokens) else 0

@@ -62,6 +62,7 @@ OF_THE_MODEL = frozenset(
         "knock_out",
         "measure_mechanisms",
         "steer",
+        "attack_prefixes",
         "drill_crossed",
         "extract_crossed_attention",
         "extract_crossed_hidden_states",

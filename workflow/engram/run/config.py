@@ -181,6 +181,21 @@ def _steered(config: dict[str, Any], named: list[Named]) -> list[str]:
     )
 
 
+def attacked(config: dict[str, Any]) -> list[str]:
+    """Return the slugs of the localized taxonomies that have the class of `locality`; none unless
+    it is enabled.
+
+    Raises:
+        EngramError: it is enabled, and no localized taxonomy has the class.
+    """
+    return _attacked(config, named_taxonomies(config))
+
+
+def _attacked(config: dict[str, Any], named: list[Named]) -> list[str]:
+    section = config["locality"]
+    return _having(config, named, "locality", [section["recalled"]], section["enabled"])
+
+
 def _having(
     config: dict[str, Any], named: list[Named], key: str, classes: list[str], enabled: bool
 ) -> list[str]:
@@ -414,6 +429,7 @@ def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
     yield from _error_of(_localized, config, named)
     yield from _error_of(_knocked_out, config, named)
     yield from _error_of(_steered, config, named)
+    yield from _error_of(_attacked, config, named)
 
 
 def _unknown_classes(config: dict[str, Any], named: list[Named]) -> Iterator[str]:

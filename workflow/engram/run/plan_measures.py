@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from engram.mechanisms.locality_settings import LocalitySettings
 from engram.mechanisms.steering_settings import SteeringSettings
-from engram.run.config import complete, steered, taxonomies
+from engram.run.config import attacked, complete, steered, taxonomies
 from engram.run.plan import Shape
 from engram.run.rates import Rates
 
@@ -41,7 +42,9 @@ def plan_measures(
             "steering": sum(
                 SteeringSettings(**study["steering"]).forwards(classes[slug], shape.layers)
                 for slug in steered(study)
-            )
+            ),
+            "locality": len(attacked(study))
+            * LocalitySettings(**study["locality"]).forwards(shape.layers, shape.heads),
         }
         window = len(opening) + study["prefix"] + study["suffix"]
         flops = shape.forward_flops(window, study["suffix"])
