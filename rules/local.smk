@@ -40,6 +40,8 @@ localrules:
     plot_knockout_heads,
     plot_knockout_regions,
     plot_knockout_curves,
+    plot_steering,
+    plot_embedding_attack,
     design_crossed,
     design_drilled,
     tabulate_crossed,

@@ -2,7 +2,7 @@
 
 Inputs: the sample lists, the models' shapes. Of models that are known by name and have not scored
 their windows yet, the plan is an upper bound, which needs neither.
-Outputs: tables/plan.csv, tables/plan_jobs.csv. No part of a default run.
+Outputs: tables/plan.csv, tables/plan_measures.csv, tables/plan_jobs.csv. No part of a default run.
 """
 
 
@@ -50,6 +50,7 @@ rule plan_study:
         ),
     output:
         plan=f"{RESULTS}/tables/plan.csv",
+        measures=f"{RESULTS}/tables/plan_measures.csv",
         jobs=f"{RESULTS}/tables/plan_jobs.csv",
     log:
         f"{RESULTS}/logs/plan_study.log",
@@ -64,6 +65,7 @@ rule plan:
     """Print the plan, whenever it is asked for."""
     input:
         plan=f"{RESULTS}/tables/plan.csv",
+        measures=f"{RESULTS}/tables/plan_measures.csv",
         jobs=f"{RESULTS}/tables/plan_jobs.csv",
         settings=settings("plan", script="show_plan", rates=STUDY["plan"]),
     log:

@@ -15,13 +15,15 @@ from engram.run.plan import (
     planned_opening,
     with_total,
 )
+from engram.run.plan_measures import plan_measures
 from engram.run.rates import Rates
 
 with job(snakemake) as settings:
     rates, window = Rates(**settings.rates), (settings.prefix, settings.suffix)
     measured = [name for name in settings.models if name not in settings.bounds]
     paths = zip(snakemake.input.labels, snakemake.input.samples, strict=True)
-    files_of, rows = dict(zip(measured, paths, strict=True)), []
+    files_of = dict(zip(measured, paths, strict=True))
+    rows, shapes = [], {}
     for name, repository in settings.models.items():
         scored, forwards = (0, 0), 0
         if bound := settings.bounds.get(name):
@@ -42,5 +44,7 @@ with job(snakemake) as settings:
         arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
         costs = plan_model(*arguments, settings.shown, scored, forwards)
         rows.append({"model": name, **costs, **({"at_most": "yes"} if bound else {})})
+        shapes[name] = shape, first
     write_csv(with_total(pd.DataFrame(rows)), snakemake.output.plan)
+    write_csv(plan_measures(settings.config, shapes), snakemake.output.measures)
     write_csv(count_jobs(settings.config), snakemake.output.jobs)

@@ -23,6 +23,8 @@ FUNCTIONS = (
     "tune_lens",
     "ablate_heads",
     "compress",
+    "steer",
+    "attack",
 )
 DOOR = {
     *FUNCTIONS,

@@ -15,7 +15,7 @@ import yaml
 from mutations import mutated_config
 
 from engram.io.errors import EngramError
-from engram.run.config import complete, localized, taxonomies, used_categories
+from engram.run.config import complete, localized, steered, taxonomies, used_categories
 
 ROOT = Path(__file__).parents[3]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -155,6 +155,16 @@ def test_localized_taxonomies(localize: list[str], slugs: list[str]) -> None:
         "taxonomies", to=["Non-Memo, Guess, Others", "Non-Memo, Code, Others"], of=MINIMAL
     )
     assert localized(complete(changed("saliency", "localize", to=localize, of=config))) == slugs
+
+
+def test_steered_are_localized_taxonomies_with_both_classes() -> None:
+    names = ["Non-Memo, Guess, Others", "Non-Memo, Guess", "Guess, Others"]
+    config = MINIMAL | {"taxonomies": names}
+    assert steered(complete(config)) == []
+    config |= {"steering": {"enabled": True}, "saliency": {"localize": names[:2]}}
+    assert steered(complete(config)) == ["non-memo_guess_others"]
+    config["steering"] |= {"recalled": "Guess", "kept": "Non-Memo"}
+    assert len(steered(complete(config))) == 2
 
 
 @pytest.mark.parametrize(
@@ -396,6 +406,20 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "a band from far to near": (
         changed("knockout", "bands", to=[[4, 2]]),
         "knockout.bands: [4, 2] runs from far to near",
+    ),
+    "steered classes that no taxonomy has": (
+        MINIMAL | {"steering": {"enabled": True, "recalled": "Recite[5]"}},
+        "steering: no localized taxonomy has the class Recite[5] and the class Guess; name "
+        "classes of one of Non-Memo, Guess, Others",
+    ),
+    "an attacked class that no taxonomy has": (
+        MINIMAL | {"locality": {"enabled": True, "recalled": "Recite[5]"}},
+        "locality: no localized taxonomy has the class Recite[5]; name classes of one of Non-Memo, "
+        "Guess, Others",
+    ),
+    "a class that is steered and kept": (
+        MINIMAL | {"steering": {"recalled": "Guess"}},
+        "steering.kept: `Guess` is also `recalled`; name another class",
     ),
     "localized nonsense": (
         changed("saliency", "localize", to=["x"]),

@@ -65,6 +65,8 @@ OF_THE_MODEL = frozenset(
         "export_attention",
         "knock_out",
         "measure_mechanisms",
+        "steer",
+        "attack_prefixes",
         "drill_crossed",
         "extract_crossed_attention",
         "extract_crossed_hidden_states",

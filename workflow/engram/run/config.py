@@ -164,6 +164,55 @@ def _knocked_out(config: dict[str, Any], named: list[Named]) -> list[str]:
     return [slug for slug in among if slug in chosen or not chosen]
 
 
+def steered(config: dict[str, Any]) -> list[str]:
+    """Return the slugs of the localized taxonomies that have both classes of `steering`; none
+    unless it is enabled.
+
+    Raises:
+        EngramError: it is enabled, and no localized taxonomy has both.
+    """
+    return _steered(config, named_taxonomies(config))
+
+
+def _steered(config: dict[str, Any], named: list[Named]) -> list[str]:
+    section = config["steering"]
+    return _having(
+        config, named, "steering", [section["recalled"], section["kept"]], section["enabled"]
+    )
+
+
+def attacked(config: dict[str, Any]) -> list[str]:
+    """Return the slugs of the localized taxonomies that have the class of `locality`; none unless
+    it is enabled.
+
+    Raises:
+        EngramError: it is enabled, and no localized taxonomy has the class.
+    """
+    return _attacked(config, named_taxonomies(config))
+
+
+def _attacked(config: dict[str, Any], named: list[Named]) -> list[str]:
+    section = config["locality"]
+    return _having(config, named, "locality", [section["recalled"]], section["enabled"])
+
+
+def _having(
+    config: dict[str, Any], named: list[Named], key: str, classes: list[str], enabled: bool
+) -> list[str]:
+    """Return the localized taxonomies that have some classes; none unless they are needed."""
+    if not enabled:
+        return []
+    trained = {entry.trained.slug: entry.trained.class_names for entry in named}
+    localized = _localized(config, named)
+    chosen = [slug for slug in localized if set(classes) <= set(trained[slug])]
+    if localized and not chosen:
+        raise EngramError(
+            f"{key}: no localized taxonomy has the class {' and the class '.join(classes)}; name "
+            f"classes of one of {'; '.join(', '.join(trained[slug]) for slug in localized)}"
+        )
+    return chosen
+
+
 def _mistakes(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the sections together, or with the machine's files; the completed
     config is given both as a model and as plain values.
@@ -392,6 +441,8 @@ def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
     yield from _missing_duplicates(config, {entry.trained.name: entry.trained for entry in named})
     yield from _error_of(_localized, config, named)
     yield from _error_of(_knocked_out, config, named)
+    yield from _error_of(_steered, config, named)
+    yield from _error_of(_attacked, config, named)
 
 
 def _unknown_classes(config: dict[str, Any], named: list[Named]) -> Iterator[str]:
