@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
     from engram.api.language_model import load
+    from engram.api.locality import attack
     from engram.api.localization import localize
-    from engram.api.logit_lens import lens
+    from engram.api.logit_lens import lens, tune_lens
     from engram.api.loss_landscape import remind
     from engram.api.perturbation import perturb
     from engram.api.representation_entropy import entropy
+    from engram.api.steering import steer
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
     from engram.io.errors import EngramError
@@ -42,6 +44,7 @@ __all__ = [
     "__version__",
     "ablate_feed_forward",
     "ablate_heads",
+    "attack",
     "attention",
     "audit",
     "class_scores",
@@ -57,6 +60,8 @@ __all__ = [
     "pooled_attention",
     "prefix_suffix_rouge",
     "remind",
+    "steer",
+    "tune_lens",
 ]
 
 _MODULES = {
@@ -65,6 +70,7 @@ _MODULES = {
     "Taxonomy": "engram.taxonomy.taxonomy",
     "ablate_feed_forward": "engram.api.feed_forward_ablation",
     "ablate_heads": "engram.api.head_ablation",
+    "attack": "engram.api.locality",
     "attention": "engram.api.attention",
     "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
@@ -80,6 +86,8 @@ _MODULES = {
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
     "remind": "engram.api.loss_landscape",
+    "steer": "engram.api.steering",
+    "tune_lens": "engram.api.logit_lens",
 }
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tiny_models import HEADS, LAYERS
 
-from engram.mechanisms.cost import count_forwards, planned_forwards
-from engram.mechanisms.settings import EntropySettings, MechanismsSettings
+from engram.mechanisms.cost import count_forwards
+from engram.mechanisms.settings import MechanismsSettings
 
 PREFIX, CLASSES = 8, 3
 ON = {"enabled": True}
 
 
-def counted(**changes: object) -> dict[str, float]:
+def counted(**changes: object) -> dict[str, int]:
     """Forwards of a run of three classes with two samples each."""
     settings = MechanismsSettings.parse({"samples_per_class": 2, **changes})
     return count_forwards(settings, LAYERS, HEADS, PREFIX, CLASSES)
@@ -19,16 +19,16 @@ def counted(**changes: object) -> dict[str, float]:
 
 def test_what_is_switched_off_costs_nothing() -> None:
     assert counted() == {}
-    assert planned_forwards(MechanismsSettings(), LAYERS, HEADS, PREFIX, [2, 3]) == 0
 
 
 def test_the_measures_of_one_section_are_counted_together() -> None:
     assert counted(enabled=True, alphas=[0.0, 0.1, 0.5], seeds=4) == {
         "noise": 6 * 9,
-        "lens": 6,
+        "lens": 6 * 3,
         "heads": 6 * (1 + HEADS * (3 + 2 + 1) / LAYERS),
         "compression": 60,
     }
+    assert counted(enabled=True, tuned_lens_steps=0)["lens"] == 6
     assert counted(enabled=True, scan=True)["compression"] == 6 * PREFIX
     assert counted(enabled=True, keep="onset")["compression"] == 6
 
@@ -51,8 +51,3 @@ def test_feed_forward_runs_blocks_and_sets_of_neurons() -> None:
     assert counted(feed_forward={**ON, "shares": []}) == {"feed_forward": 6 * blocks}
     with_means = counted(feed_forward={**ON, "shares": [], "operation": "mean"})
     assert with_means == {"feed_forward": 6 * (blocks + 2)}
-
-
-def test_runs_are_added_up() -> None:
-    settings = MechanismsSettings(samples_per_class=2, entropy=EntropySettings(enabled=True))
-    assert planned_forwards(settings, LAYERS, HEADS, PREFIX, [2, 3, 3]) == 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from math import ceil
 
 from engram.mechanisms.settings import MechanismsSettings
 
@@ -12,11 +12,12 @@ BISECTION = 10
 
 def count_forwards(
     settings: MechanismsSettings, layers: int, heads: int, prefix: int, classes: int
-) -> dict[str, float]:
+) -> dict[str, int]:
     """Return how many forwards of one sequence each measure that is switched on takes for one
     model, protocol and taxonomy, by measure; at most, where it depends on the samples.
 
-    A forward that begins at a layer counts for the layers that it runs.
+    A forward that begins at a layer counts for the layers that it runs. What runs no layer, such as
+    the training of the tuned lens, is left out.
 
     Args:
         settings: of the config.
@@ -26,7 +27,7 @@ def count_forwards(
         classes: K of the taxonomy.
     """
     samples = classes * settings.samples_per_class
-    forwards: dict[str, float] = {}
+    forwards: dict[str, int] = {}
     if settings.enabled:
         strengths = sum(alpha > 0 for alpha in settings.alphas)
         lengths = prefix if settings.scan else BISECTION
@@ -34,8 +35,9 @@ def count_forwards(
         of_heads = 1 + heads * (layers + 1) / 2 + (settings.heads == "mean")
         forwards |= {
             "noise": samples * (1 + strengths * settings.seeds),
-            "lens": samples,
-            "heads": samples * of_heads,
+            # The tuned lens reads the samples as well, and those that it is trained on.
+            "lens": samples * (3 if settings.tuned_lens_steps else 1),
+            "heads": ceil(samples * of_heads),
             "compression": samples * (1 if settings.keep == "onset" else lengths),
         }
     if settings.entropy.enabled:
@@ -47,22 +49,5 @@ def count_forwards(
         # Without the block of layer l, L - l + 1 layers run; neurons are of all layers.
         sets = classes * len(feed_forward.shares) * (1 + feed_forward.draws)
         reference = (len(feed_forward.shares) > 0) + 2 * (feed_forward.operation == "mean")
-        forwards["feed_forward"] = samples * (2 + (layers + 1) / 2 + sets + reference)
+        forwards["feed_forward"] = ceil(samples * (2 + (layers + 1) / 2 + sets + reference))
     return forwards
-
-
-def planned_forwards(
-    settings: MechanismsSettings, layers: int, heads: int, prefix: int, classes: Sequence[int]
-) -> float:
-    """Return how many forwards of one sequence all measures take on one model, at most.
-
-    Args:
-        settings: of the config.
-        layers: L of the model.
-        heads: per layer.
-        prefix: tokens of the prompt.
-        classes: number of classes of every localized taxonomy, once for every protocol.
-    """
-    return sum(
-        sum(count_forwards(settings, layers, heads, prefix, count).values()) for count in classes
-    )
