@@ -79,6 +79,7 @@ rule all:
         LOCALITY_FIGURES,
         CROSSED_TABLES,
         CROSSED_FIGURES,
+        CROSSED_OPENING,
         EXPLORER,
         PAIR_EXPLORER,
         AUDIT_RESULTS,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engram.api.language_model import load
     from engram.api.locality import attack
     from engram.api.localization import localize
-    from engram.api.logit_lens import lens
+    from engram.api.logit_lens import lens, tune_lens
     from engram.api.perturbation import perturb
     from engram.api.steering import steer
     from engram.api.study import open
@@ -55,6 +55,7 @@ __all__ = [
     "pooled_attention",
     "prefix_suffix_rouge",
     "steer",
+    "tune_lens",
 ]
 
 _MODULES = {
@@ -77,6 +78,7 @@ _MODULES = {
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
     "steer": "engram.api.steering",
+    "tune_lens": "engram.api.logit_lens",
 }
 
 

@@ -516,6 +516,10 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("cnn", "kernels", to={6}),
         "cnn.kernels: {6} is not a list",
     ),
+    "a region of a few cells": (
+        changed("knockout", "sizes", to=[0.001, 0.01]),
+        "knockout.sizes.0: 0.001 is less than the minimum, 0.003",
+    ),
     "a band of three": (
         changed("knockout", "bands", to=[[1, 2, 3]]),
         "knockout.bands.0: [1, 2, 3] has too many items; the maximum is 2",
@@ -662,7 +666,7 @@ def test_a_random_mutation_is_a_clear_error_or_a_valid_config(block: int) -> Non
             ), str(error)
         else:
             assert complete(completed) == completed
-            paired = any(model["counterpart"] for model in completed["models"])
+            paired = any(model["arm"] for model in completed["models"])
             assert paired or (taxonomies(completed) and localized(completed))
 
 

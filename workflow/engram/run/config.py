@@ -283,13 +283,21 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
     shared = [key for key in ModelEntry.model_fields if key not in own]
     for model in study.models:
         where, crossed = f"models: {model.name}", model.drilling.design == "crossed"
-        if crossed != bool(model.counterpart) or crossed != bool(model.arm):
+        # Without a design, a counterpart is a published model.
+        named = model.counterpart in models or model.source == "nursery"
+        wrong = bool(model.counterpart) and named if not crossed else not model.counterpart
+        if wrong or crossed != bool(model.arm):
             yield (
                 f"{where}: `drilling.design: crossed`, `counterpart` and `arm` (1 or 2) go "
                 f"together; give all three or none"
             )
             continue
         yield from _wrong_drilling(model)
+        if model.counterpart_revision and (crossed or not model.counterpart):
+            yield (
+                f"{where}: `counterpart_revision` belongs to a counterpart that is a repository; "
+                f"leave it out"
+            )
         if not crossed:
             continue
         other = models.get(model.counterpart)
@@ -316,7 +324,7 @@ def _wrong_drilling(model: ModelEntry) -> Iterator[str]:
     where, drilling = f"models: {model.name}", model.drilling
     if model.source == "nursery":
         return
-    if not model.counterpart:
+    if not model.arm:
         if model.source in DrillingKeys.used_by and drilling != DrillingSettings():
             yield (
                 f"{where}: `drilling` of source {model.source} is for crossed pairs; set "
@@ -374,7 +382,7 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
                 f"window is scored; leave it out"
             )
     crossed = study.crossed.cnn
-    trained = crossed.inputs and any(model.counterpart for model in study.models)
+    trained = crossed.inputs and any(model.arm for model in study.models)
     if trained and last_side(tokens, crossed.kernel) < 1:
         yield (
             f"crossed.cnn.kernel: {crossed.kernel} is too large for windows of prefix + suffix = "
@@ -402,6 +410,11 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
                 f"models: {model.name}: early_exit.tokens: an audit needs every window whole; "
                 f"leave it out, or the audit"
             )
+    if study.audit.redact and (study.taxonomies or study.search.categories):
+        yield (
+            "audit.redact: the study has taxonomies, whose candidates hold texts; leave "
+            "`taxonomies` empty, or write texts"
+        )
     yield from _error_of(
         Taxonomy.parse,
         study.audit.taxonomy,
