@@ -73,6 +73,7 @@ rule all:
         MECHANISM_TABLES,
         CROSSED_TABLES,
         CROSSED_FIGURES,
+        CROSSED_OPENING,
         EXPLORER,
         PAIR_EXPLORER,
         AUDIT_RESULTS,

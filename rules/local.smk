@@ -45,6 +45,7 @@ localrules:
     tabulate_crossed,
     tabulate_crossed_regions,
     plot_crossed_scores,
+    open_report,
     plot_crossed_effects,
     plot_crossed_transfer,
     plot_crossed_layers,

@@ -45,6 +45,7 @@ rule plan_study:
             rates=STUDY["plan"],
             **WINDOW,
             shown=SHOWN,
+            prefixes=UNRELATED,
             config=GIVEN,
         ),
     output:

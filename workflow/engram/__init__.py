@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engram.api.labelling import label
     from engram.api.language_model import load
     from engram.api.localization import localize
-    from engram.api.logit_lens import lens
+    from engram.api.logit_lens import lens, tune_lens
     from engram.api.perturbation import perturb
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
@@ -51,6 +51,7 @@ __all__ = [
     "perturb",
     "pooled_attention",
     "prefix_suffix_rouge",
+    "tune_lens",
 ]
 
 _MODULES = {
@@ -71,6 +72,7 @@ _MODULES = {
     "perturb": "engram.api.perturbation",
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
+    "tune_lens": "engram.api.logit_lens",
 }
 
 

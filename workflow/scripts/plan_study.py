@@ -23,20 +23,24 @@ with job(snakemake) as settings:
     paths = zip(snakemake.input.labels, snakemake.input.samples, strict=True)
     files_of, rows = dict(zip(measured, paths, strict=True)), []
     for name, repository in settings.models.items():
-        scored = (0, 0)
+        scored, forwards = (0, 0), 0
         if bound := settings.bounds.get(name):
             candidates = bound["candidates"]
             samples = most_samples(**bound["lists"], candidates=candidates)
             scored = (candidates * bound["models"], candidates)
+            forwards = candidates * (settings.prefixes + 1) if settings.prefixes else 0
         else:
             labels, lists = files_of[name]
             samples, candidates = read_parquet(lists), pq.read_metadata(labels).num_rows
+            if settings.prefixes:
+                known = read_parquet(labels, ["prior_log_prob"])["prior_log_prob"].notna().sum()
+                forwards = int(known) * (settings.prefixes + 1)
         files = settings.configurations[name]
         folder = Path(files[0]).parent if files else None
         shape = model_shape(folder, repository)
         first = planned_opening(folder, settings.bos.get(name, False))
         arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
-        costs = plan_model(*arguments, settings.shown, scored)
+        costs = plan_model(*arguments, settings.shown, scored, forwards)
         rows.append({"model": name, **costs, **({"at_most": "yes"} if bound else {})})
     write_csv(with_total(pd.DataFrame(rows)), snakemake.output.plan)
     write_csv(count_jobs(settings.config), snakemake.output.jobs)

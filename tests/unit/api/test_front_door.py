@@ -20,6 +20,7 @@ FUNCTIONS = (
     "open",
     "perturb",
     "lens",
+    "tune_lens",
     "ablate_heads",
     "compress",
 )

@@ -156,6 +156,15 @@ def test_a_sequence_is_counted_once_and_continuations_apart() -> None:
     assert pd.isna(total["layers"])
 
 
+def test_forwards_of_the_prior_are_counted() -> None:
+    samples = pd.DataFrame({"sequence_id": [1], "class": ["Guess"], "lists": [1]})
+    shape, rates = Shape(2, 4, 8, 1000, 100), Rates(forward=1e6, continuation=1e5)
+    plan = plan_model(samples, 50, shape, (8, 8), "float32", rates, prior_forwards=90)
+    assert plan["prior_forwards"] == 90
+    assert plan["pflop"] == pytest.approx(91 * shape.forward_flops(16, 8) / 1e15)
+    assert plan["gpu_hours"] * 3600 == pytest.approx(91 * shape.forward_flops(16, 8) / 1e6)
+
+
 def test_a_model_that_nothing_is_known_of_is_refused() -> None:
     with pytest.raises(EngramError, match=r"model someone/model: its config\.json is not at hand"):
         model_shape(None, "someone/model")

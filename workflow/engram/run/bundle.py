@@ -54,6 +54,7 @@ OF_THE_MODEL = frozenset(
         "drill_nursery",
         "score_candidates",
         "score_windows",
+        "measure_prior",
         "score_twin",
         "score_counterpart",
         "continue_prefixes",

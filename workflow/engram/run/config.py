@@ -359,6 +359,11 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
                 f"models: {model.name}: early_exit.tokens: an audit needs every window whole; "
                 f"leave it out, or the audit"
             )
+    if study.audit.redact and (study.taxonomies or study.search.categories):
+        yield (
+            "audit.redact: the study has taxonomies, whose candidates hold texts; leave "
+            "`taxonomies` empty, or write texts"
+        )
     yield from _error_of(
         Taxonomy.parse,
         study.audit.taxonomy,

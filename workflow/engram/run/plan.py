@@ -201,6 +201,7 @@ def plan_model(
     opening: Sequence[int] = (),
     shown: str = OWN,
     scored: tuple[int, int] = (0, 0),
+    prior_forwards: int = 0,
 ) -> dict[str, Any]:
     """Return what one model costs.
 
@@ -216,12 +217,14 @@ def plan_model(
         scored: windows that a model still has to score before classes are known, the counterpart's
             counted once more, and those of them whose suffix is decoded. None where candidates have
             their scores.
+        prior_forwards: of the prior (`prior.prefixes`), which the labels and so this plan needed.
 
     Returns:
         `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
         which goes through the model once; `continued`, those of them whose suffix the model writes
-        first; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes); `tflop_per_forward`; `pflop`,
-        of extraction, continuations and `scored`; `gpu_hours`, at the rates.
+        first; `prior_forwards`; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes);
+        `tflop_per_forward`; `pflop`, of extraction, continuations, the prior and `scored`;
+        `gpu_hours`, at the rates.
     """
     prefix, suffix = window
     sequences, continued = samples["sequence_id"].nunique(), len(displayed_own(samples, shown))
@@ -232,14 +235,15 @@ def plan_model(
         "drawn": int(samples["lists"].sum()),
         "sequences": sequences,
         "continued": continued,
+        "prior_forwards": prior_forwards,
         "layers": shape.layers,
         "heads": shape.heads,
         "kb_per_sequence": row / 1e3,
         "gb_on_disk": row * sequences / 1e9,
         "tflop_per_forward": forward / 1e12,
-        "pflop": forward * (sequences + continued + sum(scored)) / 1e15,
+        "pflop": forward * (sequences + continued + prior_forwards + sum(scored)) / 1e15,
         "gpu_hours": (
-            forward * (sequences + scored[0]) / rates.forward
+            forward * (sequences + prior_forwards + scored[0]) / rates.forward
             + forward * (continued + scored[1]) / rates.continuation
         )
         / 3600,
@@ -272,8 +276,11 @@ def most_samples(
 
 
 TOTAL = "all models"
-WHOLE = ("candidates", "drawn", "sequences", "continued", "layers", "heads")
-SUMMED = ("candidates", "drawn", "sequences", "continued", "gb_on_disk", "pflop", "gpu_hours")
+WHOLE = (*("candidates", "drawn", "sequences", "continued", "prior_forwards", "layers", "heads"),)
+SUMMED = (
+    *("candidates", "drawn", "sequences", "continued", "prior_forwards"),
+    *("gb_on_disk", "pflop", "gpu_hours"),
+)
 
 
 def with_total(plan: pd.DataFrame) -> pd.DataFrame:

@@ -36,7 +36,7 @@ from engram.taxonomy.settings import (
     SampleSettings,
     TaxonomyName,
 )
-from engram.windows.settings import CodeClassifierSettings
+from engram.windows.settings import CodeClassifierSettings, PriorSettings
 
 
 class _OrPaper:
@@ -91,6 +91,8 @@ class StudyConfig(Settings):
     """The language models under study."""
     code_classifier: CodeClassifierSettings = section()
     """The fastText model that decides `is_code` where the source does not provide it."""
+    prior: PriorSettings = section()
+    """How likely a model finds each suffix after unrelated prefixes; off by default."""
     categories: Annotated[tuple[CategorySettings, ...], Items(unique=False)] = ()
     """Primary categories in addition to the paper's (Non-Memo, Recite, Recollect, Reconstruct,
     Guess, Code); a taxonomy uses them by name."""

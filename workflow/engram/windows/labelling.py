@@ -34,6 +34,7 @@ def write_labels(
     classifier: CodeClassifier = OFFLINE,
     processes: int = 1,
     counterpart: Path | None = None,
+    prior: Path | None = None,
 ) -> None:
     """Write labels.parquet, as `labels.label` would label all candidates at once.
 
@@ -50,9 +51,11 @@ def write_labels(
             process.
         counterpart: counterpart.parquet, a row for each candidate in the same order; none unless
             given.
+        prior: prior.parquet, whose columns the labels take over; none unless given.
 
     Raises:
-        EngramError: as `labels.label`; or the counterpart's rows are not those of the candidates.
+        EngramError: as `labels.label`; the rows of the counterpart or of the prior are not those of
+            the candidates.
     """
     read_metadata(candidates)  # what is no parquet file ends here, with its name
     answers = _answers(counterpart, candidates) if counterpart else None
@@ -79,7 +82,10 @@ def write_labels(
             | {"labels_of_source": [name for name in GIVEN if name in columns]}
             | (read_metadata(counterpart) if counterpart else {})
         )
+        if prior:
+            metadata["prior"] = {key: read_metadata(prior)[key] for key in ("prefixes", "seed")}
         work = partial(text_labels, columns=columns, classifier=classifier)
+        priors = read_batches(prior) if prior else None
         with (
             stream_parquet(output, metadata) as stream,
             tqdm(total=rows, desc="labels", unit="row", mininterval=2) as progress,
@@ -94,6 +100,8 @@ def write_labels(
                     )
                 labels, _ = label(frame, prefix, classifier, counts, of_texts)
                 labels["content_group"] = groups[part]
+                if priors:
+                    labels = _with_prior(labels, next(priors).to_pandas(), prior)
                 written = pa.Table.from_pandas(labels, preserve_index=False)
                 place = written.schema.get_field_index("is_code")
                 field = written.schema.field(place).with_metadata({"found_by": found["is_code"]})
@@ -112,6 +120,13 @@ def _answers(counterpart: Path, candidates: Path) -> pd.DataFrame:
             f"{counterpart}: its rows are not those of {candidates}; delete both and run again"
         )
     return answers.drop(columns="sequence_id")
+
+
+def _with_prior(labels: pd.DataFrame, prior: pd.DataFrame, file: Path | None) -> pd.DataFrame:
+    """Return the labels of a batch with the columns of its prior."""
+    if prior["sequence_id"].tolist() != labels["sequence_id"].tolist():
+        raise EngramError(f"{file}: not the prior of these candidates; delete it and run again")
+    return labels.assign(**prior.drop(columns="sequence_id"))
 
 
 def _with_text_labels(
