@@ -2,10 +2,11 @@
 
 Inputs: the source's windows, the model.
 Outputs: <model>/candidates.parquet, <model>/labels.parquet, code_classifier.json where the config
-names a classifier.
+names a classifier, <model>/prior.parquet with `prior.prefixes`.
 """
 
 CLASSIFIER = STUDY["code_classifier"]
+UNRELATED = STUDY["prior"]["prefixes"]
 CLASSIFIER_FILES = (CLASSIFIER["model"], Path(CLASSIFIER["model"], CLASSIFIER["file"]))
 
 
@@ -54,10 +55,46 @@ rule fetch_code_classifier:
         "../workflow/scripts/fetch_code_classifier.py"
 
 
+rule measure_prior:
+    """Ask the model for every suffix after unrelated prefixes; only where the config wants a prior."""
+    input:
+        candidates=f"{MODEL}/candidates.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "measure_prior",
+            {
+                name: {
+                    "prefix": STUDY["prefix"],
+                    "prefixes": UNRELATED,
+                    "seed": STUDY["seed"],
+                    "dtype": entry["dtype"],
+                }
+                for name, entry in MODELS.items()
+            },
+        ),
+    output:
+        prior=f"{MODEL}/prior.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/measure_prior.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/measure_prior.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/measure_prior.py"
+
+
 rule label_candidates:
     input:
         candidates=f"{MODEL}/candidates.parquet",
+        counterpart=counterpart_scores,
         classifier=rules.fetch_code_classifier.output if CLASSIFIER["model"] else [],
+        prior=rules.measure_prior.output if UNRELATED else [],
         settings=settings(
             "label_candidates", prefix=STUDY["prefix"], classified=bool(CLASSIFIER["model"])
         ),

@@ -28,6 +28,9 @@ function drawRegion(host, region, any) {
       ["log p_z, likeliest window", spoken(region.log_p_z)],
       ["p_z, likeliest window", probability(region.log_p_z)],
       ["log p_z, least likely of them", spoken(region.worst_log_p_z)],
+      ...(region.log_prior_ratio === undefined
+        ? []
+        : [["log of p_z over its prior, after unrelated prefixes", spoken(region.log_prior_ratio)]]),
       ...study.probabilities.map((p) => [`Samples that hold it with probability ${p}`, spoken(region[`n_${p}`])]),
       ["The model’s own writing agrees for", `${spoken(region.agreed)} of ${spoken(region.written)} tokens`],
       ["Occurrences of a suffix in the documents", spoken(region.sequence_duplicates)],
@@ -35,6 +38,9 @@ function drawRegion(host, region, any) {
       ["Templates and code", templates.map(([, name]) => name).join(", ") || "none found"],
       ["Class by the rule, windows", region.classes],
     ]),
+  );
+  if (region.text === undefined) return;
+  host.append(
     html("h3", {}, "Prefix that the model is given"),
     html("pre", { class: "quote", id: "prefix" }, region.prefix),
     html("h3", {}, "What the model writes; green agrees with the document"),

@@ -56,7 +56,7 @@ def trained(folder: Path, seed: int, **changed: object) -> Path:
 
 def test_a_second_base_shares_the_text_and_not_the_weights(first: Path, tmp_path: Path) -> None:
     second = trained(tmp_path / "second", 2, name="second", shared=str(first))
-    for name in ("tokenizer.json", "replay.parquet", "config.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "replay.parquet", "config.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert (first / "model.safetensors").read_bytes() != (second / "model.safetensors").read_bytes()
     one, two = read_parquet(first / "windows.parquet"), read_parquet(second / "windows.parquet")

@@ -66,7 +66,7 @@ def holds_run(
     """
     if not len(texts) or texts.shape[1] < run:
         return np.zeros(len(texts), bool)
-    known, place = np.unique(_run_hashes(texts, run), return_inverse=True)
+    known, place = np.unique(run_hashes(texts, run), return_inverse=True)
     place = place.reshape(len(texts), -1)  # (n, S - run + 1)
     # A run is in another window iff the least or the greatest id among its windows is not the own.
     ends = np.iinfo(np.int64)
@@ -74,7 +74,7 @@ def holds_run(
     for ids, tokens in windows:
         if tokens.shape[1] < run:
             continue
-        hashes = _run_hashes(tokens, run)  # (m, T - run + 1)
+        hashes = run_hashes(tokens, run)  # (m, T - run + 1)
         found = np.searchsorted(known, hashes).clip(max=len(known) - 1)
         row, column = np.nonzero(known[found] == hashes)
         np.minimum.at(least, found[row, column], ids[row])
@@ -88,10 +88,10 @@ def suffix_keys(suffixes: np.ndarray) -> np.ndarray:
     """Return a number of 64 bits for every suffix (n, S), int64 (n,): equal ones have equal
     numbers, and different ones hardly ever do.
     """
-    return _run_hashes(suffixes, suffixes.shape[1])[:, 0].view(np.int64)
+    return run_hashes(suffixes, suffixes.shape[1])[:, 0].view(np.int64)
 
 
-def _run_hashes(tokens: np.ndarray, run: int) -> np.ndarray:
+def run_hashes(tokens: np.ndarray, run: int) -> np.ndarray:
     """Return a number of 64 bits for every run of consecutive tokens, uint64 (n, T - run + 1):
     equal runs have equal ones, and different runs hardly ever do.
     """
