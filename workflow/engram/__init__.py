@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
     from engram.api.language_model import load
+    from engram.api.locality import attack
     from engram.api.localization import localize
-    from engram.api.logit_lens import lens
+    from engram.api.logit_lens import lens, tune_lens
     from engram.api.perturbation import perturb
+    from engram.api.steering import steer
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
     from engram.io.errors import EngramError
@@ -38,6 +40,7 @@ __all__ = [
     "Taxonomy",
     "__version__",
     "ablate_heads",
+    "attack",
     "attention",
     "audit",
     "class_scores",
@@ -51,6 +54,8 @@ __all__ = [
     "perturb",
     "pooled_attention",
     "prefix_suffix_rouge",
+    "steer",
+    "tune_lens",
 ]
 
 _MODULES = {
@@ -58,6 +63,7 @@ _MODULES = {
     "EngramError": "engram.io.errors",
     "Taxonomy": "engram.taxonomy.taxonomy",
     "ablate_heads": "engram.api.head_ablation",
+    "attack": "engram.api.locality",
     "attention": "engram.api.attention",
     "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
@@ -71,6 +77,8 @@ _MODULES = {
     "perturb": "engram.api.perturbation",
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
+    "steer": "engram.api.steering",
+    "tune_lens": "engram.api.logit_lens",
 }
 
 

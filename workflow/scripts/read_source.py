@@ -45,4 +45,5 @@ with job(snakemake) as settings:
             prefix, settings.suffix, entry["stride"], entry["candidates"], settings.seed
         )
         documents = (entry["documents"], entry["pattern"], entry["text_column"])
-        corpus.write_windows(*documents, load_tokenizer(folder), limits, cut, output, metadata)
+        tokenizer, shown = load_tokenizer(folder), entry["exposures_column"]
+        corpus.write_windows(*documents, tokenizer, limits, cut, output, metadata, shown)

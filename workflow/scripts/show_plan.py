@@ -4,6 +4,7 @@ import pandas as pd
 
 from engram.run.job import job
 from engram.run.plan import TOTAL, plan_text
+from engram.run.plan_measures import measures_text
 from engram.run.rates import Rates
 
 with job(snakemake) as settings:
@@ -11,6 +12,7 @@ with job(snakemake) as settings:
     if files.plan:
         plan, jobs = pd.read_csv(files.plan), pd.read_csv(files.jobs)
         text = plan_text(plan, jobs, Rates(**settings.rates))
+        text += measures_text(pd.read_csv(files.measures))
         print(
             f"\n{text}\n\n{TOTAL}: {plan['gb_on_disk'].iloc[-1]:,.1f} GB on disk. Tables: "
             f"{files.plan}, {files.jobs}"

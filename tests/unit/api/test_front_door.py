@@ -20,8 +20,11 @@ FUNCTIONS = (
     "open",
     "perturb",
     "lens",
+    "tune_lens",
     "ablate_heads",
     "compress",
+    "steer",
+    "attack",
 )
 DOOR = {
     *FUNCTIONS,

@@ -37,7 +37,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.packing import unpack
-from engram.lm.attention_hook import Attend, attention_hook
+from engram.lm.attention_hook import Attend, Hook, attention_hook
 from engram.lm.conditions import HEAD_OPERATIONS, Condition
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
@@ -158,6 +158,23 @@ def knock_out(
                 joined = np.concatenate(waiting)
                 yield chosen[done], joined[: len(windows)]
                 waiting, done = [joined[len(windows) :]], done + 1
+
+
+def removing(
+    model: PreTrainedModel, condition: Condition, rows: int, window: int, means: Means | None = None
+) -> Hook:
+    """Return the hook for `attention_hook` that puts all rows of a batch under one condition, for
+    forwards of the caller's own; gradients pass through it.
+
+    Args:
+        model: the model.
+        condition: what is removed.
+        rows: b, of the batch.
+        window: T, tokens of a window.
+        means: needed where the operation is `mean`.
+    """
+    row = torch.zeros(rows, dtype=torch.long, device=model.device)
+    return _Removal([condition], row, means, window, model)
 
 
 def _level(

@@ -27,6 +27,8 @@ class MechanismsSettings(Settings):
     scale: Literal["norm", "std"] = "norm"
     """Scale of the noise: a fraction of the norm of each token's state, or of its standard
     deviation over dimensions."""
+    tuned_lens_steps: int = Field(default=200, ge=0, le=100_000)
+    """Steps of training of the tuned lens, on the validation samples; 0: the logit lens alone."""
     heads: Literal["layer_mean", "remove", "mean"] = "layer_mean"
     """What replaces a head's output: the mean of the layer's other heads, 0, or its mean over
     samples."""
