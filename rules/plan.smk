@@ -10,24 +10,6 @@ part of a default run.
 ONLY_AUDIT = AUDITED == list(MODELS) and not TAXONOMIES
 
 
-def bound(name):
-    """Return what bounds the cost of a model from above; nothing where its windows are labelled, or
-    its shape is not known without its files.
-    """
-    entry = MODELS[name]
-    if name not in MEASURED or not entry.get("candidates") or not hubble_sizes(entry["model"]):
-        return {}
-    if Path(RESULTS, name, "labels.parquet").exists():
-        return {}
-    lists = {
-        "taxonomies": [taxonomy.class_names for taxonomy in TAXONOMIES.values()],
-        "protocols": len(PROTOCOLS),
-        "per_class": STUDY["samples"]["per_class"],
-    }
-    models = 2 if name in COMPARED else 1
-    return {"candidates": entry["candidates"], "models": models, "lists": lists}
-
-
 BOUNDS = {name: bounded for name in MODELS if (bounded := bound(name))}
 PLANNED = [name for name in MODELS if name not in BOUNDS]
 
