@@ -126,7 +126,7 @@ class StudyConfig(Settings):
     knockout: KnockoutSettings = section()
     """Direct localization: attention is removed from the language model."""
     mechanisms: MechanismsSettings = section()
-    """Noise, logit lens, single heads and shorter contexts; off by default."""
+    """Noise, logit lens, single heads, shorter contexts and further measures; off by default."""
     steering: SteeringSettings = section()
     """Pushing the model's states away from recall while it decodes; off by default."""
     locality: LocalitySettings = section()
