@@ -146,8 +146,7 @@ def remember_parsed(folder: Path) -> None:
     import pickle
 
     from snakemake import workflow
-
-    parse = workflow.parse
+    from snakemake.parser import parse
 
     def remembered(
         path: Any, workflow: Any, linemap: dict[int, int], rulecount: int = 0
