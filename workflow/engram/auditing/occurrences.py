@@ -84,7 +84,8 @@ def occurrences(
         return pd.DataFrame(columns=list(OCCURRENCE_COLUMNS)), pd.DataFrame(
             columns=["document", "region", *COUNT_COLUMNS]
         )
-    index = _Index(documents, regions, run)
+    spans = list(regions[["document", "start", "end"]].itertuples(index=False, name=None))
+    index = _Index(documents, spans, run)
     found = {
         (number, corpus): _Places()
         for number in range(len(regions))
@@ -93,8 +94,8 @@ def occurrences(
     pieces = ((each.name, each.tokens, True) for each in documents)
     for corpus, texts in ((DOCUMENTS, pieces), (REFERENCE, reference)):
         for name, number, start, tokens in index.places(texts):
-            own = regions.iloc[number]
-            itself = name == own["document"] and own["start"] <= start < own["end"]
+            own, first, end = spans[number]
+            itself = name == own and first <= start < end
             if corpus == DOCUMENTS and itself:
                 continue
             places = found[number, corpus]
@@ -120,10 +121,11 @@ def occurrences(
 class _Index:
     """Runs of all regions, by their hashes."""
 
-    def __init__(self, documents: Sequence[Document], regions: pd.DataFrame, run: int) -> None:
+    def __init__(
+        self, documents: Sequence[Document], spans: Sequence[tuple[str, int, int]], run: int
+    ) -> None:
         tokens = {document.name: document.tokens for document in documents}
         self._run = run
-        spans = regions[["document", "start", "end"]].itertuples(index=False, name=None)
         own = [
             np.unique(hashes_of_runs(tokens[name][first:end], run)) for name, first, end in spans
         ]

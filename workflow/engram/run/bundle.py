@@ -83,6 +83,9 @@ OF_THE_MODEL = frozenset(
         "drill_model",
         "score_drilled",
         "continue_regions",
+        "reconstruct_books",
+        "ask_attributes",
+        "audit_redacted",
     }
 )
 """Rules that read the language model, or data as large."""
