@@ -13,6 +13,7 @@ BOOKS = AUDITED if AUDIT["books"]["enabled"] else []
 RANKED = AUDITED if AUDIT["popularity"] else []
 GROUPED = AUDITED if AUDIT["group"] else []
 ASKED = AUDITED if AUDIT["attributes"] else []
+REFERRED = AUDITED if AUDIT["reference"] else []
 KNOWN = AUDITED if RANKED or GROUPED else []
 AUDIT_TABLES = [
     f"{RESULTS}/tables/audit_{name}.csv"
@@ -25,6 +26,7 @@ AUDIT_TABLES = [
         "groups": GROUPED,
         "group_differences": GROUPED,
         "attributes": ASKED,
+        "occurrences": REFERRED,
     }.items()
     if models
 ]
@@ -37,6 +39,7 @@ SHOWN_TABLES = {
         ("audit_groups", "Groups", GROUPED),
         ("audit_group_differences", "Differences of groups", GROUPED),
         ("audit_attributes", "Attributes", ASKED),
+        ("audit_occurrences", "Other places of regions", REFERRED),
     )
     if models
 }
@@ -66,6 +69,20 @@ def asked_attributes(name):
         **{key: AUDIT[key] for key in ("attributes", "alternatives")},
         "prefix": STUDY["prefix"],
         "seed": STUDY["seed"],
+    }
+
+
+def referred(name):
+    """Return the settings of looking for a model's regions elsewhere."""
+    reference = {"source": "corpus", "model": "", "documents": AUDIT["reference"]}
+    return {
+        **{key: MODELS[name][key] for key in ("documents", "pattern", "text_column")},
+        **{key: AUDIT[key] for key in ("reference", "reference_pattern", "redact")},
+        "suffix": STUDY["suffix"],
+        "state": [
+            source_state(name),
+            state.source_state({**reference, "pattern": AUDIT["reference_pattern"]}),
+        ],
     }
 
 
@@ -304,6 +321,44 @@ rule correlate_popularity:
         "../workflow/scripts/correlate_popularity.py"
 
 
+rule find_occurrences:
+    """Find where else the regions are: in the documents, and in a reference corpus."""
+    input:
+        config=configuration_of_model,
+        source=source_files,
+        regions=f"{OF_AUDIT}/regions.parquet",
+        settings=settings.by(
+            "model", "find_occurrences", {name: referred(name) for name in REFERRED}
+        ),
+    output:
+        places=f"{OF_AUDIT}/occurrences.parquet",
+        counts=f"{OF_AUDIT}/occurrence_counts.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/find_occurrences.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/find_occurrences.tsv"
+    wildcard_constraints:
+        model=among(REFERRED),
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/find_occurrences.py"
+
+
+rule tabulate_occurrences:
+    input:
+        places=per_model("audit/occurrences.parquet", REFERRED),
+        settings=settings("tabulate_occurrences", models=REFERRED),
+    output:
+        table=table("audit_occurrences", "audit_occurrences", "other places of regions"),
+    log:
+        f"{RESULTS}/logs/tabulate_occurrences.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_occurrences.py"
+
+
 rule tabulate_groups:
     input:
         facts=per_model("audit/facts.parquet", GROUPED),
@@ -401,6 +456,8 @@ rule build_audit:
         continuations=per_model("audit/continuations.parquet", OPEN),
         books=per_model("audit/books.parquet", BOOKS),
         steps=per_model("audit/book_steps.parquet", BOOKS),
+        counts=per_model("audit/occurrence_counts.parquet", REFERRED),
+        places=per_model("audit/occurrences.parquet", REFERRED),
         tables=[f"{RESULTS}/tables/{name}.csv" for name in SHOWN_TABLES],
         settings=settings(
             "build_audit",

@@ -1,8 +1,8 @@
 """Is recall local? Heads are knocked out, and an attack on the prefix's embeddings tries to bring
 recall back.
 
-Inputs: the model and the samples of the localized taxonomies that have the class
-`locality.recalled`. Off unless `locality.enabled`.
+Inputs: the model and the samples of the localized taxonomies that have the classes
+`locality.recalled` and `locality.guessed`. Off unless `locality.enabled`.
 Outputs: <model>/<protocol>/locality/<taxonomy>/: removal.csv (what is left as heads are removed),
 curves.csv (what comes back, step by step), comparison.csv (recalled and never-seen texts),
 overlap.csv (localization from the found embeddings); a figure.

@@ -15,7 +15,14 @@ import yaml
 from mutations import mutated_config
 
 from engram.io.errors import EngramError
-from engram.run.config import complete, localized, steered, taxonomies, used_categories
+from engram.run.config import (
+    attacked,
+    complete,
+    localized,
+    steered,
+    taxonomies,
+    used_categories,
+)
 
 ROOT = Path(__file__).parents[3]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -165,6 +172,10 @@ def test_steered_are_localized_taxonomies_with_both_classes() -> None:
     assert steered(complete(config)) == ["non-memo_guess_others"]
     config["steering"] |= {"recalled": "Guess", "kept": "Non-Memo"}
     assert len(steered(complete(config))) == 2
+    config = MINIMAL | {"taxonomies": [*names, "Non-Memo, Code, Others"]}
+    assert attacked(complete(config)) == []
+    config |= {"locality": {"enabled": True}}
+    assert attacked(complete(config)) == ["non-memo_guess_others", "guess_others"]
 
 
 @pytest.mark.parametrize(
@@ -414,8 +425,8 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     ),
     "an attacked class that no taxonomy has": (
         MINIMAL | {"locality": {"enabled": True, "recalled": "Recite[5]"}},
-        "locality: no localized taxonomy has the class Recite[5]; name classes of one of Non-Memo, "
-        "Guess, Others",
+        "locality: no localized taxonomy has the class Recite[5] and the class Guess; name "
+        "classes of one of Non-Memo, Guess, Others",
     ),
     "a class that is steered and kept": (
         MINIMAL | {"steering": {"recalled": "Guess"}},

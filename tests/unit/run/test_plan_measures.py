@@ -41,7 +41,7 @@ def test_an_attack_costs_its_forwards_and_backward_passes() -> None:
     config = CONFIG | {"locality": {"enabled": True, "steps": 7}, "protocols": ["engram"]}
     costs = plan_measures(config, {"nursery": (SHAPE, ())})
     assert costs["measure"].tolist() == ["locality"]
-    assert costs["forwards"].tolist() == [2 * LocalitySettings(steps=7).forwards(6, 8)]
+    assert costs["forwards"].tolist() == [LocalitySettings(steps=7).forwards(6, 8)]
 
 
 def test_measures_of_mechanisms_are_added_up_over_the_localized_taxonomies() -> None:

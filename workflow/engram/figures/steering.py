@@ -5,7 +5,15 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from engram.figures.style import SOFT, FigureStyle, class_colors, light_grid, require, styled
+from engram.figures.style import (
+    ACCENT,
+    SOFT,
+    FigureStyle,
+    class_colors,
+    light_grid,
+    require,
+    styled,
+)
 
 PANELS = {
     "extracted": (100.0, "extracted (%)"),
@@ -16,7 +24,7 @@ PANELS = {
 DASHES = {"probe": "-", "random": "--", "shuffled": ":"}
 """Lines of the kinds of directions."""
 OTHER_TEXT = "other text"
-"""The class of texts outside all samples, drawn in grey."""
+"""The class of texts outside all samples."""
 
 
 @styled
@@ -33,7 +41,7 @@ def dose_response(doses: pd.DataFrame, *, style: FigureStyle) -> Figure:
     require(doses, ["class", "n", "direction", "alpha", *ends], "dose_response")
     names = [str(name) for name in doses["class"].unique()]
     classes = [name for name in names if name != OTHER_TEXT]
-    colors = dict(zip(classes, class_colors(classes, style), strict=True)) | {OTHER_TEXT: SOFT}
+    colors = dict(zip(classes, class_colors(classes, style), strict=True)) | {OTHER_TEXT: ACCENT}
     figure = Figure(figsize=(7.2, 2.9), layout="constrained")
     for axes, (column, (scale, label)) in zip(
         figure.subplots(1, len(PANELS)), PANELS.items(), strict=True

@@ -10,13 +10,15 @@ from engram.io.settings import Settings, Share
 class LocalitySettings(Settings):
     """Is recall local? The heads that it depends on are knocked out, and the embeddings of the
     prefix are optimized until it comes back (arXiv 2507.16880). For every localized taxonomy that
-    has the class."""
+    has both classes."""
 
     enabled: bool = False
     """Whether the attack is part of the study."""
     recalled: str = "Others"
     """The class whose texts are recalled; taxonomies without it are left out. `Others`, next to
     `Guess`, is what is memorized and not guessed."""
+    guessed: str = "Guess"
+    """A class that the taxonomy has to have as well, so that guesses are not among `Others`."""
     samples_per_class: int = Field(default=50, ge=2)
     """Most recalled test samples that are attacked; heads are ranked on as many validation
     samples."""

@@ -182,18 +182,20 @@ def _steered(config: dict[str, Any], named: list[Named]) -> list[str]:
 
 
 def attacked(config: dict[str, Any]) -> list[str]:
-    """Return the slugs of the localized taxonomies that have the class of `locality`; none unless
-    it is enabled.
+    """Return the slugs of the localized taxonomies that have both classes of `locality`; none
+    unless it is enabled.
 
     Raises:
-        EngramError: it is enabled, and no localized taxonomy has the class.
+        EngramError: it is enabled, and no localized taxonomy has both.
     """
     return _attacked(config, named_taxonomies(config))
 
 
 def _attacked(config: dict[str, Any], named: list[Named]) -> list[str]:
     section = config["locality"]
-    return _having(config, named, "locality", [section["recalled"]], section["enabled"])
+    return _having(
+        config, named, "locality", [section["recalled"], section["guessed"]], section["enabled"]
+    )
 
 
 def _having(
