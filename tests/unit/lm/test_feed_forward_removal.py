@@ -75,7 +75,7 @@ def test_removals_equal_hooks_by_hand(architecture: str, operation: str) -> None
 @pytest.mark.parametrize("architecture", SIX)
 def test_no_neurons_change_nothing_bit_for_bit(architecture: str) -> None:
     model, tokens = SIX[architecture](), random_tokens(4, WINDOW)
-    none, some = neurons(model, {}), neurons(model, {1: [4]})
+    none, some = neurons(model, {}), neurons(model, {0: [4], 1: [2]})
     for operation in ("remove", "mean"):
         empty = [
             Condition(operation, neurons=none),
@@ -84,7 +84,7 @@ def test_no_neurons_change_nothing_bit_for_bit(architecture: str) -> None:
         # Batches of the same size, so that only the conditions differ.
         plain = measures(model, tokens, [Condition(), Condition()], rows=8)
         np.testing.assert_array_equal(measures(model, tokens, empty, rows=8), plain)
-        # Next to rows whose neurons are removed.
+        # In one batch with rows whose neurons are removed (both begin at the first layer).
         mixed = measures(model, tokens, [empty[0], Condition(operation, neurons=some)], rows=8)
         np.testing.assert_array_equal(mixed[0], plain[0])
         assert np.abs(mixed[1] - plain[0]).max() > 1e-6
