@@ -48,6 +48,7 @@ include: "rules/mechanisms.smk"
 include: "rules/crossed.smk"
 include: "rules/leakage.smk"
 include: "rules/tables.smk"
+include: "rules/matched.smk"
 include: "rules/figures.smk"
 include: "rules/explorer.smk"
 include: "rules/audit.smk"
@@ -67,6 +68,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        MATCHED_RESULTS,
         LOCALIZATION,
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,

@@ -53,6 +53,7 @@ OF_THE_MODEL = frozenset(
         "score_candidates",
         "score_windows",
         "measure_prior",
+        "measure_predictability",
         "score_twin",
         "continue_prefixes",
         "extract_attention",
