@@ -12,7 +12,10 @@ demo: $(VENV)/installed
 	$(BIN)/snakemake --report results/$(STUDY)/report.html --quiet
 	@$(BIN)/python -m engram summary results/$(STUDY)
 
-test: lint unit workflow cluster browser
+# The cluster's tests wait half of their time: linters and unit tests run meanwhile.
+test: $(VENV)/installed-test chromium
+	$(MAKE) -j2 cluster lint unit
+	$(MAKE) workflow
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -22,12 +25,12 @@ lint: $(VENV)/installed-test
 	$(BIN)/snakemake --lint
 
 unit: $(VENV)/installed-test
-	$(BIN)/pytest -n auto
-	$(BIN)/pytest tests/faults
-	$(BIN)/pytest tests/mutations
+	$(BIN)/pytest -n auto --dist loadfile
 
+# What takes more than moments: Snakemake on tiny studies, failing disks and killed jobs, damaged files, the explorer in Chromium.
+# One worker runs all tests of a file, and tests/conftest.py puts the longest files first.
 workflow: $(VENV)/installed-test chromium
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/workflow
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/workflow tests/faults tests/mutations tests/browser
 
 # A study and `snakemake smoke` on a SLURM cluster that the tests start; skipped, with the reason, where SLURM cannot run (it wants root).
 cluster: $(VENV)/installed-test
@@ -54,7 +57,7 @@ test-mutations: $(VENV)/installed-test
 test-kills: $(VENV)/installed-test
 	$(BIN)/python tests/faults/study_kills.py --kills 40
 
-# The explorer in a real browser; screenshots lie in tests/browser/screenshots/ afterwards.
+# The explorer in a real browser alone; screenshots lie in tests/browser/screenshots/ afterwards.
 browser: $(VENV)/installed-test chromium
 	$(BIN)/pytest tests/browser
 

@@ -45,6 +45,8 @@ include: "rules/cnns.smk"
 include: "rules/localization.smk"
 include: "rules/knockout.smk"
 include: "rules/mechanisms.smk"
+include: "rules/steering.smk"
+include: "rules/locality.smk"
 include: "rules/crossed.smk"
 include: "rules/leakage.smk"
 include: "rules/tables.smk"
@@ -73,8 +75,13 @@ rule all:
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,
         MECHANISM_TABLES,
+        STEERING_TABLES,
+        STEERING_FIGURES,
+        LOCALITY_TABLES,
+        LOCALITY_FIGURES,
         CROSSED_TABLES,
         CROSSED_FIGURES,
+        CROSSED_OPENING,
         EXPLORER,
         PAIR_EXPLORER,
         AUDIT_RESULTS,

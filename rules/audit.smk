@@ -1,17 +1,107 @@
 """The audit: what of whole documents the model reproduces.
 
 Inputs: the source's documents, candidates with a value per suffix token, labels.
-Outputs: <model>/audit/ (documents, windows, regions, continuations), tables/audit_documents.csv,
-tables/audit_regions.csv, audit.html.
+Outputs: <model>/audit/ (documents, windows, regions, continuations; on request facts, books,
+book_steps), tables/audit_*.csv, audit.html.
 """
 
-AUDIT_TABLES = (
-    [f"{RESULTS}/tables/audit_documents.csv", f"{RESULTS}/tables/audit_regions.csv"]
-    if AUDITED
-    else []
-)
+# Models whose files hold texts, and those of which positions and scores alone are written.
+REDACTED = AUDITED if AUDIT["redact"] else []
+OPEN = [name for name in AUDITED if name not in REDACTED]
+# Parts of the audit that are off by default, by the models that have them.
+BOOKS = AUDITED if AUDIT["books"]["enabled"] else []
+RANKED = AUDITED if AUDIT["popularity"] else []
+GROUPED = AUDITED if AUDIT["group"] else []
+ASKED = AUDITED if AUDIT["attributes"] else []
+REFERRED = AUDITED if AUDIT["reference"] else []
+KNOWN = AUDITED if RANKED or GROUPED else []
+AUDIT_TABLES = [
+    f"{RESULTS}/tables/audit_{name}.csv"
+    for name, models in {
+        "documents": AUDITED,
+        "regions": AUDITED,
+        "books": BOOKS,
+        "drift": BOOKS,
+        "popularity": RANKED,
+        "groups": GROUPED,
+        "group_differences": GROUPED,
+        "attributes": ASKED,
+        "occurrences": REFERRED,
+    }.items()
+    if models
+]
+# Tables that the page shows as they are, with what it calls them.
+SHOWN_TABLES = {
+    name: title
+    for name, title, models in (
+        ("audit_books", "Reconstructed documents", BOOKS),
+        ("audit_popularity", "Correlation with popularity", RANKED),
+        ("audit_groups", "Groups", GROUPED),
+        ("audit_group_differences", "Differences of groups", GROUPED),
+        ("audit_attributes", "Attributes", ASKED),
+        ("audit_occurrences", "Other places of regions", REFERRED),
+    )
+    if models
+}
 AUDIT_RESULTS = [*AUDIT_TABLES, *([f"{RESULTS}/audit.html"] if AUDITED else [])]
 OF_AUDIT = f"{MODEL}/audit"
+
+
+def facts_of(name):
+    """Return the settings of reading what is known of a model's documents."""
+    return {
+        **{key: MODELS[name][key] for key in ("documents", "pattern")},
+        "columns": [column for column in (AUDIT["popularity"], AUDIT["group"]) if column],
+        "redact": AUDIT["redact"],
+        "table": AUDIT["facts"],
+        "state": [
+            source_state(name),
+            *([digests.file_digest(AUDIT["facts"])] if AUDIT["facts"] else []),
+        ],
+    }
+
+
+def asked_attributes(name):
+    """Return the settings of asking for the values of a model's documents."""
+    return {
+        **facts_of(name),
+        **{key: MODELS[name][key] for key in ("text_column", "dtype")},
+        **{key: AUDIT[key] for key in ("attributes", "alternatives")},
+        "prefix": STUDY["prefix"],
+        "seed": STUDY["seed"],
+    }
+
+
+def referred(name):
+    """Return the settings of looking for a model's regions elsewhere."""
+    reference = {"source": "corpus", "model": "", "documents": AUDIT["reference"]}
+    return {
+        **{key: MODELS[name][key] for key in ("documents", "pattern", "text_column")},
+        **{key: AUDIT[key] for key in ("reference", "reference_pattern", "redact")},
+        "suffix": STUDY["suffix"],
+        "state": [
+            source_state(name),
+            state.source_state({**reference, "pattern": AUDIT["reference_pattern"]}),
+        ],
+    }
+
+
+def redacted_audit(name):
+    """Return the settings of auditing a model's documents in memory."""
+    return {
+        **{
+            key: MODELS[name][key]
+            for key in ("documents", "pattern", "text_column", "stride", "dtype")
+        },
+        **{key: MODELS[name][key] for key in ("source", "model", "revision", "package")},
+        **WINDOW,
+        "candidates": MODELS[name]["candidates"],
+        "unrelated": UNRELATED,
+        "seed": STUDY["seed"],
+        "audit": AUDIT,
+        "categories": STUDY["categories"],
+        "state": source_state(name),
+    }
 
 
 rule read_documents:
@@ -26,7 +116,7 @@ rule read_documents:
                     **{key: MODELS[name][key] for key in ("documents", "pattern", "text_column")},
                     "state": source_state(name),
                 }
-                for name in AUDITED
+                for name in OPEN
             },
         ),
     output:
@@ -36,7 +126,7 @@ rule read_documents:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/read_documents.tsv"
     wildcard_constraints:
-        model=among(AUDITED),
+        model=among(OPEN),
     conda:
         "../envs/engram.yaml"
     script:
@@ -64,7 +154,7 @@ rule find_regions:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/find_regions.tsv"
     wildcard_constraints:
-        model=among(AUDITED),
+        model=among(OPEN),
     conda:
         "../envs/engram.yaml"
     script:
@@ -86,7 +176,7 @@ rule continue_regions:
                     "continuation": AUDIT["continuation"],
                     "dtype": MODELS[name]["dtype"],
                 }
-                for name in AUDITED
+                for name in OPEN
             },
         ),
     output:
@@ -96,7 +186,7 @@ rule continue_regions:
     benchmark:
         f"{RESULTS}/benchmarks/{{model}}/continue_regions.tsv"
     wildcard_constraints:
-        model=among(AUDITED),
+        model=among(OPEN),
     conda:
         "../envs/engram.yaml"
     threads: WORKERS
@@ -107,11 +197,242 @@ rule continue_regions:
         "../workflow/scripts/continue_regions.py"
 
 
+rule audit_redacted:
+    """Audit documents in memory, and write positions and scores alone."""
+    input:
+        config=configuration_of_model,
+        source=source_files,
+        model=f"{MODEL}/model/config.json",
+        classifier=rules.fetch_code_classifier.output if CLASSIFIER["model"] else [],
+        settings=settings.by(
+            "model", "audit_redacted", {name: redacted_audit(name) for name in REDACTED}
+        ),
+    output:
+        **{
+            name: f"{OF_AUDIT}/{file}.parquet"
+            for name, file in (("books", "books"), ("steps", "book_steps"))
+            if BOOKS
+        },
+        documents=f"{OF_AUDIT}/summary.parquet",
+        windows=f"{OF_AUDIT}/windows.parquet",
+        regions=f"{OF_AUDIT}/regions.parquet",
+        tokens=f"{OF_AUDIT}/tokens.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/audit_redacted.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/audit_redacted.tsv"
+    wildcard_constraints:
+        model=among(REDACTED),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/audit_redacted.py"
+
+
+rule reconstruct_books:
+    """Let the model write documents again from their first tokens."""
+    input:
+        documents=f"{OF_AUDIT}/documents.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "reconstruct_books",
+            {
+                name: {"books": AUDIT["books"], "dtype": MODELS[name]["dtype"]}
+                for name in BOOKS
+                if name in OPEN
+            },
+        ),
+    output:
+        books=f"{OF_AUDIT}/books.parquet",
+        steps=f"{OF_AUDIT}/book_steps.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/reconstruct_books.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/reconstruct_books.tsv"
+    wildcard_constraints:
+        model=among([name for name in BOOKS if name in OPEN]),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/reconstruct_books.py"
+
+
+rule tabulate_books:
+    input:
+        books=per_model("audit/books.parquet", BOOKS),
+        steps=per_model("audit/book_steps.parquet", BOOKS),
+        summaries=per_model("audit/summary.parquet", BOOKS),
+        settings=settings("tabulate_books", models=BOOKS),
+    output:
+        books=table("audit_books", "audit_books", "reconstructed documents"),
+        drift=table("audit_drift", "audit_drift", "steps of reconstructions"),
+    log:
+        f"{RESULTS}/logs/tabulate_books.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_books.py"
+
+
+rule read_facts:
+    """Read what is known of the documents: columns next to their texts."""
+    input:
+        source=source_files,
+        settings=settings.by("model", "read_facts", {name: facts_of(name) for name in KNOWN}),
+    output:
+        facts=f"{OF_AUDIT}/facts.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/read_facts.log",
+    wildcard_constraints:
+        model=among(KNOWN),
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/read_facts.py"
+
+
+rule correlate_popularity:
+    input:
+        facts=per_model("audit/facts.parquet", RANKED),
+        summaries=per_model("audit/summary.parquet", RANKED),
+        books=per_model("audit/books.parquet", [name for name in RANKED if name in BOOKS]),
+        settings=settings(
+            "correlate_popularity",
+            models=RANKED,
+            column=AUDIT["popularity"],
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        table=table("audit_popularity", "audit_popularity", "popularity of documents"),
+    log:
+        f"{RESULTS}/logs/correlate_popularity.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/correlate_popularity.py"
+
+
+rule find_occurrences:
+    """Find where else the regions are: in the documents, and in a reference corpus."""
+    input:
+        config=configuration_of_model,
+        source=source_files,
+        regions=f"{OF_AUDIT}/regions.parquet",
+        settings=settings.by(
+            "model", "find_occurrences", {name: referred(name) for name in REFERRED}
+        ),
+    output:
+        places=f"{OF_AUDIT}/occurrences.parquet",
+        counts=f"{OF_AUDIT}/occurrence_counts.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/find_occurrences.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/find_occurrences.tsv"
+    wildcard_constraints:
+        model=among(REFERRED),
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/find_occurrences.py"
+
+
+rule tabulate_occurrences:
+    input:
+        places=per_model("audit/occurrences.parquet", REFERRED),
+        settings=settings("tabulate_occurrences", models=REFERRED),
+    output:
+        table=table("audit_occurrences", "audit_occurrences", "other places of regions"),
+    log:
+        f"{RESULTS}/logs/tabulate_occurrences.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_occurrences.py"
+
+
+rule tabulate_groups:
+    input:
+        facts=per_model("audit/facts.parquet", GROUPED),
+        summaries=per_model("audit/summary.parquet", GROUPED),
+        settings=settings(
+            "tabulate_groups",
+            models=GROUPED,
+            column=AUDIT["group"],
+            smallest=AUDIT["smallest_group"],
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        risk=table("audit_groups", "audit_groups", "groups of documents"),
+        differences=table(
+            "audit_group_differences", "audit_group_differences", "differences of groups"
+        ),
+    log:
+        f"{RESULTS}/logs/tabulate_groups.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_groups.py"
+
+
+rule ask_attributes:
+    """Ask how likely the model finds the documents' own values of attributes among others."""
+    input:
+        config=configuration_of_model,
+        source=source_files,
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model", "ask_attributes", {name: asked_attributes(name) for name in ASKED}
+        ),
+    output:
+        attributes=f"{OF_AUDIT}/attributes.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/ask_attributes.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/ask_attributes.tsv"
+    wildcard_constraints:
+        model=among(ASKED),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/ask_attributes.py"
+
+
+rule tabulate_attributes:
+    input:
+        attributes=per_model("audit/attributes.parquet", ASKED),
+        settings=settings(
+            "tabulate_attributes",
+            models=ASKED,
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        table=table("audit_attributes", "audit_attributes", "attributes of documents"),
+    log:
+        f"{RESULTS}/logs/tabulate_attributes.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_attributes.py"
+
+
 rule tabulate_audit:
     input:
         documents=per_model("audit/summary.parquet", AUDITED),
         regions=per_model("audit/regions.parquet", AUDITED),
-        continuations=per_model("audit/continuations.parquet", AUDITED),
+        continuations=per_model("audit/continuations.parquet", OPEN),
         settings=settings("tabulate_audit", models=AUDITED),
     output:
         documents=table("audit_documents", "audit_documents", "audited documents"),
@@ -126,12 +447,18 @@ rule tabulate_audit:
 
 rule build_audit:
     input:
-        documents=per_model("audit/documents.parquet", AUDITED),
-        candidates=per_model("candidates.parquet", AUDITED),
+        documents=per_model("audit/documents.parquet", OPEN),
+        candidates=per_model("candidates.parquet", OPEN),
+        tokens=per_model("audit/tokens.parquet", REDACTED),
         summaries=per_model("audit/summary.parquet", AUDITED),
         windows=per_model("audit/windows.parquet", AUDITED),
         regions=per_model("audit/regions.parquet", AUDITED),
-        continuations=per_model("audit/continuations.parquet", AUDITED),
+        continuations=per_model("audit/continuations.parquet", OPEN),
+        books=per_model("audit/books.parquet", BOOKS),
+        steps=per_model("audit/book_steps.parquet", BOOKS),
+        counts=per_model("audit/occurrence_counts.parquet", REFERRED),
+        places=per_model("audit/occurrences.parquet", REFERRED),
+        tables=[f"{RESULTS}/tables/{name}.csv" for name in SHOWN_TABLES],
         settings=settings(
             "build_audit",
             study=STUDY["study"],
@@ -139,6 +466,7 @@ rule build_audit:
             suffix=STUDY["suffix"],
             models=[[name, MODELS[name]["stride"]] for name in AUDITED],
             audit=AUDIT,
+            tables=SHOWN_TABLES,
             page=digests.file_digest(shipped("workflow/audit")),
         ),
     output:

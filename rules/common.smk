@@ -24,7 +24,7 @@ from engram.run.lost_memory import refresh
 from engram.run.paths import without_braces
 from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
-from engram.sources.entry import brings_scores, published
+from engram.sources.entry import brings_scores, hubble_sizes, published
 
 GIVEN = study_config.without_dates(dict(config))
 try:
@@ -50,7 +50,7 @@ config["origin"] = provenance.origins(STUDY, Path(RESULTS, "run.json"))
 CODE = digests.code_digests(ROOT / "workflow" / "scripts", Path(".snakemake/engram_code.json"))
 MODELS = {model["name"]: model for model in STUDY["models"]}
 NURSERY = [name for name, model in MODELS.items() if model["source"] == "nursery"]
-CROSSED = [name for name, model in MODELS.items() if model["counterpart"]]
+CROSSED = [name for name, model in MODELS.items() if model["arm"]]
 PAIRS = {name: MODELS[name]["counterpart"] for name in CROSSED if MODELS[name]["arm"] == 1}
 SCHEDULED = [name for name in NURSERY if name not in CROSSED]
 # Models from elsewhere that are drilled here; every other one that is not the nursery's is as it came.
@@ -63,13 +63,16 @@ MEASURED = [name for name in BROUGHT if name not in SCORED]
 AUDIT = STUDY["audit"]
 AUDITED = [name for name in BROUGHT if AUDIT["enabled"] and MODELS[name]["source"] == "corpus"]
 TWINNED = [name for name in BROUGHT if MODELS[name]["twin"]]
-# Models whose candidates are a plain draw from a corpus: windows of the nursery are chosen and
-# drilled, a table may be anything, and `memories_*` holds nothing but memorized windows.
+# Models with a published counterpart, which scores all of their candidates.
+COMPARED = [name for name in BROUGHT if MODELS[name]["counterpart"]]
+# Models whose candidates hold a plain draw from a corpus: windows of the nursery are chosen and
+# drilled, a table may be anything, text may have been inserted, and `memories_*` holds nothing but
+# memorized windows; with `pile_*`, the candidates say which are of the latter.
 NATURAL = [
     name
     for name, model in MODELS.items()
-    if model["source"] == "corpus"
-    or (model["source"] == "hub" and all(split.startswith("pile") for split in model["splits"]))
+    if (model["source"] == "corpus" and not model["exposures_column"])
+    or (model["source"] == "hub" and any(split.startswith("pile") for split in model["splits"]))
 ]
 PROTOCOLS = STUDY["protocols"]
 # Kinds of text that are held out: paths treat them like protocols.

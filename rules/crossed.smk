@@ -23,6 +23,7 @@ CROSSED_TABLES = expand(
 )
 CROSSED_PLOTS = ["scores", "effects", *TRANSFER, "layers", "knockout"]
 CROSSED_FIGURES = per_figure("crossed_{plot}", plot=CROSSED_PLOTS if PAIRS else [])
+CROSSED_OPENING = [f"{RESULTS}/figures/crossed_opening.rst"] if PAIRS else []
 CROSSED_CATEGORY = "0 Crossed exposures"
 BOTH_OF_PAIRS = [name for pair in PAIRS.items() for name in pair]
 
@@ -288,6 +289,22 @@ rule plot_crossed_scores:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/plot_crossed.py"
+
+
+rule open_report:
+    """Write what opens the report: the main result in two sentences, and its picture."""
+    input:
+        scores=f"{RESULTS}/tables/crossed_scores.csv",
+        figure=f"{RESULTS}/figures/crossed_scores.{FORMATS[0]}",
+        settings=settings("open_report"),
+    output:
+        opening=f"{RESULTS}/figures/crossed_opening.rst",
+    log:
+        f"{RESULTS}/logs/open_report.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/open_report.py"
 
 
 use rule plot_crossed_scores as plot_crossed_effects with:

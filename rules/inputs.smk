@@ -4,7 +4,7 @@ CONTINUED = ("end_of_text", "generation_mask")
 # What of a drilled model's entry its base does not know.
 OF_A_PAIR = (
     *("name", "seed", "shards", "counterpart", "arm", "drilling"),
-    *("base", "windows", "twin", "twin_revision"),
+    *("base", "windows", "twin", "twin_revision", "counterpart_revision"),
 )
 
 
@@ -32,6 +32,7 @@ def base_digest(name):
 def model_entry(name):
     """Return a model's config without what only divides its work or is asked of it later."""
     later = ("shards", "twin", "twin_revision", "early_exit")
+    later += ("counterpart", "counterpart_revision")
     return {key: value for key, value in MODELS[name].items() if key not in later}
 
 
@@ -42,8 +43,8 @@ def source_state(name):
 
 
 def local_model(wildcards):
-    """Return the configuration of a model or twin in a folder, or its GGUF file; nothing for a
-    repository.
+    """Return the configuration of a model, twin or counterpart in a folder, or its GGUF file; nothing
+    for a repository.
     """
     return local_file(MODELS[wildcards.model][wildcards.role])
 
@@ -171,8 +172,20 @@ def scored_as(name):
 
 def counterpart_weights(wildcards):
     """Return the weights of a model's counterpart; nothing where it has none."""
-    other = MODELS[wildcards.model]["counterpart"]
-    return [f"{RESULTS}/{other}/model/model.safetensors"] if other else []
+    entry = MODELS[wildcards.model]
+    return [f"{RESULTS}/{entry['counterpart']}/model/model.safetensors"] if entry["arm"] else []
+
+
+def counterpart_scores(wildcards):
+    """Return what a published counterpart makes of a model's candidates; nothing where there is none."""
+    compared = wildcards.model in COMPARED
+    return [f"{RESULTS}/{wildcards.model}/counterpart.parquet"] if compared else []
+
+
+def windows_of(wildcards):
+    """Return the file of a model's windows, scored or not."""
+    file = "windows" if wildcards.model in MEASURED else "candidates"
+    return f"{RESULTS}/{wildcards.model}/{file}.parquet"
 
 
 def replayed(name):
@@ -186,7 +199,7 @@ def replayed(name):
 
 
 def fetched(role, revision, models=BROUGHT):
-    """Return the settings of fetching every model, or every model's twin, that has to be fetched."""
+    """Return the settings of fetching every model, twin or counterpart that has to be fetched."""
     return {
         name: {
             "model": MODELS[name][role],

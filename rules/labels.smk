@@ -92,6 +92,7 @@ rule measure_prior:
 rule label_candidates:
     input:
         candidates=f"{MODEL}/candidates.parquet",
+        counterpart=counterpart_scores,
         classifier=rules.fetch_code_classifier.output if CLASSIFIER["model"] else [],
         prior=rules.measure_prior.output if UNRELATED else [],
         settings=settings(

@@ -21,7 +21,10 @@ ALL_TABLES = [
 
 rule describe_run:
     input:
-        labels=per_model("labels.parquet"),
+        labels=[
+            f"{RESULTS}/{name}/{'audit/windows' if name in REDACTED else 'labels'}.parquet"
+            for name in MODELS
+        ],
         tables=ALL_TABLES,
         settings=settings.stamped("describe_run", config=STUDY, stages=CODE, models=list(MODELS)),
     output:

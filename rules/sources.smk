@@ -2,18 +2,28 @@
 a corpus or Python packages.
 
 Inputs: what the model's entry names: a repository or folder, a data set, a table, documents.
-Outputs: <model>/model/ (configuration, tokenizer, links to the weights), <model>/twin/ likewise,
-<model>/dataset.json (where the published data lie), <model>/releases.json (where the packages lie),
-<model>/candidates.parquet, or <model>/windows.parquet where scores are still to be measured.
+Outputs: <model>/model/ (configuration, tokenizer, links to the weights), <model>/twin/ and
+<model>/counterpart/ likewise, <model>/dataset.json (where the published data lie),
+<model>/releases.json (where the packages lie), <model>/candidates.parquet, or
+<model>/windows.parquet where scores are still to be measured; <model>/counterpart.parquet, the
+counterpart's scores of the candidates.
 Downloads run on the machine that runs Snakemake: nodes of a cluster often have no network.
 """
 
 settings.by("model", "fetch_model", fetched("model", "revision"))
 settings.by("model", "fetch_twin", fetched("twin", "twin_revision"), script="fetch_model")
+settings.by(
+    "model",
+    "fetch_counterpart",
+    fetched("counterpart", "counterpart_revision"),
+    script="fetch_model",
+)
 
 
 rule fetch_model:
-    """Fetch the studied model (`model`) or its twin (`twin`): from the hub, its cache, or a folder."""
+    """Fetch the studied model (`model`), its twin or its counterpart: from the hub, its cache, or a
+    folder.
+    """
     input:
         local=local_model,
         settings=f"{settings.folder}/model/{{model}}/fetch_{{role}}.json",
@@ -23,7 +33,7 @@ rule fetch_model:
         f"{RESULTS}/logs/{{model}}/fetch_{{role}}.log",
     wildcard_constraints:
         model=among(BROUGHT),
-        role="model|twin",
+        role="model|twin|counterpart",
     localrule: True
     conda:
         "../envs/engram.yaml"
@@ -142,3 +152,39 @@ rule score_windows:
         batch_tokens=BATCH_TOKENS,
     script:
         "../workflow/scripts/score_windows.py"
+
+
+rule score_counterpart:
+    """Score the windows with the model's counterpart, which was not shown the inserted text."""
+    input:
+        windows=windows_of,
+        model=f"{MODEL}/model/config.json",
+        counterpart=f"{MODEL}/counterpart/config.json",
+        settings=settings.by(
+            "model",
+            "score_counterpart",
+            {
+                name: {
+                    "prefix": STUDY["prefix"],
+                    "dtype": MODELS[name]["dtype"],
+                    "state": state.model_state(MODELS[name]["counterpart"]),
+                }
+                for name in COMPARED
+            },
+        ),
+    output:
+        scores=f"{MODEL}/counterpart.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/score_counterpart.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/score_counterpart.tsv"
+    wildcard_constraints:
+        model=among(COMPARED),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/score_counterpart.py"

@@ -4,7 +4,7 @@ Inputs: predictions, sample lists, labels, verification.
 Outputs: tables/*.csv.
 """
 
-WITH_TRUTH = NURSERY + DRILLED + TWINNED
+WITH_TRUTH = list(dict.fromkeys(NURSERY + DRILLED + TWINNED + COMPARED))
 MATCHED = STUDY["samples"]["match"]["columns"] and "engram" in PROTOCOLS
 OF_CLASSES = ["scores", "counts", "leakage", "shown_text", "verification"] if TAXONOMIES else []
 TABLES = [
@@ -81,7 +81,9 @@ rule compare_with_truth:
     input:
         labels=per_model("labels.parquet", WITH_TRUTH),
         verification=per_model("attention/verification.parquet", TWINNED),
-        settings=settings("compare_with_truth", models=WITH_TRUTH, twinned=TWINNED),
+        settings=settings(
+            "compare_with_truth", models=WITH_TRUTH, twinned=TWINNED, compared=COMPARED
+        ),
     output:
         truth=table("truth", "truth", "rule and truth"),
     log:

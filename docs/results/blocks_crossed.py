@@ -6,11 +6,13 @@ import pandas as pd
 from cells import filled, interval, markdown, nats, only, points, select, short, table
 
 STRATA = {
+    "natural": "natural",
     "low": "natural, low overlap",
     "high": "natural, high overlap",
     "guessed": "natural, guessed before",
     "templates": "templates",
 }
+OF_DESIGN = ("low", "high", "guessed", "templates")
 ARMS = ("exposed", "unexposed", "effect")
 CROSSED_INPUTS = {
     "attention_mean": "attention, mean over heads",
@@ -30,11 +32,15 @@ def paired(study: str, name: str, **values: object) -> pd.Series:
     return only(rows, **{"dose": 0} | wanted | values)
 
 
-def crossed_effects(study: str) -> str:
-    """Return what exposure did, by kind of text and dose, a row for every pair."""
+def crossed_effects(study: str, strata: tuple[str, ...] = OF_DESIGN, most: bool = False) -> str:
+    """Return what exposure did, by kind of text and dose, a row for every pair; only for windows of
+    the highest dose if `most` is set."""
     rows = []
     effects = select(table(f"{study}/effects"), split="all")
-    for stratum, name in STRATA.items():
+    if most:
+        effects = select(effects, dose=effects["dose"].max())
+    for stratum in strata:
+        name = STRATA[stratum]
         for row in select(effects, stratum=stratum).to_dict("records"):
             if row["dose"]:
                 shares = (interval(pd.Series(row), kind, points) for kind in ARMS)
@@ -45,9 +51,11 @@ def crossed_effects(study: str) -> str:
 
 
 def crossed_scores(study: str) -> str:
-    """Return how often the exposed model is named, by input and kind of text, over all pairs."""
+    """Return how often the exposed model is named, by input and kind of text, over all pairs; with
+    a second interval over bases where there are several."""
     rows = []
     scores = table(f"{study}/scores")
+    several = scores["bases"].max() > 1
     inputs, tested = set(scores["input"]), set(scores["tested_on"])
     shown = [name for name in ("natural", "guessed", "templates") if name in tested]
     for name, label in CROSSED_INPUTS.items():
@@ -61,18 +69,46 @@ def crossed_scores(study: str) -> str:
                     stratum,
                     f"{row['windows']}",
                     interval(row, "accuracy", short),
+                    *([_over_bases(study, name, stratum)] if several else []),
                     short(row["null_95"]),
                     f"{row['p']:.3f}".replace("0.", ".", 1),
                 ]
             )
-    head = ["the scorer sees", "text", "n", "accuracy", "redrawn arms, 95 %", "p"]
+    bases = ["over bases"] if several else []
+    head = ["the scorer sees", "text", "n", "accuracy", *bases, "redrawn arms, 95 %", "p"]
     return markdown(head, rows)
 
 
-def crossed_knockout(study: str) -> str:
-    """Return what the regions of Δ cost either model beyond regions of equal attention."""
+def crossed_transfer(study: str) -> str:
+    """Return how often scorers of one pair name the exposed model of another one, by input and kind
+    of text, means over pairs of one base and of two."""
     rows = []
-    for row in select(table(f"{study}/knockout"), control="mass").to_dict("records"):
+    means = select(table(f"{study}/transfer"), tested_in="all pairs")
+    kinds = list(dict.fromkeys(means["bases"]))
+    for name, label in CROSSED_INPUTS.items():
+        for stratum in ("natural", "templates"):
+            own = select(means, input=name, trained_on=stratum, tested_on=stratum)
+            if len(own):
+                cells = [
+                    f"{interval(row, 'accuracy', short)} ({short(row['null_95'])})"
+                    for row in (only(own, bases=kind) for kind in kinds)
+                ]
+                rows.append([label, stratum, *cells])
+    return markdown(["the scorer sees", "text", *(f"{kind}" for kind in kinds)], rows)
+
+
+def _over_bases(study: str, name: str, stratum: str) -> str:
+    row = paired(study, name, pair="all bases", tested_on=stratum)
+    return f"[{short(row['accuracy_low'])}, {short(row['accuracy_high'])}]"
+
+
+def crossed_knockout(study: str) -> str:
+    """Return what the regions of Δ cost either model beyond regions of equal attention, over all
+    pairs."""
+    rows = []
+    costs = select(table(f"{study}/knockout"), control="mass")
+    costs = select(costs, pair=costs["pair"].iloc[0])  # `all pairs`, or the only one
+    for row in costs.to_dict("records"):
         cost = pd.Series(row)
         rows.append(
             [

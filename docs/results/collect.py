@@ -1,6 +1,7 @@
 """Copy the tables of a finished study into the folder of its name here.
 
-    python docs/results/collect.py results/demo       # crossed exposures
+    python docs/results/collect.py results/demo       # crossed exposures, one pair
+    python docs/results/collect.py results/crossed    # crossed exposures, pairs of several bases
     python docs/results/collect.py results/classes
 
 Afterwards run `make docs`, which writes their numbers into README.md and docs/. Three tables of
@@ -47,8 +48,10 @@ def exposures(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def copy_crossed(study: Path, target: Path) -> None:
-    """Copy the tables of crossed pairs, `crossed_scores.csv` as `scores.csv` and so on."""
-    for name in CROSSED:
+    """Copy the tables of crossed pairs, `crossed_scores.csv` as `scores.csv` and so on; that of
+    transfer where there are several pairs."""
+    transfer = study / "tables" / "crossed_transfer.csv"
+    for name in (*CROSSED, *(["transfer"] if transfer.exists() else [])):
         shutil.copyfile(study / "tables" / f"crossed_{name}.csv", target / f"{name}.csv")
 
 

@@ -25,6 +25,12 @@ _BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- /results -->)", re.DOT
 BLOCKS: dict[str, Callable[[], str]] = {
     "findings": blocks_crossed.findings,
     "classes": blocks_classes.classes,
+    "crossed-effects": partial(
+        blocks_crossed.crossed_effects, "crossed", ("natural", "templates"), most=True
+    ),
+    "crossed-knockout": partial(blocks_crossed.crossed_knockout, "crossed"),
+    "crossed-scores": partial(blocks_crossed.crossed_scores, "crossed"),
+    "crossed-transfer": partial(blocks_crossed.crossed_transfer, "crossed"),
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
     "demo-knockout": partial(blocks_crossed.crossed_knockout, "demo"),
     "demo-scores": partial(blocks_crossed.crossed_scores, "demo"),

@@ -17,9 +17,11 @@ from engram.explorer.page import PAIRS, render, write_page
 from engram.explorer.pairs import collect_pairs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, in a fresh profile."""
+    """Debian's Chromium, in a fresh profile. Two Playwrights cannot run at once, and
+    tests/workflow has one, too.
+    """
     names = ("chromium", "chromium-browser", "google-chrome")
     executable = next((found for name in names if (found := shutil.which(name))), None)
     if executable is None:

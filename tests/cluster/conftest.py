@@ -39,5 +39,5 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """A copy of the checkout."""
-    return copy_project(tmp_path_factory.mktemp("engram"))
+    """A copy of the checkout, in which the real command runs."""
+    return copy_project(tmp_path_factory.mktemp("engram"), forked=False)

@@ -90,7 +90,7 @@ def test_everything_is_there_and_a_machine_without_slurm_has_nothing_to_do(
 
 
 def test_cnns_trained_here_give_the_cluster_s_table(finished: tuple[Checkout, str]) -> None:
-    study, _ = finished
+    study = Checkout(finished[0].folder)
     table = "results/tiny/tables/scores.csv"
     there = (study.folder / table).read_bytes()
     study.snakemake("-R", "train_cnns", *ONE_THREAD, "--", table)

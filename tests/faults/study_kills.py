@@ -203,7 +203,7 @@ def main() -> None:
     options = parser.parse_args()
     odds = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as temporary:
-        study = copy_project(Path(temporary))
+        study = copy_project(Path(temporary), forked=False)
         (study.folder / "config.yaml").write_text(yaml.safe_dump(MICRO, sort_keys=False))
         began = time.monotonic()
         if not run(study, 3 * PATIENCE)[0]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from tiny_sources import byte_tokenizer
 
+from engram.auditing.books import BOOK_COLUMNS, Reconstruction
 from engram.auditing.cutting import cut_windows
 from engram.auditing.documents import documents_of_texts
-from engram.auditing.page import ModelOnPage, render, write_page
+from engram.auditing.page import ModelOnPage, TableOnPage, render, write_page
 from engram.auditing.settings import AuditSettings
 from engram.auditing.tables import audit_windows
 from engram.taxonomy.taxonomy import Taxonomy
 from engram.windows.labels import label
+from engram.windows.similarity import MEASURES
 
 PREFIX, SUFFIX, STRIDE = 10, 20, 5
 RECALLED = "Call me Ishmael, some years ago, never mind how long precisely, having little money.\n"
@@ -68,10 +72,66 @@ def audited_model(name: str, texts: dict[str, str], stride: int = STRIDE) -> Mod
     return ModelOnPage(name, stride, documents, audit.scored, *tables)
 
 
-def write_audit(path: Path, models: list[ModelOnPage], limit: float = 50) -> Path:
+def reconstruction() -> Reconstruction:
+    """Of alpha.txt, which the model loses at a quarter of its own output, and of beta.txt, which it
+    writes to the end.
+    """
+    steps, books = [], []
+    for name in ("alpha.txt", "beta.txt"):
+        for way in ("true", "own"):
+            values = np.linspace(1, 0.2, 12) if (name, way) == ("alpha.txt", "own") else np.ones(12)
+            columns = dict.fromkeys(("matched", *MEASURES), values)
+            frame = pd.DataFrame({"document": name, "continued": way, "start": 500.0, **columns})
+            steps.append(frame.assign(step=np.arange(1, 13), start=500 + 30 * np.arange(12)))
+            lost = values[-1] < 1
+            book = {"document": name, "continued": way, "tokens": 360, "steps": 12}
+            book |= {measure: float(values.mean()) for measure in ("matched", *MEASURES)}
+            book |= {"exact_steps": 0.25 if lost else 1.0, "agreed": 90 if lost else 360}
+            book |= {
+                "agreed_text": "It was ",
+                "written_text": "a <b>dark</b>",
+                "true_text": "the best",
+            }
+            books.append(book)
+    return Reconstruction(
+        pd.DataFrame(books)[list(BOOK_COLUMNS)], pd.concat(steps, ignore_index=True)
+    )
+
+
+def places() -> pd.DataFrame:
+    """Where else the first region of alpha.txt is."""
+    return pd.DataFrame(
+        {
+            "document": "alpha.txt",
+            "region": 1,
+            "corpus": ["documents", "reference"],
+            "found_in": ["gamma.txt", "<b>pile</b>.txt"],
+            "start": [2900, 12],
+            "tokens": [75, 30],
+        }
+    )
+
+
+def further_tables() -> list[TableOnPage]:
+    """A table of documents, and one of both models."""
+    books = reconstruction().books.assign(model="one")
+    popularity = {"model": ["one", "other"], "measure": "share_in_regions", "spearman": [0.5, None]}
+    return [
+        TableOnPage("audit_books", "Reconstructed documents", books),
+        TableOnPage("audit_popularity", "Correlation with popularity", pd.DataFrame(popularity)),
+    ]
+
+
+def write_audit(
+    path: Path,
+    models: list[ModelOnPage],
+    limit: float = 50,
+    tables: Sequence[TableOnPage] = (),
+    redact: bool = False,
+) -> Path:
     """The page of some models; `limit` (megabytes) bounds their texts."""
-    settings = AuditSettings().model_copy(update={"megabytes": limit})
-    write_page(render("browser", PREFIX, SUFFIX, models, settings), path, 50)
+    settings = AuditSettings().model_copy(update={"megabytes": limit, "redact": redact})
+    write_page(render("browser", PREFIX, SUFFIX, models, settings, tables), path, 50)
     return path
 
 

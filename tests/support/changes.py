@@ -94,6 +94,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "statistics.resamples": _in("statistics", resamples=120),
     "statistics.confidence": _in("statistics", confidence=0.9),
     "mechanisms.enabled": _in("mechanisms", enabled=True),
+    "steering.enabled": _in("steering", enabled=True, recalled="Non-Memo"),
+    "locality.enabled": _in("locality", enabled=True),
     "audit: no model has documents": _in("audit", megabytes=5),
     "explorer": _in("explorer", samples=30),
     "figures.font_size": _config(figures={"font_size": 11}),

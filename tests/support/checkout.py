@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import warm
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +67,8 @@ class Checkout:
     """A copy of the project in which Snakemake runs."""
 
     folder: Path
+    forked: bool = True
+    """Whether Snakemake and its jobs are forks that have their imports already (see `warm`)."""
 
     def command(self, *arguments: str) -> list[str]:
         """Snakemake's command line. Workers of pytest-xdist share the cores; other threads, other
@@ -80,15 +83,20 @@ class Checkout:
     ) -> subprocess.CompletedProcess[str]:
         """Runs Snakemake as a user would; stdout and stderr come back together."""
         settings = os.environ | {"PYTHONPATH": str(self.folder / "workflow")} | environment
-        result = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=settings,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        command = self.command(*arguments)
+        if self.forked:
+            status, printed = warm.snakemake(command[1:], self.folder, settings)
+            result = subprocess.CompletedProcess(command, status, printed)
+        else:
+            result = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=settings,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
         if check and result.returncode:
             pytest.fail(
                 f"{' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-6000:]}"
@@ -113,7 +121,7 @@ class Checkout:
         path.write_text(text.replace(old, new))
 
 
-def copy_project(target: Path) -> Checkout:
+def copy_project(target: Path, forked: bool = True) -> Checkout:
     """The files that git knows or would add, copied."""
     names = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -126,6 +134,6 @@ def copy_project(target: Path) -> Checkout:
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
-    checkout = Checkout(target)
+    checkout = Checkout(target, forked)
     checkout.configure()
     return checkout

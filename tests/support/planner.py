@@ -1,10 +1,11 @@
 """Plans of many changed studies in one process: what `snakemake -n --quiet rules` prints after each
 change.
 
-A dry run spends most of its time on imports. This script imports once and forks for every change,
-so that a hundred real dry runs take less than a minute: `python planner.py FOLDER [ARGUMENT …] <
-changes.json > plans.json`. A change is a list of edits, each a file under FOLDER and what to write
-to it (null: touch it); files and their times are put back after its plan.
+A dry run spends most of its time on imports and on reading the rules. This script imports once,
+Engram included, and forks for every change, so that a hundred real dry runs take less than a
+minute: `python planner.py FOLDER [ARGUMENT …] < changes.json > plans.json`. A change is a list of
+edits, each a file under FOLDER and what to write to it (null: touch it); files and their times are
+put back after its plan.
 """
 
 from __future__ import annotations
@@ -19,10 +20,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import jsonschema  # noqa: F401  (imported for the children)
-import pandas as pd  # noqa: F401
-import pyarrow.parquet as pq  # noqa: F401
-from snakemake.cli import main
+import warm
 
 Edits = list[tuple[str, str | None]]
 
@@ -49,8 +47,13 @@ def planned(arguments: list[str]) -> dict[str, int]:
         if not child:
             os.dup2(printed.fileno(), 1)
             os.dup2(printed.fileno(), 2)
-            main(["-n", "--quiet", "rules", *arguments])
-            os._exit(1)  # main exits by itself
+            status = 1
+            try:
+                status = warm.ended_by(["snakemake", "-n", "--quiet", "rules", *arguments])
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)  # nothing of the parent is undone here
         _, status = os.waitpid(child, 0)
         printed.seek(0)
         text = printed.read()
@@ -60,20 +63,33 @@ def planned(arguments: list[str]) -> dict[str, int]:
     return {rule: int(count) for rule, count in jobs if rule not in ("all", "total")}
 
 
+def import_engram(folder: Path) -> None:
+    """Import what the rules import of Engram; a plan depends on the text of code, not on what this
+    process has loaded.
+    """
+    for rules in sorted((folder / "rules").glob("*.smk")):
+        for line in re.findall(r"^from engram\b[^(\n]*$", rules.read_text(), flags=re.MULTILINE):
+            exec(line, {})
+
+
 def plans(
     folder: Path, changes: dict[str, Edits], arguments: list[str]
 ) -> dict[str, dict[str, int]]:
     """The plan after each change alone."""
     os.chdir(folder)
+    warm.import_all(warm.OF_PLANS)
+    import_engram(folder)
     found = {}
-    for name, edits in changes.items():
-        before = apply(folder, edits)
-        try:
-            found[name] = planned(arguments)
-        finally:
-            for path, content, status in before:
-                path.write_bytes(content)
-                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with tempfile.TemporaryDirectory() as parsed:
+        warm.remember_parsed(Path(parsed))
+        for name, edits in changes.items():
+            before = apply(folder, edits)
+            try:
+                found[name] = planned(arguments)
+            finally:
+                for path, content, status in before:
+                    path.write_bytes(content)
+                    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     return found
 
 

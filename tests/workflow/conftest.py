@@ -20,7 +20,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        return run_tiny_study(base / "finished")
+        run_tiny_study(base / "finished")
+        return Checkout(base / "finished")
     shared, done = base.parent / "finished", base.parent / "finished.done"
     with FileLock(base.parent / "finished.lock"):
         if not done.exists():
@@ -31,15 +32,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return Checkout(base / "finished")
 
 
-def run_tiny_study(folder: Path) -> Checkout:
-    """The tiny study in a fresh copy of the project."""
+def run_tiny_study(folder: Path) -> None:
+    """Run the tiny study in a fresh copy of the project, by the real command, and its report."""
     folder.mkdir()
-    checkout = copy_project(folder)
+    checkout = copy_project(folder, forked=False)
     (folder / "copied.txt").write_text(
         "\n".join(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     )
     checkout.snakemake(HF_TOKEN=TOKEN, HUGGING_FACE_HUB_TOKEN=TOKEN)
-    return checkout
+    checkout.snakemake("--report", "report.html")
 
 
 @pytest.fixture
@@ -47,10 +48,3 @@ def study(finished: Checkout, tmp_path: Path) -> Checkout:
     """A copy of the finished study, with its file times: for a test that changes something."""
     shutil.copytree(finished.folder, tmp_path / "engram", symlinks=True)
     return Checkout(tmp_path / "engram")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs no finished study comes first: a worker has it to do while another one runs the
-    study.
-    """
-    items.sort(key=lambda item: "test_sources" not in item.nodeid)

@@ -63,6 +63,8 @@ def test_tables_and_figures_are_there(crossed: Checkout) -> None:
         assert len(table(crossed, name)), name
     for name in ("scores", "effects", "transfer", "layers", "knockout"):
         assert (crossed.folder / RESULTS / "figures" / f"crossed_{name}.svg").is_file()
+    opening = (crossed.folder / RESULTS / "figures/crossed_opening.rst").read_text()
+    assert " % [" in opening and "of 2 pairs" in opening and "data:image/svg+xml" in opening
     assert crossed.planned() == {}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from checkout import Checkout
@@ -58,14 +57,11 @@ def test_the_explorer_opens_from_its_file(finished: Checkout, browser: Browser) 
     assert said == []
 
 
-def test_the_explorer_opens_in_the_report(
-    finished: Checkout, browser: Browser, tmp_path: Path
-) -> None:
-    finished.snakemake("--report", str(tmp_path / "report.html"))
+def test_the_explorer_opens_in_the_report(finished: Checkout, browser: Browser) -> None:
     page = browser.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto((tmp_path / "report.html").as_uri())
+    page.goto((finished.folder / "report.html").as_uri())
     page.locator("a", has_text="3 Localization").click()
     row = page.locator("tr", has=page.get_by_text("explorer", exact=True))
     row.locator("a, button").first.click()

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import warm
 import yaml
 from checkout import ROOT, TINY
 from tiny_sources import TEXT, tiny_model
@@ -75,19 +76,29 @@ def caller(tmp_path: Path) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str) -> str:
-    """Run Snakemake in a folder, without any Engram on the path; return what it printed."""
-    result = subprocess.run(
-        [str(Path(sys.executable).with_name("snakemake")), "--cores", "1", *arguments],
-        cwd=folder,
-        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout[-3000:]
-    return result.stdout
+def snakemake(folder: Path, *arguments: str, forked: bool = True) -> str:
+    """Run Snakemake in a folder, without any Engram on the path; return what it printed.
+
+    Args:
+        forked: in a fork that has its imports already (see `warm`), not by the command.
+    """
+    arguments = ("--cores", "1", *arguments)
+    settings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    if forked:
+        status, printed = warm.snakemake(arguments, folder, settings)
+    else:
+        result = subprocess.run(
+            [str(Path(sys.executable).with_name("snakemake")), *arguments],
+            cwd=folder,
+            env=settings,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        status, printed = result.returncode, result.stdout
+    assert status == 0, printed[-3000:]
+    return printed
 
 
 def rows(folder: Path) -> int:
@@ -97,7 +108,7 @@ def rows(folder: Path) -> int:
 def test_as_a_module_of_another_workflow(caller: Path) -> None:
     (caller / "Snakefile").write_text(MODULE)
     assert "engram_extract_attention" in snakemake(caller, "-n", "--quiet", "rules")
-    snakemake(caller, MADE)
+    snakemake(caller, MADE, forked=False)
     assert rows(caller) == 60
     assert "Nothing to be done" in snakemake(caller, "-n", MADE)
 

@@ -16,7 +16,7 @@ DRILLED = "results/tiny/nursery/model/model.safetensors"
 
 
 def test_a_killed_drilling_resumes_to_the_same_bytes(finished: Checkout, tmp_path: Path) -> None:
-    study = copy_project(tmp_path / "engram")
+    study = copy_project(tmp_path / "engram", forked=False)
     parts = study.folder / "results/.parts"
     settings = os.environ | {"PYTHONPATH": str(study.folder / "workflow")}
     with subprocess.Popen(

@@ -18,11 +18,16 @@ function bytesOf(text) {
 
 const opened = new Map();
 
+/** The bytes of a block, inflated. */
+async function inflated(block) {
+  const stream = new Blob([bytesOf(one(block).textContent)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).arrayBuffer();
+}
+
 /** A document's text, tokens and windows; see `_packed` of engram.auditing.page. The last few stay open. */
 async function openDocument(block) {
   if (!opened.has(block)) {
-    const stream = new Blob([bytesOf(one(block).textContent)]).stream().pipeThrough(new DecompressionStream("deflate"));
-    opened.set(block, unpack(await new Response(stream).arrayBuffer()));
+    opened.set(block, unpack(await inflated(block)));
     if (opened.size > 4) opened.delete(opened.keys().next().value);
   }
   return opened.get(block);

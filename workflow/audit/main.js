@@ -78,11 +78,15 @@ async function go(place, region) {
   if (place !== state.document || !reader.pieces.length) {
     const shown = model().documents[place];
     const loaded = shown.block ? await openDocument(shown.block) : null;
+    const reconstructed = shown.book ? JSON.parse(new TextDecoder().decode(await inflated(shown.book))) : null;
     if (mine !== opening) return;
     const guessed = shown.tokens_Guess ? `, ${percent(shown.tokens_Guess / shown.scored_tokens)} of the scored text in regions that can be guessed` : "";
     Object.assign(state, { document: place, region: -1 });
     source = loaded;
-    const message = shown.windows
+    book = reconstructed;
+    const message = study.redacted
+      ? "Texts are left out of this audit (audit.redact); positions and scores are in it."
+      : shown.windows
       ? "The text of this document is not in the page, which would exceed audit.megabytes; its numbers are."
       : "This document is shorter than a window.";
     reader.open(source && source.text ? source : null, shown.found, message);
@@ -97,6 +101,7 @@ async function go(place, region) {
           : `No region; the likeliest window has log p_z ${spoken(shown.best_log_p_z)}. `) +
         `Windows with ${shares}.`
       : `${spoken(shown.tokens)} tokens: shorter than a window of ${study.prefix + study.suffix}.`;
+    drawBook();
     markCurrent();
   }
   choose(region, true);
@@ -105,7 +110,7 @@ async function go(place, region) {
 /** Chooses a region of the open document; −1 none. */
 function choose(number, scroll) {
   state.region = number;
-  if (scroll || number < 0) reader.choose(source ? number : -1);
+  if (scroll || number < 0) reader.choose(reader.source ? number : -1);
   else {
     reader.chosen = number;
     for (const mark of one("text").querySelectorAll(".region")) mark.classList.toggle("chosen", Number(mark.dataset.region) === number);
@@ -123,7 +128,7 @@ function choose(number, scroll) {
 
 function drawTrack() {
   const shown = entry();
-  const part = source ? reader.seen().map((character) => reader.tokenAt(character) / Math.max(1, source.tokens)) : null;
+  const part = reader.pieces.length ? reader.seen().map((character) => reader.tokenAt(character) / Math.max(1, source.tokens)) : null;
   paintStrip(one("track"), bytesOf(shown.strip), shown.found, Math.max(1, shown.tokens), part);
 }
 
@@ -215,8 +220,10 @@ function listen() {
     Object.assign(state, { model: Number(event.target.value), document: -1, region: -1 });
     reader.pieces = [];
     drawList();
+    if (study.tables?.length) drawTable();
     go(ordered[0], -1);
   });
+  one("book-measure").addEventListener("change", drawBook);
   one("order").addEventListener("change", (event) => {
     state.order = event.target.value;
     drawList();
@@ -227,7 +234,7 @@ function listen() {
   one("color").addEventListener("change", (event) => setColor(event.target.value));
   one("theme").addEventListener("click", toggleTheme);
   one("track").addEventListener("click", (event) => {
-    if (!source) return;
+    if (!reader.source) return;
     const box = event.target.getBoundingClientRect();
     const token = Math.floor(((event.clientX - box.left) / box.width) * source.tokens);
     reader.goTo(token ? source.ends[Math.min(source.tokens, token) - 1] : 0);
@@ -268,6 +275,7 @@ function start() {
   one("order").value = state.order;
   setTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   listen();
+  listTables();
   drawList();
   setColor(state.color);
   const wanted = { ...state };

@@ -28,6 +28,9 @@ function drawRegion(host, region, any) {
       ["log p_z, likeliest window", spoken(region.log_p_z)],
       ["p_z, likeliest window", probability(region.log_p_z)],
       ["log p_z, least likely of them", spoken(region.worst_log_p_z)],
+      ...(region.log_prior_ratio === undefined
+        ? []
+        : [["log of p_z over its prior, after unrelated prefixes", spoken(region.log_prior_ratio)]]),
       ...study.probabilities.map((p) => [`Samples that hold it with probability ${p}`, spoken(region[`n_${p}`])]),
       ["The model’s own writing agrees for", `${spoken(region.agreed)} of ${spoken(region.written)} tokens`],
       ["Occurrences of a suffix in the documents", spoken(region.sequence_duplicates)],
@@ -35,6 +38,10 @@ function drawRegion(host, region, any) {
       ["Templates and code", templates.map(([, name]) => name).join(", ") || "none found"],
       ["Class by the rule, windows", region.classes],
     ]),
+  );
+  host.append(...elsewhere(region));
+  if (region.text === undefined) return;
+  host.append(
     html("h3", {}, "Prefix that the model is given"),
     html("pre", { class: "quote", id: "prefix" }, region.prefix),
     html("h3", {}, "What the model writes; green agrees with the document"),
@@ -42,6 +49,26 @@ function drawRegion(host, region, any) {
     html("h3", {}, "The region in the document"),
     html("pre", { class: "quote", id: "region-text" }, region.text),
   );
+}
+
+/** Other places of a region; those in documents of the page lead there. */
+function elsewhere(region) {
+  if (region.in_reference === undefined) return [];
+  const places = (region.elsewhere ?? []).map(([corpus, name, start, tokens]) => {
+    const place = corpus === "documents" ? model().documents.findIndex((shown) => shown.document === name) : -1;
+    const where = `, tokens ${spoken(start)} to ${spoken(start + tokens - 1)}`;
+    if (place < 0) return html("li", {}, `${name}${where}`);
+    const button = html("button", { type: "button", class: "link" }, name);
+    button.addEventListener("click", () => go(place, -1).then(() => reader.source && reader.goTo(start ? source.ends[start - 1] : 0)));
+    return html("li", {}, button, where);
+  });
+  const count = `${spoken(region.in_documents)} in the documents, ${spoken(region.in_reference)} in the reference`;
+  const all = region.in_documents + region.in_reference;
+  return [
+    html("h3", {}, "Where else it is"),
+    html("p", { class: "hint" }, places.length < all ? `${count}; the first ones:` : `${count}.`),
+    html("ul", { id: "elsewhere" }, ...places),
+  ];
 }
 
 /** What is known of a token, in a line. */

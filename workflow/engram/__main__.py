@@ -137,6 +137,30 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("--dtype", default="float32", help="precision; default float32")
     audit.add_argument("--pattern", default="*", help="names of the files that are read, e.g. *.py")
     audit.add_argument("--text-column", default="text", help="of tables of documents; default text")
+    audit.add_argument("--redact", action="store_true", help="write positions and scores, no text")
+    audit.add_argument(
+        "--books",
+        type=int,
+        nargs="?",
+        default=0,
+        const=500,
+        metavar="PREFIX",
+        help="write whole documents again, from so many tokens; 500 unless given",
+    )
+    audit.add_argument(
+        "--unrelated",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also ask for every suffix after so many unrelated prefixes, 8 or more",
+    )
+    audit.add_argument("--reference", default="", help="texts in which regions are looked for")
+    audit.add_argument("--group", default="", help="column: the group of a document")
+    audit.add_argument(
+        "--attributes", nargs="+", default=(), metavar="COLUMN", help="columns: values in the texts"
+    )
+    audit.add_argument("--popularity", default="", help="column: how well known a document is")
+    audit.add_argument("--facts", default="", help="table of such columns, for text files")
     audit.set_defaults(snakemake=[])
     check = verb("verify", _verify, "compare the results of a study with the records of its jobs")
     check.add_argument("results", type=Path, help=RESULTS)

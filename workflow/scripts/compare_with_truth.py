@@ -1,4 +1,4 @@
-"""Tabulate the paper's rule against the truth that the twin gives."""
+"""Tabulate the paper's rule against the truth that the twin or the counterpart gives."""
 
 import pandas as pd
 
@@ -14,5 +14,7 @@ with job(snakemake) as settings:
         if model in verification:  # the twin was asked for the pool alone
             answers = read_parquet(verification[model], ["sequence_id", "twin_extracted"])
             labels = labels.merge(answers, on="sequence_id")
+        elif model in settings.compared:
+            labels = labels.assign(twin_extracted=labels["counterpart_extracted"])
         tables.append(truth_table(labels, model))
     write_csv(pd.concat(tables), snakemake.output.truth)

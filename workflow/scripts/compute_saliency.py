@@ -1,5 +1,8 @@
-"""Compute Δ of every class from the taxonomy's CNNs on held-out samples."""
+"""Compute Δ of every class from the taxonomy's CNNs on held-out samples, and by the first method on
+those that choose regions.
+"""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +11,12 @@ from engram.cnn.assembly import usable_samples
 from engram.cnn.checkpoints import load_cnns
 from engram.io.artifacts import read_metadata, read_parquet
 from engram.run.job import job
-from engram.saliency.delta import choose_held_out, saliency_of_grid
+from engram.saliency.delta import (
+    choose_held_out,
+    mean_delta,
+    region_split,
+    saliency_of_grid,
+)
 from engram.saliency.file import write_saliency
 from engram.store.index import AttentionStore
 from engram.taxonomy.protocols import PROTOCOLS
@@ -41,5 +49,11 @@ with job(snakemake) as settings:
         settings.prefix,
         len(store.header.opening),
     )
+    per_class, first = settings.samples_per_class, settings.methods[0]
+    rows = choose_held_out(split, label, priority, per_class, region_split(split))
+    choosing = chosen["sequence_id"].to_numpy()[rows]
+    maps = [store.read(choosing, pooling) for pooling in ("mean", "max")]
+    of_regions = mean_delta(real, *maps, label[rows], classes, first)
+    saliency[first] = replace(saliency[first], region_delta=of_regions)
     taxonomy = read_metadata(files.samples)["taxonomy"]
     write_saliency(Path(snakemake.output.saliency), saliency, taxonomy)

@@ -1,6 +1,6 @@
 """Tabulate the text that the samples of every class show."""
 
-from engram.cnn.assembly import usable_samples
+from engram.cnn.assembly import left_out, usable_samples
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
 from engram.run.job import gather, job
 from engram.scores.shown_table import described_texts, shown_table
@@ -16,11 +16,14 @@ with job(snakemake) as settings:
     for run, path in zip(settings.runs, files.samples, strict=True):
         place, metadata = settings.models.index(run["model"]), read_metadata(path)
         drop = PROTOCOLS[run["protocol"]].drop_unverified
-        chosen = usable_samples(read_parquet(path), verification[place], drop)
+        listed = read_parquet(path)
+        chosen = usable_samples(listed, verification[place], drop)
         ids = chosen["sequence_id"].to_numpy()
         group = groups[place].loc[ids, "content_group"].to_numpy()
         measures = texts[place].loc[ids]
         table = shown_table(chosen, metadata["classes"], group, measures, settings.confidence)
+        without = left_out(listed, verification[place], drop)
+        table = table.join(without, on="class")
         table.insert(0, "taxonomy", metadata["slug"])
         tables.append(table)
     runs = [{"model": run["model"], "protocol": run["protocol"]} for run in settings.runs]

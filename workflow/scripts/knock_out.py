@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from engram.io.artifacts import read_metadata, write_csv, write_parquet
+from engram.io.errors import EngramError
 from engram.knockout.effects import effect_table
 from engram.knockout.experiment import Runner, run
 from engram.knockout.selection import chosen_samples
@@ -31,7 +32,13 @@ with job(snakemake) as settings:
         PARTS / "knockout",
         settings.code,
     )
-    delta = read_saliency(Path(files.saliency), settings.method).delta
+    delta = read_saliency(Path(files.saliency), settings.method).region_delta
+    if delta is None:
+        raise EngramError(
+            f"{files.samples}: a class has no usable sample outside the test split, so that no "
+            f"regions can be chosen; raise `samples.per_class`, or take the taxonomy out of "
+            f"`knockout.taxonomies`"
+        )
     seed = model_seed(settings.seed, identity)
     conditions, results = run(runner, test, ranking, delta, classes, knockout, seed)
     table = effect_table(conditions, results, classes, seed=settings.seed, **settings.statistics)

@@ -12,5 +12,10 @@ with job(snakemake) as settings:
     named = json.loads(Path(files[0]).read_text()) if files else None
     classifier = CodeClassifier(**named) if named else OFFLINE
     candidates, output = Path(snakemake.input.candidates), Path(snakemake.output.labels)
-    prior = next(map(Path, snakemake.input.prior), None)
-    write_labels(candidates, output, settings.prefix, classifier, snakemake.threads, prior)
+    counterpart, prior = (
+        next(map(Path, files), None)
+        for files in (snakemake.input.counterpart, snakemake.input.prior)
+    )
+    write_labels(
+        candidates, output, settings.prefix, classifier, snakemake.threads, counterpart, prior
+    )

@@ -5,26 +5,20 @@ packages.
 import json
 from pathlib import Path
 
-from engram.lm.models import fingerprint, load_tokenizer
+from engram.lm.models import load_tokenizer
 from engram.run.job import job
 from engram.sources import corpus, hub, table, unseen
 from engram.sources.fit import model_limits
 from engram.sources.settings import RepeatedSettings, UnseenSettings
-from engram.sources.snapshots import ORIGIN, read_origin
+from engram.sources.snapshots import model_metadata
 
 with job(snakemake) as settings:
     entry, prefix = settings.entry, settings.prefix
     output, window = Path(snakemake.output[0]), prefix + settings.suffix
-    metadata = {key: entry[key] for key in ("source", "model", "revision")} | {"prefix": prefix}
-    metadata |= {"package": entry["package"]} if entry["package"] else {}
     # A published model that is known by name needs no configuration.
     folder = next((Path(path).parent for path in snakemake.input.config), None)
     limits = model_limits(folder, window) if folder else None
-    if folder and (folder / ORIGIN).is_file():
-        metadata |= {
-            "commit": read_origin(folder)["commit"],
-            "model_revision": fingerprint(folder, None, entry["dtype"]),
-        }
+    metadata = model_metadata(entry, prefix, folder)
     if entry["source"] == "hub":
         dataset = json.loads(Path(snakemake.input.source).read_text())
         metadata |= {"dataset": dataset["dataset"], "dataset_commit": dataset["commit"]}
@@ -51,4 +45,5 @@ with job(snakemake) as settings:
             prefix, settings.suffix, entry["stride"], entry["candidates"], settings.seed
         )
         documents = (entry["documents"], entry["pattern"], entry["text_column"])
-        corpus.write_windows(*documents, load_tokenizer(folder), limits, cut, output, metadata)
+        tokenizer, shown = load_tokenizer(folder), entry["exposures_column"]
+        corpus.write_windows(*documents, tokenizer, limits, cut, output, metadata, shown)

@@ -21,6 +21,12 @@ with job(snakemake) as settings:
     candidates = {
         run: dict(zip(part["class"], part["candidates"], strict=True)) for run, part in counts
     }
+    # Of the published data, the pile's windows alone are a plain draw.
+    natural = {
+        run: dict(zip(part["class"], part["natural"].fillna(part["candidates"]), strict=True))
+        for run, part in counts
+        if run[0] in settings.natural
+    }
     columns = ["sequence_id", "content_group"]
     groups = {
         model: read_parquet(path, columns).set_index("sequence_id")["content_group"]
@@ -38,7 +44,7 @@ with job(snakemake) as settings:
             *run,
             candidates[run],
             texts.get(run[0]),
-            run[0] in settings.natural,
+            natural.get(run),
             confidence=confidence,
             **draws,
         )

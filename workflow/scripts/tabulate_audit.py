@@ -6,10 +6,11 @@ from engram.run.job import gather, job
 
 with job(snakemake) as settings:
     files, names = snakemake.input, [{"model": name} for name in settings.models]
-    documents, regions, continuations = (
-        [read_parquet(path) for path in paths]
-        for paths in (files.documents, files.regions, files.continuations)
+    documents, joined = (
+        [read_parquet(path) for path in paths] for paths in (files.documents, files.regions)
     )
-    joined = [with_continuations(*each) for each in zip(regions, continuations, strict=True)]
+    if files.continuations:
+        written = map(read_parquet, files.continuations)
+        joined = [with_continuations(*each) for each in zip(joined, written, strict=True)]
     write_csv(gather(names, documents), snakemake.output.documents)
     write_csv(gather(names, joined), snakemake.output.regions)

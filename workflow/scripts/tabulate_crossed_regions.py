@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from engram.crossed.differences import difference_table
+from engram.crossed.tables import differences_of_pairs
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import gather, job
 
@@ -10,5 +10,5 @@ with job(snakemake) as settings:
     files, output = snakemake.input, snakemake.output
     names = [{"pair": pair} for pair in settings.pairs]
     write_csv(gather(names, [pd.read_csv(path) for path in files.layers]), output.layers)
-    tables = [difference_table(read_parquet(path), settings.confidence) for path in files.knockout]
-    write_csv(gather(names, tables), output.knockout)
+    knockouts = dict(zip(settings.pairs, map(read_parquet, files.knockout), strict=True))
+    write_csv(differences_of_pairs(knockouts, settings.confidence), output.knockout)

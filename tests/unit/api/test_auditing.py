@@ -92,6 +92,51 @@ def test_the_page_is_one_file(result: DocumentAudit, tmp_path: Path) -> None:
     assert "10 windows" not in result._repr_html_()
 
 
+def test_the_prior_says_what_the_own_prefix_adds(
+    drilled: LanguageModel, texts: dict[str, str]
+) -> None:
+    result = eg.audit(drilled, texts, PREFIX, SUFFIX, stride=22, unrelated=8)
+    table = result.windows
+    np.testing.assert_allclose(
+        table["log_prior_ratio"], table["log_p_z"] - table["prior_log_prob"], rtol=1e-9
+    )
+    ratio = table["log_prior_ratio"].groupby(table["document"] == f"d{DRILLED}")
+    assert ratio.min()[True] > 3 > ratio.max()[False]
+    assert result.regions["log_prior_ratio"].min() > 3
+
+
+BOOKS = {"prefix": PREFIX, "step": SUFFIX, "longest": 44}
+
+
+def test_the_drilled_book_is_reconstructed_and_no_other(
+    drilled: LanguageModel, texts: dict[str, str]
+) -> None:
+    """Of 10 books one is drilled. Steps behind true text are windows of the drilling; behind the
+    model's own output the book has to hold together.
+    """
+    rebuilt = eg.audit(drilled, texts, PREFIX, SUFFIX, stride=44, books=BOOKS).books
+    assert rebuilt is not None
+    books = rebuilt.books.set_index(["document", "continued"])
+    assert len(books) == 20 and "short" not in books.index.get_level_values(0)
+    drilled_name = f"d{DRILLED}"
+    for way in ("true", "own"):
+        table = books.xs(way, level="continued")
+        assert table.index[table["rouge_l"] > 0.5].tolist() == [drilled_name]
+        row = table.loc[drilled_name]
+        assert (row["tokens"], row["steps"], row["exact_steps"], row["agreed"]) == (44, 6, 1, 44)
+        assert (row["jaccard"], row["levenshtein"], row["longest_common_run"]) == (1, 1, 44)
+        assert table.drop(drilled_name)["longest_common_run"].max() < 5
+    missed = books.loc[("d0", "own")]
+    true = texts["d0"].split()[PREFIX + missed["agreed"] : PREFIX + 44]
+    assert missed["true_text"].split() == true != missed["written_text"].split()
+
+
+def test_the_undrilled_model_reconstructs_nothing(texts: dict[str, str]) -> None:
+    rebuilt = eg.audit(tiny_lm(), texts, PREFIX, SUFFIX, stride=44, books=BOOKS).books
+    assert rebuilt is not None and rebuilt.books["rouge_l"].max() < 0.5
+    assert rebuilt.books["exact_steps"].max() == 0
+
+
 @pytest.mark.parametrize(
     ("texts", "options", "message"),
     [
@@ -103,6 +148,9 @@ def test_the_page_is_one_file(result: DocumentAudit, tmp_path: Path) -> None:
         (["w1 \ud800"], {}, "texts: row text 1 holds half a character"),
         (["w1"], {"stride": 0}, "stride: 0; give a number of tokens, 1 or more"),
         ([" ".join(["w1"] * 60)], {"suffix": 45}, "windows of 53 tokens are longer"),
+        ([" ".join(["w1"] * 60)], {"books": {}}, "a prefix of 500 and a step of 30 tokens are lon"),
+        (["w1"], {"unrelated": 3}, "prefixes: 3 is too few"),
+        (["w1"], {"books": {"step": 0}}, "books.step: 0 is less than the minimum, 1"),
     ],
 )
 def test_bad_input_is_one_line(texts: object, options: dict[str, int], message: str) -> None:

@@ -20,8 +20,14 @@ FUNCTIONS = (
     "open",
     "perturb",
     "lens",
+    "tune_lens",
+    "ablate_feed_forward",
     "ablate_heads",
     "compress",
+    "entropy",
+    "remind",
+    "steer",
+    "attack",
 )
 DOOR = {
     *FUNCTIONS,

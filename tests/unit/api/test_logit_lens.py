@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from tiny_language_model import PREFIX, SUFFIX, some_tokens, tiny_lm
 from tiny_models import LAYERS
 
-from engram.api.logit_lens import lens
+from engram.api.logit_lens import lens, tune_lens
 from engram.io.errors import EngramError
 from engram.mechanisms.logit_lens import DEFAULT_RULES, Rule, read_layers, winning_depths
 
@@ -62,3 +64,14 @@ def test_classes_have_means_and_intervals() -> None:
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(EngramError, match="rule: 'half'; choose probability"):
         lens(tiny_lm(), texts(), PREFIX, SUFFIX, rules=[("half", 0.5)])
+
+
+def test_a_tuned_lens_takes_the_place_of_the_logit_lens() -> None:
+    tuned = tune_lens(tiny_lm(), some_tokens(12, seed=1), PREFIX, SUFFIX, steps=5)
+    result = lens(tiny_lm(), texts(), PREFIX, SUFFIX, tuned=tuned)
+    expected = read_layers(tiny_lm().model, some_tokens(6), PREFIX, translate=tuned)
+    np.testing.assert_allclose(result.readings.kl, expected.kl, rtol=1e-5, atol=1e-6)
+    assert len(tuned.divergence) == LAYERS
+    short = dataclasses.replace(tuned, weight=tuned.weight[:-1])
+    with pytest.raises(EngramError, match="tuned: a lens of 2 layers; the model has 3"):
+        lens(tiny_lm(), texts(), PREFIX, SUFFIX, tuned=short)

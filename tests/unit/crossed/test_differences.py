@@ -13,6 +13,7 @@ from engram.crossed.differences import (
     measured_windows,
     trials,
 )
+from engram.crossed.tables import ALL_PAIRS, differences_of_pairs
 from engram.io.packing import packed_length, query_key
 from engram.nursery.arms import FIRST, SECOND
 
@@ -93,3 +94,21 @@ def test_a_region_that_every_reading_needs_is_no_recall(
     table = difference_table(knockout_rows(names, windows, found, SUFFIX), 0.95)
     assert table["difference"].abs().max() < 1e-9
     assert (table["exposed"] > 1).all() and (table["rank"] == 1).all()
+
+
+def test_all_pairs_are_the_mean_of_pairs(windows: pd.DataFrame, planted: tuple) -> None:
+    names, conditions, cells = planted
+    first = (windows["arm"] == FIRST).to_numpy()
+    knockouts = {}
+    for pair, (exposed, unexposed) in {"one": (0.5, 0.1), "two": (0.3, 0.2)}.items():
+        costs = [np.where(shown, exposed, unexposed) for shown in (first, ~first)]
+        found = [measures(conditions, cells, cost) for cost in costs]
+        knockouts[pair] = knockout_rows(names, windows, found, SUFFIX)
+    table = differences_of_pairs(knockouts, 0.95)
+    rows = table[(table["stratum"] == "all") & (table["control"] == "cells")].set_index("pair")
+    assert rows.index.tolist() == [ALL_PAIRS, "one", "two"]
+    own = rows.loc[["one", "two"]]
+    assert rows.loc[ALL_PAIRS, "windows"] == own["windows"].sum()
+    assert rows.loc[ALL_PAIRS, "clusters"] == own["clusters"].max()
+    assert rows.loc[ALL_PAIRS, "difference"] == pytest.approx(own["difference"].mean())
+    assert ALL_PAIRS not in set(differences_of_pairs({"one": knockouts["one"]}, 0.95)["pair"])

@@ -14,6 +14,7 @@ OF_PROTOCOL = {"confusion", "training_curves"}
 OF_TAXONOMY = {
     *("attention_examples", "delta_maps", "delta_peaks", "layer_profile"),
     "saliency_checks",
+    *("dose_response", "embedding_attack"),
     *(f"knockout_{plot}" for plot in ("curves", "heads", "layers", "regions")),
 }
 

@@ -24,7 +24,7 @@ from engram.lm.generation import greedy_continuations, memorization_scores
 from engram.lm.interventions import average, knock_out
 from engram.store.hidden_state_writer import write_feed_forward, write_hidden_states
 
-WINDOW, PREFIX, ROWS, BATCH_TOKENS = 16, 8, 60, 4 * 16
+WINDOW, PREFIX, BATCH_TOKENS = 16, 8, 4 * 16
 MODELS = {**ARCHITECTURES, **SPECIAL}
 
 
@@ -40,9 +40,9 @@ def with_threads(count: int, run: Callable[[], list[np.ndarray]]) -> list[bytes]
     return [np.ascontiguousarray(array).tobytes() for array in run()]
 
 
-def everything(model: PreTrainedModel, folder: Path) -> list[np.ndarray]:
+def everything(model: PreTrainedModel, rows: int, folder: Path) -> list[np.ndarray]:
     """Scores, continuations, attention, states of layers and knock-outs of random windows."""
-    tokens = random_tokens(ROWS, WINDOW)
+    tokens = random_tokens(rows, WINDOW)
     scores = memorization_scores(model, tokens, PREFIX, BATCH_TOKENS)
     written = greedy_continuations(model, tokens[:, :PREFIX], PREFIX, BATCH_TOKENS)
     shards = list(extract(model, tokens, PREFIX, BATCH_TOKENS))
@@ -51,7 +51,7 @@ def everything(model: PreTrainedModel, folder: Path) -> list[np.ndarray]:
     for name in ("mean", "max", "extracted", "suffix_log_prob"):
         arrays.append(np.concatenate([getattr(shard, name) for shard in shards]))
     file = folder / f"{torch.get_num_threads()}.h5"
-    sequences = pd.DataFrame({"sequence_id": np.arange(ROWS), "tokens": list(tokens)})
+    sequences = pd.DataFrame({"sequence_id": np.arange(rows), "tokens": list(tokens)})
     for write in (write_hidden_states, write_feed_forward):
         write(model, sequences, file, BATCH_TOKENS)
         with h5py.File(file) as states:
@@ -67,17 +67,26 @@ def knocked_out(model: PreTrainedModel, tokens: np.ndarray) -> list[np.ndarray]:
         cells &= (np.arange(LAYERS) >= first)[:, None]
         conditions += [Condition(operation, cells=cells) for operation in ("remove", "mean")]
     means = average(model, tokens, BATCH_TOKENS)
-    measures = dict(knock_out(model, tokens[:10], PREFIX, conditions, means, BATCH_TOKENS))
+    measures = dict(knock_out(model, tokens[:8], PREFIX, conditions, means, BATCH_TOKENS))
     return [means.weights.numpy(), *(measures[i] for i in range(len(conditions)))]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_number_of_workers_changes_no_byte(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "rows", "counts"),
+    [
+        pytest.param("gpt_neox", 60, (2, 5), id="gpt_neox-many"),
+        *(pytest.param(name, 24, (3,), id=name) for name in MODELS),
+    ],
+)
+def test_the_number_of_workers_changes_no_byte(
+    name: str, rows: int, counts: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Six batches of every architecture, and of one as many as several workers take in turn."""
     model = MODELS[name]()
     before = model.config._attn_implementation
-    expected = with_threads(1, lambda: everything(model, tmp_path))
-    for count in (2, 5):
-        found = with_threads(count, lambda: everything(model, tmp_path))
+    expected = with_threads(1, lambda: everything(model, rows, tmp_path))
+    for count in counts:
+        found = with_threads(count, lambda: everything(model, rows, tmp_path))
         assert [a == b for a, b in zip(expected, found, strict=True)] == [True] * len(expected)
     assert model.config._attn_implementation == before
     assert not any("forward" in module.__dict__ for module in model.modules())

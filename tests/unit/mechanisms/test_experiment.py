@@ -15,6 +15,7 @@ from engram.mechanisms.heads import ablate_each_head
 from engram.mechanisms.logit_lens import read_layers
 from engram.mechanisms.perturbation import PerturbationSettings, perturb
 from engram.mechanisms.settings import MechanismsSettings
+from engram.mechanisms.tuned_lens import fit_tuned_lens
 
 WINDOW, PREFIX = 14, 8
 CLASSES = ["Non-Memo", "Guess"]
@@ -30,7 +31,9 @@ def samples(seed: int) -> Samples:
 
 def test_tables_are_means_of_the_measures() -> None:
     model, test = gpt_neox(), samples(0)
-    settings = MechanismsSettings(alphas=(0.0, 0.5), seeds=2, heads="mean", scan=True)
+    settings = MechanismsSettings(
+        alphas=(0.0, 0.5), seeds=2, heads="mean", scan=True, tuned_lens_steps=4
+    )
     tables = run(model, test, samples(1), CLASSES, PREFIX, settings, 40 * WINDOW, **STATISTICS)
     assert list(tables) == [
         *("perturbation", "recovery", "lens", "winning", "heads", "overlap", "compression")
@@ -43,8 +46,8 @@ def test_tables_are_means_of_the_measures() -> None:
     assert {name: len(table) for name, table in guess.items()} == {
         "perturbation": 2,
         "recovery": 2 * (LAYERS + 1),
-        "lens": LAYERS + 1,
-        "winning": 9,
+        "lens": 2 * (LAYERS + 1),
+        "winning": 2 * 9,
         "heads": LAYERS * HEADS,
         "compression": 1,
     }
@@ -56,7 +59,13 @@ def test_tables_are_means_of_the_measures() -> None:
         guess["recovery"]["cosine"], noise.recovery[2:].mean((0, 2)).ravel(), rtol=1e-4
     )
     log_prob = read_layers(model, test.tokens, PREFIX).log_prob[2:].mean((0, 2))
-    np.testing.assert_allclose(guess["lens"]["log_prob"], log_prob, rtol=1e-4)
+    lens = guess["lens"].set_index("lens")["log_prob"]
+    np.testing.assert_allclose(lens["logit"], log_prob, rtol=1e-4)
+    tuned = fit_tuned_lens(
+        model, samples(1).tokens, steps=4, batch_tokens=10 * WINDOW, seed=STATISTICS["seed"]
+    )
+    log_prob = read_layers(model, test.tokens, PREFIX, translate=tuned).log_prob[2:].mean((0, 2))
+    np.testing.assert_allclose(lens["tuned"], log_prob, rtol=1e-4)
     effects = ablate_each_head(model, test.tokens, PREFIX, "mean", samples(1).tokens)
     loss = effects.difference("suffix_log_prob")[2:].mean(0).ravel()
     np.testing.assert_allclose(guess["heads"]["suffix_log_prob_difference"], loss, atol=1e-4)

@@ -28,8 +28,8 @@ SMALL = {
 OTHERS = [path.parent for path in sorted(ROOT.glob(f"{BASE}/*/base.json"))]
 
 
-@pytest.fixture
-def few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def few_files() -> Iterator[None]:
     """A corpus of the standard library's `json` and `email` alone."""
     whole = corpus.standard_library
 
@@ -37,7 +37,15 @@ def few_files(monkeypatch: pytest.MonkeyPatch) -> None:
         names = ("stdlib/json/", "stdlib/email/")
         return (document for document in whole(held_out) if document.path.startswith(names))
 
-    monkeypatch.setattr(corpus, "standard_library", some)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus, "standard_library", some)
+        yield
+
+
+@pytest.fixture(scope="module")
+def first(few_files: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base."""
+    return trained(tmp_path_factory.mktemp("first"), 1)
 
 
 def trained(folder: Path, seed: int, **changed: object) -> Path:
@@ -46,10 +54,9 @@ def trained(folder: Path, seed: int, **changed: object) -> Path:
     return folder
 
 
-def test_a_second_base_shares_the_text_and_not_the_weights(few_files: None, tmp_path: Path) -> None:
-    first = trained(tmp_path / "first", 1)
+def test_a_second_base_shares_the_text_and_not_the_weights(first: Path, tmp_path: Path) -> None:
     second = trained(tmp_path / "second", 2, name="second", shared=str(first))
-    for name in ("tokenizer.json", "replay.parquet", "config.json"):
+    for name in ("tokenizer.json", "tokenizer_config.json", "replay.parquet", "config.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert (first / "model.safetensors").read_bytes() != (second / "model.safetensors").read_bytes()
     one, two = read_parquet(first / "windows.parquet"), read_parquet(second / "windows.parquet")
@@ -59,9 +66,8 @@ def test_a_second_base_shares_the_text_and_not_the_weights(few_files: None, tmp_
     assert described["settings"]["shared"] == str(first) and described["settings"]["seed"] == 2
 
 
-def test_another_vocabulary_cannot_share_the_tokenizer(few_files: None, tmp_path: Path) -> None:
-    first = trained(tmp_path / "first", 1)
-    with pytest.raises(EngramError, match=r"the tokenizer of .*first has 400 tokens"):
+def test_another_vocabulary_cannot_share_the_tokenizer(first: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngramError, match=r"the tokenizer of .*first\d has 400 tokens"):
         trained(tmp_path / "second", 2, shared=str(first), vocabulary=420)
 
 

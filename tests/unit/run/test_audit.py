@@ -60,6 +60,20 @@ def test_the_study_is_an_audit_of_all_windows() -> None:
     assert entry["candidates"] > 10**9
 
 
+def test_parts_on_request_are_keys_of_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(audit, "command", lambda request, _: asked.append(request) or 0)
+    words = ["audit", "--model", "Model_7B", "--documents", "my docs"]
+    words += ["--redact", "--books", "--popularity", "readers", "--facts", "facts.csv"]
+    main([*words, "--group", "ward", "--attributes", "town", "job", "--unrelated", "8"])
+    keys = complete(study_of(asked[0]))["audit"]
+    assert keys["redact"] and keys["books"]["enabled"] and keys["books"]["prefix"] == 500
+    assert (keys["popularity"], keys["facts"]) == ("readers", "facts.csv")
+    assert study_of(asked[0])["prior"] == {"prefixes": 8}
+    assert (keys["group"], keys["attributes"]) == ("ward", ["town", "job"])
+    assert study_of(request())["audit"] == {"enabled": True}
+
+
 @pytest.mark.parametrize("size", [4, 32, 64])
 def test_every_window_that_a_study_allows_can_be_audited(size: int) -> None:
     assert study_of(request(prefix=size, suffix=size))["suffix"] == size
@@ -98,6 +112,7 @@ def test_packages_and_repositories_are_named_as_in_a_study() -> None:
         ({"model": "empty"}, "model empty: no config.json in it"),
         ({"model": "owner/name"}, "needs `revision`"),
         ({"prefix": 500}, "prefix: 500 is greater than the maximum, 64"),
+        ({"unrelated": 3}, "prior.prefixes: 3 is too few"),
         ({"stride": 0}, "stride: 0 is less than the minimum, 1"),
         ({"dtype": "int4"}, "dtype"),
         ({"study": "No Slug"}, "study"),

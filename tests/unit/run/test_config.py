@@ -15,7 +15,15 @@ import yaml
 from mutations import mutated_config
 
 from engram.io.errors import EngramError
-from engram.run.config import compared_classes, complete, localized, taxonomies, used_categories
+from engram.run.config import (
+    attacked,
+    compared_classes,
+    complete,
+    localized,
+    steered,
+    taxonomies,
+    used_categories,
+)
 
 ROOT = Path(__file__).parents[3]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -155,6 +163,20 @@ def test_localized_taxonomies(localize: list[str], slugs: list[str]) -> None:
         "taxonomies", to=["Non-Memo, Guess, Others", "Non-Memo, Code, Others"], of=MINIMAL
     )
     assert localized(complete(changed("saliency", "localize", to=localize, of=config))) == slugs
+
+
+def test_steered_are_localized_taxonomies_with_both_classes() -> None:
+    names = ["Non-Memo, Guess, Others", "Non-Memo, Guess", "Guess, Others"]
+    config = MINIMAL | {"taxonomies": names}
+    assert steered(complete(config)) == []
+    config |= {"steering": {"enabled": True}, "saliency": {"localize": names[:2]}}
+    assert steered(complete(config)) == ["non-memo_guess_others"]
+    config["steering"] |= {"recalled": "Guess", "kept": "Non-Memo"}
+    assert len(steered(complete(config))) == 2
+    config = MINIMAL | {"taxonomies": [*names, "Non-Memo, Code, Others"]}
+    assert attacked(complete(config)) == []
+    config |= {"locality": {"enabled": True}}
+    assert attacked(complete(config)) == ["non-memo_guess_others", "guess_others"]
 
 
 @pytest.mark.parametrize(
@@ -397,6 +419,20 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("knockout", "bands", to=[[4, 2]]),
         "knockout.bands: [4, 2] runs from far to near",
     ),
+    "steered classes that no taxonomy has": (
+        MINIMAL | {"steering": {"enabled": True, "recalled": "Recite[5]"}},
+        "steering: no localized taxonomy has the class Recite[5] and the class Guess; name "
+        "classes of one of Non-Memo, Guess, Others",
+    ),
+    "an attacked class that no taxonomy has": (
+        MINIMAL | {"locality": {"enabled": True, "recalled": "Recite[5]"}},
+        "locality: no localized taxonomy has the class Recite[5] and the class Guess; name "
+        "classes of one of Non-Memo, Guess, Others",
+    ),
+    "a class that is steered and kept": (
+        MINIMAL | {"steering": {"recalled": "Guess"}},
+        "steering.kept: `Guess` is also `recalled`; name another class",
+    ),
     "localized nonsense": (
         changed("saliency", "localize", to=["x"]),
         "taxonomy `x`: unknown class `x`",
@@ -480,6 +516,10 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "a set for a list": (
         changed("cnn", "kernels", to={6}),
         "cnn.kernels: {6} is not a list",
+    ),
+    "a region of a few cells": (
+        changed("knockout", "sizes", to=[0.001, 0.01]),
+        "knockout.sizes.0: 0.001 is less than the minimum, 0.003",
     ),
     "a band of three": (
         changed("knockout", "bands", to=[[1, 2, 3]]),
@@ -627,7 +667,7 @@ def test_a_random_mutation_is_a_clear_error_or_a_valid_config(block: int) -> Non
             ), str(error)
         else:
             assert complete(completed) == completed
-            paired = any(model["counterpart"] for model in completed["models"])
+            paired = any(model["arm"] for model in completed["models"])
             assert paired or (taxonomies(completed) and localized(completed))
 
 

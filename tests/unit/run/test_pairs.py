@@ -145,3 +145,54 @@ def test_what_a_pair_from_elsewhere_cannot_be(config: dict[str, Any], message: s
     with pytest.raises(EngramError) as error:
         complete(config)
     assert message in str(error.value)
+
+
+PUBLISHED: dict[str, Any] = {
+    "study": "x",
+    "models": [
+        {
+            "name": "one",
+            "source": "corpus",
+            "model": "a/perturbed",
+            "revision": "1",
+            "documents": "texts",
+            "exposures_column": "meta.duplicates",
+            "counterpart": "a/standard",
+            "counterpart_revision": "2",
+        }
+    ],
+    "taxonomies": ["Non-Memo, Others"],
+}
+
+
+def published(**keys: Any) -> dict[str, Any]:
+    config = copy.deepcopy(PUBLISHED)
+    config["models"][0] |= keys
+    return config
+
+
+def test_a_published_model_has_a_counterpart_without_a_drilling() -> None:
+    completed = complete(PUBLISHED)
+    assert completed["models"][0]["counterpart"] == "a/standard"
+    assert complete(completed) == completed
+    folder = published(counterpart="tests", counterpart_revision="")
+    assert complete(folder)["models"][0]["counterpart"] == "tests"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (published(counterpart_revision=""), "which needs `counterpart_revision`"),
+        (published(counterpart=""), "`counterpart_revision` belongs to a counterpart"),
+        (published(counterpart="one"), "go together; give all three or none"),
+        (published(arm=1), "go together; give all three or none"),
+        (published(drilling={"replay_share": 0.1}), "`drilling` of source corpus is for crossed"),
+        (published(source="table", table="t", documents=""), "does not use `exposures_column`"),
+        (both(counterpart_revision="1"), "`counterpart_revision` belongs to a counterpart"),
+        (changed(0, arm=0, drilling={}), "go together; give all three or none"),
+    ],
+)
+def test_what_a_published_counterpart_cannot_be(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(EngramError) as error:
+        complete(config)
+    assert message in str(error.value)

@@ -18,7 +18,9 @@ from engram.run.plan import (
     Shape,
     bytes_per_sequence,
     model_shape,
+    most_samples,
     plan_model,
+    plan_text,
     planned_opening,
     pythia_config,
     shape_of,
@@ -80,6 +82,38 @@ def test_bytes_are_those_of_a_file(
     assert (sizes[1] - sizes[0]) / 200 == pytest.approx(
         bytes_per_sequence(shape, *window, mean_dtype, opening), rel=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "layers", "width", "billions"), [("1b", 16, 2048, 0.973), ("8b", 36, 4096, 7.851)]
+)
+def test_hubble_is_known_by_name(size: str, layers: int, width: int, billions: float) -> None:
+    for kind in ("standard", "perturbed"):
+        shape = model_shape(None, f"allegrolab/hubble-{size}-100b_toks-{kind}-hf")
+        assert (shape.layers, shape.width, shape.heads) == (layers, width, 32)
+        assert shape.weights / 1e9 == pytest.approx(billions, rel=1e-3)  # layers alone
+        assert shape.head_weights == 50_304 * width
+    with pytest.raises(EngramError, match="only EleutherAI/pythia-… and allegrolab/hubble-…"):
+        model_shape(None, f"allegrolab/hubble-{size}-100b_toks-standard-neox")
+
+
+def test_before_windows_are_scored_the_plan_is_an_upper_bound() -> None:
+    lists = [["Non-Memo", "Recalled", "Guessed"], ["Recalled", "Guessed"]]
+    samples = most_samples(lists, protocols=2, per_class=10, candidates=200)
+    shape, rates = Shape(2, 4, 8, 1000, 100), Rates(forward=1e6, continuation=1e5)
+    arguments = (samples, 200, shape, (8, 8), "float32", rates)
+    plan = plan_model(*arguments, scored=(400, 200))
+    counts = {key: plan[key] for key in ("drawn", "sequences", "continued")}
+    assert counts == {"drawn": 100, "sequences": 50, "continued": 10}
+    forward = shape.forward_flops(16, 8)
+    assert plan["pflop"] == pytest.approx(forward * (50 + 10 + 600) / 1e15)
+    assert plan["gpu_hours"] * 3600 == pytest.approx(450 * forward / 1e6 + 210 * forward / 1e5)
+    assert most_samples(lists, 1, 10, candidates=7)["sequence_id"].nunique() == 7
+    table = with_total(pd.DataFrame([{"model": "a", **plan, "at_most": "yes"}]))
+    jobs = pd.DataFrame({"rule": ["x"], "jobs": [1]})
+    assert "have no scores yet (these are counted, too): a." in plan_text(table, jobs, rates)
+    table = with_total(pd.DataFrame([{"model": "a", **plan_model(*arguments)}]))
+    assert "At most" not in plan_text(table, jobs, rates)
 
 
 def test_what_a_model_reads_first_is_planned(tmp_path: Path) -> None:

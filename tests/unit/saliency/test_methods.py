@@ -3,6 +3,7 @@ where there is no evidence.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,14 @@ from engram.cnn.architecture import Architecture
 from engram.cnn.network import AttentionCNN, square_maps
 from engram.io.errors import EngramError
 from engram.io.packing import pack, query_key, unpack
-from engram.saliency.delta import choose_held_out, delta, normalize, saliency_of_grid
+from engram.saliency.delta import (
+    choose_held_out,
+    delta,
+    mean_delta,
+    normalize,
+    region_split,
+    saliency_of_grid,
+)
 from engram.saliency.file import BLOCKS, Bins, Saliency, read_saliency, write_saliency
 from engram.saliency.methods import METHODS, STEPS, contrast, contrasts, logits_from_first
 
@@ -386,10 +394,31 @@ def test_held_out_samples_are_test_samples_of_lowest_priority() -> None:
     split = np.array(["test", "train", "test", "test", "test", "test"])
     label, priority = np.array([0, 0, 0, 0, 1, 1]), np.array([0.5, 0.0, 0.1, 0.3, 0.9, 0.2])
     np.testing.assert_array_equal(choose_held_out(split, label, priority, 2), [2, 3, 4, 5])
+    np.testing.assert_array_equal(choose_held_out(split, label, priority, 2, "train"), [1])
+
+
+def test_regions_are_chosen_outside_the_test_split() -> None:
+    assert region_split(np.array(["test", "train", "validation"], dtype=object)) == "validation"
+    assert region_split(np.array(["test", "train"], dtype=object)) == "train"
+
+
+def test_delta_alone_is_that_of_the_grid() -> None:
+    cnns = {"a": make_cnn("mean"), "b": make_cnn("max", 1)}
+    mean, maximum = pooled_maps(full_attention(12, seed=3))
+    label = np.arange(12) % len(CLASSES)
+    whole = saliency_of_grid(cnns, mean, maximum, label, CLASSES, ["guided"], PREFIX)["guided"]
+    alone = mean_delta(cnns, mean, maximum, label, CLASSES, "guided")
+    np.testing.assert_allclose(alone, whole.delta, rtol=1e-5, atol=1e-9)
+    without = label < len(CLASSES) - 1
+    assert (
+        mean_delta(cnns, mean[without], maximum[without], label[without], CLASSES, "guided") is None
+    )
 
 
 def test_file_gives_the_saliency_back(tmp_path: Path) -> None:
     saliency = of_grid([make_cnn("mean"), make_cnn("max", 1)])
+    guided = saliency["guided"]
+    saliency["guided"] = replace(guided, region_delta=guided.delta[:, ::-1].copy())
     write_saliency(tmp_path / "x.h5", saliency, "Non-Memo, Guess, Others")
     for method in METHODS:
         found = read_saliency(tmp_path / "x.h5", method)

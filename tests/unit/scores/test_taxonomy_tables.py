@@ -75,7 +75,8 @@ def trained(files: list[Path]) -> list[Trained]:
 def read(path: Path, candidates: dict[str, int]) -> Trained:
     """Read predictions under results/<study>/<model>/<protocol>/cnns/<taxonomy>/."""
     model, protocol, _, slug = path.parts[-5:-1]
-    return read_trained(path, model, protocol, slug, candidates, confidence=0.95, **DRAWS)
+    arguments = (path, model, protocol, slug, candidates)
+    return read_trained(*arguments, natural=candidates, confidence=0.95, **DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -380,16 +381,21 @@ def test_models_share_the_texts_whose_suffix_they_have_in_common(tmp_path: Path)
     assert sizes_of["groups"].iloc[0] == 4 and sizes_of["n"].iloc[0] == 6
 
 
-def test_natural_scores_are_of_candidates_that_are_a_plain_draw(
-    files: list[Path], names: list[Named]
-) -> None:
+def test_natural_scores_are_those_of_a_plain_draw(files: list[Path], names: list[Named]) -> None:
     sizes = {"Non-Memo": 800, "Guess": 50, "Others": 150}
+    plain = {"Non-Memo": 97, "Guess": 1, "Others": 2}
     run = files[0].parts[-5], files[0].parts[-4], files[0].parts[-2]
-    for natural in (True, False):
+    for natural in (plain, None, dict.fromkeys(sizes, 0)):
         part = read_trained(files[0], *run, sizes, natural=natural, confidence=0.95, **DRAWS)
         scores = score_together([part], **DRAWS)
         table = taxonomy_tables.taxonomy_table(scores, names, PUBLISHED_TABLE)
-        assert ("natural_accuracy" in table) is natural
         classes = taxonomy_tables.class_table(scores, names)
-        assert classes["natural_share"].notna().all() == natural
         assert classes["candidates"].tolist() == list(sizes.values())
+        known = natural is plain
+        assert ("natural_accuracy" in table) is known
+        assert classes["natural_share"].notna().all() == known
+        if known:
+            assert classes["natural_share"].tolist() == [0.97, 0.01, 0.02]
+            recall = classes["recall"].to_numpy()
+            expected = float(recall @ [0.97, 0.01, 0.02])
+            assert table["natural_accuracy"].iloc[0] == pytest.approx(expected)

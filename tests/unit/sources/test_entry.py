@@ -150,11 +150,14 @@ def test_a_published_model_is_one_line_of_config(name: str) -> None:
 
 @pytest.mark.parametrize("key", PINNED)
 def test_a_repository_needs_a_revision(key: str, tmp_path: Path) -> None:
-    given = entry("hub", "pythia-70m-v0", twin="owner/twin", twin_revision="step1") | {
-        PINNED[key][0]: ""
-    }
+    given = entry("hub", "pythia-70m-v0", twin="owner/twin", twin_revision="step1")
+    if key == "counterpart":
+        keys = {"model": "a/b", "documents": "texts", "counterpart": "a/c"}
+        given = entry("corpus", "own", **keys)
+        complete_entry(given | {"counterpart_revision": "step1"})
+    given |= {PINNED[key][0]: ""}
     with pytest.raises(
-        EngramError, match=f"pythia-70m-v0: {key} .* is no folder here.* needs `{PINNED[key][0]}`"
+        EngramError, match=f"{given['name']}: {key} .* is no folder here.* `{PINNED[key][0]}`"
     ):
         complete_entry(given)
     complete_entry(given | {key: str(tmp_path)})  # a folder needs none

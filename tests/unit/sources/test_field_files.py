@@ -99,7 +99,9 @@ def test_json_of_another_form_is_refused(content: str, message: str, tmp_path: P
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["d.yaml", "d.jsonl.gz", "d.docx", "d.PDF", "d.tsv"])
+@pytest.mark.parametrize(
+    "name", ["d.yaml", "d.jsonl.xz", "d.tar.gz", "d.gz", "d.docx", "d.PDF", "d.tsv"]
+)
 def test_documents_of_an_unknown_kind_are_refused(
     name: str, tmp_path: Path, tokenizer: PreTrainedTokenizerFast, limits: Limits
 ) -> None:

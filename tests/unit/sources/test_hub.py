@@ -28,6 +28,8 @@ def test_the_list_is_the_splits_in_order_and_the_first_row_of_a_sequence(tmp_pat
     np.testing.assert_array_equal(
         np.stack(found["tokens"].tolist()), np.stack(expected["tokens"].tolist())
     )
+    # A window that both splits have is the draw's.
+    assert found["pile"].tolist() == [True] * 40 + [False] * 15
     assert read_metadata(tmp_path / "candidates.parquet")["source"] == "hub"
 
 
@@ -36,7 +38,7 @@ def test_batches_do_not_change_the_list(tmp_path: Path, monkeypatch: pytest.Monk
         tmp_path, "memories", hub_rows(30, seed=2, first_id=25)
     )
     write_candidates(files, tmp_path / "at_once.parquet", WINDOW, None, {})
-    monkeypatch.setattr("engram.sources.hub.read_rows.__defaults__", (7,))
+    monkeypatch.setattr("engram.sources.hub.read_rows.__defaults__", (7, ()))
     write_candidates(files, tmp_path / "batches.parquet", WINDOW, None, {})
     pd.testing.assert_frame_equal(
         read_parquet(tmp_path / "batches.parquet"), read_parquet(tmp_path / "at_once.parquet")

@@ -289,6 +289,10 @@ def test_counts_add_up() -> None:
     assert counts.index.tolist() == OLD.class_names
     assert counts["candidates"].to_dict() == OLD.assign(frame).value_counts().to_dict()
     assert (counts[list(SPLITS)].sum(axis=1) == 50).all()
+    assert counts["natural"].isna().all()
+    plain = {name: number for number, name in enumerate(OLD.class_names)}
+    known = count_samples(sample, metadata | {"candidates": candidates, "natural": plain})
+    assert known["natural"].tolist() == list(plain.values())
     for name, split in itertools.product(OLD.class_names, SPLITS):
         assert (
             counts.loc[name, split]

@@ -12,18 +12,17 @@ import pandas as pd
 
 from engram.api.display import html_table
 from engram.api.language_model import LanguageModel, check_language_model
-from engram.auditing.cutting import cut_windows
+from engram.auditing.books import Reconstruction
 from engram.auditing.documents import Document, documents_of_texts
-from engram.auditing.joins import with_continuations
 from engram.auditing.page import ModelOnPage, render, write_page
-from engram.auditing.settings import AuditSettings
-from engram.auditing.tables import Audit, audit_windows, continue_regions
+from engram.auditing.settings import AuditSettings, BookSettings
+from engram.auditing.tables import Audit
+from engram.auditing.whole import audit_documents
 from engram.io.errors import EngramError
-from engram.lm.generation import BATCH_TOKENS, teacher_forced_scores
-from engram.lm.models import check_tokens
+from engram.lm.generation import BATCH_TOKENS
 from engram.lm.tokens import refuse_half_characters
 from engram.taxonomy.taxonomy import Taxonomy
-from engram.windows.labels import label as label_candidates
+from engram.windows.settings import PriorSettings
 
 DEFAULTS = AuditSettings()
 """The settings of an audit."""
@@ -48,6 +47,9 @@ class DocumentAudit:
     regions: pd.DataFrame
     """A row per region that is reproduced: `engram.auditing.regions.describe`, with what the model
     writes there on its own, `engram.auditing.tables.continue_regions`."""
+    books: Reconstruction | None
+    """What the model writes of whole texts, where it was asked to: `engram.auditing.books`."""
+    _settings: AuditSettings
     _audit: Audit
     _texts: list[Document]
 
@@ -59,9 +61,9 @@ class DocumentAudit:
         """
         shown = ModelOnPage(
             self.model, self.stride, self._texts, self._audit.scored, self.documents, self.windows,
-            self.regions,
+            self.regions, self.books,
         )  # fmt: skip
-        page = render(title, self.prefix, self.suffix, [shown], DEFAULTS)
+        page = render(title, self.prefix, self.suffix, [shown], self._settings)
         write_page(page, Path(path), DEFAULTS.megabytes)
         return Path(path)
 
@@ -91,6 +93,8 @@ def audit(
     *,
     stride: int = 10,
     taxonomy: str | Taxonomy = DEFAULTS.taxonomy,
+    books: Mapping[str, int] | None = None,
+    unrelated: int = 0,
     batch_tokens: int = BATCH_TOKENS,
 ) -> DocumentAudit:
     """Find what a model reproduces of whole texts, window by window.
@@ -108,6 +112,12 @@ def audit(
         stride: tokens between the beginnings of two windows; a passage is found where a window fits
             into it, and one of `suffix` scores every token once.
         taxonomy: the rule that gives reproduced windows their class.
+        books: sizes of a reconstruction of whole texts, `prefix`, `step` and `longest`, for example
+            `{"prefix": 500, "step": 30}`; see `engram.auditing.settings.BookSettings`. None
+            reconstructs nothing.
+        unrelated: prefixes of other texts after which every suffix is asked for as well, 8 or more;
+            each costs a forward per window. Windows and regions then have `log_prior_ratio`; see
+            `engram.lm.prior`.
         batch_tokens: tokens per batch; halved when a GPU runs out of memory.
 
     Raises:
@@ -118,22 +128,20 @@ def audit(
     for key, number, least in (("prefix", prefix, 2), ("suffix", suffix, 1), ("stride", stride, 1)):
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < least:
             raise EngramError(f"{key}: {number!r}; give a number of tokens, {least} or more")
+    PriorSettings.parse({"prefixes": unrelated}, "unrelated")
     classes = taxonomy if isinstance(taxonomy, Taxonomy) else Taxonomy.parse(taxonomy)
+    settings = DEFAULTS
+    if books is not None:
+        chosen = BookSettings.parse({**books, "enabled": True}, "books")
+        settings = DEFAULTS.model_copy(update={"books": chosen})
     documents = documents_of_texts(*_named(texts), lm.tokenizer)
-    windows = cut_windows(documents, prefix, suffix, stride)
-    tokens = np.stack(windows["tokens"].tolist()).astype(np.int64)  # (n, T)
-    check_tokens(lm.model, tokens, "texts")
-    scores = teacher_forced_scores(lm.model, tokens, prefix, batch_tokens, per_token=True)
-    windows = pd.concat([windows, scores], axis=1)
-    labels, _ = label_candidates(windows, prefix)
-    result = audit_windows(documents, prefix, windows, labels, classes, DEFAULTS)
-    written = continue_regions(
-        lm.model, lm.tokenizer, documents, result.regions, prefix, DEFAULTS.continuation,
-        batch_tokens,
+    result = audit_documents(
+        lm.model, lm.tokenizer, documents, (prefix, suffix), stride, classes, settings,
+        batch_tokens, unrelated=unrelated,
     )  # fmt: skip
-    regions = with_continuations(result.regions, written)
-    tables = (result.documents, result.windows, regions)
-    return DocumentAudit(lm.name, prefix, suffix, stride, *tables, result, documents)
+    audit = result.audit
+    tables = (audit.documents, audit.windows, result.regions, result.reconstruction)
+    return DocumentAudit(lm.name, prefix, suffix, stride, *tables, settings, audit, documents)
 
 
 def _named(texts: Any) -> tuple[list[str], list[str]]:

@@ -12,6 +12,8 @@ import pandas as pd
 
 from engram.api.language_model import LanguageModel
 from engram.api.measured import MeasuredTexts, measured_texts
+from engram.io.errors import EngramError
+from engram.lm.residual_stream import decoder_layers
 from engram.mechanisms.logit_lens import (
     DEFAULT_RULES,
     LensReadings,
@@ -23,6 +25,7 @@ from engram.mechanisms.logit_lens import (
     winning_depths,
     winning_values,
 )
+from engram.mechanisms.tuned_lens import TunedLens, fit_tuned_lens
 
 BATCH_TOKENS = 2048
 """Tokens per forward unless the caller says otherwise: the logits of a batch take most memory."""
@@ -115,6 +118,7 @@ def lens(
     suffix: int = 32,
     *,
     rules: Sequence[tuple[str, float] | Rule] = DEFAULT_RULES,
+    tuned: TunedLens | None = None,
     short: str = "error",
     batch_tokens: int = BATCH_TOKENS,
 ) -> Lens:
@@ -131,6 +135,7 @@ def lens(
         prefix: tokens that prompt the model.
         suffix: tokens to reproduce: the targets.
         rules: pairs of name and threshold, `("kl_absolute", 0.1)`.
+        tuned: of `tune_lens`, in place of the logit lens.
         short: `error` refuses a text that is too short, `drop` leaves it out and warns.
         batch_tokens: tokens per forward; halved when a GPU runs out of memory.
 
@@ -139,4 +144,52 @@ def lens(
     """
     measured = measured_texts(lm, texts, prefix, suffix, short)
     chosen = tuple(rule if isinstance(rule, Rule) else Rule(*rule) for rule in rules)
-    return Lens(measured, read_layers(lm.model, measured.tokens, prefix, batch_tokens), chosen)
+    if tuned and len(tuned.weight) != len(decoder_layers(lm.model)):
+        raise EngramError(
+            f"tuned: a lens of {len(tuned.weight)} layers; the model has "
+            f"{len(decoder_layers(lm.model))}: give the lens of this model"
+        )
+    readings = read_layers(lm.model, measured.tokens, prefix, batch_tokens, tuned)
+    return Lens(measured, readings, chosen)
+
+
+def tune_lens(
+    lm: LanguageModel,
+    texts: Any,
+    prefix: int = 32,
+    suffix: int = 32,
+    *,
+    steps: int = 200,
+    learning_rate: float = 0.001,
+    short: str = "error",
+    batch_tokens: int = BATCH_TOKENS,
+    seed: int = 0,
+) -> TunedLens:
+    """Train a tuned lens (arXiv 2303.08112): an affine map per depth, after which the model's final
+    norm and unembedding give nearly its own output.
+
+    A quarter of the texts chooses each depth's step; see `engram.mechanisms.tuned_lens`.
+
+    Args:
+        lm: of `engram.load`.
+        texts: as for `lens`, but others than those that will be read.
+        prefix: with `suffix`, how many tokens of each text are used.
+        suffix: see `prefix`.
+        steps: batches of training.
+        learning_rate: of Adam's first step; it falls to 0.
+        short: `error` refuses a text that is too short, `drop` leaves it out and warns.
+        batch_tokens: tokens per step.
+        seed: of the order, and of the validation texts.
+
+    Raises:
+        EngramError: texts that cannot be read, or fewer than four.
+    """
+    measured = measured_texts(lm, texts, prefix, suffix, short)
+    return fit_tuned_lens(
+        lm.model,
+        measured.tokens,
+        steps=steps,
+        learning_rate=learning_rate,
+        batch_tokens=batch_tokens,
+        seed=seed,
+    )

@@ -72,13 +72,22 @@ def write_documents(
     Raises:
         EngramError: a file cannot be read, or the documents hold no text.
     """
-    encode = encoder_with_ends(tokenizer)
     with stream_parquet(output, metadata) as stream:
-        for file, name in document_files(path, pattern):
-            for document in _documents(file, name, text_column, encode):
-                stream.append(_table(document))
-        if not stream.rows:
-            raise EngramError(f"{path}: the documents hold no text")
+        for document in read_whole(path, pattern, text_column, tokenizer):
+            stream.append(_table(document))
+
+
+def read_whole(
+    path: str | Path, pattern: str, text_column: str, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[Document]:
+    """Yield the documents of a source; arguments and errors are those of `write_documents`."""
+    encode, none = encoder_with_ends(tokenizer), True
+    for file, name in document_files(path, pattern):
+        for document in _documents(file, name, text_column, encode):
+            none = False
+            yield document
+    if none:
+        raise EngramError(f"{path}: the documents hold no text")
 
 
 def _documents(file: Path, name: str, text_column: str, encode: Any) -> Iterator[Document]:

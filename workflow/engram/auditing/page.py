@@ -5,7 +5,8 @@ file.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from engram.auditing.books import OWN, TRUE, Reconstruction
 from engram.auditing.documents import Document
 from engram.auditing.regions import Scored
 from engram.auditing.settings import AuditSettings
@@ -21,15 +23,18 @@ from engram.io import pages
 from engram.io.artifacts import whole
 from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
+from engram.windows.similarity import MEASURES
 
 SOURCES = ROOT / "workflow" / "audit"
-SCRIPTS = ("data", "colors", "reader", "track", "panel", "downloads", "main")
+SCRIPTS = ("data", "colors", "reader", "track", "panel", "downloads", "books", "tables", "main")
 """The page's scripts in the order in which they stand in it; they share one scope."""
 MEGABYTE = 1_000_000
 RESERVE = 0.2
 """Share of the page's size that is left to its tables."""
 BINS = 240
 """Places of a document's strip in the list."""
+CURVE = 200
+"""Most places of a reconstruction's curve; a place is the mean of consecutive steps."""
 NATS = 16
 """Steps of a token's log-probability in one nat; what is below 255 steps is 255."""
 
@@ -52,6 +57,22 @@ class ModelOnPage:
     """A row per window; see `engram.auditing.windows.measure`."""
     regions: pd.DataFrame
     """A row per region, with what the model writes there."""
+    reconstruction: Reconstruction | None = None
+    """What the model writes of whole documents, where it was asked to."""
+    places: pd.DataFrame | None = None
+    """Where else the regions are; see `engram.auditing.occurrences`."""
+
+
+@dataclass(frozen=True)
+class TableOnPage:
+    """A table that the page shows as it is."""
+
+    name: str
+    """Name of its file, without an ending."""
+    title: str
+    """What the reader chooses it by."""
+    rows: pd.DataFrame
+    """With a column `model` that holds the name of a model on the page."""
 
 
 def render(
@@ -60,6 +81,7 @@ def render(
     suffix: int,
     models: Sequence[ModelOnPage],
     settings: AuditSettings,
+    tables: Sequence[TableOnPage] = (),
     sources: Path = SOURCES,
 ) -> str:
     """Return the page.
@@ -72,6 +94,7 @@ def render(
         prefix, suffix: tokens of a window.
         models: at least one.
         settings: of the audit.
+        tables: further ones, shown in this order.
         sources: folder of audit.html, audit.css and the scripts.
     """
     left = settings.megabytes * MEGABYTE * (1 - RESERVE)
@@ -80,6 +103,12 @@ def render(
     for number, model in enumerate(models):
         own = list(of_documents(model.documents, model.windows))
         names: dict[int, str] = {}
+        curves: dict[int, str] = {}
+        for place, text in _reconstructed(model):
+            if len(text) <= left:
+                curves[place] = f"book-{number}-{place}"
+                blocks.append(pages.block(curves[place], text))
+                left -= len(text)
         most_first = np.argsort(-model.summary["region_tokens"].to_numpy(), kind="stable")
         for place in most_first.tolist():
             text = pages.deflated(
@@ -89,7 +118,7 @@ def render(
                 names[place] = f"document-{number}-{place}"
                 blocks.append(pages.block(names[place], text))
                 left -= len(text)
-        shown.append(_model(model, own, names, prefix, suffix))
+        shown.append(_model(model, own, names, curves, prefix, suffix))
     study = {
         "study": title,
         "prefix": prefix,
@@ -99,6 +128,9 @@ def render(
         "probabilities": list(settings.probabilities),
         "thresholds": list(settings.thresholds),
         "models": shown,
+        "redacted": settings.redact,
+        "book": settings.books.model_dump(include={"prefix", "step"}),
+        "tables": [_table(table) for table in tables if len(table.rows)],
     }
     parts = {
         "title": f"{title} – Engram audit",
@@ -130,11 +162,15 @@ def _model(
     model: ModelOnPage,
     windows: Sequence[pd.DataFrame],
     names: dict[int, str],
+    curves: dict[int, str],
     prefix: int,
     suffix: int,
 ) -> dict[str, Any]:
     """Return what the page says of a model, as JSON values."""
     regions = dict(list(model.regions.groupby("document", sort=False)))
+    places = (
+        {} if model.places is None else dict(list(model.places.groupby(["document", "region"])))
+    )
     return {
         "name": model.name,
         "stride": model.stride,
@@ -142,15 +178,25 @@ def _model(
             {
                 **_plain(row),
                 "block": names.get(place),
+                **({"book": curves[place]} if place in curves else {}),
                 "strip": _strip(len(model.documents[place].tokens), prefix, suffix, windows[place]),
                 "found": [
-                    _plain(region)
+                    _plain(region) | _elsewhere(places, region)
                     for region in regions.get(row["document"], model.regions[:0]).to_dict("records")
                 ],
             }
             for place, row in enumerate(model.summary.to_dict("records"))
         ],
     }
+
+
+def _elsewhere(
+    places: Mapping[Any, pd.DataFrame], region: Mapping[Any, Any]
+) -> dict[str, list[list[Any]]]:
+    """Return where else a region is: corpus, text, first token and tokens of each place."""
+    if (own := places.get((region["document"], region["region"]))) is None:
+        return {}
+    return {"elsewhere": own[["corpus", "found_in", "start", "tokens"]].to_numpy().tolist()}
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -162,6 +208,46 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
         key: None if isinstance(value, float) and not np.isfinite(value) else value
         for key, value in values.items()
     }
+
+
+def _table(table: TableOnPage) -> dict[str, Any]:
+    """Return a table as JSON values."""
+    rows = [list(_plain(row).values()) for row in table.rows.to_dict("records")]
+    columns = list(table.rows.columns)
+    return {"name": table.name, "title": table.title, "columns": columns, "rows": rows}
+
+
+def _reconstructed(model: ModelOnPage) -> Iterator[tuple[int, str]]:
+    """Yield the place of every document that was reconstructed with what the page says of it: for
+    both ways, the row of the document, and curves of every measure over its steps.
+    """
+    if model.reconstruction is None:
+        return
+    books, steps = (
+        dict(list(table.groupby(["document", "continued"], sort=False)))
+        for table in (model.reconstruction.books, model.reconstruction.steps)
+    )
+    for place, name in enumerate(model.summary["document"]):
+        if (name, OWN) not in books:
+            continue
+        said = {
+            way: {
+                **_plain(books[name, way].iloc[0].to_dict()),
+                "curves": _curves(steps[name, way]),
+            }
+            for way in (TRUE, OWN)
+        }
+        yield place, pages.deflated(json.dumps(said, allow_nan=False).encode(), 6)
+
+
+def _curves(steps: pd.DataFrame) -> dict[str, list[float]]:
+    """Return the first token of consecutive steps, `CURVE` runs of them at most, and the mean of
+    every measure over each run.
+    """
+    runs = np.arange(len(steps)) * min(CURVE, len(steps)) // len(steps)
+    means = steps[["matched", *MEASURES]].groupby(runs).mean().round(4)
+    starts = steps["start"].groupby(runs).min()
+    return {"start": starts.tolist(), **{str(name): means[name].tolist() for name in means}}
 
 
 def _strip(length: int, prefix: int, suffix: int, windows: pd.DataFrame) -> str:

@@ -11,6 +11,9 @@ import pandas as pd
 from engram.auditing.documents import Document
 from engram.auditing.windows import n_column
 
+PRIOR = ("prior_log_prob", "log_prior_ratio")
+"""What a prior says of a window."""
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -107,9 +110,11 @@ def describe(
         char_start and char_end, tokens, windows (those reproduced whose suffix is in the region),
         prompt (offset of the first of them: the prefix there is what the model is given),
         log_p_z and p_z of the likeliest window, its `n_<p>`, worst_log_p_z (of the reproduced
-        windows), rouge_l (between prefix and suffix, highest), sequence_duplicates (of a suffix in
-        all documents, highest), is_repeating, is_incrementing, is_code (of most windows), class (of
-        most windows), classes (each with its number of windows), prefix and text.
+        windows), prior_log_prob and log_prior_ratio of the likeliest window where a prior was
+        measured (`engram.lm.prior`), rouge_l (between prefix and suffix, highest),
+        sequence_duplicates (of a suffix in all documents, highest), is_repeating, is_incrementing,
+        is_code (of most windows), class (of most windows), classes (each with its number of
+        windows), prefix and text.
     """
     rows = []
     starts = windows["offset"].to_numpy() + prefix
@@ -134,6 +139,7 @@ def describe(
                 "p_z": likeliest["p_z"],
                 **{n_column(p): likeliest[n_column(p)] for p in probabilities},
                 "worst_log_p_z": inside["log_p_z"].min(),
+                **{name: likeliest[name] for name in PRIOR if name in inside},
                 "rouge_l": inside["rouge_l"].max(),
                 "sequence_duplicates": int(inside["sequence_duplicates"].max()),
                 **{

@@ -4,10 +4,25 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engram.io.settings import Items, Settings
+from engram.io.settings import Items, Settings, section
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
 """A probability that is neither 0 nor 1."""
+
+
+class BookSettings(Settings):
+    """Documents that the model writes again from their first tokens, step by step, behind the true
+    text and behind its own (arXiv 2504.12549)."""
+
+    enabled: bool = False
+    """Whether documents are reconstructed. Every step reads a whole prefix: with the defaults, this
+    costs about 35 forwards over each document. `snakemake plan` prices it."""
+    prefix: int = Field(default=500, ge=1, le=100_000)
+    """Tokens that the model continues at every step. Documents that are not longer are left out."""
+    step: int = Field(default=30, ge=1, le=4096)
+    """Tokens that the model writes at every step."""
+    longest: int = Field(default=0, ge=0)
+    """Most tokens of a document that are written again; 0 writes all of it."""
 
 
 class AuditSettings(Settings):
@@ -31,3 +46,32 @@ class AuditSettings(Settings):
     """The rule that gives reproduced windows their class."""
     megabytes: float = Field(default=50.0, ge=1, le=500)
     """Largest size of the page, in 10⁶ bytes."""
+    redact: bool = False
+    """Keep texts out of every file and log: documents are audited in memory, and positions and
+    scores alone are written. Names of documents and values of `group` are kept. For a study without
+    taxonomies."""
+    books: BookSettings = section()
+    """Reconstruction of whole documents."""
+    facts: str = ""
+    """A table with a column `document`, the document's name in the audit, and the columns that
+    `popularity`, `group` and `attributes` name. Needed where documents are text files; tables of
+    documents have these columns themselves."""
+    popularity: str = ""
+    """Column with a number that says how well known a document is, its editions or readers for
+    example. The correlation of what is reproduced with it goes into a table."""
+    group: str = ""
+    """Column with the group of a document, a ward or a language for example. Every group's risk,
+    and how it differs from the others', go into tables."""
+    smallest_group: int = Field(default=10, ge=1)
+    """Documents of a group below which nothing but its name is said of it."""
+    attributes: Annotated[tuple[str, ...], Items()] = ()
+    """Columns with values that occur in the documents' texts, a diagnosis or a town for example.
+    For each the model is asked whether the document's own value is likelier in its place than those
+    of other documents. Costs one forward over a prefix per value."""
+    alternatives: int = Field(default=9, ge=1, le=1000)
+    """Other values of an attribute at each place."""
+    reference: str = ""
+    """A text file, a table of texts or a folder of either, in which the regions are looked for, a
+    part of the training text for example. They are then looked for in the documents, too."""
+    reference_pattern: str = "*"
+    """Names of the files of the reference that are read, for example `*.py`."""

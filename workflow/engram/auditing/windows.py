@@ -19,6 +19,8 @@ COLUMNS = (
     "is_incrementing",
     "is_code",
     "sequence_duplicates",
+    "prior_log_prob",
+    "log_prior_ratio",
 )
 """Labels that the table of windows takes over."""
 

@@ -30,7 +30,7 @@ def usable_samples(
     samples: pd.DataFrame, verification: pd.DataFrame, drop_unverified: bool
 ) -> pd.DataFrame:
     """Return the sample list of one taxonomy, without the samples that the model fails to reproduce
-    where they are to be dropped.
+    where they are to be dropped. What is left of classes that were drawn equal is made equal again.
 
     Args:
         samples: the sample list.
@@ -40,19 +40,54 @@ def usable_samples(
     Returns:
         sequence_id, class, split, priority.
     """
-    if drop_unverified:
-        measured = samples[["sequence_id"]].merge(verification, on="sequence_id", how="inner")
-        memorized = ~measured["sequence_id"].isin(non_memorized(samples)).to_numpy()
-        usable = measured.loc[reproduced(measured, memorized), "sequence_id"]
-        kept = samples["sequence_id"].isin(usable)
-        if not kept.all():
-            log.info(
-                "%d of %d samples are dropped: the model does not reproduce them",
-                (~kept).sum(),
-                len(samples),
-            )
-        samples = samples[kept]
-    return samples[["sequence_id", "class", "split", "priority"]].reset_index(drop=True)
+    kept = _reproduced(samples, verification, drop_unverified)
+    chosen = samples[kept & _balanced(samples, kept)]
+    if not kept.all():
+        log.info(
+            "%d of %d samples are dropped: the model does not reproduce them; %d of other classes, "
+            "so that all classes are equally large",
+            (~kept).sum(),
+            len(samples),
+            kept.sum() - len(chosen),
+        )
+    return chosen[["sequence_id", "class", "split", "priority"]].reset_index(drop=True)
+
+
+def left_out(
+    samples: pd.DataFrame, verification: pd.DataFrame, drop_unverified: bool
+) -> pd.DataFrame:
+    """Return how many samples of every class `usable_samples` leaves out, by class: `dropped` (the
+    model does not reproduce them) and `rebalanced` (so that classes are equally large again). The
+    arguments are those of `usable_samples`.
+    """
+    kept = _reproduced(samples, verification, drop_unverified)
+    reasons = {"dropped": ~kept, "rebalanced": kept & ~_balanced(samples, kept)}
+    return pd.DataFrame(reasons).groupby(samples["class"].to_numpy()).sum()
+
+
+def _reproduced(
+    samples: pd.DataFrame, verification: pd.DataFrame, drop_unverified: bool
+) -> np.ndarray:
+    """Return which samples are not dropped, bool (n,)."""
+    if not drop_unverified:
+        return np.ones(len(samples), bool)
+    measured = samples[["sequence_id"]].merge(verification, on="sequence_id", how="inner")
+    memorized = ~measured["sequence_id"].isin(non_memorized(samples)).to_numpy()
+    usable = measured.loc[reproduced(measured, memorized), "sequence_id"]
+    return samples["sequence_id"].isin(usable).to_numpy()
+
+
+def _balanced(samples: pd.DataFrame, kept: np.ndarray) -> np.ndarray:
+    """Return which samples make classes equally large again, bool (n,): as many of each as the
+    smallest class has kept, of the lowest priorities, as the draw took them. All, where the classes
+    were not drawn equal, or a class has nothing left.
+    """
+    drawn, left = samples["class"].value_counts(), samples["class"][kept].value_counts()
+    size = int(left.reindex(drawn.index, fill_value=0).min()) if len(drawn) else 0
+    if drawn.nunique() != 1 or not size:
+        return np.ones(len(samples), bool)
+    rank = samples["priority"].where(kept).groupby(samples["class"]).rank(method="first")
+    return (rank <= size).to_numpy()
 
 
 def assemble(

@@ -42,12 +42,15 @@ NOT_FEATURES = frozenset(
         "twin_extracted",
         "counterpart_exposures",
         "counterpart_extracted",
+        "counterpart_matched_fraction",
+        "counterpart_suffix_log_prob",
         "trains",
+        "pile",
     }
 )
-"""Numbers among the labels that identify a sequence, state that it is memorized, are the nursery's
-hidden truth or follow from it (duplicates: what was shown often is extracted), or a table's
-split."""
+"""Numbers among the labels that identify a sequence, state that it is memorized, are the hidden
+truth of the nursery or of a counterpart or follow from it (duplicates: what was shown often is
+extracted), or the split of a table or of the published data."""
 _TOLERANCE = 1e-8
 """Of the gradient of the mean loss."""
 _ITERATIONS = 10_000

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from engram.crossed.differences import difference_table
 from engram.crossed.effects import effect_table, of_stratum_mask
 from engram.crossed.intervals import ClusteredShare, over_bases, over_windows
 from engram.crossed.pair import KEY, share_of
@@ -74,10 +75,31 @@ def joint_rows(
 
 
 def effects_of_pairs(windows: Mapping[str, pd.DataFrame], confidence: float) -> pd.DataFrame:
-    """Return `engram.crossed.effects.effect_table` of every pair."""
-    tables = [effect_table(own, confidence).assign(pair=pair) for pair, own in windows.items()]
-    found = pd.concat(tables, ignore_index=True)
-    return found[["pair", *found.columns.drop("pair")]]
+    """Return `engram.crossed.effects.effect_table` of every pair and, where there are several, of
+    all pairs: these models, other windows. All pairs share the clusters."""
+    return _of_pairs(windows, lambda own: effect_table(own, confidence))
+
+
+def differences_of_pairs(knockouts: Mapping[str, pd.DataFrame], confidence: float) -> pd.DataFrame:
+    """Return `engram.crossed.differences.difference_table` of every pair and, where there are
+    several, of all pairs: these models, other windows. Its ranks compare means over pairs."""
+    return _of_pairs(knockouts, lambda rows: difference_table(rows, confidence))
+
+
+def _of_pairs(
+    tables: Mapping[str, pd.DataFrame], analyse: Callable[[pd.DataFrame], pd.DataFrame]
+) -> pd.DataFrame:
+    """Return an analysis of every pair's rows and, first, of all pairs' where there are several."""
+    found = [analyse(own).assign(pair=pair) for pair, own in tables.items()]
+    if len(tables) > 1:
+        # A window of two pairs is two rows: each pair has its own models.
+        joint = pd.concat(dict(tables), names=["pair"]).reset_index("pair")
+        joint["sequence_id"] = pd.factorize(
+            pd.MultiIndex.from_frame(joint[["pair", "sequence_id"]])
+        )[0]
+        found.insert(0, analyse(joint.reset_index(drop=True)).assign(pair=ALL_PAIRS))
+    rows = pd.concat(found, ignore_index=True)
+    return rows[["pair", *rows.columns.drop("pair")]]
 
 
 def _by_key(null: pd.DataFrame) -> dict[tuple[str, str, str, int, str], np.ndarray]:

@@ -27,6 +27,7 @@ from engram.crossed.scorer import (
     midpoint_offsets,
     standardised,
 )
+from engram.crossed.tables import ALL_PAIRS
 
 SAME_BASE, OTHER_BASE = "same base", "other base"
 TRANSFER_KEY = ("input", "trained_on", "tested_on")
@@ -95,7 +96,7 @@ def transfer_table(found: Sequence[Transfer], confidence: float) -> pd.DataFrame
     """
     groups: dict[tuple[str, ...], list[Transfer]] = {}
     for one in found:
-        groups.setdefault((one.kind, "all pairs", "all pairs", *one.key), []).append(one)
+        groups.setdefault((one.kind, ALL_PAIRS, ALL_PAIRS, *one.key), []).append(one)
     rows = [_row(key, own, confidence) for key, own in groups.items()]
     rows += [_row((t.kind, t.trained_in, t.tested_in, *t.key), [t], confidence) for t in found]
     return pd.DataFrame(rows)

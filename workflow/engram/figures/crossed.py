@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from engram.crossed.tables import ALL_BASES, ALL_PAIRS
 from engram.figures.style import ACCENT, INK, SOFT, FigureStyle, light_grid, require, styled
 from engram.nursery.arms import STRATA
 
@@ -46,12 +47,12 @@ def paired_scores(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     shown = scores[(scores["selection"] == "assigned") & (scores["dose"] == 0)]
     figure, cells = _panels_of_inputs(shown, 1.1, style)
     for axes, row, mine in cells:
-        single = mine[~mine["pair"].isin(["all pairs", "all bases"])]
+        single = mine[~mine["pair"].isin([ALL_PAIRS, ALL_BASES])]
         _dots(axes, row + 0.22, single)
-        for kind, shift, color in (("all pairs", 0.0, INK), ("all bases", -0.22, ACCENT)):
+        for kind, shift, color in ((ALL_PAIRS, 0.0, INK), (ALL_BASES, -0.22, ACCENT)):
             for _, own in mine[mine["pair"] == kind].iterrows():
                 _accuracy(axes, row + shift, own, color)
-                if kind == "all pairs":
+                if kind == ALL_PAIRS:
                     _chance(axes, row, own)
     return figure
 
@@ -78,7 +79,7 @@ def transferred_scores(transfer: pd.DataFrame, *, style: FigureStyle) -> Figure:
     for axes, row, mine in cells:
         for kind, label, shift, color in kinds:
             of_kind = mine[mine["bases"] == kind]
-            means = of_kind["trained_in"] == "all pairs"
+            means = of_kind["trained_in"] == ALL_PAIRS
             _dots(axes, row + shift, of_kind[~means])
             for _, own in of_kind[means].iterrows():
                 _accuracy(axes, row + shift, own, color, None if row else label)
@@ -102,6 +103,7 @@ def exposure_effects(effects: pd.DataFrame, *, style: FigureStyle) -> Figure:
     ends = [f"{name}{end}" for name in ("exposed", "unexposed") for end in ("", "_low", "_high")]
     require(effects, ["pair", "split", "stratum", "dose", *ends, "base"], "crossed_effects")
     shown = effects[(effects["split"] == "all") & (effects["dose"] > 0)]
+    shown = shown[shown["pair"] != ALL_PAIRS]
     strata = [name for name in STRATA if name in set(shown["stratum"])]
     figure = Figure(figsize=(1.2 + 2.0 * len(strata), 2.9), layout="constrained")
     panels = figure.subplots(1, len(strata), sharey=True, squeeze=False)[0]
@@ -181,7 +183,8 @@ def layer_map(layers: pd.DataFrame, *, style: FigureStyle) -> Figure:
 @styled
 def knockout_differences(knockout: pd.DataFrame, *, style: FigureStyle) -> Figure:
     """Draw the nats that removing a region of Δ costs the exposed model more than the unexposed
-    one, beyond each control; a dot with its interval per pair and stratum, a panel per size.
+    one, beyond each control; a dot with its interval per stratum, a panel per size. Where there are
+    several pairs, it is their mean, and each pair has a small dot.
 
     Args:
         knockout: see `engram.crossed.differences.difference_table`, led by `pair`.
@@ -193,7 +196,6 @@ def knockout_differences(knockout: pd.DataFrame, *, style: FigureStyle) -> Figur
     require(knockout, [*columns, "difference_low", "difference_high"], "crossed_knockout")
     sizes, controls = sorted(knockout["size"].unique()), list(dict.fromkeys(knockout["control"]))
     strata = list(dict.fromkeys(knockout["stratum"]))
-    pairs = list(dict.fromkeys(knockout["pair"]))
     figure = Figure(figsize=(1.9 + 1.9 * len(sizes), 0.9 + 0.5 * len(strata)), layout="constrained")
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     colors = dict(zip(controls, (INK, ACCENT, SOFT), strict=False))
@@ -201,22 +203,23 @@ def knockout_differences(knockout: pd.DataFrame, *, style: FigureStyle) -> Figur
         light_grid(axes, "x")
         axes.axvline(0, color=SOFT, linewidth=0.8, linestyle=(0, (1, 2)))
         for c, control in enumerate(controls):
-            for p, pair in enumerate(pairs):
-                mine = knockout[
-                    (knockout["size"] == size)
-                    & (knockout["control"] == control)
-                    & (knockout["pair"] == pair)
-                ].set_index("stratum")
-                mine = mine.loc[[name for name in strata if name in mine.index]]
-                place = (c * len(pairs) + p + 0.5) / (len(controls) * len(pairs)) - 0.5
-                y = np.array([strata.index(name) for name in mine.index]) + 0.7 * place
-                axes.hlines(
-                    y, mine["difference_low"], mine["difference_high"], color=colors[control]
-                )
-                label = control if p == 0 else None
-                axes.plot(
-                    mine["difference"], y, "o", color=colors[control], markersize=3, label=label
-                )
+            mine = knockout[(knockout["size"] == size) & (knockout["control"] == control)]
+            y = 0.7 * ((c + 0.5) / len(controls) - 0.5) + mine["stratum"].map(strata.index)
+            shown = mine["pair"] == ALL_PAIRS
+            if shown.any():
+                axes.plot(mine["difference"][~shown], y[~shown], ".", color=SOFT, markersize=3)
+            else:
+                shown[:] = True
+            ends = mine["difference_low"][shown], mine["difference_high"][shown]
+            axes.hlines(y[shown], *ends, color=colors[control])
+            axes.plot(
+                mine["difference"][shown],
+                y[shown],
+                "o",
+                color=colors[control],
+                markersize=3,
+                label=control,
+            )
         axes.set_title(f"{100 * size:g} % of the cells")
     panels[0].set_yticks(range(len(strata)), [STRATUM_LABELS[name] for name in strata])
     panels[0].set_ylim(len(strata) - 0.5, -0.5)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engram.io.settings import Items, Settings, Share
+from engram.io.settings import Items, Settings
 
 Distance = Annotated[int, Field(ge=0, le=127)]
 """A distance between query and key, in tokens."""
@@ -15,7 +15,8 @@ Band = Annotated[tuple[Distance, ...], Items(2, 2, unique=False)]
 
 class KnockoutSettings(Settings):
     """Direct localization: attention is removed from the language model, and the loss of extraction
-    is measured. Regions are those of the first of `saliency.methods`."""
+    is measured. Regions are those of the first of `saliency.methods`, chosen on validation samples
+    (training samples under a protocol without validation) and measured on test samples."""
 
     enabled: bool = True
     """Whether knock-outs are part of the study."""
@@ -24,7 +25,7 @@ class KnockoutSettings(Settings):
     samples_per_class: int = Field(default=100, ge=2)
     """Most test samples per class on which effects are reported; as many validation samples rank
     layers, heads and distances, and give the means."""
-    sizes: Annotated[tuple[Share, ...], Items(1)] = (0.001, 0.003, 0.01)
+    sizes: Annotated[tuple[Annotated[float, Field(ge=0.003, le=1)], ...], Items(1)] = (0.003, 0.01)
     """Sizes of the regions of largest Δ, as shares of all cells of all layers."""
     draws: int = Field(default=20, ge=1, le=1000)
     """Random regions of equal cell count, and as many of equal attention, that each region is

@@ -110,7 +110,7 @@ def region_trials(
     count and of equal attention.
 
     Args:
-        delta: (K, L, P).
+        delta: of other samples than those that are knocked out, (K, L, P).
         classes: the K class names.
         mass: mean attention over heads and reference samples, (L, P).
         prefix: rows of a map before the suffix: tokens of the opening and the prefix.

@@ -35,6 +35,7 @@ def greedy_continuations(
     batch_tokens: int = BATCH_TOKENS,
     forbid_end_of_text: bool = False,
     masked_token: int | None = None,
+    quiet: bool = False,
 ) -> np.ndarray:
     """Return the model's own most likely continuation of each prefix, token by token.
 
@@ -48,6 +49,7 @@ def greedy_continuations(
         masked_token: a token of the prompt that is not attended to and counts for no position. The
             paper's code masks token 0 while it generates (`attention_mask=prompt != 0`), and not
             while it extracts attention.
+        quiet: show no progress bar.
 
     Returns:
         tokens (n, suffix_length) int32.
@@ -73,6 +75,7 @@ def greedy_continuations(
             rows,
             "continuations",
             model.device,
+            quiet,
         )
     ]
     return np.concatenate([np.empty((0, suffix_length), np.int32), *parts])

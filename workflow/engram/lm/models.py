@@ -281,10 +281,15 @@ def token_scores(
 
 
 def in_batches(
-    run: Callable[[slice], Result], rows: int, batch_rows: int, label: str, device: torch.device
+    run: Callable[[slice], Result],
+    rows: int,
+    batch_rows: int,
+    label: str,
+    device: torch.device,
+    quiet: bool = False,
 ) -> Iterator[tuple[slice, Result]]:
     """Run `run` on consecutive slices of `rows` rows, and yield each slice with its result, in
-    order; work of more than two seconds shows a progress bar.
+    order; work of more than two seconds shows a progress bar, unless it is `quiet`.
 
     On a processor the slices hold at most `PROCESSOR_ROWS`, and as many are computed at a time as
     torch has threads, in one thread each: `run` is called in several threads. A slice's result does
@@ -300,7 +305,12 @@ def in_batches(
         else _on_gpu(run, rows, batch_rows, label)
     )
     with tqdm(
-        total=rows, desc=label, unit="sequence", mininterval=2, delay=2, disable=rows == 0
+        total=rows,
+        desc=label,
+        unit="sequence",
+        mininterval=2,
+        delay=2,
+        disable=quiet or rows == 0,
     ) as progress:
         for part, result in batches:
             yield part, result

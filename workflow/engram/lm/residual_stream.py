@@ -273,10 +273,11 @@ class Unembedding:
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the logits of hidden states of depth L, or of another as if they were,
-        (b, S, width) -> (b, S, V).
+        (b, S, width) -> (b, S, V); with a gradient where the states have one.
         """
         read = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
-        with torch.inference_mode(), _passing_on(hidden, self._switch):
+        without = nullcontext() if hidden.requires_grad else torch.inference_mode()
+        with without, _passing_on(hidden, self._switch):
             return self._model(
                 input_ids=read, attention_mask=torch.ones_like(read), use_cache=False
             ).logits

@@ -24,6 +24,7 @@ from engram.mechanisms.logit_lens import (
 from engram.mechanisms.overlap import head_overlap
 from engram.mechanisms.perturbation import PerturbationSettings, perturb
 from engram.mechanisms.settings import MechanismsSettings
+from engram.mechanisms.tuned_lens import TunedLens, fit_tuned_lens
 
 LENS_SHARE = 4
 """A batch of the lens has this part of the tokens of others: it holds logits of two layers."""
@@ -47,7 +48,7 @@ def run(
     Args:
         model: the model.
         test: the samples that are measured.
-        reference: others, for the means of heads.
+        reference: others, for the means of heads and the tuned lens.
         classes: the K class names.
         prefix: tokens of the prompt.
         settings: of the config.
@@ -57,9 +58,10 @@ def run(
         seed: of draws and permutations.
 
     Returns:
-        tables by name, a row per class and: `perturbation` α, `recovery` α and depth, `lens` depth,
-        `winning` rule, `heads` layer and head, `compression` nothing more; `overlap` has a row per
-        pair of classes. Columns: the methods `by_class` of `engram.api`.
+        tables by name, a row per class and: `perturbation` α, `recovery` α and depth, `lens` lens
+        (logit, tuned) and depth, `winning` lens and rule, `heads` layer and head, `compression`
+        nothing more; `overlap` has a row per pair of classes. Columns: the methods `by_class` of
+        `engram.api`.
     """
     tokens, group = test.tokens, test.content_group
     label = np.array(classes, object)[test.label]
@@ -77,10 +79,16 @@ def run(
     )
     perturbed = perturb(model, tokens, prefix, noise, batch_tokens)
     depths = tuple(range(noise.depth, noise.depth + perturbed.recovery.shape[-1]))
-    readings = read_layers(model, tokens, prefix, max(1, batch_tokens // LENS_SHARE))
-    winning = table(
-        {"rule": tuple(range(len(DEFAULT_RULES)))}, winning_values(winning_depths(readings))
-    )
+    lens, winning = [], []
+    of_lens = max(1, batch_tokens // LENS_SHARE)
+    for name, translate in _lenses(model, reference, settings, of_lens, seed).items():
+        readings = read_layers(model, tokens, prefix, of_lens, translate)
+        read = table({"depth": tuple(range(readings.kl.shape[1]))}, layer_values(readings))
+        rules = {"rule": tuple(range(len(DEFAULT_RULES)))}
+        won = name_rules(table(rules, winning_values(winning_depths(readings))), DEFAULT_RULES)
+        for tables, own in ((lens, read), (winning, won)):
+            own.insert(0, "lens", name)
+            tables.append(own)
     effects = ablate_each_head(
         model, tokens, prefix, settings.heads, reference.tokens, batch_tokens
     )
@@ -100,8 +108,8 @@ def run(
         "recovery": table(
             {"alpha": noise.alphas, "depth": depths}, {"cosine": perturbed.recovery.mean(2)}
         ),
-        "lens": table({"depth": tuple(range(readings.kl.shape[1]))}, layer_values(readings)),
-        "winning": name_rules(winning, DEFAULT_RULES),
+        "lens": pd.concat(lens, ignore_index=True),
+        "winning": pd.concat(winning, ignore_index=True),
         "heads": table(
             {"layer": tuple(range(1, layers + 1)), "head": tuple(range(1, heads + 1))},
             {f"{name}_difference": effects.difference(name) for name in MEASURES},
@@ -109,3 +117,23 @@ def run(
         "overlap": head_overlap(loss, label, group, settings.top, **statistics),
         "compression": table({}, lengths.values()),
     }
+
+
+def _lenses(
+    model: PreTrainedModel,
+    reference: Samples,
+    settings: MechanismsSettings,
+    batch_tokens: int,
+    seed: int,
+) -> dict[str, TunedLens | None]:
+    """Return the lenses that a study reads by."""
+    lenses: dict[str, TunedLens | None] = {"logit": None}
+    if settings.tuned_lens_steps:
+        lenses["tuned"] = fit_tuned_lens(
+            model,
+            reference.tokens,
+            steps=settings.tuned_lens_steps,
+            batch_tokens=batch_tokens,
+            seed=seed,
+        )
+    return lenses

@@ -17,7 +17,7 @@ When the target has won is a matter of the rule, and results may change their si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +75,11 @@ DEFAULT_RULES = (
 
 
 def read_layers(
-    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = 2048
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    batch_tokens: int = 2048,
+    translate: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
 ) -> LensReadings:
     """Read every depth of the residual stream under teacher forcing.
 
@@ -85,6 +89,8 @@ def read_layers(
         prefix: tokens of the prompt.
         batch_tokens: tokens per forward. A batch holds three arrays of (sequences, S, vocabulary)
             float32 at a time; halved when a GPU runs out of memory.
+        translate: from a depth below L and its states to the states that are read in their place,
+            such as an `engram.mechanisms.tuned_lens.TunedLens`; None: the logit lens.
 
     Raises:
         EngramError: a value is not finite, or a model whose layers are not in one list.
@@ -108,6 +114,8 @@ def read_layers(
         readings: list[list[torch.Tensor]] = []
         for depth, state in enumerate(states):
             # The last lens is the model's output, not a second computation of it.
+            if translate and depth < layers:
+                state = translate(depth, state)
             of_depth = logits if depth == layers else unembedding(state)
             likeliest = of_depth.argmax(-1, keepdim=True)
             log_p = final if depth == layers else of_depth.float().log_softmax(-1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import shutil
 from pathlib import Path
 from typing import cast
 
@@ -159,6 +160,9 @@ def train_base(
     model = model.float().eval()
 
     if shared:
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            # A tokenizer that was loaded remembers so when it is saved.
+            shutil.copyfile(shared / name, output / name)
         chosen = read_parquet(shared / "windows.parquet")
         chosen["base_extracted"] = extracted(model, window_tokens(chosen, sum(window)), window[0])
         replay = read_parquet(shared / "replay.parquet")

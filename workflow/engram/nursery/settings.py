@@ -188,7 +188,13 @@ class DrillingKeys(Settings):
     """What the base is drilled on."""
     counterpart: str = ""
     """Under the drilling design `crossed`: the name of the other model of the pair, which has the
-    same base, source, seed and drilling. Empty: none."""
+    same base, source, seed and drilling. Of a model that is not drilled here: a folder, a GGUF file
+    or a repository with the same tokenizer, trained alike but without the text that
+    `exposures_column` counts. It scores all candidates before classes are assigned, so that
+    predicates may use `counterpart_extracted`, `counterpart_exposures` (0), and its
+    `counterpart_suffix_log_prob`. Empty: none."""
+    counterpart_revision: str = ""
+    """Commit, tag or branch of a counterpart on the hub; required for a repository."""
     arm: int = Field(default=0, ge=0, le=2)
     """Under the drilling design `crossed`: 1 for the first model of the pair, 2 for the second; 0
     for none."""

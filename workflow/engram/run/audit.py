@@ -52,6 +52,22 @@ class AuditRequest:
     """Names of the files that are read."""
     text_column: str = "text"
     """Column of the text in tables of documents."""
+    redact: bool = False
+    """Whether texts are kept out of every file."""
+    unrelated: int = 0
+    """Unrelated prefixes after which every suffix is asked for as well."""
+    books: int = 0
+    """Tokens of the prefix from which the model writes whole documents again; 0 writes none."""
+    popularity: str = ""
+    """Column with a number that says how well known a document is."""
+    reference: str = ""
+    """Corpus in which regions are looked for."""
+    group: str = ""
+    """Column with the group of a document."""
+    attributes: Sequence[str] = ()
+    """Columns with values that occur in the texts."""
+    facts: str = ""
+    """Table with the columns of documents that are text files."""
 
 
 def command(request: AuditRequest, snakemake: Sequence[str]) -> int:
@@ -98,12 +114,28 @@ def study_of(request: AuditRequest) -> dict[str, Any]:
         "prefix": request.prefix,
         "suffix": request.suffix,
         "models": [entry],
-        "audit": {"enabled": True},
+        "audit": audit_keys(request),
+        **({"prior": {"prefixes": request.unrelated}} if request.unrelated else {}),
         # An audit trains no CNN, and those of the default do not fit into a short window.
         "cnn": {"kernels": [2]},
     }
     complete(study)
     return study
+
+
+def audit_keys(request: AuditRequest) -> dict[str, Any]:
+    """Return the section `audit` of the study: what is asked for and not the default."""
+    return {
+        "enabled": True,
+        **({"redact": True} if request.redact else {}),
+        **({"books": {"enabled": True, "prefix": request.books}} if request.books else {}),
+        **{
+            key: getattr(request, key)
+            for key in ("popularity", "facts", "group", "reference")
+            if getattr(request, key)
+        },
+        **({"attributes": list(request.attributes)} if request.attributes else {}),
+    }
 
 
 def model_keys(model: str, revision: str) -> dict[str, str]:

@@ -205,6 +205,57 @@ def _knocked_out(config: dict[str, Any], named: list[Named]) -> list[str]:
     return [slug for slug in among if slug in chosen or not chosen]
 
 
+def steered(config: dict[str, Any]) -> list[str]:
+    """Return the slugs of the localized taxonomies that have both classes of `steering`; none
+    unless it is enabled.
+
+    Raises:
+        EngramError: it is enabled, and no localized taxonomy has both.
+    """
+    return _steered(config, named_taxonomies(config))
+
+
+def _steered(config: dict[str, Any], named: list[Named]) -> list[str]:
+    section = config["steering"]
+    return _having(
+        config, named, "steering", [section["recalled"], section["kept"]], section["enabled"]
+    )
+
+
+def attacked(config: dict[str, Any]) -> list[str]:
+    """Return the slugs of the localized taxonomies that have both classes of `locality`; none
+    unless it is enabled.
+
+    Raises:
+        EngramError: it is enabled, and no localized taxonomy has both.
+    """
+    return _attacked(config, named_taxonomies(config))
+
+
+def _attacked(config: dict[str, Any], named: list[Named]) -> list[str]:
+    section = config["locality"]
+    return _having(
+        config, named, "locality", [section["recalled"], section["guessed"]], section["enabled"]
+    )
+
+
+def _having(
+    config: dict[str, Any], named: list[Named], key: str, classes: list[str], enabled: bool
+) -> list[str]:
+    """Return the localized taxonomies that have some classes; none unless they are needed."""
+    if not enabled:
+        return []
+    trained = {entry.trained.slug: entry.trained.class_names for entry in named}
+    localized = _localized(config, named)
+    chosen = [slug for slug in localized if set(classes) <= set(trained[slug])]
+    if localized and not chosen:
+        raise EngramError(
+            f"{key}: no localized taxonomy has the class {' and the class '.join(classes)}; name "
+            f"classes of one of {'; '.join(', '.join(trained[slug]) for slug in localized)}"
+        )
+    return chosen
+
+
 def _mistakes(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the sections together, or with the machine's files; the completed
     config is given both as a model and as plain values.
@@ -273,13 +324,21 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
     shared = [key for key in ModelEntry.model_fields if key not in own]
     for model in study.models:
         where, crossed = f"models: {model.name}", model.drilling.design == "crossed"
-        if crossed != bool(model.counterpart) or crossed != bool(model.arm):
+        # Without a design, a counterpart is a published model.
+        named = model.counterpart in models or model.source == "nursery"
+        wrong = bool(model.counterpart) and named if not crossed else not model.counterpart
+        if wrong or crossed != bool(model.arm):
             yield (
                 f"{where}: `drilling.design: crossed`, `counterpart` and `arm` (1 or 2) go "
                 f"together; give all three or none"
             )
             continue
         yield from _wrong_drilling(model)
+        if model.counterpart_revision and (crossed or not model.counterpart):
+            yield (
+                f"{where}: `counterpart_revision` belongs to a counterpart that is a repository; "
+                f"leave it out"
+            )
         if not crossed:
             continue
         other = models.get(model.counterpart)
@@ -306,7 +365,7 @@ def _wrong_drilling(model: ModelEntry) -> Iterator[str]:
     where, drilling = f"models: {model.name}", model.drilling
     if model.source == "nursery":
         return
-    if not model.counterpart:
+    if not model.arm:
         if model.source in DrillingKeys.used_by and drilling != DrillingSettings():
             yield (
                 f"{where}: `drilling` of source {model.source} is for crossed pairs; set "
@@ -364,7 +423,7 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
                 f"window is scored; leave it out"
             )
     crossed = study.crossed.cnn
-    trained = crossed.inputs and any(model.counterpart for model in study.models)
+    trained = crossed.inputs and any(model.arm for model in study.models)
     if trained and last_side(tokens, crossed.kernel) < 1:
         yield (
             f"crossed.cnn.kernel: {crossed.kernel} is too large for windows of prefix + suffix = "
@@ -392,6 +451,11 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
                 f"models: {model.name}: early_exit.tokens: an audit needs every window whole; "
                 f"leave it out, or the audit"
             )
+    if study.audit.redact and (study.taxonomies or study.search.categories):
+        yield (
+            "audit.redact: the study has taxonomies, whose candidates hold texts; leave "
+            "`taxonomies` empty, or write texts"
+        )
     yield from _error_of(
         Taxonomy.parse,
         study.audit.taxonomy,
@@ -425,6 +489,8 @@ def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
         yield (
             "matched.pairs: the comparison needs a validation split; add `engram` to `protocols`"
         )
+    yield from _error_of(_steered, config, named)
+    yield from _error_of(_attacked, config, named)
 
 
 def _unknown_classes(config: dict[str, Any], named: list[Named]) -> Iterator[str]:

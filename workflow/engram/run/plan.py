@@ -14,10 +14,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import yaml
-from transformers import AutoConfig, AutoModelForCausalLM, GPTNeoXConfig, PreTrainedConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GPTNeoXConfig,
+    LlamaConfig,
+    PreTrainedConfig,
+)
 
 from engram.io.errors import EngramError
 from engram.io.settings import Bos
@@ -25,6 +32,7 @@ from engram.lm.inputs import chosen_opening, read_opening
 from engram.lm.models import load_tokenizer
 from engram.run import launch
 from engram.run.rates import Rates
+from engram.sources.entry import hubble_sizes
 from engram.store.attention_file import Header
 from engram.taxonomy.pool import OWN, displayed_own
 
@@ -91,6 +99,22 @@ def pythia_config(repository: str) -> GPTNeoXConfig | None:
     )
 
 
+def hubble_config(repository: str) -> LlamaConfig | None:
+    """Return the configuration of a Hubble model by its repository; None for any other."""
+    if (sizes := hubble_sizes(repository)) is None:
+        return None
+    layers, width, heads, kv_heads, feed_forward = sizes
+    return LlamaConfig(
+        num_hidden_layers=layers,
+        hidden_size=width,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        intermediate_size=feed_forward,
+        vocab_size=50_304,
+        tie_word_embeddings=False,
+    )
+
+
 def model_shape(folder: Path | None, repository: str) -> Shape:
     """Return the shape of a model from the `config.json` in its folder, or by its name.
 
@@ -102,10 +126,11 @@ def model_shape(folder: Path | None, repository: str) -> Shape:
         EngramError: neither gives the shape.
     """
     if folder is None:
-        if (known := pythia_config(repository)) is None:
+        known = pythia_config(repository) or hubble_config(repository)
+        if known is None:
             raise EngramError(
                 f"model {repository}: its config.json is not at hand, and only EleutherAI/pythia-… "
-                f"are known by name"
+                f"and allegrolab/hubble-… are known by name"
             )
         return shape_of(known)
     try:
@@ -152,8 +177,8 @@ def planned_opening(folder: Path | None, bos: Bos) -> tuple[int, ...]:
     """Return what a model's sequences begin with, as far as is known before it is fetched.
 
     Args:
-        folder: of the model; None for a Pythia model that is known by name, which begins with
-            nothing unless `bos` is true.
+        folder: of the model; None for one that is known by name, which begins with nothing unless
+            `bos` is true.
         bos: of the config.
 
     Raises:
@@ -175,6 +200,7 @@ def plan_model(
     rates: Rates,
     opening: Sequence[int] = (),
     shown: str = OWN,
+    scored: tuple[int, int] = (0, 0),
     prior_forwards: int = 0,
 ) -> dict[str, Any]:
     """Return what one model costs.
@@ -188,14 +214,17 @@ def plan_model(
         rates: assumed of the GPU.
         opening: special tokens in front of every window.
         shown: which text the samples show, see `engram.taxonomy.pool.displayed_own`.
+        scored: windows that a model still has to score before classes are known, the counterpart's
+            counted once more, and those of them whose suffix is decoded. None where candidates have
+            their scores.
         prior_forwards: of the prior (`prior.prefixes`), which the labels and so this plan needed.
 
     Returns:
         `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
         which goes through the model once; `continued`, those of them whose suffix the model writes
         first; `prior_forwards`; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes);
-        `tflop_per_forward`; `pflop`, of extraction, continuations and the prior; `gpu_hours`, at
-        the rates.
+        `tflop_per_forward`; `pflop`, of extraction, continuations, the prior and `scored`;
+        `gpu_hours`, at the rates.
     """
     prefix, suffix = window
     sequences, continued = samples["sequence_id"].nunique(), len(displayed_own(samples, shown))
@@ -212,13 +241,38 @@ def plan_model(
         "kb_per_sequence": row / 1e3,
         "gb_on_disk": row * sequences / 1e9,
         "tflop_per_forward": forward / 1e12,
-        "pflop": forward * (sequences + continued + prior_forwards) / 1e15,
+        "pflop": forward * (sequences + continued + prior_forwards + sum(scored)) / 1e15,
         "gpu_hours": (
-            forward * (sequences + prior_forwards) / rates.forward
-            + forward * continued / rates.continuation
+            forward * (sequences + prior_forwards + scored[0]) / rates.forward
+            + forward * (continued + scored[1]) / rates.continuation
         )
         / 3600,
     }
+
+
+def most_samples(
+    taxonomies: Sequence[Sequence[str]], protocols: int, per_class: int, candidates: int
+) -> pd.DataFrame:
+    """Return the most samples that the lists of a model can hold, before any window has a class.
+
+    Args:
+        taxonomies: names of the classes of each.
+        protocols: how many; their lists hold the same sequences.
+        per_class: samples requested per class.
+        candidates: windows that are drawn from.
+
+    Returns:
+        sequence_id, class, lists, as `engram.taxonomy.pool.gather_lists` has them.
+    """
+    classes = [name for names in taxonomies for name in names]
+    drawn = np.repeat(np.arange(len(classes)), per_class)
+    return pd.DataFrame(
+        {
+            "sequence_id": np.arange(len(drawn)) % max(1, candidates),
+            "class": [classes[number] for number in drawn],
+            "lists": protocols,
+        }
+    )
 
 
 TOTAL = "all models"
@@ -257,7 +311,8 @@ def count_jobs(config: Mapping[str, Any]) -> pd.DataFrame:
 
 def plan_text(plan: pd.DataFrame, jobs: pd.DataFrame, rates: Rates) -> str:
     """Return both tables as lines of text for the terminal."""
-    shown = plan.astype(object)
+    bounds = plan.loc[plan["at_most"].eq("yes"), "model"] if "at_most" in plan else ()
+    shown = plan.drop(columns="at_most", errors="ignore").astype(object)
     for column in shown.columns[1:]:
         number = "{:,.0f}" if column in WHOLE else "{:,.4g}"
         shown[column] = ["" if pd.isna(value) else number.format(value) for value in shown[column]]
@@ -266,6 +321,14 @@ def plan_text(plan: pd.DataFrame, jobs: pd.DataFrame, rates: Rates) -> str:
     return "\n".join(
         [
             shown.to_string(index=False),
+            *(
+                [
+                    f"\nAt most, because their windows have no scores yet (these are counted, "
+                    f"too): {', '.join(bounds)}."
+                ]
+                if len(bounds)
+                else []
+            ),
             f"\nGPU hours at {rates.forward:.3g} FLOP/s in forwards and {rates.continuation:.3g} "
             f"FLOP/s in continuations (config: plan).",
             f"\n{'rule':<{width}}    jobs",

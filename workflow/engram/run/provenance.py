@@ -80,13 +80,17 @@ def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
         )
     revision = found.get("commit") or entry.get("revision")
     of_model = f" at ``{revision}``" if revision else ""
-    drilled = f", drilled here with seed {entry['seed']}" if entry.get("counterpart") else ""
+    drilled = f", drilled here with seed {entry['seed']}" if entry.get("arm") else ""
     of = entry["model"] or entry.get("package")
     candidates = entry.get("table") or entry.get("documents") or entry.get("dataset")
     of_dataset = f" at ``{entry['dataset_revision']}``" if entry.get("dataset_revision") else ""
+    compared = ""
+    if (other := entry.get("counterpart")) and not drilled:
+        known = found.get("counterpart_commit") or entry.get("counterpart_revision")
+        compared = f"; counterpart: ``{other}``" + (f" at ``{known}``" if known else "")
     return (
         f"Model ``{name}``: ``{of}``{of_model}{drilled} (weights ``{weights}``); "
-        f"candidates: {entry['source']}, ``{candidates}``{of_dataset}."
+        f"candidates: {entry['source']}, ``{candidates}``{of_dataset}{compared}."
     )
 
 

@@ -4,10 +4,12 @@ its pages are.
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pandas as pd
 
+from engram.crossed.findings import sentences
 from engram.io.errors import EngramError
 
 MOST = 20
@@ -35,14 +37,17 @@ def headline_text(scores: pd.DataFrame) -> str:
 
 
 def crossed_text(scores: pd.DataFrame) -> str:
-    """Return how often the exposed model of a crossed pair is named correctly, as text: all
-    inputs on all kinds of text, by assigned dose, with intervals over clusters.
+    """Return how often the exposed model of a crossed pair is named correctly, as text: the main
+    result in two sentences; all inputs on all kinds of text, by assigned dose, with intervals over
+    clusters.
     """
     shown = scores[(scores["selection"] == "assigned") & (scores["dose"] == 0)]
     scope = "all" if "all" in set(shown["trained_on"]) else shown["trained_on"].iloc[0]
     shown = shown[(shown["trained_on"] == scope) & shown["pair"].isin(["all pairs", "all bases"])]
     lines = [
-        f"{'which model was shown it?':<26} {'text':<10} {'over':<10} {'accuracy':>22} {'p':>8}"
+        *textwrap.wrap(sentences(scores), 100),
+        "",
+        f"{'which model was shown it?':<26} {'text':<10} {'over':<10} {'accuracy':>22} {'p':>8}",
     ]
     for _, row in shown.iterrows():
         value = f"{row['accuracy']:.3f} [{row['accuracy_low']:.3f}, {row['accuracy_high']:.3f}]"

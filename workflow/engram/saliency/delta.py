@@ -197,6 +197,35 @@ def saliency_of_grid(
     }
 
 
+def mean_delta(
+    cnns: Mapping[str, AttentionCNN],
+    mean: np.ndarray,
+    maximum: np.ndarray,
+    label: np.ndarray,
+    classes: Sequence[str],
+    method: str,
+) -> np.ndarray | None:
+    """Return Δ of every class by one method, averaged over CNNs, float32 (K, L, P); None where a
+    class has no sample. The arguments are those of `saliency_of_grid`.
+    """
+    if set(range(len(classes))) - set(label.tolist()):
+        return None
+    maps = [
+        [
+            delta(
+                cnn,
+                (mean if cnn.head_pooling == "mean" else maximum)[rows],
+                maximum[rows],
+                k,
+                [method],
+            )[method].map
+            for cnn in cnns.values()
+        ]
+        for k, rows in enumerate(rows_of_classes(label, classes))
+    ]
+    return np.array(maps).mean(axis=1, dtype=np.float64).astype(np.float32)
+
+
 def rows_of_classes(label: np.ndarray, classes: Sequence[str]) -> list[np.ndarray]:
     """Return the positions of each class's samples.
 
@@ -211,16 +240,26 @@ def rows_of_classes(label: np.ndarray, classes: Sequence[str]) -> list[np.ndarra
     return rows
 
 
-def choose_held_out(
-    split: np.ndarray, label: np.ndarray, priority: np.ndarray, per_class: int
-) -> np.ndarray:
-    """Return the positions of the test samples that Δ is averaged over: per class those of the
-    lowest priority, at most `per_class`; sorted.
+def region_split(split: np.ndarray) -> str:
+    """Return the split whose samples choose the regions of a knock-out, which is measured on test
+    samples: validation, or train where there is none.
+
+    Args:
+        split: of every sample, (n,).
     """
-    test = np.flatnonzero(split == "test")
+    return "validation" if (split == "validation").any() else "train"
+
+
+def choose_held_out(
+    split: np.ndarray, label: np.ndarray, priority: np.ndarray, per_class: int, which: str = "test"
+) -> np.ndarray:
+    """Return the positions of the samples of a split that Δ is averaged over: per class those of
+    the lowest priority, at most `per_class`; sorted.
+    """
+    rows = np.flatnonzero(split == which)
     chosen = [
         mine[np.argsort(priority[mine], kind="stable")][:per_class]
         for k in np.unique(label)
-        if len(mine := test[label[test] == k])
+        if len(mine := rows[label[rows] == k])
     ]
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)

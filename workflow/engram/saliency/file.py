@@ -22,6 +22,7 @@ to suffix); both in the suffix. The last query of the prefix counts as one of th
 first token it predicts. A causal model has no cells of prefix queries and suffix keys."""
 
 _ARRAYS = ("delta", "spread", "profile", "binned", "attention", "sizes")
+_OF_REGIONS = "region_delta"
 _ATTRIBUTES = ("classes", "cnns", "n", "without_evidence", "dead", "prefix", "opening")
 
 
@@ -99,6 +100,10 @@ class Saliency:
     """Samples in each group, (K, G); groups of 0 where a class has fewer samples than groups."""
     opening: int = 0
     """Special tokens in front of every window, the first rows and columns of its map."""
+    region_delta: np.ndarray | None = None
+    """Δ over other samples than the test samples, by which knock-outs choose their regions, float32
+    (K, L, P): validation samples, training samples where there is no validation split. None: not
+    computed."""
 
     @property
     def bins(self) -> Bins:
@@ -112,9 +117,10 @@ def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) 
     """
     with new_hdf5(path) as file:
         for method, result in saliency.items():
+            chosen = {} if result.region_delta is None else {_OF_REGIONS: result.region_delta}
             write_group(
                 file.create_group(method),
-                {name: getattr(result, name) for name in _ARRAYS},
+                {name: getattr(result, name) for name in _ARRAYS} | chosen,
                 _attributes(result) | {"taxonomy": taxonomy},
                 compression="gzip",
                 shuffle=True,

@@ -40,8 +40,8 @@ class Run:
     """Predictions by CNN, group, true and predicted class, (C, G, K, K)."""
     candidates: tuple[int, ...] = ()
     """Candidates of every class, K."""
-    natural: bool = True
-    """Whether they say how often a class occurs in a corpus."""
+    natural: tuple[int, ...] = ()
+    """How often every class occurs in a plain draw from a corpus, K; empty where there is none."""
 
     @classmethod
     def of(cls, predictions: pd.DataFrame, classes: Sequence[str], source: str = "") -> Run:
@@ -119,7 +119,10 @@ def summed(runs: Iterable[Run]) -> Run:
     )
     candidates = tuple(map(sum, zip(*(part.candidates for part in parts), strict=True)))
     groups = tuple(group for part in parts for group in part.groups)
-    return Run(cnns, groups, counts, candidates, all(part.natural for part in parts))
+    natural: tuple[int, ...] = ()
+    if all(part.natural for part in parts):
+        natural = tuple(map(sum, zip(*(part.natural for part in parts), strict=True)))
+    return Run(cnns, groups, counts, candidates, natural)
 
 
 @dataclass(frozen=True)

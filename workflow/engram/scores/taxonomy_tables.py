@@ -78,8 +78,8 @@ def class_table(
 
     Returns:
         models, protocol, taxonomy, class, f1 with its interval, precision, recall, auroc (with its
-        interval for single models), candidates, natural_share (of all candidates, where
-        they are a plain draw from a corpus).
+        interval for single models), candidates, natural_share (of a plain draw from a corpus,
+        where there is one).
     """
     rows = []
     for part in scores:
@@ -108,9 +108,7 @@ def class_table(
                     "auroc_low": areas[k, 1] if single else np.nan,
                     "auroc_high": areas[k, 2] if single else np.nan,
                     "candidates": run.candidates[k],
-                    "natural_share": run.candidates[k] / max(1, sum(run.candidates))
-                    if run.natural
-                    else np.nan,
+                    "natural_share": run.natural[k] / sum(run.natural) if run.natural else np.nan,
                 }
                 rows.append(row)
     return pd.DataFrame(rows)

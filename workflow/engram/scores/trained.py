@@ -61,7 +61,7 @@ def read_trained(
     slug: str,
     candidates: Mapping[str, int],
     texts: pd.Series | None = None,
-    natural: bool = True,
+    natural: Mapping[str, int] | None = None,
     **statistics: Any,
 ) -> Trained:
     """Read results/<study>/<model>/<protocol>/cnns/<taxonomy>/predictions.parquet.
@@ -72,8 +72,8 @@ def read_trained(
         candidates: candidates by class.
         texts: of `text_keys`: samples of several models that have one text are drawn together. None
             keeps the texts of models apart.
-        natural: whether the candidates are a plain draw from a corpus, so that their frequencies
-            mean something.
+        natural: how often each class occurs in a plain draw from a corpus; None where there is
+            none.
         statistics: `resamples`, `confidence` and `seed`.
 
     Raises:
@@ -87,12 +87,13 @@ def read_trained(
     frame = read_parquet(path)
     test = frame[frame["split"] == "test"]
     counted = tuple(int(candidates[name]) for name in classes)
+    plain = tuple(int(natural[name]) for name in classes) if natural else ()
     if texts is not None:
         test = test.assign(content_group=texts.loc[test["content_group"]].to_numpy())
     place = model if texts is None else SHARED
     runs = {
         (str(source), str(labels)): replace(
-            Run.of(part, classes, place), candidates=counted, natural=natural
+            Run.of(part, classes, place), candidates=counted, natural=plain if any(plain) else ()
         )
         for (source, labels), part in test.groupby(["input", "labels"], sort=False)
     }
@@ -137,8 +138,7 @@ def text_keys(candidates: str | Path, content_group: pd.Series, prefix: int) -> 
 
 def run_statistics(confusions: np.ndarray, run: Run) -> dict[str, np.ndarray]:
     """Return what is resampled of every run, (…) each: the scores of the tables, the F1 of every
-    class as `f1/<position>` and, where the candidates' frequencies are natural, the scores at
-    those.
+    class as `f1/<position>` and, where natural frequencies are known, the scores at those.
 
     Args:
         confusions: of resamples of the run, (…, K, K).
@@ -146,8 +146,8 @@ def run_statistics(confusions: np.ndarray, run: Run) -> dict[str, np.ndarray]:
     """
     f1 = per_class_scores(confusions)[2]
     scores = table_scores(confusions) | {f"f1/{k}": f1[..., k] for k in range(f1.shape[-1])}
-    if run.natural and any(run.candidates):
-        scores |= natural_scores(confusions, np.array(run.candidates))
+    if run.natural:
+        scores |= natural_scores(confusions, np.array(run.natural))
     return scores
 
 

@@ -65,9 +65,10 @@ def write_windows(
     settings: CorpusSettings,
     output: Path,
     metadata: dict[str, Any],
+    exposures_column: str = "",
 ) -> None:
     """Write windows.parquet: the drawn windows with `sequence_duplicates`, token frequencies in the
-    corpus, `document` and `offset` (tokens).
+    corpus, `document` and `offset` (tokens), and `exposures` where the tables say them.
 
     The corpus is tokenized once onto the disk next to `output` (two or four bytes a token), so that
     the memory does not grow with it: a window keeps its number, its sequence_id and its chance of
@@ -82,6 +83,7 @@ def write_windows(
         settings: which windows.
         output: the windows, still without scores.
         metadata: what the artifact records.
+        exposures_column: of tables, see `read_documents`; none if empty.
 
     Raises:
         EngramError: a file cannot be read, or no document has as many tokens as a window.
@@ -98,7 +100,7 @@ def write_windows(
             file, np.dtype(np.uint16 if limits.vocabulary <= 1 << 16 else np.uint32)
         )
         draw = Draw(settings)
-        for piece, ids in _tokenized(files, text_column, tokenizer):
+        for piece, ids in _tokenized(files, text_column, tokenizer, exposures_column):
             draw.offer(*stream.append(piece, ids), piece.document)
         if not stream.tokens:
             raise EngramError(f"{path}: the documents hold no text")
@@ -138,6 +140,9 @@ def write_windows(
                     ),
                     "offset": begins[part] - starts[documents[part]],
                 }
+                if exposures_column:
+                    shown = [stream.exposures[number] for number in documents[part]]
+                    columns["exposures"] = np.array(shown, dtype=np.int64)
                 rows.append(window_table(tokens[part], columns))
 
 
@@ -155,12 +160,15 @@ class TokenStream:
     """First token of every document, (documents,)."""
     names: list[str] = field(default_factory=list)
     """Name of every document."""
+    exposures: list[int | None] = field(default_factory=list)
+    """How often every document was inserted in the training text; None where it is not known."""
 
     def append(self, piece: Piece, tokens: list[int]) -> tuple[int, int, int]:
         """Write a piece; return the offsets of its document, its first token and its end."""
         if piece.opens:
             self.starts.append(self.tokens)
             self.names.append(piece.document)
+            self.exposures.append(piece.exposures)
         self.file.write(np.array(tokens, dtype=self.dtype).tobytes())
         self.tokens += len(tokens)
         return self.starts[-1], self.tokens - len(tokens), self.tokens
@@ -281,7 +289,10 @@ def window_ids(names: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def _tokenized(
-    files: list[tuple[Path, str]], text_column: str, tokenizer: PreTrainedTokenizerBase
+    files: list[tuple[Path, str]],
+    text_column: str,
+    tokenizer: PreTrainedTokenizerBase,
+    exposures_column: str = "",
 ) -> Iterator[tuple[Piece, list[int]]]:
     """Yield every piece of every document with its tokens."""
     encode = encoder(tokenizer)
@@ -295,7 +306,7 @@ def _tokenized(
         pieces = (
             piece
             for file, name in _counted(files, progress)
-            for piece in read_documents(file, name, text_column)
+            for piece in read_documents(file, name, text_column, exposures_column)
         )
         for group in _groups(pieces):
             yield from zip(group, encode([piece.text for piece in group]), strict=True)

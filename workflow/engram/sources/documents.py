@@ -40,6 +40,8 @@ class Piece:
     text: str
     opens: bool
     """Whether a document begins here."""
+    exposures: int | None = None
+    """How often the document was inserted in the training text, where the table says so."""
 
 
 def document_files(path: str | Path, pattern: str) -> list[tuple[Path, str]]:
@@ -69,7 +71,7 @@ def document_files(path: str | Path, pattern: str) -> list[tuple[Path, str]]:
     if not files:
         raise EngramError(f"{root}: the folder holds no {pattern} files")
     for file, _ in files:
-        kind = f"*{file.suffix}"
+        kind = f"*{ending(file)}"
         advice = f"leave it out by `pattern`, or name `{kind}` there if such files are text"
         _check_ending(file, pattern, advice)
     return files
@@ -81,11 +83,13 @@ def _check_ending(file: Path, pattern: str, advice: str) -> None:
     named = ending(Path(pattern))
     if not known and (named in ("", ".*") or not fnmatchcase(ending(file), named)):
         raise EngramError(
-            f"{file}: documents are not read from {file.suffix} files; convert it, {advice}"
+            f"{file}: documents are not read from {ending(file)} files; convert it, {advice}"
         )
 
 
-def read_documents(file: Path, name: str, text_column: str) -> Iterator[Piece]:
+def read_documents(
+    file: Path, name: str, text_column: str, exposures_column: str = ""
+) -> Iterator[Piece]:
     """Yield the documents of one file, in pieces of about `PIECE` characters.
 
     A text file is one document, without its byte order mark. A long document is parted behind a
@@ -96,19 +100,33 @@ def read_documents(file: Path, name: str, text_column: str) -> Iterator[Piece]:
         file: a table, or else a text file in UTF-8.
         name: what its documents are called.
         text_column: of a table.
+        exposures_column: of a table, the column or field (`text_tables.nested_value`) that says how
+            often a document was inserted in the training text; none if empty.
 
     Raises:
-        EngramError: the file is no UTF-8 text or cannot be read, or a row has no text.
+        EngramError: the file is no UTF-8 text or cannot be read, a row has no text, or no number of
+            exposures where they are asked for.
     """
     if ending(file) not in READERS:
+        if exposures_column:
+            raise EngramError(
+                f"{file}: a text file has no exposures_column, {exposures_column}; leave the file "
+                f"out by `pattern`"
+            )
         yield from _pieces(name, _lines(file))
         return
-    for rows in read_rows(file, [text_column], TEXTS_AT_ONCE):
+    nested = [exposures_column] if exposures_column else []
+    for rows in read_rows(file, [text_column], TEXTS_AT_ONCE, nested):
         column = checks.texts(rows.table[text_column], text_column, rows.place)
-        for number, text in zip(rows.place.numbers, column.to_pylist(), strict=True):
-            yield from _pieces(
-                f"{name}#{number}", io.StringIO(text, newline="\n") if len(text) > PIECE else [text]
-            )
+        exposures: list[int | None] = [None] * len(column)
+        if exposures_column:
+            counted = rows.table[exposures_column]
+            exposures = checks.counts(counted, exposures_column, rows.place).tolist()
+        for number, text, times in zip(
+            rows.place.numbers, column.to_pylist(), exposures, strict=True
+        ):
+            lines = io.StringIO(text, newline="\n") if len(text) > PIECE else [text]
+            yield from _pieces(f"{name}#{number}", lines, times)
 
 
 def _lines(file: Path) -> Iterator[str]:
@@ -118,15 +136,15 @@ def _lines(file: Path) -> Iterator[str]:
         yield from lines
 
 
-def _pieces(name: str, lines: Iterable[str]) -> Iterator[Piece]:
+def _pieces(name: str, lines: Iterable[str], exposures: int | None = None) -> Iterator[Piece]:
     """Yield consecutive lines put together until there are enough."""
     held: list[str] = []
     size, opens = 0, True
     for line in lines:
         if size >= PIECE and held[-1].endswith("\n") and not line[:1].isspace():
-            yield Piece(name, "".join(held), opens)
+            yield Piece(name, "".join(held), opens, exposures)
             held, size, opens = [], 0, False
         held.append(line)
         size += len(line)
     if held:
-        yield Piece(name, "".join(held), opens)
+        yield Piece(name, "".join(held), opens, exposures)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engram.io.errors import EngramError
-from engram.sources.settings import HubKeys, ModelKeys
+from engram.sources.settings import HubKeys, ModelKeys, ScanKeys
 
 DATASET = "usvsnsp/semantic-filters"
 SIZES = ("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
@@ -47,8 +47,26 @@ PINNED = {
     "model": ("revision", ModelKeys.used_by),
     "dataset": ("dataset_revision", HubKeys.used_by),
     "twin": ("twin_revision", ModelKeys.used_by),
+    # Of a crossed pair the counterpart is a model of the study.
+    "counterpart": ("counterpart_revision", ScanKeys.used_by),
 }
 """Keys that may name a repository, with the key of its revision and the sources that use both."""
+
+
+HUBBLE: dict[str, tuple[int, int, int, int, int]] = {
+    "1b": (16, 2048, 32, 8, 8192),
+    "8b": (36, 4096, 32, 8, 14_336),
+}
+"""Layers, width, heads, key-value heads and width of the feed-forward blocks of the Hubble models
+(Wei et al., arXiv 2510.19811; their `configs/hubble_{1b,8b}/export_config.yml`)."""
+
+
+def hubble_sizes(repository: str) -> tuple[int, int, int, int, int] | None:
+    """Return a row of `HUBBLE` by the name of a model's repository; None for any other."""
+    match = re.fullmatch(
+        rf"allegrolab/hubble-({'|'.join(HUBBLE)})-[15]00b_toks-(standard|perturbed)-hf", repository
+    )
+    return HUBBLE[match[1]] if match else None
 
 
 @dataclass(frozen=True)
@@ -171,9 +189,11 @@ def _check_pins(entry: Mapping[str, Any]) -> None:
     under a study.
     """
     for key, (revision, users) in PINNED.items():
+        if key == "counterpart" and entry.get("arm"):
+            continue
         if (
             entry["source"] in users
-            and entry[key]
+            and entry.get(key)
             and not entry[revision]
             and not Path(entry[key]).exists()
         ):

@@ -1,4 +1,6 @@
-"""A user's tables: parquet, CSV, JSONL and JSON files, read in batches that know where they are."""
+"""A user's tables: parquet, CSV, JSONL and JSON files, the last three also compressed with gzip,
+read in batches that know where they are.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,15 @@ from engram.io.errors import EngramError, reason
 from engram.io.pointers import refuse_pointers
 from engram.io.streams import ROWS
 from engram.sources.checks import Place
-from engram.sources.text_tables import Batch, csv_batches, json_lines, json_objects, require
+from engram.sources.text_tables import (
+    GZIP,
+    Batch,
+    csv_batches,
+    json_lines,
+    json_objects,
+    nested_value,
+    require,
+)
 
 UNITS = {".jsonl": "line", ".ndjson": "line", ".json": "object"}
 """What messages count in a file, by its ending; rows in others."""
@@ -28,8 +38,9 @@ class Rows:
 
 
 def ending(path: Path) -> str:
-    """Return the ending of a file's name in lower case, `.csv` for instance."""
-    return path.suffix.lower()
+    """Return the ending of a file's name in lower case, `.csv` or `.csv.gz` for instance."""
+    last = path.suffix.lower()
+    return Path(path.stem).suffix.lower() + last if last == GZIP else last
 
 
 def table_files(path: str | Path) -> list[Path]:
@@ -46,35 +57,68 @@ def table_files(path: str | Path) -> list[Path]:
             if ending(file) in READERS and not file.name.startswith(".") and file.is_file()
         ):
             return files
-        raise EngramError(f"{path}: the folder holds no {', '.join(READERS)} files")
+        raise EngramError(f"{path}: the folder holds no {_LISTED} files")
     _reader(path)
     if not path.is_file():
         raise EngramError(f"{path}: no such file")
     return [path]
 
 
-def read_rows(path: Path, columns: Sequence[str], rows: int = ROWS) -> Iterator[Rows]:
+def read_rows(
+    path: Path, columns: Sequence[str], rows: int = ROWS, nested: Sequence[str] = ()
+) -> Iterator[Rows]:
     """Yield batches of some columns of a table, in the file's order.
 
     Columns of a CSV file are text; a column of categories is read as what the categories are. A
     file without rows gives no batch.
 
+    Args:
+        path: the table.
+        columns: their names.
+        rows: most rows of a batch.
+        nested: further fields, each a column of the batches under its own name
+            (`text_tables.nested_value`).
+
     Raises:
-        EngramError: the file cannot be read to its end, or a column is missing.
+        EngramError: the file cannot be read to its end, or a column or field is missing.
     """
     reader = _reader(path)
     refuse_pointers([path])
-    unit, textual = UNITS.get(ending(path), "row"), ending(path) == ".csv"
-    for batch in reader(path, columns, rows):
+    kind = ending(path).removesuffix(GZIP)
+    unit, textual = UNITS.get(kind, "row"), kind == ".csv"
+    if kind in UNITS:
+        batches = reader(path, columns, rows, nested)
+    else:
+        needed = dict.fromkeys([*columns, *(name.split(".")[0] for name in nested)])
+        batches = reader(path, list(needed), rows)
+    for batch in batches:
         place = Place(str(path), batch.numbers, unit, textual)
-        yield Rows(_without_categories(batch.table), place)
+        table = _without_categories(batch.table)
+        if nested and kind not in UNITS:
+            table = _with_nested(table, nested, place)
+        yield Rows(table, place)
 
 
-def _reader(path: Path) -> Callable[[Path, Sequence[str], int], Iterator[Batch]]:
+def _with_nested(table: pa.Table, nested: Sequence[str], place: Place) -> pa.Table:
+    """Return the table with fields of the objects in its columns; in CSV, all values are text."""
+    for name in nested:
+        values = [
+            nested_value(f"{place.file}: {place.unit} {number}", value, name)
+            for number, value in zip(
+                place.numbers, table[name.split(".")[0]].to_pylist(), strict=True
+            )
+        ]
+        if place.textual:
+            values = [None if value is None else str(value) for value in values]
+        if name not in table.column_names:
+            table = table.append_column(name, pa.array(values))
+    return table
+
+
+def _reader(path: Path) -> Callable[..., Iterator[Batch]]:
     if ending(path) not in READERS:
         raise EngramError(
-            f"{path}: tables are read from {', '.join(READERS)} files; convert it, or rename it if "
-            f"it is one"
+            f"{path}: tables are read from {_LISTED} files; convert it, or rename it if it is one"
         )
     return READERS[ending(path)]
 
@@ -116,11 +160,16 @@ def _parquet(path: Path, columns: Sequence[str], rows: int) -> Iterator[Batch]:
             ) from None
 
 
-READERS: dict[str, Callable[[Path, Sequence[str], int], Iterator[Batch]]] = {
-    ".parquet": _parquet,
+_TEXTUAL: dict[str, Callable[..., Iterator[Batch]]] = {
     ".csv": csv_batches,
     ".jsonl": json_lines,
     ".ndjson": json_lines,
     ".json": json_objects,
 }
+READERS: dict[str, Callable[..., Iterator[Batch]]] = {
+    ".parquet": _parquet,
+    **_TEXTUAL,
+    **{kind + GZIP: reader for kind, reader in _TEXTUAL.items()},
+}
 """Kinds of tables by the ending of their names, in lower case."""
+_LISTED = ", ".join(kind for kind in READERS if not kind.endswith(GZIP))

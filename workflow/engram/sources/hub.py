@@ -29,6 +29,9 @@ from engram.sources.snapshots import snapshot
 
 log = logging.getLogger(__name__)
 
+PLAIN = "pile"
+"""How the names of splits begin that are a plain draw from the corpus; the others hold memorized
+windows alone."""
 COLUMNS = {
     "sequence_id": "sequence_id",
     "text": "text",
@@ -113,7 +116,8 @@ def write_candidates(
     limits: Limits | None,
     metadata: dict[str, Any],
 ) -> None:
-    """Write candidates.parquet: the first row of every sequence_id, in the files' order.
+    """Write candidates.parquet: the first row of every sequence_id, in the files' order, and
+    whether it is of a plain draw from the corpus (`pile`).
 
     At no time are more than a batch of rows and all sequence ids in memory.
 
@@ -148,7 +152,8 @@ def write_candidates(
                 tokens = checks.windows(
                     rows.table["tokens"], "tokens", rows.place, window, limits
                 )  # (n, T)
-                table = window_table(tokens, checked_columns(rows, COLUMNS))
+                plain = np.full(len(tokens), file.name.startswith(PLAIN))
+                table = window_table(tokens, {**checked_columns(rows, COLUMNS), "pile": plain})
                 stream.append(table.filter(pa.array(first[done : done + len(table)])))
                 done += len(table)
                 progress.update(len(table))

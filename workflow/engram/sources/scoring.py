@@ -1,4 +1,6 @@
-"""Measured scores for windows that came without, and what a twin makes of a model's windows."""
+"""Measured scores for windows that came without, and what a twin or a counterpart makes of a
+model's windows.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ import pyarrow as pa
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from engram.io.errors import EngramError
 from engram.io.hashing import uniform
 from engram.io.streams import read_batches, stacked_tokens, stream_parquet
 from engram.lm.generation import (
@@ -34,6 +37,11 @@ SCORES = (
     "sequence_perplexity",
 )
 """Columns of `generation.memorization_scores`."""
+
+
+OF_COUNTERPART = ("extracted", "matched_fraction", "suffix_log_prob")
+"""Columns of `generation.teacher_forced_scores` that are kept of a counterpart, as
+`counterpart_…`."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,50 @@ def scores_with_early_exit(
     scores = known[[*SCORES]].astype(float).set_axis(rows).reindex(np.arange(len(tokens)))
     scored = np.isin(np.arange(len(tokens)), rows)
     return scores.assign(extracted=scores["extracted"] == 1, scored=scored)
+
+
+def write_counterpart(
+    windows: Path,
+    output: Path,
+    counterpart: PreTrainedModel,
+    prefix: int,
+    tokenizers: tuple[PreTrainedTokenizerBase, PreTrainedTokenizerBase],
+    metadata: dict[str, Any],
+    batch_tokens: int = BATCH_TOKENS,
+) -> None:
+    """Write counterpart.parquet: what a model that was not shown the text makes of every window, in
+    the order of the windows.
+
+    Args:
+        windows: sequence_id, tokens, and exposures where they are known.
+        output: sequence_id; of the counterpart `counterpart_extracted`,
+            `counterpart_matched_fraction`, `counterpart_suffix_log_prob` (nats per token), and,
+            where the windows have exposures, `counterpart_exposures`, 0.
+        counterpart: the model.
+        prefix: tokens of the prompt.
+        tokenizers: the studied model's and the counterpart's.
+        metadata: what the artifact records.
+        batch_tokens: tokens per batch of the model.
+
+    Raises:
+        EngramError: the tokenizers differ, or the counterpart cannot read the tokens.
+    """
+    if tokenizers[0].get_vocab() != tokenizers[1].get_vocab():
+        raise EngramError(
+            "counterpart: its tokenizer is not that of the model, so that their scores of a window "
+            "cannot be compared; name a model with the same tokenizer, or give it as `twin`"
+        )
+    with stream_parquet(output, metadata) as stream:
+        for table in read_batches(windows):
+            tokens = stacked_tokens(table)  # (n, T)
+            check_tokens(counterpart, tokens, "counterpart")
+            read = tokens.astype(np.int64)
+            scores = teacher_forced_scores(counterpart, read, prefix, batch_tokens)
+            columns = {name: pa.array(scores[name].to_numpy()) for name in OF_COUNTERPART}
+            if "exposures" in table.column_names:
+                columns["exposures"] = pa.array(np.zeros(len(table), np.int64))
+            named = {f"counterpart_{name}": values for name, values in columns.items()}
+            stream.append(pa.table({"sequence_id": table["sequence_id"], **named}))
 
 
 def twin_extracts(

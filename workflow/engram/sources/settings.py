@@ -108,7 +108,8 @@ class TableKeys(Settings):
 
     used_by: ClassVar[tuple[str, ...]] = ("table",)
     table: str = ""
-    """A parquet, CSV, JSONL or JSON file, or a folder of such files."""
+    """A parquet, CSV, JSONL or JSON file, or a folder of such files; all but parquet may be
+    compressed with gzip (`.jsonl.gz`)."""
     preset: Literal["", "train_eval_test"] = ""
     """Columns of a known file; `train_eval_test` is that of the paper's code."""
     columns: dict[str, str] = Field(default={})
@@ -124,12 +125,18 @@ class CorpusKeys(Settings):
 
     used_by: ClassVar[tuple[str, ...]] = ("corpus",)
     documents: str = ""
-    """A text file, a table of documents, or a folder of either."""
+    """A text file, a table of documents, or a folder of either. CSV, JSONL and JSON files may be
+    compressed with gzip (`.jsonl.gz`)."""
     pattern: str = "*"
     """Names of the files that are read, e.g. `*.py`. Text files of an unusual kind are read where
     it names their ending."""
     text_column: str = "text"
     """Column of the text in tables of documents."""
+    exposures_column: str = ""
+    """Where the documents are text that was inserted in a model's training text: the column of the
+    tables that says how often, 0 for never. Behind a dot are keys of the object, or of the text of
+    JSON, in the column: `meta.duplicates`. It becomes the candidates' column `exposures`, which
+    predicates of `categories` may use. Empty: not known."""
     stride: int = Field(default=64, ge=1)
     """Tokens between the starts of two windows of a document."""
     candidates: int = Field(default=100_000, ge=1)

@@ -20,7 +20,7 @@ from engram.io.settings import Bos
 from engram.lm.checkpoint import check_folder
 from engram.lm.gguf import is_gguf
 from engram.lm.inputs import chosen_opening, write_opening
-from engram.lm.models import load_tokenizer
+from engram.lm.models import fingerprint, load_tokenizer
 from engram.sources.account import Account, account
 from engram.sources.gguf import dequantized
 from engram.windows.code_classifier import CodeClassifier
@@ -217,3 +217,25 @@ def read_origin(folder: Path) -> dict[str, Any]:
     and commit (`local` for a path).
     """
     return json.loads((folder / ORIGIN).read_text())
+
+
+def model_metadata(entry: Mapping[str, Any], prefix: int, folder: Path | None) -> dict[str, Any]:
+    """Return what artifacts record of a model's entry.
+
+    Args:
+        entry: the completed entry.
+        prefix: tokens of the prompt.
+        folder: of the fetched model; None for one that is known by name.
+
+    Returns:
+        source, model, revision, prefix; package, if the entry names one; and of a fetched model
+        its commit and the fingerprint of its weights.
+    """
+    metadata = {key: entry[key] for key in ("source", "model", "revision")} | {"prefix": prefix}
+    metadata |= {"package": entry["package"]} if entry["package"] else {}
+    if folder and (folder / ORIGIN).is_file():
+        metadata |= {
+            "commit": read_origin(folder)["commit"],
+            "model_revision": fingerprint(folder, None, entry["dtype"]),
+        }
+    return metadata

@@ -1,21 +1,23 @@
 """Tables as text: CSV, JSON lines and JSON, read row by row, so that the memory is bounded.
 
-CSV is read by Python's own parser. Arrow's, in the mode that allows line feeds within quotes,
-loses one where a block of 1 MiB ends between a carriage return and its line feed, and refuses a
-first row that is longer than a block.
+Files that end in .gz are decompressed on the way. CSV is read by Python's own parser. Arrow's, in
+the mode that allows line feeds within quotes, loses one where a block of 1 MiB ends between a
+carriage return and its line feed, and refuses a first row that is longer than a block.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 
@@ -25,6 +27,8 @@ AT_ONCE = 1 << 26
 """Characters of a batch of rows after which it is passed on."""
 CHUNK = 1 << 20
 """Characters of a JSON file that are read at a time."""
+GZIP = ".gz"
+"""Ending of compressed text files."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _MISREAD = (ValueError, RecursionError)
 """What `json` raises."""
@@ -61,8 +65,11 @@ def csv_batches(path: Path, columns: Sequence[str], rows: int) -> Iterator[Batch
             yield Batch(pa.table(dict(zip(columns, arrays, strict=True))), numbers)
 
 
-def json_lines(path: Path, columns: Sequence[str], rows: int) -> Iterator[Batch]:
-    """Yield columns of a JSONL file; blank lines are passed over.
+def json_lines(
+    path: Path, columns: Sequence[str], rows: int, nested: Sequence[str] = ()
+) -> Iterator[Batch]:
+    """Yield columns of a JSONL file, and fields of the objects in them (`nested_value`); blank
+    lines are passed over.
 
     Raises:
         EngramError: the file is not UTF-8 or JSON, a line is not an object, or lacks a column.
@@ -70,23 +77,52 @@ def json_lines(path: Path, columns: Sequence[str], rows: int) -> Iterator[Batch]
     with opened(path) as file:
         lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
         values = ((n, _loaded(path, n, line), len(line)) for n, line in lines)
-        yield from _objects(path, "line", columns, rows, values)
+        yield from _objects(path, "line", columns, rows, values, nested)
 
 
-def json_objects(path: Path, columns: Sequence[str], rows: int) -> Iterator[Batch]:
-    """Yield columns of a JSON file: one array of objects, or objects one after another, each with
-    one row.
+def json_objects(
+    path: Path, columns: Sequence[str], rows: int, nested: Sequence[str] = ()
+) -> Iterator[Batch]:
+    """Yield columns of a JSON file, and fields of the objects in them (`nested_value`): one array
+    of objects, or objects one after another, each with one row.
 
     Raises:
         EngramError: the file is not UTF-8 or JSON, an item is not an object, or lacks a column.
     """
     with opened(path) as file:
-        yield from _objects(path, "object", columns, rows, _json_values(path, file))
+        yield from _objects(path, "object", columns, rows, _json_values(path, file), nested)
+
+
+def nested_value(where: str, value: Any, name: str) -> Any:
+    """Return a field of a row by its name, `meta.duplicates`: the column, and behind each dot a key
+    of the object there. An object may be written as a text of JSON.
+
+    Args:
+        where: file and row, as messages name them.
+        value: what the column holds.
+        name: of the field; without a dot it is the column itself.
+
+    Raises:
+        EngramError: there is no object, or it lacks the key.
+    """
+    for key in name.split(".")[1:]:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except _MISREAD as error:
+                raise EngramError(
+                    f"{where}, field {name}: the text is not JSON ({reason(error)})"
+                ) from None
+        if not isinstance(value, dict) or key not in value:
+            raise EngramError(f"{where}, field {name}: there is no key {key} in {value!r:.60}")
+        value = value[key]
+    return value
 
 
 @contextmanager
 def opened(path: Path, newline: str = "") -> Iterator[IO[str]]:
-    """Open a file of UTF-8 text, without its byte order mark and with its own line ends.
+    """Open a file of UTF-8 text, without its byte order mark and with its own line ends; one whose
+    name ends in .gz is decompressed.
 
     Args:
         path: the file.
@@ -96,7 +132,11 @@ def opened(path: Path, newline: str = "") -> Iterator[IO[str]]:
         EngramError: it is missing, cannot be read, or what is read of it is not UTF-8.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline=newline) as file:
+        with (
+            cast(IO[str], gzip.open(path, "rt", encoding="utf-8-sig", newline=newline))
+            if path.suffix.lower() == GZIP
+            else path.open(encoding="utf-8-sig", newline=newline)
+        ) as file:
             yield file
     except UnicodeDecodeError as error:
         raise EngramError(
@@ -104,6 +144,10 @@ def opened(path: Path, newline: str = "") -> Iterator[IO[str]]:
         ) from None
     except FileNotFoundError:
         raise EngramError(f"{path}: no such file") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise EngramError(
+            f"{path}: no whole gzip file ({reason(error).rstrip('.')}); copy or download it again"
+        ) from None
     except OSError as error:
         raise EngramError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -169,14 +213,16 @@ def _objects(
     columns: Sequence[str],
     rows: int,
     values: Iterable[tuple[int, Any, int]],
+    nested: Sequence[str] = (),
 ) -> Iterator[Batch]:
-    """Yield the columns of parsed objects."""
+    """Yield the columns and nested fields of parsed objects."""
+    needed = [*columns, *(name.split(".")[0] for name in nested)]
     for numbers, batch in _batches(values, rows):
         for number, row in zip(numbers, batch, strict=True):
             if not isinstance(row, dict):
                 kind = type(row).__name__
                 raise EngramError(f"{path}: {unit} {number} is {kind}, not an object of columns")
-            if missing := [name for name in columns if name not in row]:
+            if missing := [name for name in needed if name not in row]:
                 raise EngramError(
                     f"{path}: {unit} {number} has no {', '.join(missing)}; it has {', '.join(row)}"
                 )
@@ -184,6 +230,13 @@ def _objects(
             name: _column(path, unit, name, numbers, [row[name] for row in batch])
             for name in columns
         }
+        for name in nested:
+            first = name.split(".")[0]
+            fields = [
+                nested_value(f"{path}: {unit} {number}", row[first], name)
+                for number, row in zip(numbers, batch, strict=True)
+            ]
+            arrays[name] = _column(path, unit, name, numbers, fields)
         yield Batch(pa.table(arrays), numbers)
 
 

@@ -26,6 +26,9 @@ LEAKED_RUN = 12
 """Tokens of a run that a test sample shares with a training sample."""
 GIVEN_SPLIT = "trains"
 """The label that says of every sequence whether it trains, where the source brings a split."""
+PLAIN_DRAW = "pile"
+"""The label that says of every sequence whether it is of a plain draw from the corpus, where the
+source mixes such a draw with others."""
 
 
 def draw_samples(
@@ -153,10 +156,12 @@ def count_samples(samples: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.Data
 
     Args:
         samples: the sample list: class, split.
-        metadata: of its file: `taxonomy` (name), `slug`, `classes`, `candidates` by class.
+        metadata: of its file: `taxonomy` (name), `slug`, `classes`, `candidates` by class, and
+            `natural` likewise where the source mixes a plain draw with others.
 
     Returns:
-        taxonomy (name), slug, class, candidates, and the samples drawn in train, validation and
+        taxonomy (name), slug, class, candidates, natural (those of a plain draw from the corpus;
+        empty where the source has no such column), and the samples drawn in train, validation and
         test; a row per class.
     """
     drawn = samples.groupby(["class", "split"]).size().unstack(fill_value=0)
@@ -167,11 +172,12 @@ def count_samples(samples: pd.DataFrame, metadata: Mapping[str, Any]) -> pd.Data
             "slug": metadata["slug"],
             "class": name,
             "candidates": metadata["candidates"][name],
+            "natural": metadata.get("natural", {}).get(name),
             **drawn.loc[name].to_dict(),
         }
         for name in metadata["classes"]
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"natural": "Int64"})
 
 
 def leakage(samples: pd.DataFrame, labels: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:

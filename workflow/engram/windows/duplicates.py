@@ -165,6 +165,17 @@ def run_owners(
     return np.where(within, counts, 0), number
 
 
+def hashes_of_runs(tokens: np.ndarray, length: int) -> np.ndarray:
+    """Return a 64-bit hash of every run of `length` tokens, (m − length + 1,); those of equal runs
+    are equal.
+
+    Args:
+        tokens: token ids (m,), any integer type.
+        length: tokens of a run, 1 to m.
+    """
+    return _window_hashes(tokens, length, next(_multipliers()))
+
+
 def _occurrences(
     suffixes: np.ndarray,
     grouped: tuple[np.ndarray, np.ndarray, int],

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from engram.io.artifacts import read_metadata
+from engram.io.artifacts import read_metadata, read_parquet
 from engram.io.errors import EngramError
 from engram.io.streams import ROWS, read_batches, stacked_tokens, stream_parquet
 from engram.windows.code_classifier import OFFLINE, CodeClassifier
@@ -33,6 +33,7 @@ def write_labels(
     prefix: int,
     classifier: CodeClassifier = OFFLINE,
     processes: int = 1,
+    counterpart: Path | None = None,
     prior: Path | None = None,
 ) -> None:
     """Write labels.parquet, as `labels.label` would label all candidates at once.
@@ -48,12 +49,16 @@ def write_labels(
         classifier: of code and natural language.
         processes: that read texts at the same time; for one, or one batch of rows, it is this
             process.
+        counterpart: counterpart.parquet, a row for each candidate in the same order; none unless
+            given.
         prior: prior.parquet, whose columns the labels take over; none unless given.
 
     Raises:
-        EngramError: as `labels.label`; the prior is not of these candidates.
+        EngramError: as `labels.label`; the rows of the counterpart or of the prior are not those of
+            the candidates.
     """
     read_metadata(candidates)  # what is no parquet file ends here, with its name
+    answers = _answers(counterpart, candidates) if counterpart else None
     columns, rows = pq.read_schema(candidates).names, pq.read_metadata(candidates).num_rows
     processes = min(processes, -(-rows // ROWS))
     # Forked before anything here starts a thread, and they only read texts. (Spawned ones would run
@@ -75,6 +80,7 @@ def write_labels(
             read_metadata(candidates)
             | found
             | {"labels_of_source": [name for name in GIVEN if name in columns]}
+            | (read_metadata(counterpart) if counterpart else {})
         )
         if prior:
             metadata["prior"] = {key: read_metadata(prior)[key] for key in ("prefixes", "seed")}
@@ -87,8 +93,13 @@ def write_labels(
             for table, of_texts in _with_text_labels(
                 pool, processes, work, read_batches(candidates)
             ):
-                labels, _ = label(table.to_pandas(), prefix, classifier, counts, of_texts)
-                labels["content_group"] = groups[stream.rows : stream.rows + len(labels)]
+                frame, part = table.to_pandas(), slice(stream.rows, stream.rows + len(table))
+                if answers is not None:
+                    frame = frame.assign(
+                        **{str(name): answers[name].to_numpy()[part] for name in answers}
+                    )
+                labels, _ = label(frame, prefix, classifier, counts, of_texts)
+                labels["content_group"] = groups[part]
                 if priors:
                     labels = _with_prior(labels, next(priors).to_pandas(), prior)
                 written = pa.Table.from_pandas(labels, preserve_index=False)
@@ -96,6 +107,19 @@ def write_labels(
                 field = written.schema.field(place).with_metadata({"found_by": found["is_code"]})
                 stream.append(written.set_column(place, field, written["is_code"]))
                 progress.update(len(labels))
+
+
+def _answers(counterpart: Path, candidates: Path) -> pd.DataFrame:
+    """Return what a counterpart makes of the candidates, in their order."""
+    answers = read_parquet(counterpart)
+    sequence_ids = [
+        table["sequence_id"].to_numpy() for table in read_batches(candidates, ["sequence_id"])
+    ]
+    if not np.array_equal(answers["sequence_id"].to_numpy(), np.concatenate(sequence_ids)):
+        raise EngramError(
+            f"{counterpart}: its rows are not those of {candidates}; delete both and run again"
+        )
+    return answers.drop(columns="sequence_id")
 
 
 def _with_prior(labels: pd.DataFrame, prior: pd.DataFrame, file: Path | None) -> pd.DataFrame:

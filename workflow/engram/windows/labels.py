@@ -28,7 +28,10 @@ CARRIED = (
     "kind",
     "counterpart_exposures",
     "counterpart_extracted",
+    "counterpart_matched_fraction",
+    "counterpart_suffix_log_prob",
     "trains",
+    "pile",
     "unseen",
     "seen_before",
     "half_overlap",
@@ -36,7 +39,8 @@ CARRIED = (
     "copies",
 )
 """Columns that labels take over from the candidates as they are: scores and duplicates; what only
-the nursery has, and of a crossed pair what its other model has; the split of a user's table; what
+the nursery has; how often text was inserted in the training text, and what a counterpart makes of
+it; the split of a user's table; whether a published window is of a plain draw from the corpus; what
 is known of text that is younger than the model, or repeated everywhere."""
 
 GIVEN = (

@@ -1,0 +1,79 @@
+"""What the measures inside a model will cost, those that are off by default: part of `snakemake
+plan`.
+
+Counted are forwards of whole windows. Steps that begin at a layer take less, so these are upper
+bounds, as are the numbers of samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from engram.mechanisms.cost import count_forwards
+from engram.mechanisms.locality_settings import LocalitySettings
+from engram.mechanisms.settings import MechanismsSettings
+from engram.mechanisms.steering_settings import SteeringSettings
+from engram.run.config import attacked, complete, localized, steered, taxonomies
+from engram.run.plan import Shape
+from engram.run.rates import Rates
+
+COLUMNS = ("model", "measure", "forwards", "pflop", "gpu_hours")
+
+
+def plan_measures(
+    config: Mapping[str, Any], shapes: Mapping[str, tuple[Shape, Sequence[int]]]
+) -> pd.DataFrame:
+    """Return what each measure costs at most.
+
+    Args:
+        config: the study's config, as it was given.
+        shapes: model → its shape, and the tokens that its sequences begin with.
+
+    Returns:
+        a row per model and measure that is part of the study: model, measure, forwards, pflop,
+        gpu_hours (at the rate of `plan.forward`).
+    """
+    study = complete(dict(config))
+    rates = Rates(**study["plan"])
+    classes = {slug: len(taxonomy.class_names) for slug, taxonomy in taxonomies(study).items()}
+    mechanisms = MechanismsSettings(**study["mechanisms"])
+    rows = []
+    for model, (shape, opening) in shapes.items():
+        size = (shape.layers, shape.heads, study["prefix"])
+        forwards = Counter[str]()
+        for slug in localized(study):
+            forwards.update(count_forwards(mechanisms, *size, classes[slug]))
+        forwards |= {
+            "steering": sum(
+                SteeringSettings(**study["steering"]).forwards(classes[slug], shape.layers)
+                for slug in steered(study)
+            ),
+            "locality": len(attacked(study))
+            * LocalitySettings(**study["locality"]).forwards(shape.layers, shape.heads),
+        }
+        window = len(opening) + study["prefix"] + study["suffix"]
+        flops = shape.forward_flops(window, study["suffix"])
+        for measure, count in forwards.items():
+            if count:
+                total = count * len(study["protocols"])
+                rows.append(
+                    {
+                        "model": model,
+                        "measure": measure,
+                        "forwards": total,
+                        "pflop": total * flops / 1e15,
+                        "gpu_hours": total * flops / rates.forward / 3600,
+                    }
+                )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def measures_text(measures: pd.DataFrame) -> str:
+    """Return the table as lines of text for the terminal; nothing where it has no rows."""
+    if measures.empty:
+        return ""
+    shown = measures.to_string(index=False, float_format=lambda value: f"{value:,.4g}")
+    return f"\nMeasures inside the models, at most:\n{shown}\n"
