@@ -75,6 +75,8 @@ NATURAL = [
     or (model["source"] == "hub" and any(split.startswith("pile") for split in model["splits"]))
 ]
 PROTOCOLS = STUDY["protocols"]
+# Kinds of text that are held out: paths treat them like protocols.
+HELD_OUT = {f"held-out-{entry['name']}": entry for entry in STUDY["samples"]["held_out"]}
 NAMED = study_config.named_taxonomies(STUDY)
 TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
@@ -97,7 +99,7 @@ SEARCHED = bool(STUDY["search"]["categories"])
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
-    protocol="|".join(PROTOCOLS),
+    protocol="|".join([*PROTOCOLS, *HELD_OUT]),
     taxonomy="|".join(TAXONOMIES) or "(?!)",
     shard=r"\d+",
     stage=r"\w+",
@@ -117,19 +119,19 @@ def shipped(path):
     return str(ROOT / path)
 
 
-def runs(taxonomies, models=MODELS):
+def runs(taxonomies, models=MODELS, protocols=PROTOCOLS):
     """Return the names of every run, in the order of `per_run`."""
     return [
         {"model": model, "protocol": protocol, "taxonomy": taxonomy}
         for model in models
-        for protocol in PROTOCOLS
+        for protocol in protocols
         for taxonomy in taxonomies
     ]
 
 
-def per_run(pattern, taxonomies, models=MODELS):
+def per_run(pattern, taxonomies, models=MODELS, protocols=PROTOCOLS):
     """Return `pattern` under results/<study>/ for every model, protocol and taxonomy given."""
-    return [f"{RESULTS}/{pattern}".format(**run) for run in runs(taxonomies, models)]
+    return [f"{RESULTS}/{pattern}".format(**run) for run in runs(taxonomies, models, protocols)]
 
 
 def per_model(file, models=MODELS):

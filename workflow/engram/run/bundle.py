@@ -55,6 +55,7 @@ OF_THE_MODEL = frozenset(
         "score_candidates",
         "score_windows",
         "measure_prior",
+        "measure_predictability",
         "score_twin",
         "score_counterpart",
         "continue_prefixes",
