@@ -70,6 +70,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "samples.train": _in("samples", train=0.5),
     "samples.shown": _in("samples", shown="true"),
     "samples.match": _in("samples", match={"columns": ["rouge_l"], "bins": 2}),
+    "samples.split_by": _in("samples", split_by="document"),
+    "samples.held_out": _in(
+        "samples",
+        held_out=[{"name": "apart", "column": "is_code", "train": [True], "test": [False]}],
+    ),
+    "prior.prefixes": _in("prior", prefixes=8),
+    "matched.pairs": _in(
+        "matched", pairs=[{"taxonomy": TAXONOMIES[0], "first": "Guess", "second": "Others"}]
+    ),
     "attention.mean_dtype": _in("attention", mean_dtype="float16"),
     "attention.examples": _in("attention", examples=[1]),
     "attention.end_of_text": _in("attention", end_of_text="forbidden"),
