@@ -50,6 +50,7 @@ include: "rules/locality.smk"
 include: "rules/crossed.smk"
 include: "rules/leakage.smk"
 include: "rules/tables.smk"
+include: "rules/matched.smk"
 include: "rules/figures.smk"
 include: "rules/explorer.smk"
 include: "rules/audit.smk"
@@ -69,6 +70,7 @@ rule all:
     input:
         TABLES,
         FIGURES,
+        MATCHED_RESULTS,
         LOCALIZATION,
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,

@@ -1,10 +1,11 @@
 """How often the intervals of crossed exposures cover the truth, and how often their test rejects a
 true null hypothesis.
 
-    PYTHONPATH=workflow python perf/crossed_coverage.py [--studies 2000] [--nulls 1000]
+    PYTHONPATH=workflow python perf/crossed_coverage.py [--studies 2000] [--only NAME …]
 
 writes perf/crossed_coverage.csv: every row a kind of interval or test, the setting, the share of
-simulated studies, and the simulation's own error. All data are clustered.
+simulated studies, and the error of the simulation. All data are clustered. `--only` names some of
+the simulations and keeps the rows of the others in the file.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from scipy.special import expit, ndtri
 from engram.crossed.cnn import validation_offsets
 from engram.crossed.cnn_scores import reached_by
 from engram.crossed.differences import mean_interval
-from engram.crossed.intervals import clustered_share, difference_interval, over_bases
+from engram.crossed.intervals import (
+    clustered_share,
+    difference_interval,
+    over_bases,
+    over_windows,
+)
 from engram.crossed.null import redrawn, try_scorer
 from engram.crossed.scorer import inner_products
 from engram.nursery.arms import FIRST, SECOND
@@ -35,16 +41,29 @@ def main() -> None:
     parser.add_argument("--nulls", type=int, default=1000)
     parser.add_argument("--redraws", type=int, default=199)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
+    studies = {
+        simulation.__name__: simulation
+        for simulation in (accuracies, shares, pairs, effects, controls, bases, costs)
+    }
+    tests = {simulation.__name__: simulation for simulation in (rejections, kept_scorers)}
+    parser.add_argument("--only", nargs="+", choices=[*studies, *tests], default=[])
     options = parser.parse_args()
+    chosen = options.only or [*studies, *tests]
     rows = [
-        *accuracies(options.studies),
-        *effects(options.studies),
-        *bases(options.studies),
-        *costs(options.studies),
-        *rejections(options.nulls, options.redraws),
-        *kept_scorers(options.nulls, options.redraws),
+        row
+        for name in chosen
+        for row in (
+            studies[name](options.studies)
+            if name in studies
+            else tests[name](options.nulls, options.redraws)
+        )
     ]
     table = pd.DataFrame(rows)
+    if options.only:
+        kept = pd.read_csv(options.output).drop(columns="error")
+        again = set(zip(table["kind"], table["setting"], strict=True))
+        other = [key not in again for key in zip(kept["kind"], kept["setting"], strict=True)]
+        table = pd.concat([kept[other], table], ignore_index=True)
     table["error"] = np.sqrt(table["share"] * (1 - table["share"]) / table["studies"])
     table.to_csv(options.output, index=False, float_format="%.4g")
     print(table.to_string(index=False))
@@ -77,6 +96,62 @@ def accuracies(studies: int) -> Iterator[dict]:
                     covered += found.low <= mean <= found.high
                 setting = f"accuracy {mean:g}, icc {icc:g}, {per_arm} clusters an arm"
                 yield _row("accuracy over clusters", setting, covered, studies)
+
+
+def shares(studies: int) -> Iterator[dict]:
+    """Share of windows that a model extracts, or that a scorer gives to model 1: one group."""
+    for mean in (0.02, 0.3, 0.5):
+        for icc in (0.0, 0.3):
+            for clusters in (20, 60):
+                generator, covered = np.random.default_rng([7, clusters, int(1000 * mean)]), 0
+                for _ in range(studies):
+                    cluster = np.repeat(np.arange(clusters), generator.integers(1, 7, clusters))
+                    share = shares_by_cluster(generator, mean, icc, clusters)
+                    hit = (generator.random(len(cluster)) < share[cluster]).astype(float)
+                    found = clustered_share(hit, cluster).interval(CONFIDENCE)
+                    covered += found.low <= mean <= found.high
+                setting = f"share {mean:g}, icc {icc:g}, {clusters} clusters"
+                yield _row("share over clusters", setting, covered, studies)
+
+
+def pairs(studies: int) -> Iterator[dict]:
+    """Accuracy, mean over pairs of models that show the same windows, each with arms of its own."""
+    grid = np.random.default_rng(0).normal(size=20_000)
+    for count in (2, 6):
+        for clusters in (20, 60):
+            for common in (0.0, 0.8):
+                generator, covered = np.random.default_rng([8, count, clusters]), 0
+                levels = np.linspace(0.2, 1.4, count)
+                truth = np.mean([expit(level + np.hypot(common, 0.5) * grid) for level in levels])
+                for _ in range(studies):
+                    cluster = np.repeat(np.arange(clusters), generator.integers(1, 7, clusters))
+                    shared = common * generator.normal(size=clusters)
+                    of_pairs = []
+                    for level in levels:
+                        own = level + shared + 0.5 * generator.normal(size=clusters)
+                        hit = (generator.random(len(cluster)) < expit(own)[cluster]).astype(float)
+                        arm = generator.permutation(clusters)[cluster] < clusters // 2
+                        weight = np.where(arm, 1 / arm.sum(), 1 / (~arm).sum())
+                        of_pairs.append(clustered_share(hit, cluster, arm, weight))
+                    found = over_windows(of_pairs, CONFIDENCE)
+                    covered += found.low <= truth <= found.high
+                setting = f"{count} pairs, {clusters} clusters, windows in common {common:g}"
+                yield _row("accuracy over pairs and clusters", setting, covered, studies)
+
+
+def controls(studies: int) -> Iterator[dict]:
+    """Model 1 minus model 2 on windows that neither or both were shown: the truth is 0."""
+    for share in (0.02, 0.3, 0.9):
+        for clusters in (20, 60, 200):
+            generator, covered = np.random.default_rng([9, clusters, int(100 * share)]), 0
+            for _ in range(studies):
+                cluster = np.repeat(np.arange(clusters), generator.integers(1, 7, clusters))
+                ease = generator.normal(size=clusters)[cluster]
+                both = [_below(generator, ease, share) for _ in range(2)]
+                found = difference_interval(*both, cluster, CONFIDENCE)
+                covered += found.low <= 0 <= found.high
+            setting = f"{share:g} in both models, {clusters} clusters"
+            yield _row("difference of controls over clusters", setting, covered, studies)
 
 
 def effects(studies: int) -> Iterator[dict]:

@@ -13,6 +13,7 @@ BOOKS = AUDITED if AUDIT["books"]["enabled"] else []
 RANKED = AUDITED if AUDIT["popularity"] else []
 GROUPED = AUDITED if AUDIT["group"] else []
 ASKED = AUDITED if AUDIT["attributes"] else []
+REFERRED = AUDITED if AUDIT["reference"] else []
 KNOWN = AUDITED if RANKED or GROUPED else []
 AUDIT_TABLES = [
     f"{RESULTS}/tables/audit_{name}.csv"
@@ -25,6 +26,7 @@ AUDIT_TABLES = [
         "groups": GROUPED,
         "group_differences": GROUPED,
         "attributes": ASKED,
+        "occurrences": REFERRED,
     }.items()
     if models
 ]
@@ -37,54 +39,12 @@ SHOWN_TABLES = {
         ("audit_groups", "Groups", GROUPED),
         ("audit_group_differences", "Differences of groups", GROUPED),
         ("audit_attributes", "Attributes", ASKED),
+        ("audit_occurrences", "Other places of regions", REFERRED),
     )
     if models
 }
 AUDIT_RESULTS = [*AUDIT_TABLES, *([f"{RESULTS}/audit.html"] if AUDITED else [])]
 OF_AUDIT = f"{MODEL}/audit"
-
-
-def facts_of(name):
-    """Return the settings of reading what is known of a model's documents."""
-    return {
-        **{key: MODELS[name][key] for key in ("documents", "pattern")},
-        "columns": [column for column in (AUDIT["popularity"], AUDIT["group"]) if column],
-        "redact": AUDIT["redact"],
-        "table": AUDIT["facts"],
-        "state": [
-            source_state(name),
-            *([digests.file_digest(AUDIT["facts"])] if AUDIT["facts"] else []),
-        ],
-    }
-
-
-def asked_attributes(name):
-    """Return the settings of asking for the values of a model's documents."""
-    return {
-        **facts_of(name),
-        **{key: MODELS[name][key] for key in ("text_column", "dtype")},
-        **{key: AUDIT[key] for key in ("attributes", "alternatives")},
-        "prefix": STUDY["prefix"],
-        "seed": STUDY["seed"],
-    }
-
-
-def redacted_audit(name):
-    """Return the settings of auditing a model's documents in memory."""
-    return {
-        **{
-            key: MODELS[name][key]
-            for key in ("documents", "pattern", "text_column", "stride", "dtype")
-        },
-        **{key: MODELS[name][key] for key in ("source", "model", "revision", "package")},
-        **WINDOW,
-        "candidates": MODELS[name]["candidates"],
-        "unrelated": UNRELATED,
-        "seed": STUDY["seed"],
-        "audit": AUDIT,
-        "categories": STUDY["categories"],
-        "state": source_state(name),
-    }
 
 
 rule read_documents:
@@ -304,6 +264,44 @@ rule correlate_popularity:
         "../workflow/scripts/correlate_popularity.py"
 
 
+rule find_occurrences:
+    """Find where else the regions are: in the documents, and in a reference corpus."""
+    input:
+        config=configuration_of_model,
+        source=source_files,
+        regions=f"{OF_AUDIT}/regions.parquet",
+        settings=settings.by(
+            "model", "find_occurrences", {name: referred(name) for name in REFERRED}
+        ),
+    output:
+        places=f"{OF_AUDIT}/occurrences.parquet",
+        counts=f"{OF_AUDIT}/occurrence_counts.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/find_occurrences.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/find_occurrences.tsv"
+    wildcard_constraints:
+        model=among(REFERRED),
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/find_occurrences.py"
+
+
+rule tabulate_occurrences:
+    input:
+        places=per_model("audit/occurrences.parquet", REFERRED),
+        settings=settings("tabulate_occurrences", models=REFERRED),
+    output:
+        table=table("audit_occurrences", "audit_occurrences", "other places of regions"),
+    log:
+        f"{RESULTS}/logs/tabulate_occurrences.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_occurrences.py"
+
+
 rule tabulate_groups:
     input:
         facts=per_model("audit/facts.parquet", GROUPED),
@@ -401,6 +399,8 @@ rule build_audit:
         continuations=per_model("audit/continuations.parquet", OPEN),
         books=per_model("audit/books.parquet", BOOKS),
         steps=per_model("audit/book_steps.parquet", BOOKS),
+        counts=per_model("audit/occurrence_counts.parquet", REFERRED),
+        places=per_model("audit/occurrences.parquet", REFERRED),
         tables=[f"{RESULTS}/tables/{name}.csv" for name in SHOWN_TABLES],
         settings=settings(
             "build_audit",

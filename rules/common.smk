@@ -75,6 +75,8 @@ NATURAL = [
     or (model["source"] == "hub" and any(split.startswith("pile") for split in model["splits"]))
 ]
 PROTOCOLS = STUDY["protocols"]
+# Kinds of text that are held out: paths treat them like protocols.
+HELD_OUT = {f"held-out-{entry['name']}": entry for entry in STUDY["samples"]["held_out"]}
 NAMED = study_config.named_taxonomies(STUDY)
 TAXONOMIES = study_config.taxonomies(STUDY)
 LOCALIZED = study_config.localized(STUDY)
@@ -97,7 +99,7 @@ SEARCHED = bool(STUDY["search"]["categories"])
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
-    protocol="|".join(PROTOCOLS),
+    protocol="|".join([*PROTOCOLS, *HELD_OUT]),
     taxonomy="|".join(TAXONOMIES) or "(?!)",
     shard=r"\d+",
     stage=r"\w+",
@@ -117,19 +119,19 @@ def shipped(path):
     return str(ROOT / path)
 
 
-def runs(taxonomies, models=MODELS):
+def runs(taxonomies, models=MODELS, protocols=PROTOCOLS):
     """Return the names of every run, in the order of `per_run`."""
     return [
         {"model": model, "protocol": protocol, "taxonomy": taxonomy}
         for model in models
-        for protocol in PROTOCOLS
+        for protocol in protocols
         for taxonomy in taxonomies
     ]
 
 
-def per_run(pattern, taxonomies, models=MODELS):
+def per_run(pattern, taxonomies, models=MODELS, protocols=PROTOCOLS):
     """Return `pattern` under results/<study>/ for every model, protocol and taxonomy given."""
-    return [f"{RESULTS}/{pattern}".format(**run) for run in runs(taxonomies, models)]
+    return [f"{RESULTS}/{pattern}".format(**run) for run in runs(taxonomies, models, protocols)]
 
 
 def per_model(file, models=MODELS):
@@ -183,3 +185,91 @@ def figures_of_cnns(name, category, label):
 def per_figure(pattern, **wildcards):
     """Return all files of a figure for all values of its wildcards."""
     return expand(f"{RESULTS}/figures/{pattern}.{{kind}}", kind=FORMATS, **wildcards)
+
+
+def facts_of(name):
+    """Return the settings of reading what is known of a model's documents."""
+    return {
+        **{key: MODELS[name][key] for key in ("documents", "pattern")},
+        "columns": [column for column in (AUDIT["popularity"], AUDIT["group"]) if column],
+        "redact": AUDIT["redact"],
+        "table": AUDIT["facts"],
+        "state": [
+            source_state(name),
+            *([digests.file_digest(AUDIT["facts"])] if AUDIT["facts"] else []),
+        ],
+    }
+
+
+def asked_attributes(name):
+    """Return the settings of asking for the values of a model's documents."""
+    return {
+        **facts_of(name),
+        **{key: MODELS[name][key] for key in ("text_column", "dtype")},
+        **{key: AUDIT[key] for key in ("attributes", "alternatives")},
+        "prefix": STUDY["prefix"],
+        "seed": STUDY["seed"],
+    }
+
+
+def referred(name):
+    """Return the settings of looking for a model's regions elsewhere."""
+    reference = {"source": "corpus", "model": "", "documents": AUDIT["reference"]}
+    return {
+        **{key: MODELS[name][key] for key in ("documents", "pattern", "text_column")},
+        **{key: AUDIT[key] for key in ("reference", "reference_pattern", "redact")},
+        "suffix": STUDY["suffix"],
+        "state": [
+            source_state(name),
+            state.source_state({**reference, "pattern": AUDIT["reference_pattern"]}),
+        ],
+    }
+
+
+def redacted_audit(name):
+    """Return the settings of auditing a model's documents in memory."""
+    return {
+        **{
+            key: MODELS[name][key]
+            for key in ("documents", "pattern", "text_column", "stride", "dtype")
+        },
+        **{key: MODELS[name][key] for key in ("source", "model", "revision", "package")},
+        **WINDOW,
+        "candidates": MODELS[name]["candidates"],
+        "unrelated": UNRELATED,
+        "seed": STUDY["seed"],
+        "audit": AUDIT,
+        "categories": STUDY["categories"],
+        "state": source_state(name),
+    }
+
+
+def bound(name):
+    """Return what bounds the cost of a model from above; nothing where its windows are labelled, or
+    its shape is not known without its files.
+    """
+    entry = MODELS[name]
+    if name not in MEASURED or not entry.get("candidates") or not hubble_sizes(entry["model"]):
+        return {}
+    if Path(RESULTS, name, "labels.parquet").exists():
+        return {}
+    lists = {
+        "taxonomies": [taxonomy.class_names for taxonomy in TAXONOMIES.values()],
+        "protocols": len(PROTOCOLS),
+        "per_class": STUDY["samples"]["per_class"],
+    }
+    models = 2 if name in COMPARED else 1
+    return {"candidates": entry["candidates"], "models": models, "lists": lists}
+
+
+def measure_settings(name):
+    """Return the settings file of a measure that has a section of its own."""
+    section = STUDY["mechanisms"][name]
+    return settings.stamped(
+        f"measure_{name}",
+        measure={key: value for key, value in section.items() if key != "enabled"},
+        samples_per_class=STUDY["mechanisms"]["samples_per_class"],
+        prefix=STUDY["prefix"],
+        **VERIFIED,
+        **STATISTICS,
+    )

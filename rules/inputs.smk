@@ -362,7 +362,7 @@ def list_names():
     """Return the sample lists that every model has, as protocol and taxonomy."""
     return [
         (protocol, name)
-        for protocol in PROTOCOLS
+        for protocol in (*PROTOCOLS, *HELD_OUT)
         for name in (*TAXONOMIES, *(["search"] if SEARCHED and protocol == "engram" else []))
     ]
 

@@ -7,10 +7,18 @@ Outputs: tables/leakage.csv.
 
 rule measure_leakage:
     input:
-        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
+        samples=per_run(
+            "{model}/{protocol}/samples/{taxonomy}.parquet",
+            TAXONOMIES,
+            protocols=[*PROTOCOLS, *HELD_OUT],
+        ),
         labels=per_model("labels.parquet"),
         candidates=per_model("candidates.parquet"),
-        settings=settings("measure_leakage", runs=runs(TAXONOMIES), models=list(MODELS)),
+        settings=settings(
+            "measure_leakage",
+            runs=runs(TAXONOMIES, protocols=[*PROTOCOLS, *HELD_OUT]),
+            models=list(MODELS),
+        ),
     output:
         leakage=table("leakage", "leakage", "leakage"),
     log:

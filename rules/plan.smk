@@ -1,27 +1,13 @@
 """`snakemake plan`: what the study costs, before any model runs.
 
-Inputs: the sample lists, the models' shapes. Of models that are known by name and have not scored
-their windows yet, the plan is an upper bound, which needs neither.
-Outputs: tables/plan.csv, tables/plan_measures.csv, tables/plan_jobs.csv. No part of a default run.
+Inputs: the sample lists, the models' shapes, the documents of an audit. Of models that are known by
+name and have not scored their windows yet, the plan is an upper bound, which needs neither.
+Outputs: tables/plan.csv, tables/plan_measures.csv, tables/plan_jobs.csv, tables/plan_audit.csv. No
+part of a default run.
 """
 
-
-def bound(name):
-    """Return what bounds the cost of a model from above; nothing where its windows are labelled, or
-    its shape is not known without its files.
-    """
-    entry = MODELS[name]
-    if name not in MEASURED or not entry.get("candidates") or not hubble_sizes(entry["model"]):
-        return {}
-    if Path(RESULTS, name, "labels.parquet").exists():
-        return {}
-    lists = {
-        "taxonomies": [taxonomy.class_names for taxonomy in TAXONOMIES.values()],
-        "protocols": len(PROTOCOLS),
-        "per_class": STUDY["samples"]["per_class"],
-    }
-    models = 2 if name in COMPARED else 1
-    return {"candidates": entry["candidates"], "models": models, "lists": lists}
+# A study that is only an audit has no samples to count.
+ONLY_AUDIT = AUDITED == list(MODELS) and not TAXONOMIES
 
 
 BOUNDS = {name: bounded for name in MODELS if (bounded := bound(name))}
@@ -61,12 +47,43 @@ rule plan_study:
         "../workflow/scripts/plan_study.py"
 
 
+rule plan_audit:
+    input:
+        configurations=per_model("model/config.json", AUDITED),
+        settings=settings(
+            "plan_audit",
+            models=[
+                {
+                    **{key: MODELS[name][key] for key in ("name", "stride", "bos")},
+                    **{key: MODELS[name][key] for key in ("documents", "pattern", "text_column")},
+                    "state": source_state(name),
+                }
+                for name in AUDITED
+            ],
+            **WINDOW,
+            books=AUDIT["books"],
+            redact=AUDIT["redact"],
+            unrelated=UNRELATED,
+            rates=STUDY["plan"],
+        ),
+    output:
+        plan=f"{RESULTS}/tables/plan_audit.csv",
+    log:
+        f"{RESULTS}/logs/plan_audit.log",
+    localrule: True
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/plan_audit.py"
+
+
 rule plan:
     """Print the plan, whenever it is asked for."""
     input:
-        plan=f"{RESULTS}/tables/plan.csv",
-        measures=f"{RESULTS}/tables/plan_measures.csv",
-        jobs=f"{RESULTS}/tables/plan_jobs.csv",
+        plan=[] if ONLY_AUDIT else rules.plan_study.output.plan,
+        measures=[] if ONLY_AUDIT else rules.plan_study.output.measures,
+        jobs=[] if ONLY_AUDIT else rules.plan_study.output.jobs,
+        audit=rules.plan_audit.output.plan if AUDITED else [],
         settings=settings("plan", script="show_plan", rates=STUDY["plan"]),
     log:
         f"{RESULTS}/logs/plan.log",

@@ -7,7 +7,14 @@ Outputs: run.json, tables/efficiency.csv.
 
 ALL_TABLES = [
     path
-    for path in [*CROSSED_TABLES, *TABLES, *KNOCKOUT_TABLES, *LOCALIZATION, *AUDIT_TABLES]
+    for path in [
+        *CROSSED_TABLES,
+        *TABLES,
+        *MATCHED_RESULTS,
+        *KNOCKOUT_TABLES,
+        *LOCALIZATION,
+        *AUDIT_TABLES,
+    ]
     if path.endswith(".csv")
 ]
 

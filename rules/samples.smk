@@ -2,18 +2,36 @@
 
 Inputs: <model>/labels.parquet.
 Outputs: <model>/<protocol>/samples/<taxonomy>.parquet, and search.parquet of the taxonomy search;
-<model>/samples.parquet, the samples of all lists.
+<model>/samples.parquet, the samples of all lists; <model>/clusters.parquet, where documents or
+clusters stay in one split.
 """
 
 # How few samples are too few stops a study and changes no list; nor does the text that they show.
-NOT_DRAWN = ("minimum", "shown")
+NOT_DRAWN = ("minimum", "shown", "held_out")
 DRAWN = {key: value for key, value in STUDY["samples"].items() if key not in NOT_DRAWN}
+CLUSTERED = DRAWN["split_by"] != "content_group"
 FEWEST = STUDY["samples"]["minimum"]
+
+
+rule cluster_candidates:
+    """Find which windows must stay in one split; only where `samples.split_by` asks for it."""
+    input:
+        candidates=f"{MODEL}/candidates.parquet",
+        settings=settings("cluster_candidates", prefix=STUDY["prefix"], split_by=DRAWN["split_by"]),
+    output:
+        clusters=f"{MODEL}/clusters.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/cluster_candidates.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/cluster_candidates.py"
 
 
 rule draw_samples:
     input:
         labels=f"{MODEL}/labels.parquet",
+        clusters=rules.cluster_candidates.output if CLUSTERED else [],
         taxonomy=settings.by(
             "taxonomy",
             "definition",
@@ -25,6 +43,8 @@ rule draw_samples:
         samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/{{protocol}}/draw_samples/{{taxonomy}}.log",
+    wildcard_constraints:
+        protocol=among(PROTOCOLS),
     conda:
         "../envs/engram.yaml"
     resources:
@@ -33,10 +53,33 @@ rule draw_samples:
         "../workflow/scripts/draw_samples.py"
 
 
+use rule draw_samples as draw_held_out with:
+    input:
+        labels=f"{MODEL}/labels.parquet",
+        clusters=rules.cluster_candidates.output if CLUSTERED else [],
+        taxonomy=f"{settings.folder}/taxonomy/{{taxonomy}}/definition.json",
+        settings=settings.by(
+            "protocol",
+            "draw_held_out",
+            {
+                name: {"samples": DRAWN, "seed": STUDY["seed"], "held_out": entry}
+                for name, entry in HELD_OUT.items()
+            },
+            script="draw_samples",
+        ),
+    output:
+        samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/{{protocol}}/draw_held_out/{{taxonomy}}.log",
+    wildcard_constraints:
+        protocol=among(HELD_OUT),
+
+
 rule draw_search:
     """Draw the samples of the finest partition that the search's categories make."""
     input:
         labels=f"{MODEL}/labels.parquet",
+        clusters=rules.cluster_candidates.output if CLUSTERED else [],
         settings=settings(
             "draw_search",
             samples=DRAWN,

@@ -17,13 +17,23 @@ TABLES = [
 # Like Δ, of a few taxonomies: each is a job, and a benchmark has dozens.
 PERMUTED = LOCALIZED if STUDY["cnn"]["controls"] else []
 TABLES += [f"{RESULTS}/tables/permutations.csv"] if PERMUTED else []
+# Runs of the tables that also have rows for kinds of text that are held out.
+TESTED = [*PROTOCOLS, *HELD_OUT]
 PREDICTIONS = "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet"
 
 
 rule score_cnns:
     input:
-        predictions=per_run(PREDICTIONS, TAXONOMIES),
-        settings=settings.stamped("score_cnns", runs=runs(TAXONOMIES), **STATISTICS),
+        predictions=per_run(PREDICTIONS, TAXONOMIES, protocols=TESTED),
+        settings=settings.stamped(
+            "score_cnns",
+            runs=runs(TAXONOMIES, protocols=TESTED),
+            held_out={
+                name: {"held_out": f"{entry['column']}: {', '.join(map(str, entry['test']))}"}
+                for name, entry in HELD_OUT.items()
+            },
+            **STATISTICS,
+        ),
     output:
         scores=table("scores", "scores", "scores"),
     log:
@@ -38,8 +48,10 @@ rule score_cnns:
 
 rule count_samples:
     input:
-        samples=per_run("{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES),
-        settings=settings("count_samples", runs=runs(TAXONOMIES), minimum=FEWEST),
+        samples=per_run(
+            "{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES, protocols=TESTED
+        ),
+        settings=settings("count_samples", runs=runs(TAXONOMIES, protocols=TESTED), minimum=FEWEST),
     output:
         counts=table("counts", "counts", "counts"),
     log:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from audited import TEXTS, audited_model, further_tables, reconstruction, write_audit
+from audited import TEXTS, audited_model, further_tables, places, reconstruction, write_audit
 from chromium import SCREENSHOTS, show
 from playwright.sync_api import Browser, Page
 
@@ -20,7 +20,8 @@ from engram.auditing.redaction import redacted, token_scores, without_text
 def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two models, one of which has reconstructed two documents."""
     path = tmp_path_factory.mktemp("audit") / "audit.html"
-    one = replace(audited_model("one", TEXTS), reconstruction=reconstruction())
+    one = replace(audited_model("one", TEXTS), reconstruction=reconstruction(), places=places())
+    one = replace(one, regions=one.regions.assign(in_documents=1, in_reference=40))
     models = [one, audited_model("other", {"beta.txt": TEXTS["beta.txt"]})]
     return write_audit(path, models, tables=further_tables())
 
@@ -81,6 +82,26 @@ def test_a_table_is_chosen_read_and_downloaded(page: Page) -> None:
     page.wait_for_timeout(120)
     assert page.locator("#table-rows td").all_inner_texts() == ["share_in_regions", "–"]
     assert page.locator("#book-card").is_hidden()
+
+
+def test_other_places_of_a_region_are_listed_and_lead_there(page: Page) -> None:
+    opened(page, "alpha.txt")
+    page.keyboard.press("n")
+    page.wait_for_timeout(120)
+    assert page.locator("#elsewhere li").all_inner_texts() == [
+        "gamma.txt, tokens 2,900 to 2,974",
+        "<b>pile</b>.txt, tokens 12 to 41",
+    ]
+    assert "1 in the documents, 40 in the reference" in page.locator("#region").inner_text()
+    page.locator("#elsewhere button").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(250)
+    assert page.locator("#text-title").inner_text() == "gamma.txt"
+    assert page.locator("#text").evaluate("host => host.scrollTop") > 200
+    with page.expect_download() as download:
+        page.locator("#csv-regions").click()
+    header = Path(download.value.path()).read_text().splitlines()[0].split(",")
+    assert "in_reference" in header and "elsewhere" not in header
 
 
 def test_a_document_in_a_table_opens_by_keyboard(page: Page) -> None:

@@ -98,6 +98,20 @@ def reconstruction() -> Reconstruction:
     )
 
 
+def places() -> pd.DataFrame:
+    """Where else the first region of alpha.txt is."""
+    return pd.DataFrame(
+        {
+            "document": "alpha.txt",
+            "region": 1,
+            "corpus": ["documents", "reference"],
+            "found_in": ["gamma.txt", "<b>pile</b>.txt"],
+            "start": [2900, 12],
+            "tokens": [75, 30],
+        }
+    )
+
+
 def further_tables() -> list[TableOnPage]:
     """A table of documents, and one of both models."""
     books = reconstruction().books.assign(model="one")

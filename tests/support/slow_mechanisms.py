@@ -4,8 +4,12 @@ hooks on modules that each architecture names.
 
 from __future__ import annotations
 
+import statistics
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -249,4 +253,187 @@ def slow_lengths(model: PreTrainedModel, tokens: np.ndarray, prefix: int, keep: 
             rest = row[length:].tolist() if keep == "onset" else suffix
             given.append(written_after(model, context, len(rest)) == rest)
         rows.append(given)
+    return np.array(rows)
+
+
+def slow_entropy(model: PreTrainedModel, tokens: np.ndarray, patch: int) -> np.ndarray:
+    """Matrix-based entropies (n, L + 1, Q), in float64, from the eigenvalues of one patch after the
+    other.
+    """
+    results = []
+    for row in tokens:
+        states, _ = states_of(model, torch.from_numpy(row))
+        of_sample = []
+        for state in states:
+            patches = []
+            for start in range(0, len(row) - patch + 1, patch):
+                z = state[start : start + patch].double().numpy()
+                values = np.linalg.svd(z, compute_uv=False) ** 2
+                values = values / values.sum()
+                patches.append(-np.log(sum(value**2 for value in values)))
+            of_sample.append(patches)
+        results.append(of_sample)
+    return np.array(results)
+
+
+def slow_neighbours(
+    model: PreTrainedModel, row: np.ndarray, count: int, share: float, nearest: int, seed: int
+) -> np.ndarray:
+    """Neighbours (K, T) of one text, token by token."""
+    body: Any = model.base_model
+    name = {"gpt_neox": "embed_in", "gpt_bigcode": "wte"}.get(
+        model.config.model_type, "embed_tokens"
+    )
+    table = getattr(body, name).weight.detach().double().numpy()
+    lengths = np.sqrt((table**2).sum(1))
+    digest = blake2b(row.astype("<i8").tobytes(), digest_size=8).digest()
+    generator = np.random.default_rng([seed, int.from_bytes(digest)])
+    chances = generator.random((count, len(row)))
+    choices = generator.integers(nearest, size=(count, len(row)))
+    result = np.tile(row, (count, 1))
+    for k in range(count):
+        for place, token in enumerate(row):
+            if chances[k, place] >= share:
+                continue
+            cosines = table @ table[token] / (lengths * lengths[token])
+            ranked = sorted(
+                (-round(cosine, 9), other) for other, cosine in enumerate(cosines) if other != token
+            )
+            result[k, place] = ranked[choices[k, place]][1]
+    return result
+
+
+@torch.no_grad()
+def slow_landscape(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    texts: list[str],
+    count: int,
+    share: float,
+    nearest: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Losses of neighbours (n, K), numbers of replaced tokens (n, K), rivals (n, 4) and features
+    (n, 15), one text and one neighbour at a time.
+    """
+
+    def distributions(row: np.ndarray) -> np.ndarray:
+        logits = model(torch.from_numpy(row)[None], use_cache=False).logits[0, :-1]
+        return logits.double().log_softmax(-1).numpy()
+
+    def chances(row: np.ndarray) -> list[float]:
+        return [float(log_p[t]) for log_p, t in zip(distributions(row), row[1:], strict=True)]
+
+    losses, replaced, rivals, features = [], [], [], []
+    for row, text in zip(tokens, texts, strict=True):
+        own = chances(row)
+        standard = []
+        for log_p, chance in zip(distributions(row), own, strict=True):
+            mean = sum(np.exp(log_p) * log_p)
+            standard.append((chance - mean) / np.sqrt(sum(np.exp(log_p) * (log_p - mean) ** 2)))
+        loss, k = -sum(own) / len(own), max(1, int(0.2 * len(own)))
+        size = len(zlib.compress(text.encode()))
+        lowest = [sum(sorted(values)[:k]) / k for values in (own, standard)]
+        rivals.append([loss, -sum(own) / size, *lowest])
+        neighbours = slow_neighbours(model, row, count, share, nearest, seed)
+        of_neighbours = [-sum(chances(other)) / (len(row) - 1) for other in neighbours]
+        changes = [sum(a != b for a, b in zip(other, row, strict=True)) for other in neighbours]
+        losses.append(of_neighbours)
+        replaced.append(changes)
+        increments = [value - loss for value in of_neighbours]
+        ordered = [of_neighbours[i] for i in sorted(range(count), key=lambda i: changes[i])]
+        path = [loss, *ordered]
+        steps = [b - a for a, b in pairwise(path)]
+        turns = [abs(b - a) for a, b in pairwise(steps)]
+        features.append(
+            [
+                loss,
+                *(statistics.fmean(of_neighbours), max(of_neighbours), min(of_neighbours)),
+                *(statistics.pvariance(of_neighbours), statistics.pstdev(of_neighbours)),
+                *(statistics.fmean(increments), max(increments), min(increments)),
+                statistics.pvariance(increments),
+                *(statistics.fmean(steps), max(steps), statistics.pvariance(steps)),
+                statistics.fmean(map(abs, steps)),
+                statistics.fmean(turns),
+            ]
+        )
+    return np.array(losses), np.array(replaced), np.array(rivals), np.array(features)
+
+
+def last_matrix(model: PreTrainedModel, layer: int) -> nn.Module:
+    """What puts out the feed-forward block of a layer, counted from 0."""
+    name = {"gpt_neox": "dense_4h_to_h", "gpt_bigcode": "c_proj"}.get(
+        model.config.model_type, "down_proj"
+    )
+    module: Any = layers_of(model)[layer]
+    return getattr(module.mlp, name)
+
+
+@torch.no_grad()
+def slow_feed_forward_means(
+    model: PreTrainedModel, tokens: np.ndarray
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Mean outputs (T, d) of the feed-forward block of every layer, and mean neurons (T, M)."""
+    layers = model.config.num_hidden_layers
+    outputs: list[list[torch.Tensor]] = [[] for _ in range(layers)]
+    inputs: list[list[torch.Tensor]] = [[] for _ in range(layers)]
+
+    def keep(layer: int) -> Any:
+        def call(_module: nn.Module, arguments: Any, output: torch.Tensor) -> None:
+            inputs[layer].append(arguments[0][0].double())
+            outputs[layer].append(output[0].double())
+
+        return call
+
+    handles = [
+        last_matrix(model, layer).register_forward_hook(keep(layer)) for layer in range(layers)
+    ]
+    with hooks(handles):
+        for row in tokens:
+            model(torch.from_numpy(row)[None], use_cache=False)
+    return [sum(own) / len(own) for own in outputs], [sum(own) / len(own) for own in inputs]
+
+
+@torch.no_grad()
+def slow_feed_forward(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    removed: dict[int, list[int] | None],
+    operation: str,
+    means: tuple[list[torch.Tensor], list[torch.Tensor]],
+) -> np.ndarray:
+    """Measures (n, 3) without the block of each layer in `removed`, or without the neurons that it
+    names.
+    """
+
+    def on_output(layer: int) -> Any:
+        def call(_module: nn.Module, _arguments: Any, output: torch.Tensor) -> torch.Tensor:
+            return 0 * output if operation == "remove" else means[0][layer][None].float()
+
+        return call
+
+    def on_input(layer: int, neurons: list[int]) -> Any:
+        def call(_module: nn.Module, arguments: Any) -> Any:
+            changed = arguments[0].clone()
+            for neuron in neurons:
+                for position in range(changed.shape[1]):
+                    value = 0.0 if operation == "remove" else means[1][layer][position, neuron]
+                    changed[0, position, neuron] = value
+            return (changed,)
+
+        return call
+
+    model.set_attn_implementation("eager")
+    handles = [
+        last_matrix(model, layer).register_forward_hook(on_output(layer))
+        if neurons is None
+        else last_matrix(model, layer).register_forward_pre_hook(on_input(layer, neurons))
+        for layer, neurons in removed.items()
+    ]
+    rows = []
+    with hooks(handles):
+        for row in tokens:
+            sample = torch.from_numpy(row)
+            rows.append(measures_of(model(sample[None], use_cache=False).logits[0], sample, prefix))
     return np.array(rows)

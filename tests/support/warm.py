@@ -79,7 +79,6 @@ def snakemake(
 def server() -> str:
     """Start the process that forks, for as long as this one lives; return its socket."""
     import atexit
-    import shutil
     import subprocess
     import tempfile
 
@@ -98,7 +97,6 @@ def server() -> str:
         process.stdin.close()
         process.stdout.close()
         process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(end)
     return address
@@ -148,8 +146,7 @@ def remember_parsed(folder: Path) -> None:
     import pickle
 
     from snakemake import workflow
-
-    parse = workflow.parse
+    from snakemake.parser import parse
 
     def remembered(
         path: Any, workflow: Any, linemap: dict[int, int], rulecount: int = 0
@@ -183,6 +180,8 @@ def _received(connection: socket.socket, size: int) -> bytes:
 
 def serve(address: str) -> NoReturn:
     """Import the libraries, and fork for every request until standard input ends."""
+    import shutil
+
     base = [
         entry
         for entry in sys.path[1:]  # without this script's own folder
@@ -199,6 +198,7 @@ def serve(address: str) -> NoReturn:
         while True:
             ready, _, _ = select.select([listener, sys.stdin], [], [])
             if sys.stdin in ready:
+                shutil.rmtree(Path(address).parent, ignore_errors=True)
                 os._exit(0)
             connection, _ = listener.accept()
             if os.fork():

@@ -18,7 +18,7 @@ function download(name, text) {
 
 /** Rows of objects as CSV, without the keys that are the page's own. */
 function tableCsv(rows) {
-  const columns = rows.length ? Object.keys(rows[0]).filter((key) => !["block", "book", "strip", "found"].includes(key)) : [];
+  const columns = rows.length ? Object.keys(rows[0]).filter((key) => !["block", "book", "strip", "found", "elsewhere"].includes(key)) : [];
   return csv(columns, rows.map((row) => columns.map((key) => row[key])));
 }
 

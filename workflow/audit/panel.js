@@ -39,6 +39,7 @@ function drawRegion(host, region, any) {
       ["Class by the rule, windows", region.classes],
     ]),
   );
+  host.append(...elsewhere(region));
   if (region.text === undefined) return;
   host.append(
     html("h3", {}, "Prefix that the model is given"),
@@ -48,6 +49,26 @@ function drawRegion(host, region, any) {
     html("h3", {}, "The region in the document"),
     html("pre", { class: "quote", id: "region-text" }, region.text),
   );
+}
+
+/** Other places of a region; those in documents of the page lead there. */
+function elsewhere(region) {
+  if (region.in_reference === undefined) return [];
+  const places = (region.elsewhere ?? []).map(([corpus, name, start, tokens]) => {
+    const place = corpus === "documents" ? model().documents.findIndex((shown) => shown.document === name) : -1;
+    const where = `, tokens ${spoken(start)} to ${spoken(start + tokens - 1)}`;
+    if (place < 0) return html("li", {}, `${name}${where}`);
+    const button = html("button", { type: "button", class: "link" }, name);
+    button.addEventListener("click", () => go(place, -1).then(() => reader.source && reader.goTo(start ? source.ends[start - 1] : 0)));
+    return html("li", {}, button, where);
+  });
+  const count = `${spoken(region.in_documents)} in the documents, ${spoken(region.in_reference)} in the reference`;
+  const all = region.in_documents + region.in_reference;
+  return [
+    html("h3", {}, "Where else it is"),
+    html("p", { class: "hint" }, places.length < all ? `${count}; the first ones:` : `${count}.`),
+    html("ul", { id: "elsewhere" }, ...places),
+  ];
 }
 
 /** What is known of a token, in a line. */

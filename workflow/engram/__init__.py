@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from engram.api.attention import attention
     from engram.api.auditing import audit
     from engram.api.compression import compress
+    from engram.api.feed_forward_ablation import ablate_feed_forward
     from engram.api.head_ablation import ablate_heads
     from engram.api.knocking_out import knock_out
     from engram.api.labelling import label
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from engram.api.locality import attack
     from engram.api.localization import localize
     from engram.api.logit_lens import lens, tune_lens
+    from engram.api.loss_landscape import remind
     from engram.api.perturbation import perturb
+    from engram.api.representation_entropy import entropy
     from engram.api.steering import steer
     from engram.api.study import open
     from engram.cnn.network import AttentionCNN
@@ -39,12 +42,14 @@ __all__ = [
     "EngramError",
     "Taxonomy",
     "__version__",
+    "ablate_feed_forward",
     "ablate_heads",
     "attack",
     "attention",
     "audit",
     "class_scores",
     "compress",
+    "entropy",
     "knock_out",
     "label",
     "lens",
@@ -54,6 +59,7 @@ __all__ = [
     "perturb",
     "pooled_attention",
     "prefix_suffix_rouge",
+    "remind",
     "steer",
     "tune_lens",
 ]
@@ -62,12 +68,14 @@ _MODULES = {
     "AttentionCNN": "engram.cnn.network",
     "EngramError": "engram.io.errors",
     "Taxonomy": "engram.taxonomy.taxonomy",
+    "ablate_feed_forward": "engram.api.feed_forward_ablation",
     "ablate_heads": "engram.api.head_ablation",
     "attack": "engram.api.locality",
     "attention": "engram.api.attention",
     "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
     "compress": "engram.api.compression",
+    "entropy": "engram.api.representation_entropy",
     "knock_out": "engram.api.knocking_out",
     "label": "engram.api.labelling",
     "lens": "engram.api.logit_lens",
@@ -77,6 +85,7 @@ _MODULES = {
     "perturb": "engram.api.perturbation",
     "pooled_attention": "engram.lm.attention",
     "prefix_suffix_rouge": "engram.windows.rouge",
+    "remind": "engram.api.loss_landscape",
     "steer": "engram.api.steering",
     "tune_lens": "engram.api.logit_lens",
 }

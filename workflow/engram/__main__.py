@@ -154,6 +154,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="also ask for every suffix after so many unrelated prefixes, 8 or more",
     )
+    audit.add_argument("--reference", default="", help="texts in which regions are looked for")
     audit.add_argument("--group", default="", help="column: the group of a document")
     audit.add_argument(
         "--attributes", nargs="+", default=(), metavar="COLUMN", help="columns: values in the texts"

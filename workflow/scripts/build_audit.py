@@ -6,7 +6,7 @@ import pandas as pd
 
 from engram.auditing.books import Reconstruction
 from engram.auditing.documents import read_back
-from engram.auditing.joins import with_continuations
+from engram.auditing.joins import with_continuations, with_counts
 from engram.auditing.page import ModelOnPage, TableOnPage, render, write_page
 from engram.auditing.redaction import without_text
 from engram.auditing.settings import AuditSettings
@@ -30,6 +30,8 @@ with job(snakemake) as settings:
             scored = score_documents(documents, settings.prefix, windows, values)
             continuations = read_parquet(files.continuations[place])
             regions = with_continuations(read_parquet(files.regions[place]), continuations)
+        if files.counts:
+            regions = with_counts(regions, read_parquet(files.counts[place]))
         models.append(
             ModelOnPage(
                 name=name,
@@ -44,6 +46,7 @@ with job(snakemake) as settings:
                 )
                 if files.books
                 else None,
+                places=read_parquet(files.places[place]) if files.places else None,
             )
         )
     tables = [

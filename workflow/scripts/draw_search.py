@@ -9,6 +9,8 @@ from engram.taxonomy.taxonomy import categories_from_config
 with job(snakemake) as settings:
     labels = read_parquet(snakemake.input.labels)
     categories = categories_from_config(settings.categories)
+    for path in snakemake.input.clusters:
+        labels = labels.merge(read_parquet(path), on="sequence_id", validate="one_to_one")
     sizes = PROTOCOLS["engram"].sample_settings(
         **settings.samples, minimum=snakemake.resources.fewest_samples
     )

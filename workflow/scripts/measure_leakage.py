@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
 from engram.io.streams import read_selected
-from engram.nursery.arms import documents_of
 from engram.run.job import gather, job
 from engram.taxonomy.sampling import leakage
+from engram.windows.clusters import documents_of
 
 
 def windows_of(path: str, ids: np.ndarray) -> pd.DataFrame:

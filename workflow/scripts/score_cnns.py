@@ -18,4 +18,6 @@ with job(snakemake) as settings:
             score_table(predictions, metadata["classes"], diverged, seed=settings.seed, **options)
         )
         names.append({**run, "taxonomy": metadata["taxonomy"], "slug": run["taxonomy"]})
+        # What of the run is no name: the kind of text that it is tested on.
+        names[-1] |= settings.held_out.get(run["protocol"], {})
     write_csv(gather(names, tables), snakemake.output.scores)

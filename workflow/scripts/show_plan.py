@@ -8,10 +8,15 @@ from engram.run.plan_measures import measures_text
 from engram.run.rates import Rates
 
 with job(snakemake) as settings:
-    plan, jobs = pd.read_csv(snakemake.input.plan), pd.read_csv(snakemake.input.jobs)
-    text = plan_text(plan, jobs, Rates(**settings.rates))
-    text += measures_text(pd.read_csv(snakemake.input.measures))
-    print(
-        f"\n{text}\n\n{TOTAL}: {plan['gb_on_disk'].iloc[-1]:,.1f} GB on disk. Tables: "
-        f"{snakemake.input.plan}, {snakemake.input.jobs}"
-    )
+    files = snakemake.input
+    if files.plan:
+        plan, jobs = pd.read_csv(files.plan), pd.read_csv(files.jobs)
+        text = plan_text(plan, jobs, Rates(**settings.rates))
+        text += measures_text(pd.read_csv(files.measures))
+        print(
+            f"\n{text}\n\n{TOTAL}: {plan['gb_on_disk'].iloc[-1]:,.1f} GB on disk. Tables: "
+            f"{files.plan}, {files.jobs}"
+        )
+    if files.audit:
+        costs = pd.read_csv(files.audit).to_string(index=False, float_format="{:,.3g}".format)
+        print(f"\nAudit, without regions and attributes:\n{costs}\nTable: {files.audit}")

@@ -12,10 +12,10 @@ from engram.run.job import PARTS, job
 from engram.store.index import AttentionStore
 from engram.store.memory import Memory
 from engram.taxonomy.pool import read_shown
-from engram.taxonomy.protocols import PROTOCOLS
+from engram.taxonomy.protocols import protocol_named
 
 with job(snakemake) as settings:
-    files, protocol = snakemake.input, PROTOCOLS[snakemake.wildcards.protocol]
+    files, protocol = snakemake.input, protocol_named(snakemake.wildcards.protocol)
     listed, verification = read_parquet(files.samples), read_parquet(files.verification)
     metadata, labels = read_metadata(files.samples), read_parquet(files.labels)
     cnn = CnnSettings(**protocol.cnn_section(settings.cnn))

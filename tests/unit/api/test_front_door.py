@@ -21,8 +21,11 @@ FUNCTIONS = (
     "perturb",
     "lens",
     "tune_lens",
+    "ablate_feed_forward",
     "ablate_heads",
     "compress",
+    "entropy",
+    "remind",
     "steer",
     "attack",
 )

@@ -71,7 +71,11 @@ def audited(study: SimpleNamespace, output: Path) -> Path:
     chosen = {"study": "s", "models": [["m", 4]], "tables": {}, "audit": audit}
     run_script(
         "build_audit",
-        {**page, "summaries": [files["documents"]], "tables": [], "candidates": []},
+        {
+            **page,
+            "summaries": [files["documents"]],
+            **{"tables": [], "counts": [], "places": []},
+        },
         {"page": output / "audit.html"},
         {**chosen, "prefix": PREFIX, "suffix": SUFFIX},
     )

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from engram.io.errors import EngramError
-from engram.nursery.arms import documents_of, prefix_suffix_overlap
+from engram.nursery.arms import prefix_suffix_overlap
 from engram.nursery.text_windows import natural_windows, replayed_windows, windows_to_score
+from engram.windows.clusters import documents_of
 from engram.windows.rouge import prefix_suffix_rouge
 
 PREFIX, LENGTH = 12, 16

@@ -17,6 +17,7 @@ from mutations import mutated_config
 from engram.io.errors import EngramError
 from engram.run.config import (
     attacked,
+    compared_classes,
     complete,
     localized,
     steered,
@@ -697,3 +698,32 @@ def test_the_text_that_samples_show_has_three_names_and_true_may_be_bare() -> No
         assert complete(MINIMAL | {"samples": {"shown": given}})["samples"]["shown"] == shown
     for value in (False, "false", 2, None):
         assert "samples.shown: " in message(MINIMAL | {"samples": {"shown": value}})
+
+
+@pytest.mark.parametrize(
+    ("pair", "error"),
+    [
+        (("Non-Memo, Code, Others", "Code", "Others"), "is not among the study's taxonomies"),
+        (("Non-Memo, Guess, Others", "Code", "Others"), "`Code` is not a class of `Non-Memo, Gu"),
+        (("Non-Memo, Guess, Others", "Guess", "Guess"), "`Guess` is given twice"),
+    ],
+)
+def test_compared_classes_belong_to_a_taxonomy_of_the_study(
+    pair: tuple[str, str, str], error: str
+) -> None:
+    config = {"study": "s", "models": [{"name": "a", "source": "nursery"}]}
+    config["taxonomies"] = ["Non-Memo, Guess, Others"]
+    config["matched"] = {"pairs": [dict(zip(("taxonomy", "first", "second"), pair, strict=True))]}
+    with pytest.raises(EngramError, match=rf"matched\.pairs: .*{error}"):
+        complete(config)
+
+
+def test_compared_classes_go_by_the_names_that_are_trained() -> None:
+    config = {"study": "s", "models": [{"name": "a", "source": "nursery"}]}
+    config["taxonomies"] = ["Recite[5], Others", "Recollect[5], Others"]
+    pair = {"taxonomy": "Recollect[5], Others", "first": "Recollect[5]", "second": "Others"}
+    completed = complete(config | {"matched": {"pairs": [pair]}})
+    (trained,) = compared_classes(completed)
+    assert trained == {"taxonomy": "recite-5_others", "first": "Others", "second": "Recite[5]"}
+    with pytest.raises(EngramError, match="needs a validation split"):
+        complete(config | {"matched": {"pairs": [pair]}, "protocols": ["paper"]})

@@ -44,6 +44,19 @@ def test_an_attack_costs_its_forwards_and_backward_passes() -> None:
     assert costs["forwards"].tolist() == [LocalitySettings(steps=7).forwards(6, 8)]
 
 
+def test_measures_of_mechanisms_are_added_up_over_the_localized_taxonomies() -> None:
+    mechanisms = {
+        "samples_per_class": 7,
+        "entropy": {"enabled": True},
+        "remind": {"enabled": True, "samples_per_class": 5, "neighbours": 3},
+    }
+    config = CONFIG | {"mechanisms": mechanisms}
+    costs = plan_measures(config, {"nursery": (SHAPE, ())})
+    assert costs["measure"].tolist() == ["entropy", "remind"]
+    # Classes of two taxonomies, and two protocols.
+    assert costs["forwards"].tolist() == [2 * (4 + 3) * 7, 2 * (4 + 3) * 2 * 5 * 4]
+
+
 def test_what_is_off_costs_nothing() -> None:
     costs = plan_measures(CONFIG, {"nursery": (SHAPE, ())})
     assert costs.empty and list(costs) == list(COLUMNS)

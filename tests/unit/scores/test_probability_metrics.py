@@ -12,6 +12,7 @@ from engram.scores.probability_metrics import (
     log_loss,
     reliability_sums,
     weighted_areas,
+    weighted_hit_rates,
 )
 
 
@@ -77,3 +78,25 @@ def test_reliability_and_calibration_error_are_those_of_scikit_learn() -> None:
     assert calibration_error(sums) == pytest.approx(
         (weight * np.abs(accuracy - mean_confidence)).sum()
     )
+
+
+def test_weighted_hit_rates_equal_counting_by_hand() -> None:
+    generator = np.random.default_rng(3)
+    logits = generator.integers(-3, 4, (60, 3)).astype(float)  # with ties
+    labels = generator.integers(3, size=60)
+    weights = generator.multinomial(60, np.full(60, 1 / 60), 5).astype(float)
+    weights = np.concatenate([np.ones((1, 60)), weights])
+    for most in (0.0, 0.1, 0.4, 1.0):
+        rates = weighted_hit_rates(logits, labels, weights, most)
+        chances = class_probabilities(logits)
+        for row, weight in enumerate(weights):
+            for k in range(3):
+                inside, outside = weight * (labels == k), weight * (labels != k)
+                best = 0.0
+                for threshold in chances[:, k]:
+                    passes = chances[:, k] >= threshold
+                    if outside[passes].sum() <= most * outside.sum() + 1e-9:
+                        best = max(best, inside[passes].sum() / inside.sum())
+                assert rates[row, k] == pytest.approx(best)
+    none = weighted_hit_rates(logits, np.zeros(60, int), np.ones((1, 60)), 0.01)
+    assert none.tolist() == [[0.01, 0.01, 0.01]]

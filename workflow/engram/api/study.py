@@ -25,7 +25,7 @@ from engram.saliency.delta_shares import draw_shares, layer_shares
 from engram.saliency.file import read_saliency
 from engram.store.index import AttentionStore
 from engram.taxonomy.pool import OWN, pool, read_shown
-from engram.taxonomy.protocols import PROTOCOLS
+from engram.taxonomy.protocols import protocol_named
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
 SEARCH = "search"
@@ -213,7 +213,7 @@ class Study:
     def _used(self, taxonomy: str, model: str, protocol: str) -> pd.DataFrame:
         """Return the samples that the CNNs of a taxonomy were trained and evaluated on."""
         samples = self.samples(taxonomy, model, protocol)
-        if not PROTOCOLS[protocol].drop_unverified:
+        if not protocol_named(protocol).drop_unverified:
             return samples
         measured = read_parquet(self._file(model, "attention/verification.parquet"))
         usable = usable_samples(samples.reset_index(), measured, drop_unverified=True)

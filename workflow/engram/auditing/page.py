@@ -59,6 +59,8 @@ class ModelOnPage:
     """A row per region, with what the model writes there."""
     reconstruction: Reconstruction | None = None
     """What the model writes of whole documents, where it was asked to."""
+    places: pd.DataFrame | None = None
+    """Where else the regions are; see `engram.auditing.occurrences`."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,9 @@ def _model(
 ) -> dict[str, Any]:
     """Return what the page says of a model, as JSON values."""
     regions = dict(list(model.regions.groupby("document", sort=False)))
+    places = (
+        {} if model.places is None else dict(list(model.places.groupby(["document", "region"])))
+    )
     return {
         "name": model.name,
         "stride": model.stride,
@@ -176,13 +181,22 @@ def _model(
                 **({"book": curves[place]} if place in curves else {}),
                 "strip": _strip(len(model.documents[place].tokens), prefix, suffix, windows[place]),
                 "found": [
-                    _plain(region)
+                    _plain(region) | _elsewhere(places, region)
                     for region in regions.get(row["document"], model.regions[:0]).to_dict("records")
                 ],
             }
             for place, row in enumerate(model.summary.to_dict("records"))
         ],
     }
+
+
+def _elsewhere(
+    places: Mapping[Any, pd.DataFrame], region: Mapping[Any, Any]
+) -> dict[str, list[list[Any]]]:
+    """Return where else a region is: corpus, text, first token and tokens of each place."""
+    if (own := places.get((region["document"], region["region"]))) is None:
+        return {}
+    return {"elsewhere": own[["corpus", "found_in", "start", "tokens"]].to_numpy().tolist()}
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

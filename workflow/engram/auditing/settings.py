@@ -70,3 +70,8 @@ class AuditSettings(Settings):
     of other documents. Costs one forward over a prefix per value."""
     alternatives: int = Field(default=9, ge=1, le=1000)
     """Other values of an attribute at each place."""
+    reference: str = ""
+    """A text file, a table of texts or a folder of either, in which the regions are looked for, a
+    part of the training text for example. They are then looked for in the documents, too."""
+    reference_pattern: str = "*"
+    """Names of the files of the reference that are read, for example `*.py`."""

@@ -226,7 +226,7 @@ def _results(
 
 def _key(condition: Condition) -> str:
     """Return a name of a condition, by what it removes."""
-    masks = {"cells": condition.cells, "heads": condition.heads}
+    masks = {name: getattr(condition, name) for name in ("cells", "heads", "blocks", "neurons")}
     parts = [part for name, mask in masks.items() if mask is not None for part in (name, mask)]
     return content_digest(condition.operation, *parts)
 

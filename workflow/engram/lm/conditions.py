@@ -9,7 +9,7 @@ import numpy as np
 from engram.io.errors import EngramError
 
 OPERATIONS = ("remove", "mean")
-"""What can be done to cells and to heads."""
+"""What can be done to cells, heads, feed-forward blocks and their neurons."""
 HEAD_OPERATIONS = (*OPERATIONS, "layer_mean")
 """What can be done to heads."""
 MEASURES = ("extracted", "matched_fraction", "suffix_log_prob")
@@ -18,8 +18,8 @@ MEASURES = ("extracted", "matched_fraction", "suffix_log_prob")
 
 @dataclass(frozen=True)
 class Condition:
-    """What is taken away at once; at most one of `cells` and `heads` is given, and neither is the
-    intact model.
+    """What is taken away at once; at most one of `cells`, `heads`, `blocks` and `neurons` is given,
+    and none is the intact model.
     """
 
     operation: str = "remove"
@@ -28,17 +28,25 @@ class Condition:
     """bool (L, P), packed; P of the model's opening and the window."""
     heads: np.ndarray | None = None
     """bool (L, H)."""
+    blocks: np.ndarray | None = None
+    """Feed-forward blocks, bool (L,)."""
+    neurons: np.ndarray | None = None
+    """Neurons of the feed-forward blocks, bool (L, M)."""
 
     def __post_init__(self) -> None:
         """Refuse a mean over a layer's other heads where there are none.
 
         Raises:
-            EngramError: cells, or all heads of a layer, are to become the mean of the others.
+            EngramError: something else than heads, or all heads of a layer, are to become the mean
+                of the others.
         """
         if self.operation != "layer_mean":
             return
-        if self.cells is not None:
-            raise EngramError("operation: layer_mean is for heads; choose remove or mean for cells")
+        for name in ("cells", "blocks", "neurons"):
+            if getattr(self, name) is not None:
+                raise EngramError(
+                    f"operation: layer_mean is for heads; choose remove or mean for {name}"
+                )
         if self.heads is not None and (whole := self.heads.all(axis=1)).any():
             raise EngramError(
                 f"operation: layer_mean of all {self.heads.shape[1]} heads of layer "
@@ -49,7 +57,7 @@ class Condition:
     @property
     def first(self) -> int | None:
         """The lowest layer that is touched, from 0; None for the intact model."""
-        for what in (self.cells, self.heads):
+        for what in (self.cells, self.heads, self.blocks, self.neurons):
             if what is not None and what.any():
-                return int(what.any(axis=1).argmax())
+                return int(what.reshape(len(what), -1).any(axis=1).argmax())
         return None

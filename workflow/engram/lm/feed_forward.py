@@ -75,7 +75,7 @@ def feed_forward_blocks(model: PreTrainedModel) -> list[nn.Module]:
         raise EngramError(
             f"model {model.name_or_path}: {type(model).__name__} has feed-forward blocks "
             f"({', '.join(BLOCKS)} or {LAST}) in {len(found)} of its {count} layers; leave "
-            f"feed_forward out of crossed.inputs"
+            f"feed_forward out of crossed.inputs and mechanisms"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Removes attention from a language model while it runs, and measures what is left of the suffix.
+"""Removes parts of a language model while it runs, and measures what is left of the suffix.
 
 What can be removed, in any set of layers:
 
@@ -12,6 +12,8 @@ What can be removed, in any set of layers:
   not replaced, of the same sample and position (Chen, Han and Miyao, arXiv 2603.21658, replace one
   head at a time, so by the mean of all others). A head's output is meant as it enters the output
   projection, so a norm that an architecture puts after the sublayer (OLMo-2 and 3) follows.
+* feed-forward blocks, and neurons inside them. `remove` and `mean` as for heads; see
+  `engram.lm.feed_forward_removal`.
 
 The architecture's own eager attention computes everything else, so sliding windows, sinks, capped
 scores and grouped queries are the model's own. Greedy decoding under a knock-out gives the suffix
@@ -39,6 +41,7 @@ from engram.io.errors import EngramError
 from engram.io.packing import unpack
 from engram.lm.attention_hook import Attend, Hook, attention_hook
 from engram.lm.conditions import HEAD_OPERATIONS, Condition
+from engram.lm.feed_forward_removal import FeedForwardMeans, FeedForwardRemoval
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, suffix_logits, token_scores
@@ -113,21 +116,23 @@ def knock_out(
     conditions: Sequence[Condition],
     means: Means | None = None,
     batch_tokens: int = 8192,
+    feed_forward_means: FeedForwardMeans | None = None,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield what the model reproduces of each sequence under each condition.
 
     Args:
         tokens: (n, T); the first `prefix` are the prompt, the others what is to be reproduced.
         conditions: in any order.
-        means: needed where an operation is `mean`.
+        means: needed where an operation on cells or heads is `mean`.
         batch_tokens: tokens per forward; halved, and halved again, when a GPU runs out of memory.
+        feed_forward_means: needed where an operation on blocks or neurons is `mean`.
 
     Yields: the position of a condition and its measures, float32 (n, 3) in the order of `MEASURES`
         (definitions: `engram.lm.attention.Extraction`). Conditions of a lower first layer come
         first.
 
     Raises:
-        EngramError: a logit is not finite, or as `attention_hook`.
+        EngramError: a logit is not finite, or as `attention_hook` and `feed_forward_hook`.
     """
     if not len(tokens):
         return
@@ -145,6 +150,7 @@ def knock_out(
             prefix,
             [conditions[position] for position in chosen],
             means,
+            feed_forward_means,
             first,
             below,
         )
@@ -183,6 +189,7 @@ def _level(
     prefix: int,
     conditions: list[Condition],
     means: Means | None,
+    feed_forward_means: FeedForwardMeans | None,
     first: int,
     below: LowerLayers | None,
 ) -> Callable[[slice], np.ndarray]:
@@ -198,9 +205,11 @@ def _level(
         samples = torch.from_numpy(sample)
         batch = windows[samples].to(model.device)  # (b, T)
         hook = _Removal(mine, row, means, batch.shape[1], model)
+        removal = FeedForwardRemoval(mine, row, feed_forward_means)
         with (
             torch.inference_mode(),
             attention_hook(model, hook, first),
+            removal.open(model),
             starting_from(below, samples),
         ):
             logits, _ = suffix_logits(model, batch, prefix)

@@ -79,7 +79,8 @@ def run(
     )
     perturbed = perturb(model, tokens, prefix, noise, batch_tokens)
     depths = tuple(range(noise.depth, noise.depth + perturbed.recovery.shape[-1]))
-    lens, winning = [], []
+    lens: list[pd.DataFrame] = []
+    winning: list[pd.DataFrame] = []
     of_lens = max(1, batch_tokens // LENS_SHARE)
     for name, translate in _lenses(model, reference, settings, of_lens, seed).items():
         readings = read_layers(model, tokens, prefix, of_lens, translate)

@@ -4,18 +4,63 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engram.io.settings import Items, Settings, Share
+from engram.io.settings import Items, Settings, Share, section
 
 Strength = Annotated[float, Field(ge=0, le=10)]
 """Strength of noise: its norm as a fraction of the state's."""
 
 
-class MechanismsSettings(Settings):
-    """How the model reproduces its samples inside: noise, the logit lens, single heads, shorter
-    contexts (arXiv 2603.21658). For every localized taxonomy, on its test samples."""
+class EntropySettings(Settings):
+    """Entropy of representations, at every depth (arXiv 2505.08727). On the test samples that
+    `samples_per_class` allows."""
 
     enabled: bool = False
-    """Whether these measures are part of the study."""
+    """Whether this measure is part of the study."""
+    patch: int = Field(default=8, ge=2, le=64)
+    """Consecutive tokens whose states are compared."""
+
+
+class RemindSettings(Settings):
+    """REMIND (arXiv 2511.04228): the loss of a sample and of its neighbours, copies in which some
+    tokens are exchanged. Classifiers are fitted on the validation split, or on the training split
+    where there is none, and tested on the test split."""
+
+    enabled: bool = False
+    """Whether this measure is part of the study."""
+    samples_per_class: int = Field(default=200, ge=2)
+    """Most samples per class and split."""
+    neighbours: int = Field(default=15, ge=1, le=1000)
+    """Neighbours of a sample."""
+    share: Share = 0.3
+    """Probability with which a token is replaced."""
+    nearest: int = Field(default=20, ge=1)
+    """Nearest tokens, by the cosine of the model's input embeddings, of which one replaces it."""
+
+
+class FeedForwardSettings(Settings):
+    """Feed-forward layers: what is reproduced without one of their blocks, and without the neurons
+    whose activity differs most between classes. On the test samples that `samples_per_class`
+    allows; neurons are ranked on as many validation samples."""
+
+    enabled: bool = False
+    """Whether this measure is part of the study."""
+    operation: Literal["remove", "mean"] = "remove"
+    """What replaces the output of a block, or a neuron: 0, or its mean over samples."""
+    shares: Annotated[tuple[Share, ...], Items()] = (0.001, 0.003, 0.01, 0.03)
+    """Sizes of the sets of neurons that are removed together, as shares of all neurons. Empty: only
+    blocks, as mixtures of experts need it."""
+    draws: int = Field(default=5, ge=1, le=1000)
+    """Random sets of the same size and layers that each set is compared with."""
+
+
+class MechanismsSettings(Settings):
+    """How the model reproduces its samples inside: noise, the logit lens, single heads, shorter
+    contexts (arXiv 2603.21658), and further measures, each with a switch. For every localized
+    taxonomy, on its test samples."""
+
+    enabled: bool = False
+    """Whether noise, lens, heads and compression are part of the study. Measures that have a
+    section have a switch there."""
     samples_per_class: int = Field(default=100, ge=2)
     """Most test samples per class; as many validation samples give the means of `heads: mean`."""
     alphas: Annotated[tuple[Strength, ...], Items(1)] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -39,3 +84,9 @@ class MechanismsSettings(Settings):
     suffix follows directly; or the first ones, after which the model writes the rest."""
     scan: bool = False
     """Try every length of context, where a bisection tries about ten."""
+    entropy: EntropySettings = section()
+    """How many directions the states of neighbouring tokens spread over."""
+    remind: RemindSettings = section()
+    """The loss of samples and of their neighbours."""
+    feed_forward: FeedForwardSettings = section()
+    """Feed-forward blocks, and neurons inside them."""

@@ -134,7 +134,7 @@ def fit_tuned_lens(
         optimizer.step()
         if step == steps or step % max(1, steps // LOOKS) == 0:
             now = on_validation()
-            for depth in np.flatnonzero(now < least):
+            for depth in np.flatnonzero(now < least).tolist():
                 best[depth], step_of[depth] = copied(depth), step
             least = np.minimum(now, least)
     log.info("tuned lens: KL to the last layer %s, was %s", least.round(3), first.round(3))

@@ -20,7 +20,7 @@ import pandas as pd
 from engram.io.errors import EngramError
 from engram.io.hashing import uniform
 from engram.nursery.settings import CrossedDesign
-from engram.windows.clusters import window_clusters
+from engram.windows.clusters import documents_of, window_clusters
 from engram.windows.rouge import prefix_suffix_rouge
 
 STRATA = ("low", "high", "guessed", "templates")
@@ -71,15 +71,6 @@ def text_strata(tokens: np.ndarray, kinds: pd.Series, prefix: int) -> tuple[np.n
     natural = (kinds == "natural").to_numpy()
     high = overlap >= HIGH_OVERLAP
     return np.where(~natural, "templates", np.where(high, "high", "low")), overlap
-
-
-def documents_of(windows: pd.DataFrame) -> pd.Series:
-    """Return the document of each window: the path in `source`, without the offset; a window of
-    template text is its own document.
-    """
-    path = windows["source"].str.rsplit(":", n=1).str[0]
-    own = "template " + windows["sequence_id"].astype(str)
-    return path.where(windows["kind"] == "natural", own)
 
 
 def draw_design(

@@ -60,6 +60,8 @@ class AuditRequest:
     """Tokens of the prefix from which the model writes whole documents again; 0 writes none."""
     popularity: str = ""
     """Column with a number that says how well known a document is."""
+    reference: str = ""
+    """Corpus in which regions are looked for."""
     group: str = ""
     """Column with the group of a document."""
     attributes: Sequence[str] = ()
@@ -129,7 +131,7 @@ def audit_keys(request: AuditRequest) -> dict[str, Any]:
         **({"books": {"enabled": True, "prefix": request.books}} if request.books else {}),
         **{
             key: getattr(request, key)
-            for key in ("popularity", "facts", "group")
+            for key in ("popularity", "facts", "group", "reference")
             if getattr(request, key)
         },
         **({"attributes": list(request.attributes)} if request.attributes else {}),

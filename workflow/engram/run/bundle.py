@@ -55,6 +55,7 @@ OF_THE_MODEL = frozenset(
         "score_candidates",
         "score_windows",
         "measure_prior",
+        "measure_predictability",
         "score_twin",
         "score_counterpart",
         "continue_prefixes",
@@ -64,7 +65,10 @@ OF_THE_MODEL = frozenset(
         "extract_hidden_states",
         "export_attention",
         "knock_out",
+        "measure_entropy",
+        "measure_feed_forward",
         "measure_mechanisms",
+        "measure_remind",
         "steer",
         "attack_prefixes",
         "drill_crossed",
@@ -80,6 +84,9 @@ OF_THE_MODEL = frozenset(
         "drill_model",
         "score_drilled",
         "continue_regions",
+        "reconstruct_books",
+        "ask_attributes",
+        "audit_redacted",
     }
 )
 """Rules that read the language model, or data as large."""

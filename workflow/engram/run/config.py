@@ -129,6 +129,47 @@ def knocked_out(config: dict[str, Any]) -> list[str]:
     return _knocked_out(config, named_taxonomies(config))
 
 
+def compared_classes(config: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the pairs of classes of the matched comparison, by the names of the taxonomies that
+    are trained: `taxonomy` (slug), `first`, `second`.
+
+    Raises:
+        EngramError: `matched.pairs` names a taxonomy that is not in the study, or a class that the
+            taxonomy has not.
+    """
+    return _compared(config, named_taxonomies(config))
+
+
+def _compared(config: dict[str, Any], named: list[Named]) -> list[dict[str, str]]:
+    by_slug = {entry.taxonomy.slug: entry for entry in named}
+    categories = categories_from_config(config["categories"])
+    pairs = []
+    for pair in config["matched"]["pairs"]:
+        entry = by_slug.get(Taxonomy.parse(pair["taxonomy"], categories).slug)
+        if entry is None:
+            raise EngramError(
+                f"matched.pairs: `{pair['taxonomy']}` is not among the study's taxonomies; add it "
+                f"to `taxonomies`"
+            )
+        own = {name: trained for trained, name in entry.classes.items()}
+        for key in ("first", "second"):
+            if pair[key] not in own:
+                raise EngramError(
+                    f"matched.pairs: `{pair[key]}` is not a class of `{entry.taxonomy.name}`; name "
+                    f"one of {', '.join(own)}"
+                )
+        if pair["first"] == pair["second"]:
+            raise EngramError(f"matched.pairs: `{pair['first']}` is given twice; name two classes")
+        pairs.append(
+            {
+                "taxonomy": entry.trained.slug,
+                "first": own[pair["first"]],
+                "second": own[pair["second"]],
+            }
+        )
+    return pairs
+
+
 def _localized(config: dict[str, Any], named: list[Named]) -> list[str]:
     slugs = {entry.taxonomy.slug: entry.trained.slug for entry in named}
     if not config["saliency"]["localize"]:
@@ -443,6 +484,11 @@ def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
     yield from _missing_duplicates(config, {entry.trained.name: entry.trained for entry in named})
     yield from _error_of(_localized, config, named)
     yield from _error_of(_knocked_out, config, named)
+    yield from _error_of(_compared, config, named)
+    if config["matched"]["pairs"] and "engram" not in config["protocols"]:
+        yield (
+            "matched.pairs: the comparison needs a validation split; add `engram` to `protocols`"
+        )
     yield from _error_of(_steered, config, named)
     yield from _error_of(_attacked, config, named)
 

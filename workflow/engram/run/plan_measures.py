@@ -6,14 +6,17 @@ bounds, as are the numbers of samples."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from engram.mechanisms.cost import count_forwards
 from engram.mechanisms.locality_settings import LocalitySettings
+from engram.mechanisms.settings import MechanismsSettings
 from engram.mechanisms.steering_settings import SteeringSettings
-from engram.run.config import attacked, complete, steered, taxonomies
+from engram.run.config import attacked, complete, localized, steered, taxonomies
 from engram.run.plan import Shape
 from engram.run.rates import Rates
 
@@ -36,9 +39,14 @@ def plan_measures(
     study = complete(dict(config))
     rates = Rates(**study["plan"])
     classes = {slug: len(taxonomy.class_names) for slug, taxonomy in taxonomies(study).items()}
+    mechanisms = MechanismsSettings(**study["mechanisms"])
     rows = []
     for model, (shape, opening) in shapes.items():
-        forwards = {
+        size = (shape.layers, shape.heads, study["prefix"])
+        forwards = Counter[str]()
+        for slug in localized(study):
+            forwards.update(count_forwards(mechanisms, *size, classes[slug]))
+        forwards |= {
             "steering": sum(
                 SteeringSettings(**study["steering"]).forwards(classes[slug], shape.layers)
                 for slug in steered(study)

@@ -18,7 +18,7 @@ from engram.mechanisms.steering_settings import SteeringSettings
 from engram.nursery.settings import BaseSettings, DrillingKeys, NurseryKeys
 from engram.run.rates import Rates
 from engram.saliency.settings import SaliencySettings
-from engram.scores.settings import SearchSettings, StatisticsSettings
+from engram.scores.settings import MatchedSettings, SearchSettings, StatisticsSettings
 from engram.sources.settings import (
     CorpusKeys,
     EntryKeys,
@@ -126,7 +126,7 @@ class StudyConfig(Settings):
     knockout: KnockoutSettings = section()
     """Direct localization: attention is removed from the language model."""
     mechanisms: MechanismsSettings = section()
-    """Noise, logit lens, single heads and shorter contexts; off by default."""
+    """Noise, logit lens, single heads, shorter contexts and further measures; off by default."""
     steering: SteeringSettings = section()
     """Pushing the model's states away from recall while it decodes; off by default."""
     locality: LocalitySettings = section()
@@ -135,6 +135,8 @@ class StudyConfig(Settings):
     """Analysis of pairs of models with crossed exposures."""
     statistics: StatisticsSettings = section()
     """Intervals of the tables."""
+    matched: MatchedSettings = section()
+    """Classes compared on test samples that are equally predictable; none by default."""
     explorer: ExplorerSettings = section()
     """The page of single samples, explorer.html."""
     audit: AuditSettings = section()

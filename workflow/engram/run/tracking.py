@@ -22,7 +22,7 @@ from engram.io.errors import EngramError
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMES = ("model", "protocol", "taxonomy", "slug", "input", "labels")
+NAMES = ("model", "protocol", "taxonomy", "slug", "input", "labels", "held_out")
 """Columns of `scores.csv` that are no scores."""
 MLFLOW_BATCH = 1000
 """Most metrics that MLflow takes at a time."""

@@ -84,6 +84,39 @@ def weighted_areas(logits: np.ndarray, label: np.ndarray, weights: np.ndarray) -
     return areas
 
 
+def weighted_hit_rates(
+    logits: np.ndarray, label: np.ndarray, weights: np.ndarray, false_rate: float
+) -> np.ndarray:
+    """Return the greatest share of each class that a threshold on its probability finds while at
+    most `false_rate` of the other samples pass it, for many sets of sample weights, (R, K).
+
+    A set that has no sample of a class, or only such samples, gives that class `false_rate`, a
+    guess.
+
+    Args:
+        logits: (n, K).
+        label: class indices, (n,).
+        weights: how often each sample counts, (R, n).
+        false_rate: 0 … 1.
+    """
+    probabilities = class_probabilities(logits)
+    rates = np.empty((len(weights), probabilities.shape[1]))
+    for k, column in enumerate(probabilities.T):
+        order = np.argsort(-column, kind="stable")
+        last = np.flatnonzero(np.r_[np.diff(column[order]) < 0, True])  # of equal probabilities
+        ordered, member = weights[:, order], label[order] == k
+        inside = np.cumsum(ordered * member, axis=1)[:, last]  # (R, values), at or above each
+        outside = np.cumsum(ordered * ~member, axis=1)[:, last]
+        # In whole numbers where weights are, so that a rate of exactly `false_rate` passes.
+        passes = outside <= false_rate * outside[:, -1:] * (1 + 1e-12)
+        best = np.where(passes, inside, 0).max(axis=1)
+        known = (inside[:, -1] > 0) & (outside[:, -1] > 0)
+        rates[:, k] = np.divide(
+            best, inside[:, -1], out=np.full(len(best), false_rate), where=known
+        )
+    return rates
+
+
 def confidence_bins(
     logits: np.ndarray, labels: np.ndarray, bins: int = 10
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

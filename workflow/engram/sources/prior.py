@@ -1,4 +1,4 @@
-"""The prior of a model's candidates: how likely it finds their suffixes after other prefixes."""
+"""The prior of candidates: how likely a model finds their suffixes after unrelated prefixes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from engram.io.streams import read_batches, read_selected, stacked_tokens, strea
 from engram.lm.generation import BATCH_TOKENS
 from engram.lm.models import check_tokens
 from engram.lm.prior import PRIOR_COLUMNS, prior_scores
+from engram.windows.clusters import known_documents
 from engram.windows.unrelated import Windows, pooled, unrelated_prefixes
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def write_prior(
             fewer unrelated prefixes.
     """
     columns = pq.read_schema(candidates).names
-    known = [name for name in ("document", "scored") if name in columns]
+    known = [name for name in ("document", "source", "kind", "scored") if name in columns]
     identifiers, read = [], 0
     for table in read_batches(candidates, ["sequence_id", *known]):
         identifiers.append(table["sequence_id"].to_numpy())
@@ -87,9 +88,7 @@ def _pool(candidates: Path, identifiers: np.ndarray, known: list[str]) -> Window
 
 def _windows(table: pa.Table) -> Windows:
     """Return the windows of a table of candidates."""
-    document = None
-    if "document" in table.column_names:
-        document = table["document"].to_pandas().to_numpy(object)
+    document = known_documents(table.drop(["tokens"]).to_pandas()).to_numpy(object)
     return Windows(table["sequence_id"].to_numpy(), stacked_tokens(table), document)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from engram.taxonomy.settings import DrawSettings, MatchSettings
+from engram.taxonomy.settings import DrawSettings, MatchSettings, SplitUnit
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,8 @@ class Protocol:
 
     name: str
     split_by: Literal["content_group", "sequence"]
-    """`content_group`: equal suffixes stay in one split; `sequence`: they may fall into several."""
+    """`content_group`: equal suffixes stay in one split, or more with `samples.split_by`;
+    `sequence`: they may fall into several."""
     shares: tuple[float, float] | None
     """Shares of the train and validation splits, the rest is the test split; None takes the
     config's.
@@ -42,18 +43,20 @@ class Protocol:
         train: float,
         validation: float,
         match: Mapping[str, Any] | None = None,
+        split_by: SplitUnit = "content_group",
     ) -> DrawSettings:
         """Return the config's section `samples` as this protocol has it: with shares of its own it
-        matches no classes.
+        matches no classes and splits in its own way.
         """
         chosen = MatchSettings() if self.shares else MatchSettings(**(match or {}))
+        unit = self.split_by if self.shares else split_by
         train, validation = self.shares or (train, validation)
         return DrawSettings(
             per_class=per_class,
             minimum=minimum,
             train=train,
             validation=validation,
-            split_by=self.split_by,
+            split_by=unit,
             match=chosen,
         )
 
@@ -107,3 +110,18 @@ PROTOCOLS = {
         ),
     )
 }
+
+
+HELD_OUT = "held-out-"
+"""Beginning of the names under which kinds of text are held out (`samples.held_out`)."""
+
+
+def protocol_named(name: str) -> Protocol:
+    """Return a protocol by its name; where a kind of text is held out, `engram` by that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if name.startswith(HELD_OUT):
+        return replace(PROTOCOLS["engram"], name=name)
+    return PROTOCOLS[name]

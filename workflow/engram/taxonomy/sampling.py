@@ -8,7 +8,7 @@ share sequences as far as their classes overlap, so that few sequences go throug
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,8 @@ def draw_samples(
     """Return the sample list of one taxonomy.
 
     Args:
-        labels: sequence_id, content_group and the columns that the taxonomy reads; those of
-            `settings.match`; `trains` where the source brings a split.
+        labels: sequence_id, content_group (or the unit of `settings.split_by`) and the columns that
+            the taxonomy reads; those of `settings.match`; `trains` where the source brings a split.
         taxonomy: its classes are balanced to the smallest one, at most `settings.per_class` each.
         settings: sizes and splits.
         seed: the study's seed.
@@ -52,26 +52,13 @@ def draw_samples(
             matching (lists every class with its count), or no sample in one of the splits; a
             matched column is missing or has no numbers.
     """
-    codes = taxonomy.codes(labels)
-    counts = class_counts(codes, taxonomy)
-    require_samples(taxonomy.name, counts, settings.minimum)
-    if settings.match.columns:
-        codes = np.where(_matched(labels, codes, taxonomy, settings, seed), codes, -1)
-        counts = class_counts(codes, taxonomy)
-        require_samples(taxonomy.name, counts, settings.minimum, "samples that match")
-    size = min(settings.per_class, *counts.values())
     parts = []
-    for code, name in enumerate(taxonomy.class_names):
-        members = np.flatnonzero(codes == code)
-        priority = uniform(labels["sequence_id"].to_numpy()[members], seed, "priority")
-        lowest = np.argpartition(priority, size - 1)[:size]
-        lowest = lowest[np.argsort(priority[lowest])]
-        rows = labels.iloc[members[lowest]]
+    for name, rows, priority in drawn_classes(labels, taxonomy, settings, seed):
         columns = {
             "sequence_id": rows["sequence_id"],
             "class": name,
             "split": splits(rows, settings, seed),
-            "priority": priority[lowest],
+            "priority": priority,
         }
         parts.append(pd.DataFrame(columns))
     drawn = pd.concat(parts, ignore_index=True).astype({"class": "string"})
@@ -86,10 +73,38 @@ def draw_samples(
     ]:
         raise EngramError(
             f"taxonomy `{taxonomy.name}`: too few samples with different text for three splits "
-            f"({empty[0]}, of {size:,}); "
+            f"({empty[0]}, of {len(drawn) // len(taxonomy.classes):,}); "
             "raise `samples.per_class`, take more candidates, or drop the taxonomy"
         )
     return drawn
+
+
+def drawn_classes(
+    labels: pd.DataFrame, taxonomy: Taxonomy, settings: DrawSettings, seed: int
+) -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
+    """Yield every class of a taxonomy with the labels of its samples and their priorities, which
+    rise.
+
+    Args:
+        labels, taxonomy, settings, seed: as of `draw_samples`.
+
+    Raises:
+        EngramError: a class has too few candidates, as of `draw_samples`.
+    """
+    codes = taxonomy.codes(labels)
+    counts = class_counts(codes, taxonomy)
+    require_samples(taxonomy.name, counts, settings.minimum)
+    if settings.match.columns:
+        codes = np.where(_matched(labels, codes, taxonomy, settings, seed), codes, -1)
+        counts = class_counts(codes, taxonomy)
+        require_samples(taxonomy.name, counts, settings.minimum, "samples that match")
+    size = min(settings.per_class, *counts.values())
+    for code, name in enumerate(taxonomy.class_names):
+        members = np.flatnonzero(codes == code)
+        priority = uniform(labels["sequence_id"].to_numpy()[members], seed, "priority")
+        lowest = np.argpartition(priority, size - 1)[:size]
+        lowest = lowest[np.argsort(priority[lowest])]
+        yield name, labels.iloc[members[lowest]], priority[lowest]
 
 
 def class_counts(codes: np.ndarray, taxonomy: Taxonomy) -> dict[str, int]:
@@ -210,23 +225,30 @@ def _shares_run(test: pd.DataFrame, train: pd.DataFrame) -> np.ndarray:
     return holds_run(tokens[0], test["sequence_id"].to_numpy(), others, LEAKED_RUN)
 
 
+def unit_of(settings: DrawSettings) -> str:
+    """Return the column of the labels whose equal values stay in one split."""
+    return {"content_group": "content_group", "sequence": "sequence_id"}.get(
+        settings.split_by, "cluster"
+    )
+
+
 def splits(labels: pd.DataFrame, settings: DrawSettings, seed: int) -> np.ndarray:
-    """Return the split of every row, from a permanent number of its content group or sequence.
+    """Return the split of every row, from a permanent number of its unit: content group, document,
+    cluster or sequence.
 
     Args:
-        labels: the samples of one class, with content_group or sequence_id, n rows.
-        settings: `split_by` and the shares. By content group, a group has one split in all
-            taxonomies and the shares hold on average; by sequence, they hold exactly, rounded to a
+        labels: the samples of one class, with the column of their unit, n rows.
+        settings: `split_by` and the shares. But by sequence, a unit has one split in all taxonomies
+            and the shares hold on average; by sequence, they hold exactly, rounded to a
             whole sample: of 6,000 samples the paper trains on 4,000 (paper, section 5). By
             sequence, a column `trains` decides where there is one: such samples train, the others
             test.
         seed: the study's.
     """
-    by_group = settings.split_by == "content_group"
+    by_group = settings.split_by != "sequence"
     if not by_group and GIVEN_SPLIT in labels:
         return np.where(labels[GIVEN_SPLIT], "train", "test").astype(object)
-    key = "content_group" if by_group else "sequence_id"
-    number = uniform(labels[key].to_numpy(), seed, "split")
+    number = uniform(labels[unit_of(settings)].to_numpy(), seed, "split")
     bounds = [settings.train, settings.train + settings.validation]
     if not by_group:
         ranks = np.empty(len(number), np.int64)

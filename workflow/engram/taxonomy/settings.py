@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from engram.io.settings import Items, Settings, Share, section
+from engram.io.settings import Items, Settings, Share, Slug, section
 
 PAPER = "paper"
 """Stands in the config's list of taxonomies for all of
@@ -17,6 +17,12 @@ Delta = Annotated[float, Field(ge=0, le=999_999_999)]
 """A number of duplicates δ."""
 ProtocolName = Literal["engram", "paper", "reference"]
 """A key of `engram.taxonomy.protocols.PROTOCOLS`."""
+
+
+SplitUnit = Literal["content_group", "document", "cluster"]
+"""What stays in one split, see `SampleSettings.split_by`."""
+Kind = bool | str
+"""A value of a column that says what kind of text a window is."""
 
 
 def _as_name(shown: str | bool) -> str:
@@ -65,6 +71,29 @@ class MatchSettings(Settings):
     """Quantiles of each column."""
 
 
+class HeldOutSettings(Settings):
+    """A kind of text that is held out: classifiers are trained on other kinds and tested on it."""
+
+    name: Slug
+    """Its name in paths and tables, `held-out-<name>`."""
+    column: str = Field(max_length=60)
+    """A column of the labels that says what kind of text a window is, such as `is_code` or
+    `kind`."""
+    train: Annotated[tuple[Kind, ...], Items(1)]
+    """Values of the column whose windows are in the training and validation splits."""
+    test: Annotated[tuple[Kind, ...], Items(1)]
+    """Other values, whose windows are the test split."""
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield a kind that would be on both sides."""
+        for kind in self.train:
+            if kind in self.test:
+                yield (
+                    f"samples.held_out: {self.name}: {kind!r} is in both train and test; leave it "
+                    f"out of one"
+                )
+
+
 class SampleSettings(Settings):
     """Sizes of the sample lists and of their splits."""
 
@@ -85,6 +114,13 @@ class SampleSettings(Settings):
     which for an extracted sample is the true text."""
     match: MatchSettings = section()
     """Columns in which the classes are matched; none by default."""
+    split_by: SplitUnit = "content_group"
+    """What stays in one split, under the protocol `engram`. `content_group`: windows with equal
+    suffixes. `document`: those of one document, too. `cluster`: also those that share 16 tokens in
+    a row, and whatever they are linked to. The last two compare all candidates in memory."""
+    held_out: Annotated[tuple[HeldOutSettings, ...], Items(unique=False)] = ()
+    """Kinds of text that are held out: for each, every taxonomy is trained and tested once more as
+    under the protocol `engram`, for `tables/scores.csv`, `counts.csv` and `leakage.csv`."""
 
     def mistakes(self) -> Iterator[str]:
         """Yield splits that leave no test samples, and a minimum that no class can reach."""
@@ -96,6 +132,10 @@ class SampleSettings(Settings):
                 f"samples.minimum: {self.minimum} is greater than samples.per_class, "
                 f"{self.per_class}; lower it"
             )
+        names = [entry.name for entry in self.held_out]
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            yield f"samples.held_out: {name} is the name of several; give each its own"
+        yield from super().mistakes()
 
 
 class DrawSettings(Settings):
@@ -109,9 +149,9 @@ class DrawSettings(Settings):
     """Share of the samples (content groups or sequences) that train the CNNs."""
     validation: float = Field(ge=0, lt=1)
     """Share on which choices are made; the rest is the test split."""
-    split_by: Literal["content_group", "sequence"]
-    """`content_group`: samples with equal suffixes stay in one split, and the shares hold on
-    average. `sequence`: they may fall into several, and every class has exactly its shares, as in
-    the paper."""
+    split_by: Literal[SplitUnit, "sequence"]
+    """`content_group`, `document`, `cluster`: such samples stay in one split, and the shares hold
+    on average. `sequence`: they may fall into several, and every class has exactly its shares, as
+    in the paper."""
     match: MatchSettings = section()
     """Columns in which the classes are matched."""

@@ -15,6 +15,55 @@ from scipy.sparse.csgraph import connected_components
 
 from engram.windows.duplicates import group_rows
 
+NEAR_RUN = 16
+"""Tokens in a row that near-duplicates share."""
+
+
+def documents_of(windows: pd.DataFrame) -> pd.Series:
+    """Return the document of each window: the path in `source`, without the offset; a window of
+    template text is its own document.
+    """
+    path = windows["source"].str.rsplit(":", n=1).str[0]
+    own = "template " + windows["sequence_id"].astype(str)
+    return path.where(windows["kind"] == "natural", own)
+
+
+def known_documents(windows: pd.DataFrame) -> pd.Series:
+    """Return the document of each window as far as its source knows it; a window whose document is
+    not known is its own.
+
+    Args:
+        windows: sequence_id; `document`, or `source` and `kind`, where the source has them.
+    """
+    if "document" in windows:
+        own = "window " + windows["sequence_id"].astype(str)
+        return windows["document"].where(windows["document"].notna(), own)
+    if {"source", "kind"} <= set(windows.columns):
+        return documents_of(windows)
+    return "window " + windows["sequence_id"].astype(str)
+
+
+def split_keys(
+    sequence_id: np.ndarray, tokens: np.ndarray, documents: pd.Series, prefix: int, near: bool
+) -> np.ndarray:
+    """Return a number for each window, int64 (n,), that those have in common that must stay in one
+    split: of one document or with equal suffixes, or linked through such windows. The least
+    sequence_id among them, so that it does not depend on the order.
+
+    Args:
+        sequence_id: (n,).
+        tokens: (n, T).
+        documents: (n,).
+        prefix: tokens of the prompt.
+        near: whether windows that share `NEAR_RUN` tokens in a row are linked, too.
+    """
+    suffixes = tokens[:, prefix:]
+    length = suffixes.shape[1]
+    # Equal suffixes are a shared run of the suffix's length.
+    linked = (tokens, min(NEAR_RUN, length)) if near else (suffixes, length)
+    cluster = window_clusters(linked[0], documents, linked[1])
+    return pd.Series(sequence_id).groupby(cluster).transform("min").to_numpy(np.int64)
+
 
 def window_clusters(
     tokens: np.ndarray, documents: Sequence[object] | np.ndarray | pd.Series, ngram: int
