@@ -93,6 +93,10 @@ def test_steps_needed_are_those_to_the_first_extraction() -> None:
         assert result.steps_needed[row] == (extracted[0] if extracted else 61)
         assert result.recovered[row] == bool(extracted)
     assert result.distance.min() > 0
+    # The embeddings are those of this number of steps, or of all.
+    measured = measure_embedded(model, tokens, result.embeddings, [Condition()])[:, 0, 2]
+    steps = np.minimum(result.steps_needed, 60)
+    np.testing.assert_allclose(measured, result.measures[np.arange(4), steps, 2], atol=1e-5)
 
 
 def test_weights_and_hooks_are_as_before_also_after_an_error() -> None:

@@ -46,7 +46,7 @@ class Steering:
 
     @property
     def alpha(self) -> float:
-        """The positive step that was most selective on validation texts."""
+        """The smallest step that switches recall off on validation texts (see `Steered.alpha`)."""
         return self.values.alpha
 
     @property

@@ -82,7 +82,7 @@ def unmemorized_texts(files: Any, count: int, seed: int) -> np.ndarray:
     free = (labels["memorization_score"] < 1) & ~labels["sequence_id"].isin(listed)
     if "exposures" in labels:
         free &= labels["exposures"] == 0
-    chosen = labels.loc[free, "sequence_id"].to_numpy()
+    chosen = np.array(labels.loc[free, "sequence_id"], np.int64)
     drawn = np.random.default_rng(seed).permutation(chosen)[:count]
     candidates = read_selected(files.candidates, drawn, ["sequence_id", "tokens"])
     tokens = candidates.set_index("sequence_id")["tokens"].loc[drawn]

@@ -46,6 +46,8 @@ from engram.scores.bootstrap import (
 
 PROBE, RANDOM, SHUFFLED = "probe", "random", "shuffled"
 """Kinds of directions: the probe's, random ones, those of probes of shuffled classes."""
+LEFT = 0.2
+"""The share of recalled texts that may be left where recall counts as switched off."""
 OTHER_TEXT = "other text"
 """The class of texts outside all samples."""
 _LOG_PROB = MEASURES.index("suffix_log_prob")
@@ -150,7 +152,8 @@ class Steered:
     alphas: tuple[float, ...]
     """Strengths in ascending order; 0 is among them."""
     alpha: float
-    """The positive strength that was most selective on validation texts."""
+    """The smallest positive strength that switches recall off on validation texts; where none
+    does, the most selective one."""
     measures: np.ndarray
     """Of test texts, float32 (n, D, A, 3), in the order of `engram.lm.conditions.MEASURES`."""
     other: np.ndarray
@@ -220,9 +223,9 @@ class Steered:
             first minus the second, with `_low` and `_high`; the same difference under controls:
             `random` (mean over directions), `random_low` and `random_high` (least and largest), and
             `shuffled`, likewise; `p_random`, the share of random directions whose difference is as
-            large in size, the probe's own included; `chosen`, whether α was most selective on
-            validation texts; `selective`, whether the interval of the difference leaves 0 out and
-            p_random is at most 1 − confidence.
+            large in size, the probe's own included; `chosen`, whether α is the one that was chosen
+            on validation texts; `selective`, whether the interval of the difference leaves 0 out
+            and p_random is at most 1 − confidence.
         """
         texts, test = self.texts, self.texts.test
         generator = np.random.default_rng(seed)
@@ -445,21 +448,23 @@ def _choose_alpha(
     texts: SplitTexts,
     settings: SteeringSettings,
 ) -> float:
-    """Return the smallest positive α that costs recalled validation texts most extraction, compared
-    with guessed ones; where none costs them more, the one with the most selective fall of
-    log-probability. NaN where no α is positive.
+    """Return the smallest positive α that leaves at most `LEFT` of the recalled validation texts
+    extracted; where none does, the one with the most selective fall of log-probability. NaN where
+    no α is positive.
     """
     positive = [number for number, alpha in enumerate(alphas) if alpha > 0]
     if not positive:
         return float("nan")
-    falls = measures[:, alphas.index(0.0), None].astype(np.float64) - measures  # (n, A, 3)
+    log_prob = measures[..., _LOG_PROB].astype(np.float64)
+    falls = log_prob[:, alphas.index(0.0), None] - log_prob  # (n, A)
     recalled, kept = (
         falls[texts.are(texts.validation, name)].mean(0)
         for name in (settings.recalled, settings.kept)
     )
-    difference = recalled - kept  # (A, 3)
-    measure = 0 if difference[positive, 0].max() > 0 else _LOG_PROB
-    return alphas[positive[int(difference[positive, measure].argmax())]]
+    selectivity = recalled - kept  # (A,)
+    left = measures[texts.are(texts.validation, settings.recalled), :, 0].mean(0)  # (A,)
+    enough = [number for number in positive if left[number] <= LEFT]
+    return alphas[enough[0] if enough else max(positive, key=selectivity.__getitem__)]
 
 
 def _drawn_means(
