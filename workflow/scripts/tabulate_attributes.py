@@ -1,6 +1,6 @@
 """Write how often a model sticks to the documents' own values of attributes."""
 
-from engram.auditing.attributes import attribute_table
+from engram.auditing.attribute_rates import attribute_table
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import gather, job
 

@@ -10,7 +10,8 @@ from tiny_language_model import tokenizer
 from tiny_models import gpt_neox
 from transformers import PreTrainedModel
 
-from engram.auditing.attributes import ask_attributes, attribute_table
+from engram.auditing.attribute_rates import attribute_table
+from engram.auditing.attributes import ask_attributes
 from engram.auditing.documents import Document, documents_of_texts
 from engram.scores.bootstrap import wilson_interval
 

@@ -16,7 +16,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from engram.auditing.documents import Document
 from engram.lm.generation import teacher_forced_scores
 from engram.lm.tokens import encoder
-from engram.scores.bootstrap import wilson_interval
 
 ANSWER_COLUMNS = (
     *("document", "attribute", "changed", "values", "rank", "log_p", "best_other_log_p"),
@@ -95,31 +94,6 @@ def ask_attributes(
             }
         )
     return pd.DataFrame(answers, columns=list(ANSWER_COLUMNS))
-
-
-def attribute_table(answers: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """Return how often a model sticks to the values of documents.
-
-    Returns:
-        per attribute and changed attribute: documents; sticks, the share of them whose own value is
-        likelier than every other one, with Wilson's interval; chance, that share where no value is
-        preferred; log_ratio, the mean over documents of log p of the own value less that of the
-        likeliest other one (nats).
-    """
-    rows = []
-    for (attribute, changed), own in answers.groupby(["attribute", "changed"], sort=False):
-        count, sticks = len(own), float((own["rank"] == 1).mean())
-        rows.append(
-            {
-                "attribute": attribute,
-                "changed": changed,
-                "documents": count,
-                **wilson_interval(sticks, count, confidence).columns("sticks"),
-                "chance": (1 / own["values"]).mean(),
-                "log_ratio": (own["log_p"] - own["best_other_log_p"]).mean(),
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def _questions(
