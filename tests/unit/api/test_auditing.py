@@ -101,7 +101,7 @@ def test_the_prior_says_what_the_own_prefix_adds(
         table["log_prior_ratio"], table["log_p_z"] - table["prior_log_prob"], rtol=1e-9
     )
     ratio = table["log_prior_ratio"].groupby(table["document"] == f"d{DRILLED}")
-    assert ratio.min()[True] > 3 > ratio.max()[False]
+    assert ratio.min()[True] > 4 > ratio.max()[False]
     assert result.regions["log_prior_ratio"].min() > 3
 
 

@@ -176,6 +176,12 @@ REQUIRED: dict[str, Any] = {
     "layer": 1,
     "version": "1.0",
     "released": "2026-03-01",
+    "taxonomy": "Non-Memo, Guess, Others",
+    "first": "Guess",
+    "second": "Others",
+    "column": "is_code",
+    "train": [True],
+    "test": [False],
 }
 
 

@@ -25,7 +25,30 @@ class BookSettings(Settings):
     """Most tokens of a document that are written again; 0 writes all of it."""
 
 
-class AuditSettings(Settings):
+class FactKeys(Settings):
+    """What is known of the documents besides their text."""
+
+    facts: str = ""
+    """A table with a column `document`, the document's name in the audit, and the columns that
+    `popularity`, `group` and `attributes` name. Needed where documents are text files; tables of
+    documents have these columns themselves."""
+    popularity: str = ""
+    """Column with a number that says how well known a document is, its editions or readers for
+    example. The correlation of what is reproduced with it goes into a table."""
+    group: str = ""
+    """Column with the group of a document, a ward or a language for example. Every group's risk,
+    and how it differs from the others', go into tables."""
+    smallest_group: int = Field(default=10, ge=1)
+    """Documents of a group below which nothing but its name is said of it."""
+    attributes: Annotated[tuple[str, ...], Items()] = ()
+    """Columns with values that occur in the documents' texts, a diagnosis or a town for example.
+    For each the model is asked whether the document's own value is likelier in its place than those
+    of other documents. Costs one forward over a prefix per value."""
+    alternatives: int = Field(default=9, ge=1, le=1000)
+    """Other values of an attribute at each place."""
+
+
+class AuditSettings(FactKeys):
     """What of whole documents a model reproduces: tables and the page audit.html. Its models have
     the source `corpus`; `models[].stride` and `models[].candidates` say which windows are scored.
     """
@@ -52,24 +75,6 @@ class AuditSettings(Settings):
     taxonomies."""
     books: BookSettings = section()
     """Reconstruction of whole documents."""
-    facts: str = ""
-    """A table with a column `document`, the document's name in the audit, and the columns that
-    `popularity`, `group` and `attributes` name. Needed where documents are text files; tables of
-    documents have these columns themselves."""
-    popularity: str = ""
-    """Column with a number that says how well known a document is, its editions or readers for
-    example. The correlation of what is reproduced with it goes into a table."""
-    group: str = ""
-    """Column with the group of a document, a ward or a language for example. Every group's risk,
-    and how it differs from the others', go into tables."""
-    smallest_group: int = Field(default=10, ge=1)
-    """Documents of a group below which nothing but its name is said of it."""
-    attributes: Annotated[tuple[str, ...], Items()] = ()
-    """Columns with values that occur in the documents' texts, a diagnosis or a town for example.
-    For each the model is asked whether the document's own value is likelier in its place than those
-    of other documents. Costs one forward over a prefix per value."""
-    alternatives: int = Field(default=9, ge=1, le=1000)
-    """Other values of an attribute at each place."""
     reference: str = ""
     """A text file, a table of texts or a folder of either, in which the regions are looked for, a
     part of the training text for example. They are then looked for in the documents, too."""

@@ -24,15 +24,16 @@ def sentences(scores: pd.DataFrame) -> str:
         scores: `crossed_scores.csv`.
 
     Returns:
-        two sentences; empty if no scorer was shown attention.
+        two sentences; empty if no scorer was shown attention, or none was tested on natural text or
+        on all.
     """
     rows = scores[(scores["selection"] == ASSIGNED) & (scores["dose"] == 0)]
     rows = rows[rows["pair"] == ALL_PAIRS]
     inputs, tested = set(rows["input"]), set(rows["tested_on"])
     name = next((name for name in SCORERS if name in inputs), None)
-    if name is None:
+    text = next((text for text in TEXTS if text in tested), None)
+    if name is None or text is None:
         return ""
-    text = next(text for text in TEXTS if text in tested)
     rows = rows[(rows["input"] == name) & (rows["tested_on"] == text)]
     scope = "all" if "all" in set(rows["trained_on"]) else rows["trained_on"].iloc[0]
     row = rows[rows["trained_on"] == scope].iloc[0]

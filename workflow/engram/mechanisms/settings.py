@@ -53,7 +53,18 @@ class FeedForwardSettings(Settings):
     """Random sets of the same size and layers that each set is compared with."""
 
 
-class MechanismsSettings(Settings):
+class FurtherMeasures(Settings):
+    """Measures that have a section, and a switch there."""
+
+    entropy: EntropySettings = section()
+    """How many directions the states of neighbouring tokens spread over."""
+    remind: RemindSettings = section()
+    """The loss of samples and of their neighbours."""
+    feed_forward: FeedForwardSettings = section()
+    """Feed-forward blocks, and neurons inside them."""
+
+
+class MechanismsSettings(FurtherMeasures):
     """How the model reproduces its samples inside: noise, the logit lens, single heads, shorter
     contexts (arXiv 2603.21658), and further measures, each with a switch. For every localized
     taxonomy, on its test samples."""
@@ -84,9 +95,3 @@ class MechanismsSettings(Settings):
     suffix follows directly; or the first ones, after which the model writes the rest."""
     scan: bool = False
     """Try every length of context, where a bisection tries about ten."""
-    entropy: EntropySettings = section()
-    """How many directions the states of neighbouring tokens spread over."""
-    remind: RemindSettings = section()
-    """The loss of samples and of their neighbours."""
-    feed_forward: FeedForwardSettings = section()
-    """Feed-forward blocks, and neurons inside them."""

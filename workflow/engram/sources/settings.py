@@ -5,7 +5,7 @@ The nursery's keys are in `engram.nursery.settings`."""
 import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, GetCoreSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, WithJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
 from engram.io.settings import Bos, Items, Seed, Settings, Slug, section
@@ -38,7 +38,9 @@ def _known_day(text: str) -> str:
     return text
 
 
-Day = Annotated[str, _Iso()]
+Day = Annotated[
+    str, _Iso(), WithJsonSchema({"type": "string", "pattern": r"^(\d{4}-\d{2}-\d{2})?$"})
+]
 """A date, `2026-03-01`, or an empty text."""
 
 
