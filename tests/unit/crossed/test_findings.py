@@ -44,7 +44,7 @@ def test_the_sentences_quote_all_test_windows(scores: pd.DataFrame) -> None:
 
 def test_what_redraws_reach_as_well_is_no_trace(scores: pd.DataFrame) -> None:
     linear = scores[scores["input"] == "attention_mean"]
-    text = sentences(linear.assign(pairs=4))
+    text = sentences(linear.assign(pairs=4.0))
     assert "a linear scorer names" in text and "shows no trace" in text
     assert "of 1,234 natural windows of 4 pairs," in text
     assert sentences(linear.assign(input="hidden_states")) == ""

@@ -41,7 +41,7 @@ def sentences(scores: pd.DataFrame) -> str:
         f"{100 * row[column]:.0f}"
         for column in ("accuracy", "accuracy_low", "accuracy_high", "null_95")
     )
-    pairs = f" of {row['pairs']} pairs" if row["pairs"] > 1 else ""
+    pairs = f" of {row['pairs']:.0f} pairs" if row["pairs"] > 1 else ""
     meaning = (
         "So being shown a text leaves a trace in a model's attention, and the text cannot be the "
         "reason: both copies read the same one."
