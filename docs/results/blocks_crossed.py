@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from cells import filled, interval, markdown, nats, only, points, select, short, table
+from cells import filled, interval, markdown, nats, only, points, score, select, short, table
 
 STRATA = {
     "natural": "natural",
@@ -118,7 +118,7 @@ def crossed_knockout(study: str) -> str:
                 nats(row["exposed"]),
                 nats(row["unexposed"]),
                 interval(cost, "difference", nats),
-                short(row["rank"]),
+                score(row["rank"]),
             ]
         )
     head = ["text", "cells", "windows", "exposed loses", "unexposed loses", "difference", "rank"]
@@ -126,16 +126,21 @@ def crossed_knockout(study: str) -> str:
 
 
 def findings() -> str:
-    """Return what the default study found, as bullets."""
-    effects = select(table("demo/effects"), split="all", stratum="natural")
+    """Return what `studies/crossed.yaml` found over all of its pairs, as bullets."""
+    study = "crossed"
+    effects = select(table(f"{study}/effects"), split="all", stratum="natural", pair="all pairs")
     most = only(effects, dose=effects["dose"].max())
-    text = select(table("demo/checks"), check="arm from the text")
-    mean, templates = paired("demo", "attention_mean"), {"tested_on": "templates"}
-    on_templates = paired("demo", "attention_mean", **templates)
-    cnn = paired("demo", "cnn_attention_mean")
-    cnn_on_templates = paired("demo", "cnn_attention_mean", **templates)
-    loss, states = paired("demo", "suffix_log_prob"), paired("demo", "hidden_states")
-    costs = select(table("demo/knockout"), control="mass", size=0.05)
+    text = select(table(f"{study}/checks"), check="arm from the text")
+    templates = {"tested_on": "templates"}
+    mean = paired(study, "attention_mean")
+    cnn = paired(study, "cnn_attention_mean")
+    cnn_on_templates = paired(study, "cnn_attention_mean", **templates)
+    on_templates = paired(study, "attention_mean", **templates)
+    loss, states = paired(study, "suffix_log_prob"), paired(study, "hidden_states")
+    transfer = select(table(f"{study}/transfer"), tested_in="all pairs", input="attention_mean")
+    other = only(transfer, bases="other base", trained_on="natural", tested_on="natural")
+    same = only(transfer, bases="same base", trained_on="natural", tested_on="natural")
+    costs = select(table(f"{study}/knockout"), control="mass", size=0.05, pair="all pairs")
     low, high = only(costs, stratum="low"), only(costs, stratum="templates")
 
     def percent(row: pd.Series) -> str:
@@ -144,19 +149,19 @@ def findings() -> str:
     return filled(f"""\
 - **Showing a text makes a model reproduce it.** Of natural windows that were shown
   {most["dose"]} times, a model extracts {interval(most, "exposed", points)} %; the other model,
-  of the same windows, {interval(most, "unexposed", points)} % (n = {most["windows"]}).
+  {interval(most, "unexposed", points)} %.
 - **Attention carries a trace of it.** Shown the attention of both models on a held-out text, the
-  paper's CNN, tuned on this pair, names the one that was shown the text in {percent(cnn)} of
-  natural windows (n = {cnn["windows"]}; 95 % of draws of other arms reach at most
-  {points(cnn["null_95"])} %) and in {percent(cnn_on_templates)} of templates
-  (n = {cnn_on_templates["windows"]}); a linear scorer in {percent(mean)} and
+  paper's CNN names the one that was shown the text in {percent(cnn)} of natural windows
+  (n = {cnn["windows"]:,}; redrawn arms: at most {points(cnn["null_95"])} % in 95 % of draws) and
+  in {percent(cnn_on_templates)} of templates; a linear scorer in {percent(mean)} and
   {percent(on_templates)}.
-- **What it shows matters for recall.** Without the 5 % of attention's cells that name the exposed
-  model best, that model loses {interval(low, "difference", nats)} nats more than the other one on
-  natural text of low overlap; on templates, which both write,
-  {interval(high, "difference", nats)} (beyond regions of equal attention,
-  n = {low["windows"]} each).
-- **The loss knows more.** From the log-probability of the suffix the scorer names the model in
-  {percent(loss)} of natural windows, from hidden states in {percent(states)}.
+- **Part of the trace is the same in every model.** The linear scorer of one pair names the exposed
+  model of other pairs: {percent(same)} in its own base, {percent(other)} in the other.
+- **What it shows matters for recall.** Without the 5 % of attention's cells that name it best, the
+  exposed model loses {interval(low, "difference", nats)} nats more than the other on natural text
+  of low overlap; on templates, which both write, {interval(high, "difference", nats)} (beyond
+  regions of equal attention).
+- **The loss knows more:** {percent(loss)} of natural windows. Hidden states: {percent(states)}.
 - **The text alone knows nothing,** as the design demands: {points(text["value"].min())} to
-  {points(text["value"].max())} %, each within the range of redrawn arms.""")
+  {points(text["value"].max())} %, {(text["p"] > 0.05).sum()} of {len(text)} checks within 95 % of
+  redrawn arms.""")
