@@ -57,6 +57,23 @@ def test_measures_of_mechanisms_are_added_up_over_the_localized_taxonomies() -> 
     assert costs["forwards"].tolist() == [2 * (4 + 3) * 7, 2 * (4 + 3) * 2 * 5 * 4]
 
 
+def test_measures_of_pairs_are_counted_for_both_models() -> None:
+    drilling = {"design": "crossed", "crossed": {"low": 50, "high": 20, "templates": 30}}
+    model = {"source": "nursery", "drilling": drilling}
+    pair = [
+        {"name": "a", "counterpart": "b", "arm": 1, **model},
+        {"name": "b", "counterpart": "a", "arm": 2, **model},
+    ]
+    mechanisms = {"enabled": True, "measures": ["remind", "entropy"]}
+    config = {"study": "x", "models": pair, "mechanisms": {"remind": {"neighbours": 3}}}
+    shapes = {"a": (SHAPE, ()), "b": (SHAPE, ())}
+    assert plan_measures(config, shapes).empty
+    costs = plan_measures(config | {"crossed": {"mechanisms": mechanisms}}, shapes)
+    assert costs["model"].tolist() == ["a", "a", "b", "b"]
+    assert costs["measure"].tolist() == ["remind, of pairs", "entropy, of pairs"] * 2
+    assert costs["forwards"].tolist() == [400, 100] * 2
+
+
 def test_what_is_off_costs_nothing() -> None:
     costs = plan_measures(CONFIG, {"nursery": (SHAPE, ())})
     assert costs.empty and list(costs) == list(COLUMNS)
