@@ -24,9 +24,7 @@ LOCATED_BY = {
 TRANSFER = ["transfer"] if len(PAIRS) > 1 else []
 MECHANISMS = ["mechanisms"] if ANALYSIS["mechanisms"]["enabled"] else []
 # What is measured inside both models, wherever it is asked for.
-INSIDE = asdict(
-    MechanismInputs.of(ANALYSIS["mechanisms"], STUDY["mechanisms"], seed=STUDY["seed"])
-)
+INSIDE = asdict(MechanismInputs.of(ANALYSIS["mechanisms"], STUDY["mechanisms"], seed=STUDY["seed"]))
 CROSSED_NAMES = ["effects", "scores", "matched", "checks", *TRANSFER, "layers", "knockout"]
 CROSSED_NAMES += MECHANISMS
 CROSSED_TABLES = expand(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from engram.crossed.measured_mechanisms import inputs_of, measure_windows, read_values
 from engram.crossed.mechanism_inputs import MechanismInputs
+from engram.lm import kept_batches, models
 from engram.lm.kept_batches import Kept
 from engram.lm.tokens import decode
 from engram.mechanisms.entropy import representation_entropy
@@ -118,10 +120,16 @@ def test_a_second_job_computes_nothing_again(
 ) -> None:
     kept = Kept(tmp_path, "weights")
     first = measured(gpt_neox(), kept)
-    broken = gpt_neox()
-    monkeypatch.setattr(broken, "forward", None)
-    monkeypatch.setattr(broken.base_model, "forward", None)
-    pd.testing.assert_frame_equal(measured(broken, kept), first)
+    computed = []
+
+    def in_batches(run: Any, rows: int, *arguments: Any) -> Any:
+        computed.append(rows)
+        return models.in_batches(run, rows, *arguments)
+
+    monkeypatch.setattr(kept_batches, "in_batches", in_batches)
+    pd.testing.assert_frame_equal(measured(gpt_neox(), kept), first)
+    # Entropy, windows and neighbours of REMIND, lens, noise.
+    assert computed == [0] * 5
     pd.testing.assert_frame_equal(first, table)
 
 

@@ -19,7 +19,7 @@ CONFIG = {
 
 def test_a_measure_costs_its_forwards_for_every_taxonomy_and_protocol() -> None:
     config = CONFIG | {
-        "steering": {"enabled": True, "samples_per_class": 7},
+        "mechanisms": {"steering": {"enabled": True, "samples_per_class": 7}},
         "plan": {"forward": 1e12},
     }
     costs = plan_measures(config, {"nursery": (SHAPE, ()), "other": (SHAPE, (0,))})
@@ -38,7 +38,8 @@ def test_a_measure_costs_its_forwards_for_every_taxonomy_and_protocol() -> None:
 
 
 def test_an_attack_costs_its_forwards_and_backward_passes() -> None:
-    config = CONFIG | {"locality": {"enabled": True, "steps": 7}, "protocols": ["engram"]}
+    mechanisms = {"locality": {"enabled": True, "steps": 7}}
+    config = CONFIG | {"mechanisms": mechanisms, "protocols": ["engram"]}
     costs = plan_measures(config, {"nursery": (SHAPE, ())})
     assert costs["measure"].tolist() == ["locality"]
     assert costs["forwards"].tolist() == [LocalitySettings(steps=7).forwards(6, 8)]

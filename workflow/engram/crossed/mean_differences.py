@@ -43,7 +43,7 @@ class _Contrast:
     """(F,), as the following."""
     unexposed: np.ndarray
     spread: np.ndarray
-    """Standard deviation within strata in the unexposed model."""
+    """Standard deviation within strata and arms in the unexposed model."""
     influence: pd.DataFrame
     """What each cluster adds to the error of the difference, (clusters, F)."""
     groups: int
@@ -63,7 +63,7 @@ def mean_differences(pairs: Mapping[str, PairValues], confidence: float) -> pd.D
     Returns:
         pair; what names the columns of the values; stratum (`natural`, `all` too); windows (summed
         over pairs), clusters; exposed and unexposed (means); difference, exposed − unexposed, with
-        its interval; standardized, the difference in standard deviations within strata over windows
+        its interval; standardized, the difference in standard deviations over windows of a stratum
         in the unexposed model; p (two-sided), redraws.
     """
     tables = []
@@ -109,8 +109,8 @@ def _contrast(values: PairValues, stratum: str) -> _Contrast | None:
         weight[:, None] * (exposed - unexposed - _group_means(exposed - unexposed, group)),
         values.arms.cluster[rows],
     )
-    of_stratum, _ = pd.factorize(strata)
-    inside = unexposed - _group_means(unexposed, of_stratum)
+    # Within arms, because the unexposed model of one arm is not that of the other.
+    inside = unexposed - _group_means(unexposed, group)
     return _Contrast(
         len(rows),
         weight @ exposed,

@@ -30,7 +30,7 @@ FALSE_RATE = 0.01
 """Share of other texts that the TPR allows (P)."""
 EVERY_CLASS = "all"
 """The row of means over the classes."""
-_LEAST_CHANCE = 1e-9
+LEAST_CHANCE = 1e-9
 """Smallest probability of a forest that is told from 0, where a logit must be finite."""
 
 
@@ -92,7 +92,7 @@ def _forest(
     forest.fit(features[fitted], label[fitted])
     chances = np.zeros((len(tested), classes))
     chances[:, forest.classes_] = forest.predict_proba(features[tested])
-    return np.log(np.maximum(chances, _LEAST_CHANCE))
+    return np.log(np.maximum(chances, LEAST_CHANCE))
 
 
 def cross_folds(group: np.ndarray, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

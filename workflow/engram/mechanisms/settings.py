@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engram.io.settings import Items, Settings, Share, section
+from engram.mechanisms.locality_settings import LocalitySettings
+from engram.mechanisms.steering_settings import SteeringSettings
 
 Strength = Annotated[float, Field(ge=0, le=10)]
 """Strength of noise: its norm as a fraction of the state's."""
@@ -62,6 +64,10 @@ class FurtherMeasures(Settings):
     """The loss of samples and of their neighbours."""
     feed_forward: FeedForwardSettings = section()
     """Feed-forward blocks, and neurons inside them."""
+    steering: SteeringSettings = section()
+    """Pushing the model's states away from recall while it decodes."""
+    locality: LocalitySettings = section()
+    """An attack that brings recall back without the heads it depends on."""
 
 
 class MechanismsSettings(FurtherMeasures):

@@ -14,9 +14,7 @@ import pandas as pd
 
 from engram.crossed.mechanism_inputs import MechanismInputs
 from engram.mechanisms.cost import count_forwards
-from engram.mechanisms.locality_settings import LocalitySettings
 from engram.mechanisms.settings import MechanismsSettings
-from engram.mechanisms.steering_settings import SteeringSettings
 from engram.nursery.arms import STRATA
 from engram.run.config import attacked, complete, localized, steered, taxonomies
 from engram.run.plan import Shape
@@ -50,11 +48,10 @@ def plan_measures(
             forwards.update(count_forwards(mechanisms, *size, classes[slug]))
         forwards |= {
             "steering": sum(
-                SteeringSettings(**study["steering"]).forwards(classes[slug], shape.layers)
-                for slug in steered(study)
+                mechanisms.steering.forwards(classes[slug], shape.layers) for slug in steered(study)
             ),
             "locality": len(attacked(study))
-            * LocalitySettings(**study["locality"]).forwards(shape.layers, shape.heads),
+            * mechanisms.locality.forwards(shape.layers, shape.heads),
         }
         totals = {measure: count * len(study["protocols"]) for measure, count in forwards.items()}
         totals |= _of_pairs(study, model)
