@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from engram.cnn.key import CnnKey
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
-from engram.mechanisms.remind_experiment import remind_predictions
+from engram.mechanisms.remind_row import remind_predictions
 from engram.run.job import gather, job
 from engram.scores.score_table import score_table
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from engram.crossed.measured_mechanisms import inputs_of, read_values
+from engram.crossed.mechanism_values import inputs_of, read_values
 from engram.crossed.null import redrawn
 from engram.crossed.pair import control_rows, matched_rows, score_pair
 from engram.io.artifacts import read_metadata, read_parquet, write_csv, write_parquet

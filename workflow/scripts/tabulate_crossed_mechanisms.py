@@ -1,7 +1,7 @@
 """Gather the crossed pairs: differences of what was measured inside both models."""
 
 from engram.crossed.mean_differences import PairValues, mean_differences
-from engram.crossed.measured_mechanisms import read_values
+from engram.crossed.mechanism_values import read_values
 from engram.crossed.null import redrawn
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import job

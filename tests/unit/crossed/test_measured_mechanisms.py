@@ -14,8 +14,9 @@ from tiny_language_model import PREFIX, SUFFIX, tokenizer
 from tiny_models import LAYERS, gpt_neox, random_tokens
 from transformers import PreTrainedModel
 
-from engram.crossed.measured_mechanisms import inputs_of, measure_windows, read_values
+from engram.crossed.measured_mechanisms import measure_windows
 from engram.crossed.mechanism_inputs import MechanismInputs
+from engram.crossed.mechanism_values import inputs_of, read_values
 from engram.lm import kept_batches, models
 from engram.lm.kept_batches import Kept
 from engram.lm.tokens import decode

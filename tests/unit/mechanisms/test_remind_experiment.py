@@ -13,7 +13,8 @@ from tiny_models import gpt_neox, random_tokens
 from engram.knockout.experiment import Samples
 from engram.lm.tokens import decode
 from engram.mechanisms.remind import FEATURES, RIVALS, Neighbourhood, measure_landscape
-from engram.mechanisms.remind_experiment import remind_predictions, run_remind
+from engram.mechanisms.remind_experiment import run_remind
+from engram.mechanisms.remind_row import remind_predictions
 from engram.scores.score_table import score_table
 
 CHOSEN = Neighbourhood(3, nearest=5, seed=1)

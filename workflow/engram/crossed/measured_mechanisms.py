@@ -10,18 +10,15 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engram.crossed.mechanism_inputs import MechanismInputs
+from engram.crossed.mechanism_values import RIVAL, VALUE_KEY
 from engram.lm.conditions import MEASURES
 from engram.lm.kept_batches import Kept
 from engram.lm.tokens import decode
 from engram.mechanisms.entropy import representation_entropy
 from engram.mechanisms.logit_lens import layer_values, read_layers
 from engram.mechanisms.perturbation import PerturbationSettings, perturb
-from engram.mechanisms.remind import FEATURES, RIVALS, Neighbourhood, measure_landscape
+from engram.mechanisms.remind import FEATURES, Neighbourhood, measure_landscape
 
-VALUE_KEY = ("measure", "value", "alpha", "depth")
-"""Columns that name a value: of noise its strength α, of a value per depth the depth; else NaN."""
-RIVAL = "rival"
-"""The measure of REMIND's rivals, which read the text alone."""
 _LOG_PROB = MEASURES.index("suffix_log_prob")
 
 
@@ -65,42 +62,6 @@ def measure_windows(
             ids = windows["sequence_id"].to_numpy()
             tables.append(pd.DataFrame({"sequence_id": ids, **named, "number": numbers}))
     return pd.concat(tables, ignore_index=True)
-
-
-def read_values(table: pd.DataFrame, sequence_ids: np.ndarray) -> pd.DataFrame:
-    """Return the table of `measure_windows` with a row per window, in a given order, and a column
-    per value, named by the columns of `VALUE_KEY`.
-    """
-    wide = {
-        key: own.set_index("sequence_id")["number"].loc[sequence_ids].to_numpy(np.float64)
-        for key, own in table.groupby(list(VALUE_KEY), sort=False, dropna=False)
-    }
-    return pd.DataFrame(
-        np.stack([*wide.values()], axis=1),
-        columns=pd.MultiIndex.from_tuples([*wide], names=VALUE_KEY),
-        index=sequence_ids,
-    )
-
-
-def inputs_of(first: pd.DataFrame, second: pd.DataFrame) -> Mapping[str, np.ndarray]:
-    """Return the inputs of the paired scorer, model 1 − model 2, (n, F) float32 each by name: all
-    values of a measure together, and each of REMIND's rivals by itself, the loss among them.
-
-    Args:
-        first: values of model 1, as `read_values` gives them.
-        second: values of model 2, likewise.
-    """
-    difference = (first.to_numpy() - second.to_numpy()).astype(np.float32)
-    measure, value = (first.columns.get_level_values(name) for name in ("measure", "value"))
-    inputs = {
-        str(name): difference[:, measure == name]
-        for name in dict.fromkeys(measure)
-        if name != RIVAL
-    }
-    for name in RIVALS if "remind" in inputs else ():
-        own = (value == name) & ((measure == RIVAL) | (measure == "remind"))
-        inputs[name] = difference[:, own]
-    return inputs
 
 
 def _measured(

@@ -31,6 +31,10 @@ class Kept:
     """Digest of the weights, the code and the settings. Texts and label of the batches are added to
     it."""
 
+    def also(self, *values: str | np.ndarray) -> Kept:
+        """Return the same, where these values decide as well."""
+        return Kept(self.folder, content_digest(self.decided, *values))
+
 
 def kept_batches(
     run: Callable[[slice], Sequence[np.ndarray]],

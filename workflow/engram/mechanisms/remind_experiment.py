@@ -12,14 +12,10 @@ from engram.knockout.experiment import Samples
 from engram.lm.kept_batches import Kept
 from engram.lm.tokens import decode
 from engram.mechanisms.remind import Neighbourhood, measure_landscape
-from engram.mechanisms.remind_scores import LEAST_CHANCE, held_out_logits, score_methods
+from engram.mechanisms.remind_row import SHOWN
+from engram.mechanisms.remind_scores import held_out_logits, score_methods
 from engram.mechanisms.sample_table import sample_table
 from engram.scores.probability_metrics import class_probabilities
-
-SHOWN = ("forest", "logistic")
-"""Methods whose probabilities are in the table of samples."""
-INPUT = "remind"
-"""What tables of scores call the input of REMIND's forest."""
 
 
 def run_remind(
@@ -80,29 +76,3 @@ def run_remind(
         for name, column in zip(classes, class_probabilities(logits[method]).T, strict=True):
             table[f"{method}: {name}"] = column
     return scores, table
-
-
-def remind_predictions(
-    samples: pd.DataFrame, predictions: pd.DataFrame, classes: Sequence[str]
-) -> pd.DataFrame:
-    """Return what REMIND's forest predicts of the tested samples, in the form of the predictions of
-    CNNs, so that it is scored as they are.
-
-    Args:
-        samples: the second table of `run_remind`.
-        predictions: `predictions.parquet` of the same taxonomy, which knows content groups.
-        classes: the K class names.
-    """
-    tested = samples[samples["used"] == "tested"].reset_index(drop=True)
-    known = predictions[predictions["split"] == "test"].drop_duplicates("sequence_id")
-    chances = tested[[f"{SHOWN[0]}: {name}" for name in classes]].to_numpy(np.float64)
-    table = tested[["sequence_id", "class"]].assign(
-        split="test",
-        input=INPUT,
-        labels="real",
-        cnn=SHOWN[0],
-        seed=0,
-        epoch=0,
-        logits=[*np.log(np.maximum(chances, LEAST_CHANCE))],
-    )
-    return table.merge(known[["sequence_id", "content_group"]], on="sequence_id")
