@@ -36,6 +36,8 @@ localrules:
     plot_saliency_checks,
     plot_exposures,
     plot_nursery_training,
+    tabulate_entropy_course,
+    plot_entropy_course,
     plot_knockout_layers,
     plot_knockout_heads,
     plot_knockout_regions,

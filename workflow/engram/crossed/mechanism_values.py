@@ -45,4 +45,6 @@ def inputs_of(first: pd.DataFrame, second: pd.DataFrame) -> Mapping[str, np.ndar
         if name != RIVAL
     }
     alone = (measure == RIVAL) | ((measure == "remind") & (value == "loss"))
-    return inputs | {str(value[own]): difference[:, [own]] for own in np.flatnonzero(alone)}
+    return inputs | {
+        str(value[own]): difference[:, [own]] for own in map(int, np.flatnonzero(alone))
+    }

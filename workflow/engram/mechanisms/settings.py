@@ -20,6 +20,11 @@ class EntropySettings(Settings):
     """Whether this measure is part of the study."""
     patch: int = Field(default=8, ge=2, le=64)
     """Consecutive tokens whose states are compared."""
+    course: bool = False
+    """Whether it is also measured while the nursery's models are drilled, at every
+    `training.checkpoint_steps`: does it fall and rise in cycles? Switching it on drills again."""
+    course_windows: int = Field(default=100, ge=2, le=10_000)
+    """Most windows for it, of those that the model is shown and of those that it is not."""
 
 
 class RemindSettings(Settings):
