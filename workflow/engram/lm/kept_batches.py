@@ -83,13 +83,13 @@ def kept_batches(
     def run_rest(part: slice) -> Sequence[np.ndarray]:
         return run(slice(start + part.start, start + part.stop))
 
-    for relative, arrays in in_batches(run_rest, count - start, batch_rows, label, device):
+    for relative, result in in_batches(run_rest, count - start, batch_rows, label, device):
         part = slice(start + relative.start, start + relative.stop)
-        fresh.append((part, arrays))
+        fresh.append((part, result))
         if time.monotonic() - since > PART_SECONDS:
             _write(parts, fresh)
             fresh, since = [], time.monotonic()
-        yield part, arrays
+        yield part, result
     _write(parts, fresh)
 
 

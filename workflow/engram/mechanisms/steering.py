@@ -384,7 +384,7 @@ def choose_depth(
     fitted: FittedStates,
     settings: SteeringSettings,
     batch_tokens: int,
-    kept: Kept | None = None,
+    finished: Kept | None = None,
 ) -> DepthChoice:
     """Patch the component along each depth's direction, on validation texts of the two classes.
 
@@ -408,7 +408,7 @@ def choose_depth(
         guessed = fitted.states[~fitted.recalled, depth].reshape(-1, states.shape[-1])
         patches.append(direction.patch(float((guessed @ direction.vector).mean(dtype=np.float64))))
     measures = measure_edits(
-        model, validation.tokens[rows], prefix, [intact, *patches], batch_tokens, kept
+        model, validation.tokens[rows], prefix, [intact, *patches], batch_tokens, finished
     )[..., _LOG_PROB].astype(np.float64)
     falls = measures[:, :1] - measures[:, 1:]  # (n, L)
     of_recalled = recalled[rows]
