@@ -87,8 +87,8 @@ def run(
     winning: list[pd.DataFrame] = []
     of_lens = max(1, batch_tokens // LENS_SHARE)
     for name, translate in _lenses(model, reference, settings, of_lens, seed).items():
-        own = kept if translate is None else None
-        readings = read_layers(model, tokens, prefix, of_lens, translate, own)
+        keeping = kept if translate is None else None
+        readings = read_layers(model, tokens, prefix, of_lens, translate, keeping)
         read = table({"depth": tuple(range(readings.kl.shape[1]))}, layer_values(readings))
         rules = {"rule": tuple(range(len(DEFAULT_RULES)))}
         won = name_rules(table(rules, winning_values(winning_depths(readings))), DEFAULT_RULES)
