@@ -75,6 +75,8 @@ rule all:
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,
         MECHANISM_TABLES,
+        COURSE_TABLES,
+        COURSE_FIGURES,
         STEERING_TABLES,
         STEERING_FIGURES,
         LOCALITY_TABLES,

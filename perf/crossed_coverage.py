@@ -27,6 +27,7 @@ from engram.crossed.intervals import (
     over_bases,
     over_windows,
 )
+from engram.crossed.mean_differences import PairValues, mean_differences
 from engram.crossed.null import redrawn, try_scorer
 from engram.crossed.scorer import inner_products
 from engram.nursery.arms import FIRST, SECOND
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     studies = {
         simulation.__name__: simulation
-        for simulation in (accuracies, shares, pairs, effects, controls, bases, costs)
+        for simulation in (accuracies, shares, pairs, effects, controls, bases, costs, values)
     }
     tests = {simulation.__name__: simulation for simulation in (rejections, kept_scorers)}
     parser.add_argument("--only", nargs="+", choices=[*studies, *tests], default=[])
@@ -217,6 +218,32 @@ def costs(studies: int) -> Iterator[dict]:
                 covered += found.low <= 0.6 <= found.high
             setting = f"{clusters} clusters, log-normal costs of sd {skew:g}"
             yield _row("knock-out over clusters", setting, covered, studies)
+
+
+def values(studies: int) -> Iterator[dict]:
+    """Differences of measured values, exposed − unexposed: skewed, varying by cluster, with a
+    fingerprint of either model on every text.
+    """
+    names = pd.MultiIndex.from_tuples([("entropy", "entropy")], names=["measure", "value"])
+    for clusters in (48, 120, 240):
+        for skew in (0.3, 1.0):
+            generator, covered = np.random.default_rng([7, clusters, int(10 * skew)]), 0
+            for study in range(studies):
+                design = simulated_design(generator, clusters)
+                arms, shape = redrawn(design, 0, study), (2, len(design))
+                noise = generator.normal(size=(2, clusters))[:, design["cluster"]]
+                noise = skew * (noise + generator.normal(size=shape)) / np.sqrt(2)
+                one, two = np.exp(noise - skew**2 / 2)
+                effect = 0.3 * arms.windows.arm / 2
+                frames = [
+                    pd.DataFrame(x[:, None], columns=names)
+                    for x in (one + 5 + effect, two - effect)
+                ]
+                table = mean_differences({"pair": PairValues(arms, *frames)}, CONFIDENCE)
+                row = table[table["stratum"] == "all"].iloc[0]
+                covered += row["difference_low"] <= 0.3 <= row["difference_high"]
+            setting = f"{clusters // 4} test clusters, log-normal values of sd {skew:g}"
+            yield _row("difference of values over clusters", setting, covered, studies)
 
 
 def rejections(nulls: int, redraws: int) -> Iterator[dict]:

@@ -267,7 +267,11 @@ def measure_settings(name):
     section = STUDY["mechanisms"][name]
     return settings.stamped(
         f"measure_{name}",
-        measure={key: value for key, value in section.items() if key != "enabled"},
+        measure={
+            key: value
+            for key, value in section.items()
+            if key != "enabled" and not key.startswith("course")
+        },
         samples_per_class=STUDY["mechanisms"]["samples_per_class"],
         prefix=STUDY["prefix"],
         **VERIFIED,

@@ -3,8 +3,13 @@
 Inputs: the pairs' designs, candidates, models.
 Outputs: <model>/crossed/attention/, <model>/crossed/hidden_states.h5 and
 <model>/crossed/feed_forward.h5 (both models of a pair, on the true text), <first model>/crossed/
-(scores, CNNs, checks, Δ and knock-outs of a pair), tables/crossed_*.csv, figures/crossed_*.
+(scores, CNNs, checks, Δ and knock-outs of a pair), tables/crossed_*.csv, figures/crossed_*. Where
+`crossed.mechanisms` is on, <model>/crossed/mechanisms.parquet too (both models).
 """
+
+from dataclasses import asdict
+
+from engram.crossed.mechanism_inputs import MechanismInputs
 
 ANALYSIS = STUDY["crossed"]
 SCORED_BY = {key: ANALYSIS[key] for key in ("inputs", "redraws", "bins", "confidence")}
@@ -17,11 +22,15 @@ LOCATED_BY = {
     **{key: ANALYSIS[key] for key in ("splits", "draws", "confidence")},
 }
 TRANSFER = ["transfer"] if len(PAIRS) > 1 else []
+MECHANISMS = ["mechanisms"] if ANALYSIS["mechanisms"]["enabled"] else []
+# What is measured inside both models, wherever it is asked for.
+INSIDE = asdict(MechanismInputs.of(ANALYSIS["mechanisms"], STUDY["mechanisms"], seed=STUDY["seed"]))
 CROSSED_NAMES = ["effects", "scores", "matched", "checks", *TRANSFER, "layers", "knockout"]
+CROSSED_NAMES += MECHANISMS
 CROSSED_TABLES = expand(
     f"{RESULTS}/tables/crossed_{{table}}.csv", table=CROSSED_NAMES if PAIRS else []
 )
-CROSSED_PLOTS = ["scores", "effects", *TRANSFER, "layers", "knockout"]
+CROSSED_PLOTS = ["scores", "effects", *TRANSFER, "layers", "knockout", *MECHANISMS]
 CROSSED_FIGURES = per_figure("crossed_{plot}", plot=CROSSED_PLOTS if PAIRS else [])
 CROSSED_OPENING = [f"{RESULTS}/figures/crossed_opening.rst"] if PAIRS else []
 CROSSED_CATEGORY = "0 Crossed exposures"
@@ -204,6 +213,92 @@ rule knock_out_pair:
         "../workflow/scripts/knock_out_pair.py"
 
 
+rule measure_crossed_mechanisms:
+    """Measure entropy, REMIND and what else is asked for in one model, on the windows of a pair."""
+    input:
+        samples=design_of,
+        candidates=f"{MODEL}/candidates.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "measure_crossed_mechanisms",
+            {
+                name: {
+                    "inputs": INSIDE,
+                    "dtype": MODELS[name]["dtype"],
+                    "prefix": STUDY["prefix"],
+                }
+                for name in CROSSED
+            },
+        ),
+    output:
+        measures=f"{MODEL}/crossed/mechanisms.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/measure_crossed_mechanisms.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/measure_crossed_mechanisms.tsv"
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/measure_crossed_mechanisms.py"
+
+
+rule score_pair_mechanisms:
+    """Ask which of two models was shown a text, of what was measured inside both."""
+    input:
+        windows=f"{MODEL}/crossed/windows.parquet",
+        measures=of_pair("crossed/mechanisms.parquet"),
+        settings=settings.by(
+            "model",
+            "score_pair_mechanisms",
+            with_seeds({key: ANALYSIS[key] for key in ("redraws", "bins", "confidence")}),
+        ),
+    output:
+        scores=f"{MODEL}/crossed/mechanisms/scores.csv",
+        decisions=f"{MODEL}/crossed/mechanisms/decisions.parquet",
+        null=f"{MODEL}/crossed/mechanisms/null.parquet",
+        matched=f"{MODEL}/crossed/mechanisms/matched.csv",
+        checks=f"{MODEL}/crossed/mechanisms/checks.csv",
+    log:
+        f"{RESULTS}/logs/{{model}}/score_pair_mechanisms.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/score_pair_mechanisms.tsv"
+    wildcard_constraints:
+        model=among(PAIRS),
+    conda:
+        "../envs/engram.yaml"
+    threads: 4
+    script:
+        "../workflow/scripts/score_pair_mechanisms.py"
+
+
+rule tabulate_crossed_mechanisms:
+    """Gather the pairs: what measures inside both models differ by, exposed − unexposed."""
+    input:
+        windows=per_model("crossed/windows.parquet", PAIRS),
+        measures=per_model("crossed/mechanisms.parquet", BOTH_OF_PAIRS),
+        settings=settings(
+            "tabulate_crossed_mechanisms",
+            seeds=[MODELS[name]["seed"] for name in PAIRS],
+            redraws=ANALYSIS["redraws"],
+            **{key: GATHERED[key] for key in ("pairs", "confidence")},
+        ),
+    output:
+        mechanisms=table(
+            "crossed_mechanisms", "crossed_mechanisms", "inside both models", CROSSED_CATEGORY
+        ),
+    log:
+        f"{RESULTS}/logs/tabulate_crossed_mechanisms.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_crossed_mechanisms.py"
+
+
 rule tabulate_crossed:
     """Gather the pairs: the effects of exposure, the scores over pairs and bases, the checks."""
     input:
@@ -373,3 +468,23 @@ use rule plot_crossed_scores as plot_crossed_knockout with:
         ),
     log:
         f"{RESULTS}/logs/figures/crossed_knockout.log",
+
+
+use rule plot_crossed_scores as plot_crossed_mechanisms with:
+    input:
+        table=f"{RESULTS}/tables/crossed_mechanisms.csv",
+        settings=settings(
+            "plot_crossed_mechanisms",
+            script="plot_crossed",
+            plot="mechanisms",
+            style=STUDY["figures"],
+        ),
+    output:
+        figure=figure(
+            "crossed_mechanisms",
+            "crossed_mechanisms_figure",
+            CROSSED_CATEGORY,
+            figure="inside both models",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/crossed_mechanisms.log",

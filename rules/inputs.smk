@@ -295,8 +295,11 @@ def layers_of_pairs(name):
 
 
 def of_scorers(file):
-    """Return a file of every pair, linear scorers first and then the CNNs, if any are trained."""
+    """Return a file of every pair: of the linear scorers, of the CNNs, if any are trained, and of
+    the scorers of measures inside the models, if the study has them.
+    """
     folders = ["crossed", *(["crossed/cnn"] if STUDY["crossed"]["cnn"]["inputs"] else [])]
+    folders += ["crossed/mechanisms"] if STUDY["crossed"]["mechanisms"]["enabled"] else []
     return [path for folder in folders for path in per_model(f"{folder}/{file}", PAIRS)]
 
 

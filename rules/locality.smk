@@ -2,12 +2,13 @@
 recall back.
 
 Inputs: the model and the samples of the localized taxonomies that have the classes
-`locality.recalled` and `locality.guessed`. Off unless `locality.enabled`.
+`mechanisms.locality.recalled` and `.guessed`. Off unless `mechanisms.locality.enabled`.
 Outputs: <model>/<protocol>/locality/<taxonomy>/: removal.csv (what is left as heads are removed),
 curves.csv (what comes back, step by step), comparison.csv (recalled and never-seen texts),
 overlap.csv (localization from the found embeddings); a figure.
 """
 
+ATTACK = STUDY["mechanisms"]["locality"]
 ATTACKED = study_config.attacked(STUDY)
 LOCALITY_TABLES = per_run("{model}/{protocol}/locality/{taxonomy}/comparison.csv", ATTACKED)
 LOCALITY_FIGURES = per_figure(
@@ -27,7 +28,7 @@ rule attack_prefixes:
         version=f"{MODEL}/attention/version.json",
         settings=settings.stamped(
             "attack_prefixes",
-            locality={key: value for key, value in STUDY["locality"].items() if key != "enabled"},
+            locality={key: value for key, value in ATTACK.items() if key != "enabled"},
             prefix=STUDY["prefix"],
             **VERIFIED,
             **STATISTICS,

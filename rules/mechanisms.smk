@@ -8,12 +8,14 @@ intervals; values of single samples as parquet.
 """
 
 FURTHER = [name for name, value in STUDY["mechanisms"].items() if isinstance(value, dict)]
+# Measures of single samples; steering and locality have rules and folders of their own.
+PER_SAMPLE = [name for name in FURTHER if name not in ("steering", "locality")]
 MECHANISM_TABLES = per_run(
     "{model}/{protocol}/mechanisms/{taxonomy}/perturbation.csv",
     LOCALIZED if STUDY["mechanisms"]["enabled"] else [],
 ) + [
     table
-    for name in FURTHER
+    for name in PER_SAMPLE
     if STUDY["mechanisms"][name]["enabled"]
     for table in per_run(f"{{model}}/{{protocol}}/mechanisms/{{taxonomy}}/{name}.csv", LOCALIZED)
 ]

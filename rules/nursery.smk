@@ -7,6 +7,16 @@ Outputs: <model>/model/ (the drilled model), <model>/drilled.parquet (windows wi
 
 OF_NURSERY = [name for name in CROSSED if name in NURSERY]
 
+# Entropy in the course of the drilling, where it is asked for: it is measured while models train.
+OF_COURSE = STUDY["mechanisms"]["entropy"] if STUDY["mechanisms"]["entropy"]["course"] else {}
+WATCHED = (
+    {"course": {key: OF_COURSE[key] for key in ("patch", "course_windows")}} if OF_COURSE else {}
+)
+COURSE = {"course": f"{MODEL}/entropy_course.parquet"} if OF_COURSE else {}
+COURSES = NURSERY if OF_COURSE else []
+COURSE_TABLES = [f"{RESULTS}/tables/entropy_course.csv"] if COURSES else []
+COURSE_FIGURES = per_figure("{model}/entropy_course", model=COURSES)
+
 BASE_RESULTS = str(Path("results/nursery_base", STUDY["nursery_base"]["name"]))
 
 
@@ -15,8 +25,11 @@ rule drill_nursery:
         base=base_file("model.safetensors"),
         windows=base_file("windows.parquet"),
         replay=base_file("replay.parquet"),
-        settings=settings.by("model", "drill_nursery", {name: drilled(name) for name in SCHEDULED}),
+        settings=settings.by(
+            "model", "drill_nursery", {name: drilled(name) | WATCHED for name in SCHEDULED}
+        ),
     output:
+        **COURSE,
         model=f"{MODEL}/model/model.safetensors",
         config=f"{MODEL}/model/config.json",
         tokenizer=f"{MODEL}/model/tokenizer.json",
@@ -64,8 +77,11 @@ rule drill_crossed:
         windows=base_file("windows.parquet"),
         replay=base_file("replay.parquet"),
         design=design_of,
-        settings=settings.by("model", "drill_crossed", {name: drilled(name) for name in OF_NURSERY}),
+        settings=settings.by(
+            "model", "drill_crossed", {name: drilled(name) | WATCHED for name in OF_NURSERY}
+        ),
     output:
+        **COURSE,
         model=f"{MODEL}/model/model.safetensors",
         config=f"{MODEL}/model/config.json",
         tokenizer=f"{MODEL}/model/tokenizer.json",
@@ -84,6 +100,46 @@ rule drill_crossed:
         gpu=1,
     script:
         "../workflow/scripts/drill_crossed.py"
+
+
+rule tabulate_entropy_course:
+    input:
+        courses=per_model("entropy_course.parquet", COURSES),
+        settings=settings(
+            "tabulate_entropy_course",
+            models=COURSES,
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        table=table("entropy_course", "entropy_course", "entropy while drilling"),
+    log:
+        f"{RESULTS}/logs/tabulate_entropy_course.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_entropy_course.py"
+
+
+rule plot_entropy_course:
+    input:
+        table=f"{RESULTS}/tables/entropy_course.csv",
+        settings=settings("plot_entropy_course", style=STUDY["figures"]),
+    output:
+        figure=figure(
+            "{model}/entropy_course",
+            "entropy_course_figure",
+            "5 Nursery",
+            figure="entropy while drilling",
+            model="{model}",
+        ),
+    log:
+        f"{RESULTS}/logs/figures/{{model}}/entropy_course.log",
+    wildcard_constraints:
+        model=among(COURSES),
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/plot_entropy_course.py"
 
 
 rule nursery_base:

@@ -1,12 +1,13 @@
 """Steering: the states of a model are pushed away from recall, and towards it, while it decodes.
 
 Inputs: the model and the samples of the localized taxonomies that have the classes
-`steering.recalled` and `steering.kept`. Off unless `steering.enabled`.
+`mechanisms.steering.recalled` and `.kept`. Off unless `mechanisms.steering.enabled`.
 Outputs: <model>/<protocol>/steering/<taxonomy>/: depths.csv (probes and patches), doses.csv (every
 class under every step, with controls), selectivity.csv (recalled minus kept); a dose-response
 figure.
 """
 
+STEERING = STUDY["mechanisms"]["steering"]
 STEERED = study_config.steered(STUDY)
 STEERING_TABLES = per_run("{model}/{protocol}/steering/{taxonomy}/selectivity.csv", STEERED)
 STEERING_FIGURES = per_figure(
@@ -26,7 +27,7 @@ rule steer:
         version=f"{MODEL}/attention/version.json",
         settings=settings.stamped(
             "steer",
-            steering={key: value for key, value in STUDY["steering"].items() if key != "enabled"},
+            steering={key: value for key, value in STEERING.items() if key != "enabled"},
             prefix=STUDY["prefix"],
             **VERIFIED,
             **STATISTICS,

@@ -17,6 +17,8 @@ TABLES = [
 # Like Δ, of a few taxonomies: each is a job, and a benchmark has dozens.
 PERMUTED = LOCALIZED if STUDY["cnn"]["controls"] else []
 TABLES += [f"{RESULTS}/tables/permutations.csv"] if PERMUTED else []
+# REMIND is a row of the scores where the study has it.
+REMINDED = LOCALIZED if STUDY["mechanisms"]["remind"]["enabled"] else []
 # Runs of the tables that also have rows for kinds of text that are held out.
 TESTED = [*PROTOCOLS, *HELD_OUT]
 PREDICTIONS = "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet"
@@ -25,9 +27,11 @@ PREDICTIONS = "{model}/{protocol}/cnns/{taxonomy}/predictions.parquet"
 rule score_cnns:
     input:
         predictions=per_run(PREDICTIONS, TAXONOMIES, protocols=TESTED),
+        remind=per_run("{model}/{protocol}/mechanisms/{taxonomy}/remind.parquet", REMINDED),
         settings=settings.stamped(
             "score_cnns",
             runs=runs(TAXONOMIES, protocols=TESTED),
+            remind=runs(REMINDED),
             held_out={
                 name: {"held_out": f"{entry['column']}: {', '.join(map(str, entry['test']))}"}
                 for name, entry in HELD_OUT.items()

@@ -132,5 +132,12 @@ def test_a_changed_analysis_trains_no_model_again(crossed: Checkout) -> None:
     planned = crossed.planned()
     assert {"score_pair", "train_pair_cnns", "tabulate_crossed"} <= set(planned)
     assert not {"drill_crossed", "extract_crossed_attention"} & set(planned)
+    inside = CROSSED_TINY["crossed"] | {"mechanisms": {"enabled": True}}
+    changed = CROSSED_TINY | {"crossed": inside}
+    (crossed.folder / "config.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
+    planned = crossed.planned()
+    assert planned["measure_crossed_mechanisms"] == 4 and planned["score_pair_mechanisms"] == 2
+    assert {"tabulate_crossed_mechanisms", "plot_crossed_mechanisms"} <= set(planned)
+    assert not {"drill_crossed", "score_pair", "extract_crossed_attention"} & set(planned)
     (crossed.folder / "config.yaml").write_text(yaml.safe_dump(CROSSED_TINY, sort_keys=False))
     assert crossed.planned() == {}

@@ -6,15 +6,18 @@ from pathlib import Path
 import numpy as np
 
 from engram.io.artifacts import read_metadata, write_csv
+from engram.io.hashing import value_digest
 from engram.knockout.selection import chosen_samples, unmemorized_texts
-from engram.lm.models import load_model
+from engram.lm.kept_batches import Kept
+from engram.lm.models import fingerprint, load_model
 from engram.mechanisms.locality import Texts, probe_locality
 from engram.mechanisms.locality_settings import LocalitySettings
-from engram.run.job import job
+from engram.run.job import PARTS, job
 from engram.taxonomy.protocols import PROTOCOLS
 
 with job(snakemake) as settings:
     files, locality = snakemake.input, LocalitySettings(**settings.locality)
+    folder = Path(files.model).parent
     dtype = json.loads(Path(files.version).read_text())["dtype"]
     classes = read_metadata(files.samples)["classes"]
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
@@ -23,13 +26,16 @@ with job(snakemake) as settings:
     number = classes.index(locality.recalled)
     recalled = test.label == number
     result = probe_locality(
-        load_model(Path(files.model).parent, dtype=dtype),
+        load_model(folder, dtype=dtype),
         Texts(test.tokens[recalled], test.content_group[recalled]),
         Texts(unseen, np.arange(len(unseen))),
         settings.prefix,
         locality,
         ranking=ranking.tokens[ranking.label == number],
         batch_tokens=snakemake.resources.batch_tokens,
+        kept=Kept(
+            PARTS / "mechanisms", value_digest(fingerprint(folder, None, dtype), vars(settings))
+        ),
     )
     statistics = {**settings.statistics, "seed": settings.seed}
     for name in ("removal", "curves", "comparison", "overlap"):

@@ -6,6 +6,7 @@ import numpy as np
 
 from engram.io.artifacts import read_parquet, write_parquet
 from engram.io.hashing import value_digest
+from engram.mechanisms.entropy_course import course_of
 from engram.nursery.drilling import choose_candidates, crossed_rows
 from engram.nursery.settings import DrillingSettings
 from engram.nursery.starting_point import StartingPoint
@@ -26,7 +27,16 @@ with job(snakemake) as settings:
     )
     windows["sequence_duplicates"] = base.count_suffixes(rows, settings.prefix)
     state = PARTS / f"drilling-{value_digest(vars(settings))}"
-    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve))
+    course = course_of(
+        windows,
+        getattr(settings, "course", None),
+        settings.prefix,
+        state / "entropy",
+        settings.seed,
+    )
+    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve), course)
+    if course:
+        write_parquet(course.table(), output.course)
     in_design = windows["sequence_id"].isin(design.index)
     chosen = choose_candidates(
         windows.assign(exposures=in_design.astype(int)), settings.windows, settings.seed

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from engram.io.artifacts import write_parquet
 from engram.io.hashing import value_digest
+from engram.mechanisms.entropy_course import course_of
 from engram.nursery.drilling import choose_candidates, drilling_rows, schedule_exposures
 from engram.nursery.settings import DrillingSettings
 from engram.nursery.starting_point import StartingPoint
@@ -20,6 +21,15 @@ with job(snakemake) as settings:
     )
     windows["sequence_duplicates"] = base.count_suffixes(rows, settings.prefix)
     state = PARTS / f"drilling-{value_digest(vars(settings))}"
-    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve))
+    course = course_of(
+        windows,
+        getattr(settings, "course", None),
+        settings.prefix,
+        state / "entropy",
+        settings.seed,
+    )
+    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve), course)
+    if course:
+        write_parquet(course.table(), output.course)
     chosen = choose_candidates(windows, settings.windows, settings.seed)
     write_parquet(windows[chosen], output.drilled)

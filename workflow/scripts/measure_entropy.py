@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 from engram.io.artifacts import read_metadata, write_csv, write_parquet
+from engram.io.hashing import value_digest
 from engram.knockout.selection import chosen_samples
-from engram.lm.models import load_model
+from engram.lm.kept_batches import Kept
+from engram.lm.models import fingerprint, load_model
 from engram.mechanisms.class_means import class_table
 from engram.mechanisms.entropy import representation_entropy
 from engram.mechanisms.sample_table import class_names, sample_table
-from engram.run.job import job
+from engram.run.job import PARTS, job
 from engram.taxonomy.protocols import PROTOCOLS
 
 with job(snakemake) as settings:
@@ -24,6 +26,7 @@ with job(snakemake) as settings:
         settings.prefix,
         settings.measure["patch"],
         snakemake.resources.batch_tokens,
+        Kept(PARTS / "mechanisms", value_digest(fingerprint(folder, None, dtype), vars(settings))),
     )
     keys = {"depth": tuple(range(result.patches.shape[1]))}
     write_parquet(sample_table(test, classes, keys, result.values()), snakemake.output.samples)

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 from engram.io.artifacts import read_metadata, write_csv, write_parquet
+from engram.io.hashing import value_digest
 from engram.knockout.selection import chosen_samples
-from engram.lm.models import load_model
+from engram.lm.kept_batches import Kept
+from engram.lm.models import fingerprint, load_model
 from engram.mechanisms.feed_forward_experiment import run_feed_forward
 from engram.mechanisms.settings import FeedForwardSettings
-from engram.run.job import job
+from engram.run.job import PARTS, job
 from engram.taxonomy.protocols import PROTOCOLS
 
 with job(snakemake) as settings:
@@ -25,6 +27,7 @@ with job(snakemake) as settings:
         settings.prefix,
         FeedForwardSettings(**settings.measure),
         snakemake.resources.batch_tokens,
+        Kept(PARTS / "mechanisms", value_digest(fingerprint(folder, None, dtype), vars(settings))),
         seed=settings.seed,
         **settings.statistics,
     )

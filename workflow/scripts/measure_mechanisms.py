@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 from engram.io.artifacts import read_metadata, write_csv
+from engram.io.hashing import value_digest
 from engram.knockout.selection import chosen_samples
-from engram.lm.models import load_model
+from engram.lm.kept_batches import Kept
+from engram.lm.models import fingerprint, load_model
 from engram.mechanisms.experiment import run
 from engram.mechanisms.settings import MechanismsSettings
-from engram.run.job import job
+from engram.run.job import PARTS, job
 from engram.taxonomy.protocols import PROTOCOLS
 
 with job(snakemake) as settings:
@@ -26,6 +28,7 @@ with job(snakemake) as settings:
         settings.prefix,
         mechanisms,
         snakemake.resources.batch_tokens,
+        Kept(PARTS / "mechanisms", value_digest(fingerprint(folder, None, dtype), vars(settings))),
         seed=settings.seed,
         **settings.statistics,
     )

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 from engram.io.artifacts import read_metadata, write_csv, write_parquet
+from engram.io.hashing import value_digest
 from engram.knockout.selection import chosen_samples
-from engram.lm.models import load_model, load_tokenizer
+from engram.lm.kept_batches import Kept
+from engram.lm.models import fingerprint, load_model, load_tokenizer
 from engram.mechanisms.remind import Neighbourhood
 from engram.mechanisms.remind_experiment import run_remind
 from engram.mechanisms.settings import RemindSettings
-from engram.run.job import job
+from engram.run.job import PARTS, job
 from engram.taxonomy.protocols import PROTOCOLS
 
 with job(snakemake) as settings:
@@ -27,6 +29,7 @@ with job(snakemake) as settings:
         classes,
         Neighbourhood(remind.neighbours, remind.share, remind.nearest, settings.seed),
         snakemake.resources.batch_tokens,
+        Kept(PARTS / "mechanisms", value_digest(fingerprint(folder, None, dtype), vars(settings))),
         seed=settings.seed,
         **settings.statistics,
     )

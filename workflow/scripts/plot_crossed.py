@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from engram.figures import crossed
+from engram.figures.inside import inside_differences
 from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
@@ -14,6 +15,7 @@ FIGURES = {
     "transfer": crossed.transferred_scores,
     "layers": crossed.layer_map,
     "knockout": crossed.knockout_differences,
+    "mechanisms": inside_differences,
 }
 
 with job(snakemake) as settings:

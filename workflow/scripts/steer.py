@@ -4,28 +4,34 @@ import json
 from pathlib import Path
 
 from engram.io.artifacts import read_metadata, write_csv
+from engram.io.hashing import value_digest
 from engram.knockout.selection import split_samples, unmemorized_texts
-from engram.lm.models import load_model
+from engram.lm.kept_batches import Kept
+from engram.lm.models import fingerprint, load_model
 from engram.mechanisms.steering import SplitTexts, steer
 from engram.mechanisms.steering_settings import SteeringSettings
-from engram.run.job import job
+from engram.run.job import PARTS, job
 from engram.taxonomy.protocols import PROTOCOLS
 from engram.taxonomy.sampling import SPLITS
 
 with job(snakemake) as settings:
     files, steering = snakemake.input, SteeringSettings(**settings.steering)
+    folder = Path(files.model).parent
     dtype = json.loads(Path(files.version).read_text())["dtype"]
     classes = read_metadata(files.samples)["classes"]
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
     parts = split_samples(files, classes, protocol, steering.samples_per_class, SPLITS)
     other = unmemorized_texts(files, steering.other_texts, settings.seed)
     steered = steer(
-        load_model(Path(files.model).parent, dtype=dtype),
+        load_model(folder, dtype=dtype),
         SplitTexts(*parts, classes, other),
         settings.prefix,
         steering,
         snakemake.resources.batch_tokens,
         seed=settings.seed,
+        kept=Kept(
+            PARTS / "mechanisms", value_digest(fingerprint(folder, None, dtype), vars(settings))
+        ),
     )
     statistics = {**settings.statistics, "seed": settings.seed}
     write_csv(steered.choice.table(**statistics), snakemake.output.depths)

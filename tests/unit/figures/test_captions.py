@@ -9,7 +9,10 @@ from docutils.core import publish_parts
 
 REPORT = Path(__file__).parents[3] / "workflow" / "report"
 CAPTIONS = sorted(path.stem for path in REPORT.glob("*.rst") if path.stem != "workflow")
-OF_MODEL = {"attention_heads", "memorization_vs_exposures", "nursery_training", "taxonomy_flow"}
+OF_MODEL = {
+    *("attention_heads", "entropy_course_figure", "memorization_vs_exposures"),
+    *("nursery_training", "taxonomy_flow"),
+}
 OF_PROTOCOL = {"confusion", "training_curves"}
 OF_TAXONOMY = {
     *("attention_examples", "delta_maps", "delta_peaks", "layer_profile"),

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from engram.figures import crossed
+from engram.figures.inside import inside_differences
 from engram.figures.style import FigureStyle
 from engram.io.errors import EngramError
 
@@ -91,3 +92,29 @@ def test_knockouts_have_a_panel_per_size() -> None:
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(EngramError, match="null_95"):
         crossed.paired_scores(scores().drop(columns="null_95"), style=STYLE)
+
+
+def test_differences_inside_have_a_panel_per_measure() -> None:
+    rows = [
+        {"pair": pair, "measure": measure, "value": value, "alpha": alpha, "depth": depth}
+        | {"stratum": stratum, "difference": -0.2, "difference_low": -0.3, "difference_high": -0.1}
+        | {"standardized": -0.4}
+        for pair, stratum in itertools.product(("all pairs", "one", "two"), ("natural", "all"))
+        for measure, value, alpha, depth in (
+            *(("entropy", "entropy", None, depth) for depth in (0.0, 1.0)),
+            ("remind", "loss", None, None),
+            ("rival", "min_k", None, None),
+            ("noise", "fall", 0.1, None),
+            *(("noise", "recovery", 0.1, depth) for depth in (0.0, 1.0)),
+        )
+    ]
+    figure = inside_differences(pd.DataFrame(rows), style=STYLE)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["entropy of representations", "noise", "REMIND and its rivals"]
+    labels = [text.get_text() for text in figure.axes[2].get_yticklabels()]
+    assert labels == ["loss", "min k"]
+    # Ends in the unit of the axis: standard deviations.
+    (ends,) = (line.get_segments() for line in figure.axes[2].collections)
+    assert ends[0][:, 0].tolist() == pytest.approx([-0.6, -0.2])
+    with pytest.raises(EngramError, match="crossed_mechanisms"):
+        inside_differences(pd.DataFrame(rows).drop(columns="standardized"), style=STYLE)

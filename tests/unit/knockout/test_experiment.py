@@ -15,7 +15,7 @@ from engram.figures.style import FigureStyle
 from engram.io.artifacts import read_parquet, write_parquet
 from engram.io.errors import EngramError
 from engram.io.packing import packed_length, query_key
-from engram.knockout import experiment
+from engram.knockout import experiment, kept_conditions
 from engram.knockout.causal_agreement import causal_agreement, permutation_test
 from engram.knockout.dissociation import POOLED, dissociations
 from engram.knockout.effects import effect_table
@@ -216,7 +216,7 @@ def test_a_second_run_computes_nothing_and_gives_the_same(
         asked.append(len(todo))
         return []
 
-    monkeypatch.setattr(experiment, "knock_out", watch)
+    monkeypatch.setattr(kept_conditions, "knock_out", watch)
     again = run(runner(folder), samples(8, 1), samples(6, 2), some_delta(), CLASSES, SETTINGS, 5)
     assert asked == [0, 0]
     pd.testing.assert_frame_equal(again[0], conditions)
@@ -226,7 +226,7 @@ def test_a_second_run_computes_nothing_and_gives_the_same(
 def test_a_killed_experiment_keeps_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, limit = experiment.knock_out, 5
+    original, limit = kept_conditions.knock_out, 5
 
     def dies(model: object, tokens: object, prefix: int, todo: list, *rest: object):  # type: ignore[no-untyped-def]
         for count, found in enumerate(original(model, tokens, prefix, todo, *rest)):  # type: ignore[arg-type]
@@ -234,8 +234,8 @@ def test_a_killed_experiment_keeps_what_is_finished(
                 raise KeyboardInterrupt
             yield found
 
-    monkeypatch.setattr(experiment, "PART_SECONDS", 0.0)
-    monkeypatch.setattr(experiment, "knock_out", dies)
+    monkeypatch.setattr(kept_conditions, "PART_SECONDS", 0.0)
+    monkeypatch.setattr(kept_conditions, "knock_out", dies)
     tokens, conditions = (
         samples(3, 1).tokens,
         [Condition(cells=some_delta(seed)[0] > 0.8) for seed in range(8)],
@@ -246,7 +246,7 @@ def test_a_killed_experiment_keeps_what_is_finished(
     limit = 99
     counted = []
     monkeypatch.setattr(
-        experiment, "knock_out", lambda *a: counted.append(len(a[3])) or original(*a)
+        kept_conditions, "knock_out", lambda *a: counted.append(len(a[3])) or original(*a)
     )
     resumed = runner(tmp_path).measure(tokens, conditions, means)
     assert counted == [3]

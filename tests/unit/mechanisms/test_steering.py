@@ -236,8 +236,10 @@ def test_what_is_not_there_is_refused() -> None:
     ):
         with pytest.raises(EngramError, match=message):
             steer(gpt_neox(), texts(), PREFIX, settings)
-    with pytest.raises(EngramError, match=r"steering\.kept: `Others` is also `recalled`"):
-        SteeringSettings.parse({"kept": "Others"}, "steering")
+    with pytest.raises(
+        EngramError, match=r"mechanisms\.steering\.kept: `Others` is also `recalled`"
+    ):
+        SteeringSettings.parse({"kept": "Others"}, "mechanisms.steering")
 
 
 def test_the_plan_counts_no_fewer_forwards_than_are_made() -> None:

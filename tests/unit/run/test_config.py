@@ -169,13 +169,14 @@ def test_steered_are_localized_taxonomies_with_both_classes() -> None:
     names = ["Non-Memo, Guess, Others", "Non-Memo, Guess", "Guess, Others"]
     config = MINIMAL | {"taxonomies": names}
     assert steered(complete(config)) == []
-    config |= {"steering": {"enabled": True}, "saliency": {"localize": names[:2]}}
+    steering = {"enabled": True}
+    config |= {"mechanisms": {"steering": steering}, "saliency": {"localize": names[:2]}}
     assert steered(complete(config)) == ["non-memo_guess_others"]
-    config["steering"] |= {"recalled": "Guess", "kept": "Non-Memo"}
+    steering |= {"recalled": "Guess", "kept": "Non-Memo"}
     assert len(steered(complete(config))) == 2
     config = MINIMAL | {"taxonomies": [*names, "Non-Memo, Code, Others"]}
     assert attacked(complete(config)) == []
-    config |= {"locality": {"enabled": True}}
+    config |= {"mechanisms": {"locality": {"enabled": True}}}
     assert attacked(complete(config)) == ["non-memo_guess_others", "guess_others"]
 
 
@@ -420,18 +421,18 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         "knockout.bands: [4, 2] runs from far to near",
     ),
     "steered classes that no taxonomy has": (
-        MINIMAL | {"steering": {"enabled": True, "recalled": "Recite[5]"}},
-        "steering: no localized taxonomy has the class Recite[5] and the class Guess; name "
-        "classes of one of Non-Memo, Guess, Others",
+        changed("mechanisms", "steering", to={"enabled": True, "recalled": "Recite[5]"}),
+        "mechanisms.steering: no localized taxonomy has the class Recite[5] and the class Guess; "
+        "name classes of one of Non-Memo, Guess, Others",
     ),
     "an attacked class that no taxonomy has": (
-        MINIMAL | {"locality": {"enabled": True, "recalled": "Recite[5]"}},
-        "locality: no localized taxonomy has the class Recite[5] and the class Guess; name "
-        "classes of one of Non-Memo, Guess, Others",
+        changed("mechanisms", "locality", to={"enabled": True, "recalled": "Recite[5]"}),
+        "mechanisms.locality: no localized taxonomy has the class Recite[5] and the class Guess; "
+        "name classes of one of Non-Memo, Guess, Others",
     ),
     "a class that is steered and kept": (
-        MINIMAL | {"steering": {"recalled": "Guess"}},
-        "steering.kept: `Guess` is also `recalled`; name another class",
+        changed("mechanisms", "steering", to={"recalled": "Guess"}),
+        "mechanisms.steering.kept: `Guess` is also `recalled`; name another class",
     ),
     "localized nonsense": (
         changed("saliency", "localize", to=["x"]),

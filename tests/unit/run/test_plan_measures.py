@@ -19,7 +19,7 @@ CONFIG = {
 
 def test_a_measure_costs_its_forwards_for_every_taxonomy_and_protocol() -> None:
     config = CONFIG | {
-        "steering": {"enabled": True, "samples_per_class": 7},
+        "mechanisms": {"steering": {"enabled": True, "samples_per_class": 7}},
         "plan": {"forward": 1e12},
     }
     costs = plan_measures(config, {"nursery": (SHAPE, ()), "other": (SHAPE, (0,))})
@@ -38,7 +38,8 @@ def test_a_measure_costs_its_forwards_for_every_taxonomy_and_protocol() -> None:
 
 
 def test_an_attack_costs_its_forwards_and_backward_passes() -> None:
-    config = CONFIG | {"locality": {"enabled": True, "steps": 7}, "protocols": ["engram"]}
+    mechanisms = {"locality": {"enabled": True, "steps": 7}}
+    config = CONFIG | {"mechanisms": mechanisms, "protocols": ["engram"]}
     costs = plan_measures(config, {"nursery": (SHAPE, ())})
     assert costs["measure"].tolist() == ["locality"]
     assert costs["forwards"].tolist() == [LocalitySettings(steps=7).forwards(6, 8)]
@@ -55,6 +56,23 @@ def test_measures_of_mechanisms_are_added_up_over_the_localized_taxonomies() -> 
     assert costs["measure"].tolist() == ["entropy", "remind"]
     # Classes of two taxonomies, and two protocols.
     assert costs["forwards"].tolist() == [2 * (4 + 3) * 7, 2 * (4 + 3) * 2 * 5 * 4]
+
+
+def test_measures_of_pairs_are_counted_for_both_models() -> None:
+    drilling = {"design": "crossed", "crossed": {"low": 50, "high": 20, "templates": 30}}
+    model = {"source": "nursery", "drilling": drilling}
+    pair = [
+        {"name": "a", "counterpart": "b", "arm": 1, **model},
+        {"name": "b", "counterpart": "a", "arm": 2, **model},
+    ]
+    mechanisms = {"enabled": True, "measures": ["remind", "entropy"]}
+    config = {"study": "x", "models": pair, "mechanisms": {"remind": {"neighbours": 3}}}
+    shapes = {"a": (SHAPE, ()), "b": (SHAPE, ())}
+    assert plan_measures(config, shapes).empty
+    costs = plan_measures(config | {"crossed": {"mechanisms": mechanisms}}, shapes)
+    assert costs["model"].tolist() == ["a", "a", "b", "b"]
+    assert costs["measure"].tolist() == ["remind, of pairs", "entropy, of pairs"] * 2
+    assert costs["forwards"].tolist() == [400, 100] * 2
 
 
 def test_what_is_off_costs_nothing() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
 from engram.mechanisms.compression import Compression
 from engram.mechanisms.compression import compress as run_search
 
@@ -17,8 +18,11 @@ BATCH_TOKENS = 8192
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Compressed:
-    """How much of its context each text needs: what `compress` returns."""
+class Compressed(ClassMeans):
+    """How much of its context each text needs: what `compress` returns. `by_class` has extracted (a
+    rate over all texts), bisected, fewest, compressibility and monotone (a rate), means over the
+    texts that are extracted.
+    """
 
     texts: MeasuredTexts
     """The texts."""
@@ -40,23 +44,8 @@ class Compressed:
             extracted=lambda table: table["extracted"] > 0
         )
 
-    def by_class(
-        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-    ) -> pd.DataFrame:
-        """Return means over the texts that are extracted, with intervals over content groups.
-
-        Args:
-            resamples: bootstrap draws of content groups.
-            confidence: nominal coverage.
-            seed: of the draws.
-
-        Returns:
-            a row per class: class, n, groups; extracted (a rate over all texts), bisected, fewest,
-            compressibility and monotone (a rate) with `_low` and `_high`.
-        """
-        return self.texts.by_class(
-            {}, self.lengths.values(), resamples=resamples, confidence=confidence, seed=seed
-        )
+    def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        return {}, self.lengths.values()
 
     def __repr__(self) -> str:
         how = "scan" if self.scan else "bisection"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel, check_language_model
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
 from engram.io.errors import EngramError
 from engram.lm.conditions import MEASURES
 from engram.mechanisms.feed_forward import (
@@ -27,9 +27,9 @@ BATCH_TOKENS = 8192
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class FeedForwardAblation:
+class FeedForwardAblation(ClassMeans):
     """What a model reproduces without parts of its feed-forward layers: what `ablate_feed_forward`
-    returns. Layers and neurons count from 1.
+    returns. Layers and neurons count from 1. `by_class` has `<measure>_difference` by layer.
     """
 
     texts: MeasuredTexts
@@ -60,26 +60,8 @@ class FeedForwardAblation:
         table = self.texts.table(self._keys(), measures | self.blocks.differences())
         return table.assign(extracted=table["extracted"] > 0)
 
-    def by_class(
-        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-    ) -> pd.DataFrame:
-        """Return the mean differences of every class and block, with intervals over content groups.
-
-        Args:
-            resamples: bootstrap draws of content groups.
-            confidence: nominal coverage.
-            seed: of the draws.
-
-        Returns:
-            class, n, groups, layer; `<measure>_difference` with `_low` and `_high`.
-        """
-        return self.texts.by_class(
-            self._keys(),
-            self.blocks.differences(),
-            resamples=resamples,
-            confidence=confidence,
-            seed=seed,
-        )
+    def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        return self._keys(), self.blocks.differences()
 
     def neurons_by_class(
         self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
 from engram.io.errors import EngramError
 from engram.lm.conditions import MEASURES
 from engram.mechanisms.heads import HeadEffects, ablate_each_head
@@ -20,10 +20,10 @@ BATCH_TOKENS = 8192
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class HeadAblation:
+class HeadAblation(ClassMeans):
     """What a model reproduces without each of its heads: what `ablate_heads` returns.
 
-    Layers and heads count from 1.
+    Layers and heads count from 1. `by_class` has `<measure>_difference` by layer and head.
     """
 
     texts: MeasuredTexts
@@ -50,26 +50,8 @@ class HeadAblation:
         table = self.texts.table(self._keys(), measures | self._differences())
         return table.assign(extracted=table["extracted"] > 0)
 
-    def by_class(
-        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-    ) -> pd.DataFrame:
-        """Return the mean differences of every class and head, with intervals over content groups.
-
-        Args:
-            resamples: bootstrap draws of content groups.
-            confidence: nominal coverage.
-            seed: of the draws.
-
-        Returns:
-            class, n, groups, layer, head; `<measure>_difference` with `_low` and `_high`.
-        """
-        return self.texts.by_class(
-            self._keys(),
-            self._differences(),
-            resamples=resamples,
-            confidence=confidence,
-            seed=seed,
-        )
+    def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        return self._keys(), self._differences()
 
     def top(self, share: float = 0.2, measure: str = "suffix_log_prob") -> pd.DataFrame:
         """Return the heads whose ablation costs each class most.

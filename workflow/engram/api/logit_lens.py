@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
 from engram.io.errors import EngramError
 from engram.lm.residual_stream import decoder_layers
 from engram.mechanisms.logit_lens import (
@@ -32,8 +32,10 @@ BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Lens:
-    """What the layers would write of texts: what `lens` returns."""
+class Lens(ClassMeans):
+    """What the layers would write of texts: what `lens` returns. `by_class` has the columns of
+    `table`, by depth.
+    """
 
     texts: MeasuredTexts
     """The texts."""
@@ -74,19 +76,8 @@ class Lens:
         """
         return name_rules(self.texts.table(*self._winning_values()), self.rules)
 
-    def by_class(
-        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-    ) -> pd.DataFrame:
-        """Return the columns of `table` as means over texts, with intervals over content groups.
-
-        Args:
-            resamples: bootstrap draws of content groups.
-            confidence: nominal coverage.
-            seed: of the draws.
-        """
-        return self.texts.by_class(
-            *self._layer_values(), resamples=resamples, confidence=confidence, seed=seed
-        )
+    def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        return self._layer_values()
 
     def winning_by_class(
         self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
 from engram.io.errors import EngramError
 from engram.lm.tokens import decode
 from engram.mechanisms.remind import Landscape, Neighbourhood, measure_landscape
@@ -19,8 +20,10 @@ BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Remind:
-    """Losses of texts and of their neighbours: what `remind` returns."""
+class Remind(ClassMeans):
+    """Losses of texts and of their neighbours: what `remind` returns. `by_class` has the columns of
+    `table`.
+    """
 
     texts: MeasuredTexts
     """The texts."""
@@ -37,26 +40,8 @@ class Remind:
         """
         return self.texts.table({}, self.landscape.values())
 
-    def by_class(
-        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-    ) -> pd.DataFrame:
-        """Return means over texts, with intervals over content groups.
-
-        Args:
-            resamples: bootstrap draws of content groups.
-            confidence: nominal coverage.
-            seed: of the draws.
-
-        Returns:
-            a row per class: class, n, groups; the columns of `table` with `_low` and `_high`.
-        """
-        return self.texts.by_class(
-            {},
-            self.landscape.values(),
-            resamples=resamples,
-            confidence=confidence,
-            seed=seed,
-        )
+    def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        return {}, self.landscape.values()
 
     def scores(
         self,

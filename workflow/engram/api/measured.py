@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +87,39 @@ class MeasuredTexts:
             resamples=resamples,
             confidence=confidence,
             seed=seed,
+        )
+
+
+class ClassMeans(ABC):
+    """Measures of texts that have means per class: the base of what the measures return."""
+
+    texts: MeasuredTexts
+    """The texts."""
+
+    @abstractmethod
+    def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        """Return the axes of the values after the texts, and the values whose means are reported,
+        as `MeasuredTexts.by_class` takes them.
+        """
+
+    def by_class(
+        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
+    ) -> pd.DataFrame:
+        """Return means over the texts of every class, with intervals over content groups.
+
+        Args:
+            resamples: bootstrap draws of content groups.
+            confidence: nominal coverage.
+            seed: of the draws.
+
+        Returns:
+            a row per class and whatever the values are measured at, such as layer or depth: class,
+            n, groups, the names of these; every value with `_low` and `_high`. The class of the
+            object says which values there are.
+        """
+        keys, values = self._of_classes()
+        return self.texts.by_class(
+            keys, values, resamples=resamples, confidence=confidence, seed=seed
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
 from engram.lm.conditions import MEASURES
 from engram.mechanisms.perturbation import PerturbationSettings, Perturbed
 from engram.mechanisms.perturbation import perturb as run_noise
@@ -20,8 +20,10 @@ BATCH_TOKENS = 8192
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Perturbation:
-    """What noise leaves of texts: what `perturb` returns."""
+class Perturbation(ClassMeans):
+    """What noise leaves of texts: what `perturb` returns. `by_class` has extracted (a rate),
+    matched_fraction and suffix_log_prob by strength, means over seeds.
+    """
 
     texts: MeasuredTexts
     """The texts."""
@@ -61,28 +63,9 @@ class Perturbation:
             {"cosine": of_seeds.mean(2), "cosine_sd": of_seeds.std(2)},
         )
 
-    def by_class(
-        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-    ) -> pd.DataFrame:
-        """Return means over texts and seeds, with intervals over content groups.
-
-        Args:
-            resamples: bootstrap draws of content groups.
-            confidence: nominal coverage.
-            seed: of the draws.
-
-        Returns:
-            a row per class and strength: class, n, groups, alpha; extracted (a rate),
-            matched_fraction and suffix_log_prob with `_low` and `_high`.
-        """
+    def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
         values = {name: value.mean(2) for name, value in self._measures().items()}
-        return self.texts.by_class(
-            {"alpha": self.settings.alphas},
-            values,
-            resamples=resamples,
-            confidence=confidence,
-            seed=seed,
-        )
+        return {"alpha": self.settings.alphas}, values
 
     def recovery_by_class(
         self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
 from engram.io.errors import EngramError
 from engram.mechanisms.entropy import PATCH, RepresentationEntropy, representation_entropy
 
@@ -18,8 +18,10 @@ BATCH_TOKENS = 8192
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class Entropy:
-    """Entropy of texts at every depth: what `entropy` returns."""
+class Entropy(ClassMeans):
+    """Entropy of texts at every depth: what `entropy` returns. `by_class` has entropy and
+    suffix_entropy, by depth.
+    """
 
     texts: MeasuredTexts
     """The texts."""
@@ -38,27 +40,8 @@ class Entropy:
         """
         return self.texts.table(self._keys(), self.measured.values())
 
-    def by_class(
-        self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
-    ) -> pd.DataFrame:
-        """Return means over texts, with intervals over content groups.
-
-        Args:
-            resamples: bootstrap draws of content groups.
-            confidence: nominal coverage.
-            seed: of the draws.
-
-        Returns:
-            a row per class and depth: class, n, groups, depth; entropy and suffix_entropy with
-            `_low` and `_high`.
-        """
-        return self.texts.by_class(
-            self._keys(),
-            self.measured.values(),
-            resamples=resamples,
-            confidence=confidence,
-            seed=seed,
-        )
+    def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
+        return self._keys(), self.measured.values()
 
     def difference_by_class(
         self, other: Entropy, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0

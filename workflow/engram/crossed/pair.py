@@ -3,7 +3,7 @@ and tested on each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,7 @@ def score_pair(
     arms: Arms,
     differences: Mapping[str, np.ndarray],
     confidence: float,
+    trained_on: Sequence[str] = SCOPES,
 ) -> PairScores:
     """Fit and test the scorers of a pair.
 
@@ -77,13 +78,14 @@ def score_pair(
         arms: of the same windows.
         differences: input → model 1 − model 2, (n, F).
         confidence: of the intervals.
+        trained_on: scopes that scorers are trained on, of those that `scopes` returns.
     """
     rows, decisions, null = [], [], []
     sets = test_sets(windows)
     stratum = windows["stratum"].to_numpy(str)
     for name, difference in differences.items():
         products = inner_products(difference, arms.windows)
-        for scope in scopes(arms, stratum):
+        for scope in (name for name in scopes(arms, stratum) if name in trained_on):
             named = {"/".join(map(str, key)): (key, mask) for key, mask in sets.items()}
             tested = try_scorer(
                 products,

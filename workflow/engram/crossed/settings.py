@@ -46,6 +46,24 @@ class CrossedCnnSettings(Settings):
     """Weight decay of AdamW."""
 
 
+PairedMeasure = Literal["entropy", "remind", "lens", "noise"]
+"""Measures inside a model that a paired scorer is shown."""
+
+
+class CrossedMechanismsSettings(Settings):
+    """Measures inside both models of a pair on the same windows, as further inputs of the paired
+    scorer. What they measure is decided by the section `mechanisms`, whose switches do not count
+    here."""
+
+    enabled: bool = False
+    """Whether these measures are part of the study."""
+    measures: Annotated[tuple[PairedMeasure, ...], Items(1)] = ("entropy", "remind", "lens")
+    """Which: entropy of representations, REMIND with its rivals (loss, zlib, Min-K %, Min-K %++),
+    the logit lens, noise on the residual stream (two forwards per strength and draw)."""
+    noise_seeds: int = Field(default=1, ge=1, le=1000)
+    """Draws of the noise per window and strength."""
+
+
 class CrossedSettings(Settings):
     """Analysis of pairs of models with crossed exposures (`drilling.design: crossed`)."""
 
@@ -60,6 +78,8 @@ class CrossedSettings(Settings):
     of every layer adds to the hidden states."""
     cnn: CrossedCnnSettings = section()
     """CNNs trained for pairs, next to the linear scorer."""
+    mechanisms: CrossedMechanismsSettings = section()
+    """Entropy, REMIND, logit lens and noise as inputs of the paired scorer."""
     redraws: int = Field(default=1000, ge=19, le=100_000)
     """Times the arms are drawn again for the null distribution of a score."""
     splits: int = Field(default=20, ge=2, le=1000)

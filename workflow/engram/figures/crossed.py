@@ -19,6 +19,14 @@ INPUT_LABELS = {
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
     "feed_forward": "feed-forward activations",
+    "entropy": "entropy of representations",
+    "remind": "REMIND",
+    "lens": "logit lens",
+    "noise": "noise on the residual stream",
+    "loss": "loss of the window",
+    "zlib": "loss per compressed byte",
+    "min_k": "Min-K %",
+    "min_k_plus_plus": "Min-K %++",
 }
 STRATUM_LABELS = {
     "low": "natural, low overlap",

@@ -3,8 +3,6 @@ resumes where it stopped."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,8 @@ import pandas as pd
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
-from engram.io.hashing import content_digest
 from engram.io.packing import pack
-from engram.io.parts import Parts, Piece
+from engram.knockout.kept_conditions import measure_conditions
 from engram.knockout.trials import (
     COLUMNS,
     KnockoutSettings,
@@ -29,12 +26,8 @@ from engram.knockout.trials import (
 )
 from engram.lm.conditions import MEASURES, Condition
 from engram.lm.inputs import opening
-from engram.lm.interventions import Means, average, knock_out
-
-log = logging.getLogger(__name__)
-
-PART_SECONDS = 30.0
-"""Seconds after which finished conditions are written: what a kill can cost."""
+from engram.lm.interventions import Means, average
+from engram.lm.kept_batches import Kept
 
 
 @dataclass(frozen=True)
@@ -72,31 +65,10 @@ class Runner:
         """Return the measures of every condition and sample, float32 (C, n, 3); what an earlier job
         has finished is read.
         """
-        decided = (
-            f"{self.fingerprint} {self.code} {self.prefix}",
-            tokens.astype("<i4"),
-            means.weights.cpu().numpy(),
-            means.outputs.cpu().numpy(),
+        kept = Kept(self.parts, f"{self.fingerprint} {self.code}")
+        return measure_conditions(
+            self.model, tokens, self.prefix, conditions, means, self.batch_tokens, kept
         )
-        parts = Parts(self.parts / content_digest(*decided))
-        keys = [_key(condition) for condition in conditions]
-        done = _read(parts)
-        missing = [position for position, key in enumerate(keys) if key not in done]
-        if len(missing) < len(keys):
-            log.info("%d of %d conditions are finished", len(keys) - len(missing), len(keys))
-        fresh: dict[str, np.ndarray] = {}
-        since = time.monotonic()
-        todo = [conditions[position] for position in missing]
-        for position, measures in knock_out(
-            self.model, tokens, self.prefix, todo, means, self.batch_tokens
-        ):
-            fresh[keys[missing[position]]] = measures
-            if time.monotonic() - since > PART_SECONDS:
-                _write(parts, fresh)
-                done, fresh, since = done | fresh, {}, time.monotonic()
-        _write(parts, fresh)
-        done = done | fresh
-        return np.stack([done[key] for key in keys])
 
 
 def choose(
@@ -222,30 +194,3 @@ def _results(
         frame[name] = measures[..., position].ravel()
     frame["extracted"] = frame["extracted"] > 0
     return frame
-
-
-def _key(condition: Condition) -> str:
-    """Return a name of a condition, by what it removes."""
-    masks = {name: getattr(condition, name) for name in ("cells", "heads", "blocks", "neurons")}
-    parts = [part for name, mask in masks.items() if mask is not None for part in (name, mask)]
-    return content_digest(condition.operation, *parts)
-
-
-def _read(parts: Parts) -> dict[str, np.ndarray]:
-    """Return the measures of finished conditions by the condition's name, (n, 3) each."""
-    measures: dict[str, np.ndarray] = {}
-    for key in parts.present():
-        if piece := parts.read(key):
-            measures |= dict(
-                zip(piece.metadata["conditions"], piece.arrays["measures"], strict=True)
-            )
-    return measures
-
-
-def _write(parts: Parts, finished: dict[str, np.ndarray]) -> None:
-    """Keep measures of finished conditions, in one piece."""
-    if finished:
-        measures = np.stack(list(finished.values()))  # (C, n, 3)
-        parts.write(
-            content_digest(*finished), Piece({"measures": measures}, {"conditions": list(finished)})
-        )

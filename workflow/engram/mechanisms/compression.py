@@ -19,7 +19,8 @@ import torch
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
-from engram.lm.models import in_batches, suffix_logits, token_scores
+from engram.lm.kept_batches import Kept, kept_batches
+from engram.lm.models import suffix_logits, token_scores
 
 KEEP = ("last", "first", "onset")
 """What a context of m tokens is: `last`, the m tokens next to the suffix; `first`, the first m,
@@ -67,6 +68,7 @@ def compress(
     scan: bool = False,
     probes: int = 4,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> Compression:
     """Find the fewest context tokens that still give each whole suffix.
 
@@ -78,6 +80,7 @@ def compress(
         scan: try every length.
         probes: without a scan, lengths to try besides those of the bisection, spread evenly.
         batch_tokens: tokens per forward; halved when a GPU runs out of memory.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: another `keep`, a negative number of probes, or a logit that is not finite.
@@ -87,7 +90,7 @@ def compress(
     if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
         raise EngramError(f"probes: {probes!r}; give a number of lengths, 0 or more")
     windows = np.asarray(tokens, np.int64)
-    attempts = _Attempts(model, windows, prefix, keep, batch_tokens)
+    attempts = _Attempts(model, windows, prefix, keep, batch_tokens, kept)
     everyone = np.arange(len(windows))
     attempts.ask(everyone, np.full(len(windows), prefix))
     memorized = np.flatnonzero(attempts.gives[:, prefix - 1] == 1)
@@ -117,9 +120,16 @@ class _Attempts:
     """Which lengths of context give the suffix, as far as it was asked."""
 
     def __init__(
-        self, model: PreTrainedModel, windows: np.ndarray, prefix: int, keep: str, batch_tokens: int
+        self,
+        model: PreTrainedModel,
+        windows: np.ndarray,
+        prefix: int,
+        keep: str,
+        batch_tokens: int,
+        kept: Kept | None,
     ) -> None:
         self._model, self._windows, self._keep = model, windows, keep
+        self._kept = kept
         self._prefix, self._batch_tokens = prefix, batch_tokens
         self.gives = np.full((len(windows), prefix), -1, np.int8)
         """int8 (n, prefix), see `Compression.gives`."""
@@ -154,17 +164,17 @@ class _Attempts:
         """
         tokens = torch.from_numpy(np.ascontiguousarray(windows))
 
-        def run(part: slice) -> np.ndarray:
+        def run(part: slice) -> list[np.ndarray]:
             batch = tokens[part].to(self._model.device)
             with torch.inference_mode():
                 logits, _ = suffix_logits(self._model, batch, first)
                 matches, _ = token_scores(self._model, logits, batch[:, first:])
-            return matches.cpu().numpy()
+            return [matches.cpu().numpy()]
 
         rows = max(1, self._batch_tokens // windows.shape[1])
-        parts = [
-            part for _, part in in_batches(run, len(windows), rows, "contexts", self._model.device)
-        ]
+        kept = self._kept and self._kept.also(str(first))
+        batches = kept_batches(run, windows, rows, "contexts", self._model.device, kept)
+        parts = [values for _, (values,) in batches]
         return np.concatenate([np.empty((0, windows.shape[1] - first), bool), *parts])
 
 

@@ -26,7 +26,8 @@ from transformers import PreTrainedModel
 from engram.io.errors import EngramError
 from engram.lm.conditions import MEASURES
 from engram.lm.inputs import opening
-from engram.lm.models import in_batches, suffix_logits, token_scores
+from engram.lm.kept_batches import Kept, kept_batches
+from engram.lm.models import suffix_logits, token_scores
 from engram.lm.residual_stream import (
     LowerLayers,
     decoder_layers,
@@ -59,6 +60,12 @@ class Edit:
     def changes(self) -> bool:
         """Whether it changes anything."""
         return bool(self.gain or self.slope or self.offset)
+
+    @property
+    def decided(self) -> tuple[str, np.ndarray, np.ndarray]:
+        """All that decides what it does, for a digest."""
+        numbers = (self.depth, self.bias, self.gain, self.slope, self.offset)
+        return str(tuple(map(float, numbers))), self.vector, self.weight
 
 
 class EditRows:
@@ -105,6 +112,7 @@ def measure_edits(
     prefix: int,
     edits: Sequence[Edit],
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """Return what the model reproduces of each sequence under each edit, float32 (n, E, 3), in the
     order of `engram.lm.conditions.MEASURES`.
@@ -118,6 +126,7 @@ def measure_edits(
         prefix: tokens of the prompt.
         edits: E, of any depths.
         batch_tokens: tokens per forward; halved, and halved again, when a GPU runs out of memory.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: a depth that the model does not have, a vector of another width, a logit that
@@ -144,12 +153,16 @@ def measure_edits(
         # Without a change, one run serves all.
         level = [edits[position] for position in (chosen if depth else chosen[:1])]
         run = _level(model, windows, prefix, level, depth, below)
-        parts = [
-            values
-            for _, values in in_batches(
-                run, len(level) * len(windows), rows, f"edits at depth {depth}", model.device
-            )
-        ]
+        batches = kept_batches(
+            run,
+            windows.numpy(),
+            rows,
+            f"edits at depth {depth}",
+            model.device,
+            kept and kept.also(str(prefix), *(value for edit in level for value in edit.decided)),
+            len(level) * len(windows),
+        )
+        parts = [values for _, (values,) in batches]
         values = np.concatenate(parts).reshape(len(level), len(windows), len(MEASURES))
         measures[:, chosen] = values.swapaxes(0, 1)
     return measures
@@ -162,13 +175,13 @@ def _level(
     edits: list[Edit],
     depth: int,
     below: LowerLayers | None,
-) -> Callable[[slice], np.ndarray]:
+) -> Callable[[slice], list[np.ndarray]]:
     """Return what measures a slice of the pairs (edit, sample) of one depth, sample by sample
     within an edit; at depth 0 nothing is edited.
     """
     first = len(opening(model)) + prefix - 1  # the position that predicts the first suffix token
 
-    def run(part: slice) -> np.ndarray:
+    def run(part: slice) -> list[np.ndarray]:
         edit, sample = np.divmod(np.arange(part.start, part.stop), len(windows))
         samples = torch.from_numpy(sample)
         batch = windows[samples].to(model.device)  # (b, T)
@@ -188,6 +201,6 @@ def _level(
             logits, _ = suffix_logits(model, batch, prefix)
             matches, log_probabilities = token_scores(model, logits, batch[:, prefix:])
         measures = (matches.all(1).float(), matches.float().mean(1), log_probabilities.mean(1))
-        return torch.stack(measures, 1).cpu().numpy()
+        return [torch.stack(measures, 1).cpu().numpy()]
 
     return run

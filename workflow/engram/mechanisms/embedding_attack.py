@@ -23,11 +23,13 @@ import torch
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
+from engram.knockout.kept_conditions import condition_digest
 from engram.lm.attention_hook import attention_hook
 from engram.lm.conditions import MEASURES, Condition
 from engram.lm.inputs import model_input, opening
 from engram.lm.interventions import Means, removing
-from engram.lm.models import in_batches, keep_logits, token_scores
+from engram.lm.kept_batches import Kept, kept_batches
+from engram.lm.models import keep_logits, token_scores
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def attack_prefixes(
     steps: int = 50,
     learning_rate: float = 0.1,
     batch_tokens: int = 2048,
+    kept: Kept | None = None,
 ) -> Attacked:
     """Optimize the embeddings of each prefix for its suffix, from those of its own tokens.
 
@@ -81,6 +84,7 @@ def attack_prefixes(
         steps: of Adam; 0 measures the texts' own embeddings.
         learning_rate: of Adam.
         batch_tokens: tokens per forward and backward pass; halved when a GPU runs out of memory.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: a logit is not finite, or as `attention_hook`.
@@ -127,7 +131,10 @@ def attack_prefixes(
         )
     ]
     rows = _rows(model, windows, batch_tokens)
-    parts += [part for _, part in in_batches(run, len(windows), rows, "attack", model.device)]
+    removed = condition_digest(condition or Condition(), means)
+    own = kept and kept.also(removed, f"{prefix} {steps} {learning_rate!r}")
+    batches = kept_batches(run, windows.numpy(), rows, "attack", model.device, own)
+    parts += [(measures, found, distance) for _, (measures, found, distance) in batches]
     return Attacked(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
@@ -138,6 +145,7 @@ def measure_embedded(
     conditions: Sequence[Condition],
     means: Means | None = None,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """Return what the model reproduces from given embeddings of the prefixes, float32 (n, C, 3), in
     the order of `engram.lm.conditions.MEASURES`.
@@ -150,6 +158,7 @@ def measure_embedded(
             model.
         means: needed where an operation is `mean`.
         batch_tokens: tokens per forward.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: a logit is not finite, or as `attention_hook`.
@@ -157,7 +166,7 @@ def measure_embedded(
     windows = torch.as_tensor(np.asarray(tokens), dtype=torch.long)
     first, prefix = len(opening(model)), embeddings.shape[1]
 
-    def run(part: slice) -> np.ndarray:
+    def run(part: slice) -> list[np.ndarray]:
         batch = windows[part].to(model.device)
         moved = torch.from_numpy(embeddings[part]).to(model.device)
         measures = []
@@ -168,10 +177,12 @@ def measure_embedded(
                 with _removed(model, condition, len(batch), batch.shape[1], means):
                     logits = _logits(model, joined, first + prefix)
                 measures.append(_measures(model, logits, batch[:, prefix:]))
-        return np.stack(measures, 1)
+        return [np.stack(measures, 1)]
 
     rows = _rows(model, windows, batch_tokens)
-    parts = [part for _, part in in_batches(run, len(windows), rows, "embeddings", model.device)]
+    own = kept and kept.also(embeddings, *(condition_digest(each, means) for each in conditions))
+    batches = kept_batches(run, windows.numpy(), rows, "embeddings", model.device, own)
+    parts = [values for _, (values,) in batches]
     return np.concatenate([np.empty((0, len(conditions), len(MEASURES)), np.float32), *parts])
 
 

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 from engram.io.errors import EngramError
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input, opening
-from engram.lm.models import in_batches
+from engram.lm.kept_batches import Kept, kept_batches
 from engram.lm.residual_stream import decoder_layers, residual_hook
 
 PATCH = 8
@@ -75,6 +75,7 @@ def representation_entropy(
     prefix: int,
     patch: int = PATCH,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> RepresentationEntropy:
     """Measure the entropy of a model's states in every patch of texts, at every depth.
 
@@ -87,6 +88,7 @@ def representation_entropy(
         prefix: tokens of the prompt.
         patch: tokens of a patch.
         batch_tokens: tokens per forward; halved when a GPU runs out of memory.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: a patch of fewer than 2 tokens or of more than the text, a value that is not
@@ -99,7 +101,7 @@ def representation_entropy(
     depths, first = len(decoder_layers(model)) + 1, len(opening(model))
     count = length // patch
 
-    def run(part: slice) -> np.ndarray:
+    def run(part: slice) -> list[np.ndarray]:
         batch = windows[part].to(model.device)  # (b, T)
         entropies: list[torch.Tensor] = []  # of every depth, (b, Q)
 
@@ -112,10 +114,11 @@ def representation_entropy(
             model.base_model(input_ids=read, attention_mask=torch.ones_like(read), use_cache=False)
         stacked = torch.stack(entropies, 1)  # (b, L + 1, Q)
         check_finite(model, stacked, "entropies of hidden states")
-        return stacked.cpu().numpy()
+        return [stacked.cpu().numpy()]
 
     parts = [np.empty((0, depths, count), np.float32)]
     rows = max(1, batch_tokens // (first + length))
-    parts += [values for _, values in in_batches(run, len(windows), rows, "entropy", model.device)]
+    batches = kept_batches(run, windows.numpy(), rows, "entropy", model.device, kept)
+    parts += [values for _, (values,) in batches]
     starts = np.arange(count) * patch
     return RepresentationEntropy(np.concatenate(parts), starts >= prefix)

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from engram.knockout.experiment import Samples
 from engram.lm.conditions import MEASURES
+from engram.lm.kept_batches import Kept
 from engram.mechanisms.class_means import class_table
 from engram.mechanisms.compression import compress
 from engram.mechanisms.heads import ablate_each_head
@@ -38,6 +39,7 @@ def run(
     prefix: int,
     settings: MechanismsSettings,
     batch_tokens: int,
+    kept: Kept | None = None,
     *,
     resamples: int,
     confidence: float,
@@ -53,6 +55,8 @@ def run(
         prefix: tokens of the prompt.
         settings: of the config.
         batch_tokens: tokens per forward.
+        kept: where what is finished is kept; None keeps nothing. The tuned lens is
+            trained and read again.
         resamples: bootstrap draws of content groups.
         confidence: nominal coverage of intervals.
         seed: of draws and permutations.
@@ -77,13 +81,14 @@ def run(
     noise = PerturbationSettings(
         settings.alphas, tuple(range(settings.seeds)), settings.depth, settings.scale
     )
-    perturbed = perturb(model, tokens, prefix, noise, batch_tokens)
+    perturbed = perturb(model, tokens, prefix, noise, batch_tokens, kept)
     depths = tuple(range(noise.depth, noise.depth + perturbed.recovery.shape[-1]))
     lens: list[pd.DataFrame] = []
     winning: list[pd.DataFrame] = []
     of_lens = max(1, batch_tokens // LENS_SHARE)
     for name, translate in _lenses(model, reference, settings, of_lens, seed).items():
-        readings = read_layers(model, tokens, prefix, of_lens, translate)
+        keeping = kept if translate is None else None
+        readings = read_layers(model, tokens, prefix, of_lens, translate, keeping)
         read = table({"depth": tuple(range(readings.kl.shape[1]))}, layer_values(readings))
         rules = {"rule": tuple(range(len(DEFAULT_RULES)))}
         won = name_rules(table(rules, winning_values(winning_depths(readings))), DEFAULT_RULES)
@@ -91,12 +96,18 @@ def run(
             own.insert(0, "lens", name)
             tables.append(own)
     effects = ablate_each_head(
-        model, tokens, prefix, settings.heads, reference.tokens, batch_tokens
+        model, tokens, prefix, settings.heads, reference.tokens, batch_tokens, kept
     )
     layers, heads = effects.ablated.shape[1:3]
     loss = -effects.difference("suffix_log_prob").reshape(len(tokens), -1)
     lengths = compress(
-        model, tokens, prefix, settings.keep, scan=settings.scan, batch_tokens=batch_tokens
+        model,
+        tokens,
+        prefix,
+        settings.keep,
+        scan=settings.scan,
+        batch_tokens=batch_tokens,
+        kept=kept,
     )
     return {
         "perturbation": table(

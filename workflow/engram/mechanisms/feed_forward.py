@@ -23,6 +23,7 @@ import torch
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
+from engram.knockout.kept_conditions import measure_conditions
 from engram.lm.conditions import MEASURES, OPERATIONS, Condition
 from engram.lm.feed_forward_removal import (
     FeedForwardMeans,
@@ -32,7 +33,7 @@ from engram.lm.feed_forward_removal import (
 )
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
-from engram.lm.interventions import knock_out
+from engram.lm.kept_batches import Kept
 from engram.lm.models import in_batches
 
 CHOSEN = ("delta", "random")
@@ -89,6 +90,7 @@ def ablate_blocks(
     operation: str = "remove",
     reference: np.ndarray | None = None,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> BlockEffects:
     """Measure a model without the feed-forward block of each layer, one at a time.
 
@@ -99,6 +101,7 @@ def ablate_blocks(
         operation: `remove` (the block puts out 0) or `mean` (its mean over reference sequences).
         reference: (m, T), for `mean`; best not the same sequences.
         batch_tokens: tokens per forward.
+        kept: where what is finished is kept; None keeps nothing.
 
     Raises:
         EngramError: an unknown operation, `mean` without reference, or as
@@ -108,7 +111,9 @@ def ablate_blocks(
     layers = model.config.get_text_config().num_hidden_layers
     each = np.eye(layers, dtype=bool)
     conditions = [Condition(), *(Condition(operation, blocks=block) for block in each)]
-    measures = _measure(model, tokens, prefix, conditions, means, batch_tokens)
+    measures = measure_conditions(
+        model, tokens, prefix, conditions, None, batch_tokens, kept, means
+    )
     return BlockEffects(measures[0], measures[1:].swapaxes(0, 1))
 
 
@@ -273,6 +278,7 @@ def ablate_neurons(
     draws: int = 5,
     seed: int = 0,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> NeuronEffects:
     """Measure a model without the neurons of largest |Δ|, and without random ones.
 
@@ -287,6 +293,7 @@ def ablate_neurons(
         draws: random sets of each size and ranking.
         seed: of the draws.
         batch_tokens: tokens per forward.
+        kept: where what is finished is kept; None keeps nothing.
 
     Raises:
         EngramError: no share or draw, or one out of range; or as `ablate_blocks`.
@@ -305,7 +312,9 @@ def ablate_neurons(
             chosen = top_neurons(delta, count)
             sets += [chosen, *(random_neurons(chosen, generator) for _ in range(draws))]
     conditions = [Condition(), *(Condition(operation, neurons=chosen) for chosen in sets)]
-    measures = _measure(model, tokens, prefix, conditions, means, batch_tokens)
+    measures = measure_conditions(
+        model, tokens, prefix, conditions, None, batch_tokens, kept, means
+    )
     shape = (len(deltas), len(counts), 1 + draws, len(tokens), len(MEASURES))
     of_sets = np.moveaxis(measures[1:].reshape(shape), 3, 0)  # (n, R, S, 1 + draws, 3)
     random = of_sets[:, :, :, 1:].mean(3, dtype=np.float64).astype(np.float32)
@@ -327,18 +336,3 @@ def _means(
     if reference is None:
         raise EngramError("reference: none; operation='mean' needs texts to average over")
     return average_feed_forward(model, reference, batch_tokens, neurons=neurons)
-
-
-def _measure(
-    model: PreTrainedModel,
-    tokens: np.ndarray,
-    prefix: int,
-    conditions: Sequence[Condition],
-    means: FeedForwardMeans | None,
-    batch_tokens: int,
-) -> np.ndarray:
-    """Return the measures under every condition, float32 (C, n, 3)."""
-    measures = np.empty((len(conditions), len(tokens), len(MEASURES)), np.float32)
-    for position, values in knock_out(model, tokens, prefix, conditions, None, batch_tokens, means):
-        measures[position] = values
-    return measures

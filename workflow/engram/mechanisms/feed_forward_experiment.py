@@ -10,6 +10,7 @@ import pandas as pd
 from transformers import PreTrainedModel
 
 from engram.knockout.experiment import Samples
+from engram.lm.kept_batches import Kept
 from engram.mechanisms.class_means import class_table
 from engram.mechanisms.feed_forward import (
     CHOSEN,
@@ -31,6 +32,7 @@ def run_feed_forward(
     prefix: int,
     settings: FeedForwardSettings,
     batch_tokens: int,
+    kept: Kept | None = None,
     *,
     resamples: int,
     confidence: float,
@@ -46,6 +48,7 @@ def run_feed_forward(
         prefix: tokens of the prompt.
         settings: of the config.
         batch_tokens: tokens per forward.
+        kept: where what is finished is kept; None keeps nothing.
         resamples: bootstrap draws of content groups.
         confidence: nominal coverage of intervals.
         seed: of random neurons and draws.
@@ -67,7 +70,7 @@ def run_feed_forward(
         "seed": seed,
     }
     shared = (settings.operation, reference.tokens)
-    blocks = ablate_blocks(model, test.tokens, prefix, *shared, batch_tokens)
+    blocks = ablate_blocks(model, test.tokens, prefix, *shared, batch_tokens, kept)
     keys = {"layer": tuple(range(1, blocks.ablated.shape[1] + 1))}
     tables = {
         "blocks": class_table(keys, blocks.differences(), label, group, **statistics),
@@ -90,6 +93,7 @@ def run_feed_forward(
         draws=settings.draws,
         seed=seed,
         batch_tokens=batch_tokens,
+        kept=kept,
     )
     return tables | {
         "neurons": neuron_table(effects, classes, settings.shares, label, group, **statistics),

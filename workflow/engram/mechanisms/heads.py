@@ -14,8 +14,10 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
+from engram.knockout.kept_conditions import measure_conditions
 from engram.lm.conditions import HEAD_OPERATIONS, MEASURES, Condition
-from engram.lm.interventions import average, knock_out
+from engram.lm.interventions import average
+from engram.lm.kept_batches import Kept
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ def ablate_each_head(
     operation: str = "layer_mean",
     reference: np.ndarray | None = None,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> HeadEffects:
     """Measure a model without each of its heads, one at a time.
 
@@ -56,6 +59,7 @@ def ablate_each_head(
             sequences).
         reference: (m, T), for `mean`; best not the same sequences.
         batch_tokens: tokens per forward.
+        kept: where what is finished is kept; None keeps nothing.
 
     Raises:
         EngramError: an unknown operation, `mean` without reference, one head per layer with
@@ -74,8 +78,6 @@ def ablate_each_head(
         if operation == "mean" and reference is not None
         else None
     )
-    measures = np.empty((len(conditions), len(tokens), len(MEASURES)), np.float32)
-    for position, values in knock_out(model, tokens, prefix, conditions, means, batch_tokens):
-        measures[position] = values
+    measures = measure_conditions(model, tokens, prefix, conditions, means, batch_tokens, kept)
     ablated = measures[1:].swapaxes(0, 1).reshape(len(tokens), layers, heads, len(MEASURES))
     return HeadEffects(measures[0], ablated)

@@ -24,8 +24,10 @@ from scipy.stats import hypergeom
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
+from engram.knockout.kept_conditions import measure_conditions
 from engram.lm.conditions import MEASURES, Condition
-from engram.lm.interventions import Means, average, knock_out
+from engram.lm.interventions import Means, average
+from engram.lm.kept_batches import Kept
 from engram.mechanisms.class_means import class_table
 from engram.mechanisms.embedding_attack import Attacked, attack_prefixes, measure_embedded
 from engram.mechanisms.locality_settings import LocalitySettings
@@ -242,14 +244,14 @@ def rank_heads(
     operation: str = "remove",
     means: Means | None = None,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> list[tuple[int, int]]:
     """Return all heads (layer, head) from 1, in the order of what texts (n, T) lose in
     log-probability of the suffix without each of them alone, the most important first.
     """
     conditions = [Condition(), *_single_heads(model, operation)]
-    cost = np.empty(len(conditions))
-    for position, measures in knock_out(model, tokens, prefix, conditions, means, batch_tokens):
-        cost[position] = measures[:, _LOG_PROB].mean(dtype=np.float64)
+    measures = measure_conditions(model, tokens, prefix, conditions, means, batch_tokens, kept)
+    cost = np.array([values[:, _LOG_PROB].mean(dtype=np.float64) for values in measures])
     order = np.argsort(cost[1:], kind="stable")
     layers, heads = np.divmod(order, model.config.get_text_config().num_attention_heads)
     return [(int(layer) + 1, int(head) + 1) for layer, head in zip(layers, heads, strict=True)]
@@ -265,6 +267,7 @@ def probe_locality(
     ranking: np.ndarray | None = None,
     heads: Sequence[tuple[int, int]] | None = None,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> Locality:
     """Knock out heads until recall is gone, attack, and localize again.
 
@@ -278,6 +281,7 @@ def probe_locality(
             taken; needed without `heads`, and for `operation: mean`.
         heads: in the order in which they are knocked out, (layer, head) from 1.
         batch_tokens: tokens per forward.
+        kept: where what is finished is kept; None keeps nothing.
 
     Raises:
         EngramError: no texts, heads that the model does not have, or as `knock_out`.
@@ -297,7 +301,7 @@ def probe_locality(
     config = model.config.get_text_config()
     shape = config.num_hidden_layers, config.num_attention_heads
     if heads is None and ranking is not None:
-        heads = rank_heads(model, ranking, prefix, settings.operation, means, batch_tokens)
+        heads = rank_heads(model, ranking, prefix, settings.operation, means, batch_tokens, kept)
     order = _checked(heads or (), *shape)
     most = min(len(order), max(1, round(settings.most * shape[0] * shape[1])))
     conditions = [
@@ -305,7 +309,7 @@ def probe_locality(
         for count in range(most + 1)
     ]
     removal = _remove_until(
-        model, recalled.tokens, prefix, conditions, settings.left, means, batch_tokens
+        model, recalled.tokens, prefix, conditions, settings.left, means, batch_tokens, kept
     )
     shares = removal[..., 0].mean(0)
     gone = shares <= settings.left
@@ -320,6 +324,7 @@ def probe_locality(
             steps=settings.steps,
             learning_rate=settings.learning_rate,
             batch_tokens=max(1, batch_tokens // BACKWARD_SHARE),
+            kept=kept,
         )
         for state in (INTACT, REMOVED)
         for kind, texts in ((RECALLED, recalled), (UNSEEN, unseen))
@@ -331,7 +336,7 @@ def probe_locality(
     single = [Condition(), *_single_heads(model, settings.operation)]
     losses = []
     for embeddings in (own, attacked.embeddings[back]):
-        measured = measure_embedded(model, tokens, embeddings, single, means, batch_tokens)
+        measured = measure_embedded(model, tokens, embeddings, single, means, batch_tokens, kept)
         cost = measured[..., _LOG_PROB].astype(np.float64)
         losses.append(cost[:, :1] - cost[:, 1:])
     return Locality(
@@ -357,6 +362,7 @@ def _remove_until(
     left: float,
     means: Means | None,
     batch_tokens: int,
+    kept: Kept | None,
 ) -> np.ndarray:
     """Return the measures of texts under the conditions up to the first that leaves at most a share
     of them extracted, float32 (n, C', 3); under all of them where none does.
@@ -364,9 +370,7 @@ def _remove_until(
     parts: list[np.ndarray] = []
     for start in range(0, len(conditions), CHUNK):
         chunk = conditions[start : start + CHUNK]
-        values = np.empty((len(chunk), len(tokens), len(MEASURES)), np.float32)
-        for position, measures in knock_out(model, tokens, prefix, chunk, means, batch_tokens):
-            values[position] = measures
+        values = measure_conditions(model, tokens, prefix, chunk, means, batch_tokens, kept)
         for of_condition in values:
             parts.append(of_condition)
             if of_condition[:, 0].mean() <= left:

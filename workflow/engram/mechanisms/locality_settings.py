@@ -1,4 +1,4 @@
-"""The section `locality` of the config."""
+"""The section `mechanisms.locality` of the config."""
 
 from typing import Literal
 

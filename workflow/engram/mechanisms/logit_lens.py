@@ -27,7 +27,8 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.lm.finite import check_finite
-from engram.lm.models import in_batches, suffix_logits
+from engram.lm.kept_batches import Kept, kept_batches
+from engram.lm.models import suffix_logits
 from engram.lm.residual_stream import Unembedding, decoder_layers, residual_hook
 
 RULES = ("probability", "kl_absolute", "kl_relative", "kl_entropy")
@@ -80,6 +81,7 @@ def read_layers(
     prefix: int,
     batch_tokens: int = 2048,
     translate: Callable[[int, torch.Tensor], torch.Tensor] | None = None,
+    kept: Kept | None = None,
 ) -> LensReadings:
     """Read every depth of the residual stream under teacher forcing.
 
@@ -91,6 +93,7 @@ def read_layers(
             float32 at a time; halved when a GPU runs out of memory.
         translate: from a depth below L and its states to the states that are read in their place,
             such as an `engram.mechanisms.tuned_lens.TunedLens`; None: the logit lens.
+        kept: where finished batches are kept; None keeps none. Not for a lens that is trained.
 
     Raises:
         EngramError: a value is not finite, or a model whose layers are not in one list.
@@ -135,7 +138,8 @@ def read_layers(
     empty = np.empty((0, layers + 1, suffix), np.float32)
     parts = [[empty, empty.astype(bool), empty, empty]]
     rows = max(1, batch_tokens // windows.shape[1])
-    parts += [values for _, values in in_batches(run, len(windows), rows, "lens", model.device)]
+    batches = kept_batches(run, windows.numpy(), rows, "lens", model.device, kept)
+    parts += [[*values] for _, values in batches]
     log_prob, top, kl, entropy = (np.concatenate(values) for values in zip(*parts, strict=True))
     return LensReadings(log_prob, top, kl, entropy)
 

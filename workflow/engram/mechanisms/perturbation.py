@@ -23,7 +23,8 @@ from transformers import PreTrainedModel
 from engram.io.errors import EngramError
 from engram.lm.conditions import MEASURES
 from engram.lm.inputs import opening
-from engram.lm.models import in_batches, suffix_logits, token_scores
+from engram.lm.kept_batches import Kept, kept_batches
+from engram.lm.models import suffix_logits, token_scores
 from engram.lm.residual_stream import (
     decoder_layers,
     residual_hook,
@@ -116,6 +117,7 @@ def perturb(
     prefix: int,
     settings: PerturbationSettings | None = None,
     batch_tokens: int = 8192,
+    kept: Kept | None = None,
 ) -> Perturbed:
     """Add noise to the residual stream, and measure what the model still reproduces.
 
@@ -128,6 +130,7 @@ def perturb(
         prefix: tokens of the prompt.
         settings: the noise.
         batch_tokens: tokens per forward; halved, and halved again, when a GPU runs out of memory.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: settings that the model cannot follow, a logit that is not finite, or a model
@@ -199,8 +202,8 @@ def perturb(
 
     measures = np.empty((*shape, len(MEASURES)), np.float32)
     recovery = np.ones((*shape, layers + 1 - settings.depth), np.float32)
-    for part, (samples, values, cosines) in in_batches(
-        run, len(noisy), rows, "perturbation", model.device
+    for part, (samples, values, cosines) in kept_batches(
+        run, windows.numpy(), rows, "perturbation", model.device, kept, len(noisy)
     ):
         clean = len(samples)
         silent = np.flatnonzero(alphas == 0)

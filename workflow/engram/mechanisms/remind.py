@@ -27,7 +27,8 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.lm.finite import check_finite
-from engram.lm.models import in_batches, suffix_logits, token_scores
+from engram.lm.kept_batches import Kept, kept_batches
+from engram.lm.models import suffix_logits, token_scores
 from engram.mechanisms.neighbours import draw_neighbours, nearest_tokens
 
 FEATURES = (
@@ -130,6 +131,7 @@ def measure_landscape(
     texts: Sequence[str],
     neighbourhood: Neighbourhood | None = None,
     batch_tokens: int = 4096,
+    kept: Kept | None = None,
 ) -> Landscape:
     """Measure the losses of texts and of their neighbours, and what competes with them.
 
@@ -142,6 +144,7 @@ def measure_landscape(
         neighbourhood: which neighbours are drawn.
         batch_tokens: tokens per forward. A batch holds logits of all its tokens, and for the texts
             themselves two float32 arrays of their size; halved when a GPU runs out of memory.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: fewer tokens in the vocabulary than are to be chosen from, or a logit that is
@@ -149,7 +152,7 @@ def measure_landscape(
     """
     chosen = neighbourhood or Neighbourhood()
     windows = np.asarray(tokens, np.int64)
-    rivals = _rivals(model, windows, texts, batch_tokens)
+    rivals = _rivals(model, windows, texts, batch_tokens, kept)
     n, length = windows.shape
     if not n or not chosen.count:
         empty = np.empty((n, chosen.count))
@@ -164,35 +167,42 @@ def measure_landscape(
     )  # (n, K, T)
     replaced = (drawn != windows[:, None]).sum(2)
     losses = np.repeat(rivals[:, :1], chosen.count, axis=1)
-    losses[replaced > 0] = _losses(model, drawn[replaced > 0], batch_tokens)
+    losses[replaced > 0] = _losses(model, drawn[replaced > 0], batch_tokens, kept)
     return Landscape(losses, replaced, rivals)
 
 
-def _losses(model: PreTrainedModel, windows: np.ndarray, batch_tokens: int) -> np.ndarray:
+def _losses(
+    model: PreTrainedModel, windows: np.ndarray, batch_tokens: int, kept: Kept | None
+) -> np.ndarray:
     """Return the losses of windows (n, T), float64 (n,)."""
     tokens = torch.from_numpy(windows)
 
-    def run(part: slice) -> np.ndarray:
+    def run(part: slice) -> list[np.ndarray]:
         batch = tokens[part].to(model.device)  # (b, T)
         with torch.inference_mode():
             logits, _ = suffix_logits(model, batch, 1)
             _, log_probabilities = token_scores(model, logits, batch[:, 1:])  # (b, T - 1)
-        return -log_probabilities.double().mean(1).cpu().numpy()
+        return [-log_probabilities.double().mean(1).cpu().numpy()]
 
     rows = max(1, batch_tokens // windows.shape[1])
-    parts = [part for _, part in in_batches(run, len(windows), rows, "neighbours", model.device)]
+    batches = kept_batches(run, windows, rows, "neighbours", model.device, kept)
+    parts = [values for _, (values,) in batches]
     return np.concatenate([np.empty(0), *parts])
 
 
 def _rivals(
-    model: PreTrainedModel, windows: np.ndarray, texts: Sequence[str], batch_tokens: int
+    model: PreTrainedModel,
+    windows: np.ndarray,
+    texts: Sequence[str],
+    batch_tokens: int,
+    kept: Kept | None,
 ) -> np.ndarray:
     """Return what reads the texts alone, float64 (n, 4)."""
     tokens = torch.from_numpy(windows)
     scored = windows.shape[1] - 1
     least = max(1, int(LEAST * scored))
 
-    def run(part: slice) -> np.ndarray:
+    def run(part: slice) -> list[np.ndarray]:
         batch = tokens[part].to(model.device)  # (b, T)
         with torch.inference_mode():
             logits, _ = suffix_logits(model, batch, 1)
@@ -205,10 +215,11 @@ def _rivals(
                 for values in (log_probabilities, standard)
             ]
             loss = -log_probabilities.double().mean(1)
-        return torch.stack([loss, *lowest], 1).cpu().numpy()
+        return [torch.stack([loss, *lowest], 1).cpu().numpy()]
 
     rows = max(1, batch_tokens // windows.shape[1])
-    parts = [part for _, part in in_batches(run, len(windows), rows, "texts", model.device)]
+    batches = kept_batches(run, windows, rows, "texts", model.device, kept)
+    parts = [values for _, (values,) in batches]
     loss, min_k, standardized = np.concatenate([np.empty((0, 3)), *parts]).T
     sizes = np.array([len(zlib.compress(text.encode("utf-8", "replace"))) for text in texts], float)
     return np.stack([loss, loss * scored / sizes.reshape(len(loss)), min_k, standardized], 1)

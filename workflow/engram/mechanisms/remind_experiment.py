@@ -9,14 +9,13 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engram.knockout.experiment import Samples
+from engram.lm.kept_batches import Kept
 from engram.lm.tokens import decode
 from engram.mechanisms.remind import Neighbourhood, measure_landscape
+from engram.mechanisms.remind_row import SHOWN
 from engram.mechanisms.remind_scores import held_out_logits, score_methods
 from engram.mechanisms.sample_table import sample_table
 from engram.scores.probability_metrics import class_probabilities
-
-SHOWN = ("forest", "logistic")
-"""Methods whose probabilities are in the table of samples."""
 
 
 def run_remind(
@@ -27,6 +26,7 @@ def run_remind(
     classes: Sequence[str],
     neighbourhood: Neighbourhood,
     batch_tokens: int,
+    kept: Kept | None = None,
     *,
     resamples: int,
     confidence: float,
@@ -43,6 +43,7 @@ def run_remind(
         classes: the K class names.
         neighbourhood: which neighbours are drawn.
         batch_tokens: tokens per forward.
+        kept: where finished batches are kept; None keeps none.
         resamples: bootstrap draws of content groups.
         confidence: nominal coverage of intervals.
         seed: of forest and draws.
@@ -60,7 +61,7 @@ def run_remind(
         for name in ("tokens", "label", "content_group", "sequence_id")
     )
     landscape = measure_landscape(
-        model, tokens, decode(tokenizer, tokens), neighbourhood, batch_tokens
+        model, tokens, decode(tokenizer, tokens), neighbourhood, batch_tokens, kept
     )
     tested = np.arange(len(tokens)) < len(test.tokens)
     apart = ~tested & ~np.isin(group, test.content_group)

@@ -19,6 +19,7 @@ from sklearn.ensemble import RandomForestClassifier
 from engram.cnn.probes import choose_strength
 from engram.io.errors import EngramError
 from engram.mechanisms.remind import RIVALS, Landscape
+from engram.mechanisms.remind_row import LEAST_CHANCE
 from engram.scores.bootstrap import draw_in_parts, percentile_ends
 from engram.scores.probability_metrics import weighted_areas, weighted_hit_rates
 
@@ -30,8 +31,6 @@ FALSE_RATE = 0.01
 """Share of other texts that the TPR allows (P)."""
 EVERY_CLASS = "all"
 """The row of means over the classes."""
-_LEAST_CHANCE = 1e-9
-"""Smallest probability of a forest that is told from 0, where a logit must be finite."""
 
 
 def held_out_logits(
@@ -92,7 +91,7 @@ def _forest(
     forest.fit(features[fitted], label[fitted])
     chances = np.zeros((len(tested), classes))
     chances[:, forest.classes_] = forest.predict_proba(features[tested])
-    return np.log(np.maximum(chances, _LEAST_CHANCE))
+    return np.log(np.maximum(chances, LEAST_CHANCE))
 
 
 def cross_folds(group: np.ndarray, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

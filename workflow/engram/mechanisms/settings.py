@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engram.io.settings import Items, Settings, Share, section
+from engram.mechanisms.locality_settings import LocalitySettings
+from engram.mechanisms.steering_settings import SteeringSettings
 
 Strength = Annotated[float, Field(ge=0, le=10)]
 """Strength of noise: its norm as a fraction of the state's."""
@@ -18,6 +20,11 @@ class EntropySettings(Settings):
     """Whether this measure is part of the study."""
     patch: int = Field(default=8, ge=2, le=64)
     """Consecutive tokens whose states are compared."""
+    course: bool = False
+    """Whether it is also measured while the nursery's models are drilled, at every
+    `training.checkpoint_steps`: does it fall and rise in cycles? Switching it on drills again."""
+    course_windows: int = Field(default=100, ge=2, le=10_000)
+    """Most windows for it, of those that the model is shown and of those that it is not."""
 
 
 class RemindSettings(Settings):
@@ -62,6 +69,10 @@ class FurtherMeasures(Settings):
     """The loss of samples and of their neighbours."""
     feed_forward: FeedForwardSettings = section()
     """Feed-forward blocks, and neurons inside them."""
+    steering: SteeringSettings = section()
+    """Pushing the model's states away from recall while it decodes."""
+    locality: LocalitySettings = section()
+    """An attack that brings recall back without the heads it depends on."""
 
 
 class MechanismsSettings(FurtherMeasures):

@@ -25,6 +25,7 @@ from transformers import PreTrainedModel
 from engram.io.errors import EngramError
 from engram.knockout.experiment import Samples
 from engram.lm.conditions import MEASURES
+from engram.lm.kept_batches import Kept
 from engram.lm.residual_stream import decoder_layers
 from engram.mechanisms.class_means import class_table
 from engram.mechanisms.edits import Edit, measure_edits
@@ -293,6 +294,7 @@ def steer(
     batch_tokens: int = 8192,
     *,
     seed: int = 0,
+    kept: Kept | None = None,
 ) -> Steered:
     """Fit probes of recall, choose a depth, and measure the model while it is steered.
 
@@ -303,6 +305,7 @@ def steer(
         settings: see `SteeringSettings`.
         batch_tokens: tokens per forward; halved when a GPU runs out of memory.
         seed: of the random directions and the shuffled classes.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: a class or a depth that is not there, or a value that is not finite.
@@ -311,7 +314,7 @@ def steer(
     if settings.depth > layers:
         raise EngramError(f"steering.depth: {settings.depth}; the model has 1 to {layers}")
     directions, states = fit_directions(model, texts, prefix, settings, batch_tokens)
-    choice = choose_depth(model, texts, prefix, directions, states, settings, batch_tokens)
+    choice = choose_depth(model, texts, prefix, directions, states, settings, batch_tokens, kept)
     main = directions[choice.depth - 1]
     generator = np.random.default_rng(seed)
     controls = random_directions(main, settings.draws, generator)
@@ -322,7 +325,7 @@ def steer(
 
     def sweep(tokens: np.ndarray, chosen: Sequence[Direction]) -> np.ndarray:
         edits = [direction.steer(alpha) for direction in chosen for alpha in alphas]
-        measures = measure_edits(model, tokens, prefix, edits, batch_tokens)
+        measures = measure_edits(model, tokens, prefix, edits, batch_tokens, kept)
         return measures.reshape(len(tokens), len(chosen), len(alphas), len(MEASURES))
 
     return Steered(
@@ -381,6 +384,7 @@ def choose_depth(
     fitted: FittedStates,
     settings: SteeringSettings,
     batch_tokens: int,
+    finished: Kept | None = None,
 ) -> DepthChoice:
     """Patch the component along each depth's direction, on validation texts of the two classes.
 
@@ -404,7 +408,7 @@ def choose_depth(
         guessed = fitted.states[~fitted.recalled, depth].reshape(-1, states.shape[-1])
         patches.append(direction.patch(float((guessed @ direction.vector).mean(dtype=np.float64))))
     measures = measure_edits(
-        model, validation.tokens[rows], prefix, [intact, *patches], batch_tokens
+        model, validation.tokens[rows], prefix, [intact, *patches], batch_tokens, finished
     )[..., _LOG_PROB].astype(np.float64)
     falls = measures[:, :1] - measures[:, 1:]  # (n, L)
     of_recalled = recalled[rows]

@@ -1,4 +1,4 @@
-"""The section `steering` of the config."""
+"""The section `mechanisms.steering` of the config."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -60,4 +60,4 @@ class SteeringSettings(Settings):
     def mistakes(self) -> Iterator[str]:
         """Yield a class that is to be switched off and kept."""
         if self.recalled == self.kept:
-            yield f"steering.kept: `{self.kept}` is also `recalled`; name another class"
+            yield f"mechanisms.steering.kept: `{self.kept}` is also `recalled`; name another class"

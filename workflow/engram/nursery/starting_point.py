@@ -17,7 +17,7 @@ from engram.lm.inputs import RECORD
 from engram.lm.models import default_device, load_model, load_tokenizer
 from engram.nursery.drilling import as_rows, window_tokens
 from engram.nursery.settings import DrillingSettings
-from engram.nursery.training import save_trained, train, write_curve
+from engram.nursery.training import Watch, save_trained, train, write_curve
 from engram.windows.duplicates import suffix_occurrences
 
 
@@ -61,7 +61,13 @@ class StartingPoint:
         return suffix_occurrences(self.tokens[:, prefix:], rows.ravel(), boundaries)
 
     def drill(
-        self, rows: np.ndarray, settings: DrillingSettings, state: Path, model: Path, curve: Path
+        self,
+        rows: np.ndarray,
+        settings: DrillingSettings,
+        state: Path,
+        model: Path,
+        curve: Path,
+        watch: Watch | None = None,
     ) -> None:
         """Train the base on rows, and write the drilled model and its loss curve.
 
@@ -71,11 +77,12 @@ class StartingPoint:
             state: folder from which a training that was killed resumes.
             model: folder of the drilled model.
             curve: CSV file.
+            watch: see `engram.nursery.training.train`.
         """
         trained = load_model(self.folder, dtype="float32", device=default_device())
         # Its backward is twice as fast as the fused kernel's at this length.
         trained.set_attn_implementation("eager")
-        losses = train(trained, rows, settings.training, state, "drilling")
+        losses = train(trained, rows, settings.training, state, "drilling", watch)
         trained.to(getattr(torch, settings.stored_dtype))
         if (opening := self.folder / RECORD).is_file():
             model.mkdir(parents=True, exist_ok=True)

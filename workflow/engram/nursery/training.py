@@ -12,6 +12,7 @@ import csv
 import logging
 import math
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ from engram.nursery.trainable import (
 
 log = logging.getLogger(__name__)
 
+Watch = Callable[[PreTrainedModel, int], None]
+"""What looks at a model while it is trained: the model, and the steps that it has made."""
+
 
 def resolve_precision(precision: str) -> str:
     """Return the precision to train in: `auto` becomes `bfloat16` on processors that multiply it
@@ -48,7 +52,12 @@ def resolve_precision(precision: str) -> str:
 
 
 def train(
-    model: PreTrainedModel, rows: np.ndarray, settings: TrainingSettings, state: Path, label: str
+    model: PreTrainedModel,
+    rows: np.ndarray,
+    settings: TrainingSettings,
+    state: Path,
+    label: str,
+    watch: Watch | None = None,
 ) -> list[dict]:
     """Train `model` in place on every row once, in the given order. What it reads begins with its
     opening (`engram.lm.inputs`).
@@ -60,6 +69,9 @@ def train(
         state: folder of resumable states (`engram.io.parts`); the one of this run is resumed, and
             none is deleted here. The last state of a run is its end: nothing is trained again.
         label: text before the progress bar.
+        watch: called with the model, in evaluation mode, and the number of steps that it has made:
+            0, and before every state is saved. It must leave the model as it is. A run that is
+            resumed is not watched again before the state that it resumes from.
 
     Returns:
         the loss curve: one dict per logged step with `step`, `tokens` (seen), `loss` (nats per
@@ -69,17 +81,22 @@ def train(
         EngramError: the rows do not fill one batch, so that nothing would be trained.
     """
     if not isinstance(settings, DrillingTraining):
-        return _train(model, rows, settings, state, label)
+        return _train(model, rows, settings, state, label, watch)
     without_dropout(model)
     with (
         chosen_weights(model, settings.trainable),
         recomputed_activations(model, settings.gradient_checkpointing),
     ):
-        return _train(model, rows, settings, state, label)
+        return _train(model, rows, settings, state, label, watch)
 
 
 def _train(
-    model: PreTrainedModel, rows: np.ndarray, settings: TrainingSettings, state: Path, label: str
+    model: PreTrainedModel,
+    rows: np.ndarray,
+    settings: TrainingSettings,
+    state: Path,
+    label: str,
+    watch: Watch | None,
 ) -> list[dict]:
     """Do as `train` with the weights that take gradients."""
     precision = resolve_precision(settings.precision)
@@ -100,6 +117,9 @@ def _train(
         )
     run = _run_key(model, rows, settings, precision)
     first, curve, total, count = _restore(model, optimizer, state, run)
+    if watch and not first:
+        model.eval()
+        watch(model, 0)
     model.train()
     with (
         tqdm(total=steps, initial=first, desc=label, unit="step", mininterval=5) as progress,
@@ -132,6 +152,10 @@ def _train(
                 total, count = 0.0, 0
             # The last step too: another study that asks for the same training gets it at once.
             if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == steps:
+                if watch:
+                    model.eval()
+                    watch(model, step + 1)
+                    model.train()
                 progress_so_far = {"step": step + 1, "curve": curve, "total": total, "count": count}
                 _save(model, optimizer, state, progress_so_far, run)
     return curve

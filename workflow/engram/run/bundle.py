@@ -76,6 +76,7 @@ OF_THE_MODEL = frozenset(
         "extract_crossed_hidden_states",
         "extract_crossed_feed_forward",
         "knock_out_pair",
+        "measure_crossed_mechanisms",
         "fetch_base",
         "read_base_windows",
         "score_base",

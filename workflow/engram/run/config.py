@@ -206,8 +206,8 @@ def _knocked_out(config: dict[str, Any], named: list[Named]) -> list[str]:
 
 
 def steered(config: dict[str, Any]) -> list[str]:
-    """Return the slugs of the localized taxonomies that have both classes of `steering`; none
-    unless it is enabled.
+    """Return the slugs of the localized taxonomies that have both classes of
+    `mechanisms.steering`; none unless it is enabled.
 
     Raises:
         EngramError: it is enabled, and no localized taxonomy has both.
@@ -216,15 +216,14 @@ def steered(config: dict[str, Any]) -> list[str]:
 
 
 def _steered(config: dict[str, Any], named: list[Named]) -> list[str]:
-    section = config["steering"]
-    return _having(
-        config, named, "steering", [section["recalled"], section["kept"]], section["enabled"]
-    )
+    section = config["mechanisms"]["steering"]
+    classes = [section["recalled"], section["kept"]]
+    return _having(config, named, "mechanisms.steering", classes, section["enabled"])
 
 
 def attacked(config: dict[str, Any]) -> list[str]:
-    """Return the slugs of the localized taxonomies that have both classes of `locality`; none
-    unless it is enabled.
+    """Return the slugs of the localized taxonomies that have both classes of
+    `mechanisms.locality`; none unless it is enabled.
 
     Raises:
         EngramError: it is enabled, and no localized taxonomy has both.
@@ -233,10 +232,9 @@ def attacked(config: dict[str, Any]) -> list[str]:
 
 
 def _attacked(config: dict[str, Any], named: list[Named]) -> list[str]:
-    section = config["locality"]
-    return _having(
-        config, named, "locality", [section["recalled"], section["guessed"]], section["enabled"]
-    )
+    section = config["mechanisms"]["locality"]
+    classes = [section["recalled"], section["guessed"]]
+    return _having(config, named, "mechanisms.locality", classes, section["enabled"])
 
 
 def _having(

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
+from engram.crossed.mechanism_inputs import MechanismInputs
 from engram.mechanisms.cost import count_forwards
-from engram.mechanisms.locality_settings import LocalitySettings
 from engram.mechanisms.settings import MechanismsSettings
-from engram.mechanisms.steering_settings import SteeringSettings
+from engram.nursery.arms import STRATA
 from engram.run.config import attacked, complete, localized, steered, taxonomies
 from engram.run.plan import Shape
 from engram.run.rates import Rates
@@ -48,17 +48,17 @@ def plan_measures(
             forwards.update(count_forwards(mechanisms, *size, classes[slug]))
         forwards |= {
             "steering": sum(
-                SteeringSettings(**study["steering"]).forwards(classes[slug], shape.layers)
-                for slug in steered(study)
+                mechanisms.steering.forwards(classes[slug], shape.layers) for slug in steered(study)
             ),
             "locality": len(attacked(study))
-            * LocalitySettings(**study["locality"]).forwards(shape.layers, shape.heads),
+            * mechanisms.locality.forwards(shape.layers, shape.heads),
         }
+        totals = {measure: count * len(study["protocols"]) for measure, count in forwards.items()}
+        totals |= _of_pairs(study, model)
         window = len(opening) + study["prefix"] + study["suffix"]
         flops = shape.forward_flops(window, study["suffix"])
-        for measure, count in forwards.items():
-            if count:
-                total = count * len(study["protocols"])
+        for measure, total in totals.items():
+            if total:
                 rows.append(
                     {
                         "model": model,
@@ -69,6 +69,20 @@ def plan_measures(
                     }
                 )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _of_pairs(study: Mapping[str, Any], name: str) -> dict[str, int]:
+    """Return forwards of the measures that a paired scorer is shown, in one model of a pair."""
+    section = study["crossed"]["mechanisms"]
+    entry = next((model for model in study["models"] if model["name"] == name), None)
+    if entry is None or not entry["arm"] or not section["enabled"]:
+        return {}
+    windows = sum(entry["drilling"]["crossed"][stratum] for stratum in STRATA)
+    inputs = MechanismInputs.of(section, study["mechanisms"], seed=0)
+    return {
+        f"{measure}, of pairs": windows * forwards
+        for measure, forwards in inputs.forwards().items()
+    }
 
 
 def measures_text(measures: pd.DataFrame) -> str:

@@ -12,9 +12,7 @@ from engram.explorer.settings import ExplorerSettings
 from engram.figures.settings import FigureSettings
 from engram.io.settings import Items, Seed, Settings, Slug, section
 from engram.knockout.settings import KnockoutSettings
-from engram.mechanisms.locality_settings import LocalitySettings
 from engram.mechanisms.settings import MechanismsSettings
-from engram.mechanisms.steering_settings import SteeringSettings
 from engram.nursery.settings import BaseSettings, DrillingKeys, NurseryKeys
 from engram.run.rates import Rates
 from engram.saliency.settings import SaliencySettings
@@ -127,10 +125,6 @@ class StudyConfig(Settings):
     """Direct localization: attention is removed from the language model."""
     mechanisms: MechanismsSettings = section()
     """Noise, logit lens, single heads, shorter contexts and further measures; off by default."""
-    steering: SteeringSettings = section()
-    """Pushing the model's states away from recall while it decodes; off by default."""
-    locality: LocalitySettings = section()
-    """An attack that brings recall back without the heads it depends on; off by default."""
     crossed: CrossedSettings = section()
     """Analysis of pairs of models with crossed exposures."""
     statistics: StatisticsSettings = section()
