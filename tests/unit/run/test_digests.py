@@ -57,7 +57,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     """A process reads every file once; the next one starts over."""
-    for function in (digests._tree, digests._imports, digests._normalised, digests.file_digest):
+    for function in (digests._code, digests._imports, digests.file_digest):
         function.cache_clear()
 
 
@@ -224,8 +224,8 @@ ODD = (
 )
 def test_code_is_digested_as_python_3_11_dumps_it() -> None:
     odd = ODD.replace("[T]", "")
-    texts = {odd: digests._text(ast.parse(odd))}
-    texts |= {file.read_text(encoding="utf-8"): digests._normalised(file) for file in OWN_CODE}
+    texts = {odd: digests._normalised(Path("odd.py"), odd)}
+    texts |= {(code := digests._code(file)): digests._normalised(file, code) for file in OWN_CODE}
     for text, normalised in texts.items():
         tree = ast.parse(text)
         for node in ast.walk(tree):
