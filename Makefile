@@ -27,10 +27,10 @@ lint: $(VENV)/installed-test
 unit: $(VENV)/installed-test
 	$(BIN)/pytest -n auto --dist loadfile
 
-# What takes more than moments: Snakemake on tiny studies, failing disks and killed jobs, damaged files, the explorer in Chromium.
+# What takes more than moments: Snakemake on tiny studies, failing disks and killed jobs, damaged files, the explorer in Chromium, the site.
 # One worker runs all tests of a file, and tests/conftest.py puts the longest files first.
 workflow: $(VENV)/installed-test chromium
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/workflow tests/faults tests/mutations tests/browser
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/workflow tests/faults tests/mutations tests/browser tests/docs
 
 # A study and `snakemake smoke` on a SLURM cluster that the tests start; skipped, with the reason, where SLURM cannot run (it wants root).
 cluster: $(VENV)/installed-test

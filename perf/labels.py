@@ -27,7 +27,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -179,7 +178,6 @@ def _child(sender: Any, stage: Callable[..., None], arguments: tuple[Any, ...]) 
 
 def label_costs(folder: Path) -> dict[str, float]:
     """CPU µs per row of each label on one core, over the first batch."""
-    numba.set_num_threads(1)
     table = next(iter(read_batches(folder / "candidates.parquet")))
     tokens, batch = stacked_tokens(table), table["text"].to_pylist()
     prefix_suffix_rouge(tokens[:1], PREFIX)  # compile

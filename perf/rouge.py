@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import time
 
-import numba
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 from tqdm import tqdm
@@ -94,7 +93,6 @@ def main() -> None:
         parser.error("--reference-rows needs 3 rows (one of each kind) up to --rows")
 
     random = np.random.default_rng(0)
-    numba.set_num_threads(1)
     prefix_suffix_rouge(np.zeros((1, PREFIX + SUFFIX), dtype=np.int64), PREFIX)  # compile
 
     print(

@@ -72,6 +72,14 @@ def import_engram(folder: Path) -> None:
             exec(line, {})
 
 
+def digest_code(folder: Path, memory: Path) -> None:
+    """Have forks share the digests of all code but what a change edits: most of a plan."""
+    from engram.run import digests
+
+    digests.code_digests(folder / "workflow" / "scripts", memory)
+    digests._code.cache_clear()
+
+
 def plans(
     folder: Path, changes: dict[str, Edits], arguments: list[str]
 ) -> dict[str, dict[str, int]]:
@@ -82,6 +90,7 @@ def plans(
     found = {}
     with tempfile.TemporaryDirectory() as parsed:
         warm.remember_parsed(Path(parsed))
+        digest_code(folder, Path(parsed, "digests.json"))
         for name, edits in changes.items():
             before = apply(folder, edits)
             try:

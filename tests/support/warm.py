@@ -140,6 +140,22 @@ def import_all(names: tuple[str, ...]) -> None:
         getattr(registry, f"{kind.capitalize()}PluginRegistry")()
 
 
+def compile_once() -> None:
+    """Compile a function with numba: half of what a job's first one takes is numba's own start."""
+    import numba
+    import numpy as np
+
+    @numba.njit(nogil=True)
+    def count(numbers: np.ndarray, counts: np.ndarray) -> None:
+        for row in range(numbers.shape[0]):
+            bits = np.uint64(0)
+            for column in range(numbers.shape[1]):
+                bits |= np.uint64(numbers[row, column] == 1) << np.uint64(column)
+            counts[row] = bits & ~np.uint64(1)
+
+    count(np.zeros((1, 2), np.int64), np.empty(1))
+
+
 def remember_parsed(folder: Path) -> None:
     """Have forks share what Snakemake makes of the text of a file of rules: a third of a plan."""
     import hashlib
@@ -188,6 +204,7 @@ def serve(address: str) -> NoReturn:
         if entry not in os.environ.get("PYTHONPATH", "").split(os.pathsep)
     ]
     import_all((*OF_PLANS, *OF_JOBS))
+    compile_once()
     _run_scripts_here(address)
     remember_parsed(Path(address).parent)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for forks

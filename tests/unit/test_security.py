@@ -37,6 +37,16 @@ CALLS = {
 }
 
 
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` of an expression that is a name or a name's attribute; else no text."""
+    match node:
+        case ast.Name(name):
+            return name
+        case ast.Attribute(value, attribute) if name := dotted(value):
+            return f"{name}.{attribute}"
+    return ""
+
+
 def faults(tree: ast.AST) -> Iterator[str]:
     """What a module may not do."""
     for node in ast.walk(tree):
@@ -48,7 +58,7 @@ def faults(tree: ast.AST) -> Iterator[str]:
             )
             yield from (f"imports {name}" for name in names if name.split(".")[0] in MODULES)
         if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
+            name = dotted(node.func)
             keywords = {keyword.arg: keyword.value for keyword in node.keywords}
             safe = name == "torch.load" and "weights_only" in keywords  # its value is checked below
             if name in CALLS and not safe:
@@ -63,9 +73,14 @@ def faults(tree: ast.AST) -> Iterator[str]:
                     yield f"passes {keyword}={ast.unparse(value)}"
 
 
-@pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_module_loads_or_runs_what_a_file_says(path: Path) -> None:
-    assert list(faults(ast.parse(path.read_text()))) == []
+def test_no_module_loads_or_runs_what_a_file_says() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)} {fault}"
+        for path in CODE
+        for fault in faults(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert len(CODE) > 300
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,6 @@ def test_the_front_page_names_the_study_where_the_config_does(config):
     assert ("demo</strong>; its models: nursery, pythia-12b.</p>" in html) == bool(config)
 
 
-@pytest.mark.parametrize("name", CAPTIONS)
-def test_a_caption_says_how_to_read_it(name):
-    assert "*How to read it.*" in (REPORT / f"{name}.rst").read_text()
+def test_a_caption_says_how_to_read_it():
+    texts = {name: (REPORT / f"{name}.rst").read_text() for name in CAPTIONS}
+    assert texts and [name for name in texts if "*How to read it.*" not in texts[name]] == []

@@ -140,24 +140,6 @@ def test_profiles_that_ship_are_found_by_name(tmp_path: Path) -> None:
     assert launch.command(["--profile", "slurm"], tmp_path)[3:5] == ["--profile", "slurm"]
 
 
-def test_a_dry_run_returns_the_jobs_with_their_files(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("Snakefile").write_text(
-        "rule all:\n    input: 'b.txt'\n"
-        "rule copy:\n    input: ancient('a b.txt')\n    output: 'b.txt'\n    shell: 'cp a b'\n"
-    )
-    with pytest.raises(EngramError, match="the dry run fails:"):
-        launch.dry_run([])
-    Path("a b.txt").touch()
-    copy, everything = launch.dry_run(["--quiet", "rules"])
-    assert copy == launch.PlannedJob("copy", ("a b.txt",), ("b.txt",))
-    assert (everything.rule, everything.outputs) == ("all", ())
-    Path("b.txt").touch()
-    assert launch.dry_run([]) == []
-
-
 def test_the_process_becomes_snakemake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls = []
     monkeypatch.setattr("os.execv", lambda *arguments: calls.append(arguments))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from engram.__main__ import main
 from engram.run.records import input_checksums, record_outputs
 from engram.run.verify import followers, origin, read_records, report, verify
 
@@ -111,19 +110,19 @@ def test_the_origin_of_a_figure_goes_back_to_the_source(study: Path) -> None:
         assert part in said
 
 
-def test_the_command_ends_with_what_it_found(study: Path) -> None:
-    command = [sys.executable, "-m", "engram", "verify", STUDY]
-    assert subprocess.run(command, check=False).returncode == 0
+def test_the_command_ends_with_what_it_found(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", STUDY]) == 0
     Path(TABLE).write_text("a,c")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert (
-        f"{TABLE} is not what score_cnns wrote; 1 results follow from it: {FIGURE}" in done.stdout
-    )
+    capsys.readouterr()
+    assert main(["verify", STUDY]) == 1
+    said = capsys.readouterr().out
+    assert f"{TABLE} is not what score_cnns wrote; 1 results follow from it: {FIGURE}" in said
     for wrong in (["results/none"], [STUDY, "tables/none.csv"]):
-        done = subprocess.run([*command[:4], *wrong], capture_output=True, text=True, check=False)
-        assert done.returncode == 1
-        assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+        assert main(["verify", *wrong]) == 1
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and said.count("\n") == 1
 
 
 def test_what_is_no_result_of_a_study_has_no_record(

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
@@ -81,6 +82,18 @@ def test_array_order_does_not_matter() -> None:
     np.testing.assert_array_equal(
         prefix_suffix_rouge(np.asfortranarray(tokens)), prefix_suffix_rouge(tokens)
     )
+
+
+def test_torch_keeps_its_number_of_threads() -> None:
+    """A parallel loop of numba sets it to all cores, and an operation of torch then spins at its
+    barriers.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    prefix_suffix_rouge(mixed_rows(500, 64, seed=11))
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert after == 3
 
 
 def test_no_rows_give_no_scores() -> None:

@@ -35,7 +35,7 @@ def code_digest(script: Path) -> str:
     """Return a digest, 12 hex digits, of the code of `script` and all engram modules it needs."""
     sha = hashlib.sha256()
     for file in (script, *sorted(_closure(script))):
-        sha.update(f"{file.name}\0{_normalised(file)}\0".encode())
+        sha.update(f"{file.name}\0{_normalised(file, _code(file))}\0".encode())
     return sha.hexdigest()[:12]
 
 
@@ -85,7 +85,8 @@ def _closure(script: Path) -> set[Path]:
     found: set[Path] = set()
     waiting = [script]
     while waiting:
-        for file in _imports(waiting.pop()):
+        importing = waiting.pop()
+        for file in _imports(importing, _code(importing)):
             if file not in found:
                 found.add(file)
                 waiting.append(file)
@@ -93,17 +94,23 @@ def _closure(script: Path) -> set[Path]:
 
 
 @cache
-def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"), str(file))
+def _code(file: Path) -> str:
+    """Return the text of a file, read once; what follows from it is remembered with it."""
+    return file.read_text(encoding="utf-8")
 
 
 @cache
-def _imports(file: Path) -> frozenset[Path]:
+def _tree(file: Path, code: str) -> ast.Module:
+    return ast.parse(code, str(file))
+
+
+@cache
+def _imports(file: Path, code: str) -> frozenset[Path]:
     """Return the files of the engram modules that one file imports, wherever in the file the import
     is.
     """
     names: set[str] = set()
-    for node in ast.walk(_tree(file)):
+    for node in ast.walk(_tree(file, code)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -134,9 +141,9 @@ def _module_file(name: str) -> Path | None:
 
 
 @cache
-def _normalised(file: Path) -> str:
-    """Return the code as a syntax tree: without docstrings, comments and layout."""
-    return _text(_tree(file))
+def _normalised(file: Path, code: str) -> str:
+    """Return a file's code as a syntax tree: without docstrings, comments and layout."""
+    return _text(_tree(file, code))
 
 
 def _text(node: Any) -> str:
