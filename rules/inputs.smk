@@ -3,7 +3,7 @@
 CONTINUED = ("end_of_text", "generation_mask")
 # What of a drilled model's entry its base does not know.
 OF_A_PAIR = (
-    *("name", "seed", "shards", "counterpart", "arm", "drilling"),
+    *("name", "family", "seed", "shards", "counterpart", "arm", "drilling"),
     *("base", "windows", "twin", "twin_revision", "counterpart_revision"),
 )
 
@@ -31,7 +31,7 @@ def base_digest(name):
 
 def model_entry(name):
     """Return a model's config without what only divides its work or is asked of it later."""
-    later = ("shards", "twin", "twin_revision", "early_exit")
+    later = ("family", "shards", "twin", "twin_revision", "early_exit")
     later += ("counterpart", "counterpart_revision")
     return {key: value for key, value in MODELS[name].items() if key not in later}
 

@@ -324,6 +324,30 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("study", to="nursery_base"),
         "study: results/nursery_base/ is where",
     ),
+    "family of one model": (
+        changed("models", 0, "family", to="Pythia"),
+        "models: family `Pythia` has one model; a line over sizes needs two or more",
+    ),
+    "name of a family": (
+        changed("models", 0, "family", to="a/b"),
+        "models.0.family: 'a/b'",
+    ),
+    "windows of no family": (
+        changed("series", to={"where": "exposures > 0"}),
+        "series.where: no model has a `family`",
+    ),
+    "windows of a series": (
+        MINIMAL
+        | {
+            "models": [{"name": n, "source": "nursery", "family": "A"} for n in ("a", "b")],
+            "series": {"where": "exposures >"},
+        },
+        "predicate `exposures >`",
+    ),
+    "reversed band": (
+        changed("series", to={"half_low": 0.7}),
+        "series.half_low: 0.7 is greater than half_high, 0.6",
+    ),
     "model called tables": (
         changed("models", 0, "name", to="tables"),
         "models: results/classes/tables is not a model's folder",

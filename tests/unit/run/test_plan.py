@@ -17,6 +17,7 @@ from engram.run.plan import (
     Rates,
     Shape,
     bytes_per_sequence,
+    count_parameters,
     model_shape,
     most_samples,
     plan_model,
@@ -54,6 +55,11 @@ def test_known_shapes_have_the_published_parameters(size: str, billions: float) 
     assert shape.weights / 1e9 == pytest.approx(
         billions, rel=0.02
     )  # Biderman et al. 2023, table 1: non-embedding parameters
+
+
+@pytest.mark.parametrize(("size", "count"), [("70m", 70_426_624), ("160m", 162_322_944)])
+def test_parameters_are_all_weights(size: str, count: int) -> None:
+    assert count_parameters(None, f"EleutherAI/pythia-{size}") == count
 
 
 def test_the_largest_model_of_the_paper() -> None:

@@ -24,6 +24,7 @@ from transformers import (
     GPTNeoXConfig,
     LlamaConfig,
     PreTrainedConfig,
+    PreTrainedModel,
 )
 
 from engram.io.errors import EngramError
@@ -116,7 +117,20 @@ def hubble_config(repository: str) -> LlamaConfig | None:
 
 
 def model_shape(folder: Path | None, repository: str) -> Shape:
-    """Return the shape of a model from the `config.json` in its folder, or by its name.
+    """Return the shape of a model; arguments and errors are those of `blank_model`."""
+    return _shape(blank_model(folder, repository))
+
+
+def count_parameters(folder: Path | None, repository: str) -> int:
+    """Return the number of a model's weights, tied ones counted once; arguments and errors are
+    those of `blank_model`.
+    """
+    return sum(parameter.numel() for parameter in blank_model(folder, repository).parameters())
+
+
+def blank_model(folder: Path | None, repository: str) -> PreTrainedModel:
+    """Return a model without values, from the `config.json` in its folder, or by its name. On the
+    meta device a model of any size takes no memory.
 
     Args:
         folder: of the model, where it is at hand.
@@ -132,9 +146,9 @@ def model_shape(folder: Path | None, repository: str) -> Shape:
                 f"model {repository}: its config.json is not at hand, and only EleutherAI/pythia-… "
                 f"and allegrolab/hubble-… are known by name"
             )
-        return shape_of(known)
+        return _on_meta(known)
     try:
-        return shape_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+        return _on_meta(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EngramError(
@@ -142,10 +156,17 @@ def model_shape(folder: Path | None, repository: str) -> Shape:
         ) from None
 
 
-def shape_of(config: PreTrainedConfig) -> Shape:
-    """Count a model's weights; on the meta device a model of any size takes no memory."""
+def _on_meta(config: PreTrainedConfig) -> PreTrainedModel:
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+
+
+def shape_of(config: PreTrainedConfig) -> Shape:
+    """Count a model's weights by what they are used for."""
+    return _shape(_on_meta(config))
+
+
+def _shape(model: PreTrainedModel) -> Shape:
     head = model.get_output_embeddings()
     tables = {
         id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)
@@ -155,7 +176,7 @@ def shape_of(config: PreTrainedConfig) -> Shape:
         for parameter in model.parameters()
         if parameter.ndim > 1 and id(parameter) not in tables
     )
-    text = config.get_text_config()
+    text = model.config.get_text_config()
     return Shape(
         text.num_hidden_layers,
         text.num_attention_heads,

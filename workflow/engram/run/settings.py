@@ -19,6 +19,7 @@ from engram.nursery.settings import BaseSettings, DrillingKeys, NurseryKeys
 from engram.run.rates import Rates
 from engram.saliency.settings import SaliencySettings
 from engram.scores.settings import MatchedSettings, SearchSettings, StatisticsSettings
+from engram.series.settings import SeriesSettings
 from engram.sources.settings import (
     CorpusKeys,
     EntryKeys,
@@ -131,6 +132,8 @@ class StudyConfig(Settings):
     """Pushing the model's states away from recall while it decodes; off by default."""
     locality: LocalitySettings = section()
     """An attack that brings recall back without the heads it depends on; off by default."""
+    series: SeriesSettings = section()
+    """Rates against model size, where models have a `family`."""
     crossed: CrossedSettings = section()
     """Analysis of pairs of models with crossed exposures."""
     statistics: StatisticsSettings = section()

@@ -1,0 +1,69 @@
+"""Series: rates of memorization against model size, where the models have a `family`.
+
+Inputs: labels and configurations of the models of all families.
+Outputs: tables/series_{rates,fits,slopes,scores}.csv, figures/series_{rates,scores}.
+"""
+
+SERIES = {name: model["family"] for name, model in MODELS.items() if model["family"]}
+PAGE_OF_SERIES = "8 Series"
+if SERIES:
+    TABLES += expand(
+        f"{RESULTS}/tables/series_{{table}}.csv", table=["rates", "fits", "slopes", "scores"]
+    )
+    FIGURES += per_figure("series_{plot}", plot=["rates", "scores"])
+
+
+rule fit_series:
+    input:
+        labels=per_model("labels.parquet", SERIES),
+        candidates=per_model("candidates.parquet", SERIES),
+        configurations=[path for name in SERIES for path in configuration(name)],
+        settings=settings(
+            "fit_series",
+            models={
+                name: {
+                    "family": family,
+                    "model": MODELS[name]["model"],
+                    "configuration": configuration(name),
+                }
+                for name, family in SERIES.items()
+            },
+            taxonomies=[defined(TAXONOMIES[slug]) for slug in LOCALIZED] if SERIES else [],
+            series=STUDY["series"],
+            prefix=STUDY["prefix"],
+            **STATISTICS,
+        ),
+    output:
+        rates=table("series_rates", "series_rates", "rates", PAGE_OF_SERIES),
+        fits=table("series_fits", "series_fits", "lines over size", PAGE_OF_SERIES),
+        slopes=table("series_slopes", "series_slopes", "slopes compared", PAGE_OF_SERIES),
+        scores=table("series_scores", "series_scores", "memorization scores", PAGE_OF_SERIES),
+    log:
+        f"{RESULTS}/logs/fit_series.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/fit_series.tsv"
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/fit_series.py"
+
+
+rule plot_series:
+    input:
+        rates=f"{RESULTS}/tables/series_rates.csv",
+        fits=f"{RESULTS}/tables/series_fits.csv",
+        scores=f"{RESULTS}/tables/series_scores.csv",
+        settings=settings("plot_series", style=STUDY["figures"]),
+    output:
+        rates=figure(
+            "series_rates", "series_rates_figure", PAGE_OF_SERIES, figure="rates against size"
+        ),
+        scores=figure(
+            "series_scores", "series_scores_figure", PAGE_OF_SERIES, figure="memorization scores"
+        ),
+    log:
+        f"{RESULTS}/logs/figures/series.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/plot_series.py"
