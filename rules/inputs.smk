@@ -4,7 +4,7 @@ CONTINUED = ("end_of_text", "generation_mask")
 # What of a drilled model's entry its base does not know.
 OF_A_PAIR = (
     *("name", "family", "seed", "shards", "counterpart", "arm", "drilling"),
-    *("base", "windows", "twin", "twin_revision", "counterpart_revision"),
+    *("base", "shape", "windows", "twin", "twin_revision", "counterpart_revision"),
 )
 
 
@@ -22,6 +22,11 @@ def own(path):
 def base_file(file):
     """Return a function for a file of the model's nursery base. Its settings know the content."""
     return lambda wildcards: ancient(f"{own(base(wildcards.model))}/{file}")
+
+
+def base_curve(wildcards):
+    """Return the loss curve of a model's nursery base; nothing where it is trained from scratch."""
+    return [] if from_scratch(wildcards.model) else base_file("training.csv")(wildcards)
 
 
 def base_digest(name):
@@ -91,6 +96,8 @@ def drilled(name):
             "base": base_of(name),
         }
     chosen = {key: entry[key] for key in ("windows", "seed")}
+    if from_scratch(name):
+        chosen["shape"] = entry["shape"]
     chosen["drilling"] = dict(entry["drilling"])
     if name in CROSSED:
         design = {**crossed_design(first_of(name)), "pair": None}
@@ -103,6 +110,11 @@ def drilled(name):
             if key not in ("design", "crossed")
         }
     return {**WINDOW, **chosen, "base": base_digest(name)}
+
+
+def from_scratch(name):
+    """Return whether a model of the nursery is trained from random weights."""
+    return MODELS[name]["shape"]["architecture"] != "base"
 
 
 def first_of(name):

@@ -36,6 +36,7 @@ localrules:
     plot_saliency_checks,
     plot_exposures,
     plot_nursery_training,
+    plot_series,
     plot_knockout_layers,
     plot_knockout_heads,
     plot_knockout_regions,

@@ -28,8 +28,8 @@ rule fit_series:
                 }
                 for name, family in SERIES.items()
             },
-            taxonomies=[defined(TAXONOMIES[slug]) for slug in LOCALIZED] if SERIES else [],
-            series=STUDY["series"],
+            taxonomies=[defined(each) for each in study_config.series_taxonomies(STUDY)],
+            series={key: value for key, value in STUDY["series"].items() if key != "taxonomies"},
             prefix=STUDY["prefix"],
             **STATISTICS,
         ),

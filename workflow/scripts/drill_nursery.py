@@ -5,7 +5,7 @@ from pathlib import Path
 from engram.io.artifacts import write_parquet
 from engram.io.hashing import value_digest
 from engram.nursery.drilling import choose_candidates, drilling_rows, schedule_exposures
-from engram.nursery.settings import DrillingSettings
+from engram.nursery.settings import DrillingSettings, ShapeSettings
 from engram.nursery.starting_point import StartingPoint
 from engram.run.job import PARTS, job
 
@@ -20,6 +20,8 @@ with job(snakemake) as settings:
     )
     windows["sequence_duplicates"] = base.count_suffixes(rows, settings.prefix)
     state = PARTS / f"drilling-{value_digest(vars(settings))}"
-    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve))
+    shape = ShapeSettings(**getattr(settings, "shape", {}))
+    places = (state, Path(output.model).parent, Path(output.curve))
+    base.drill(rows, drilling, *places, shape, settings.seed)
     chosen = choose_candidates(windows, settings.windows, settings.seed)
     write_parquet(windows[chosen], output.drilled)

@@ -348,6 +348,18 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("series", to={"half_low": 0.7}),
         "series.half_low: 0.7 is greater than half_high, 0.6",
     ),
+    "shape of another source": (
+        MINIMAL | {"models": [OWN_TABLE | {"shape": {"architecture": "llama"}}]},
+        "models: own: source table does not use `shape`",
+    ),
+    "heads of a shape": (
+        changed("models", 0, "shape", to={"architecture": "llama", "width": 100, "heads": 6}),
+        "models: shape.width: 100 is not an even multiple of heads, 6",
+    ),
+    "taxonomy of a series": (
+        changed("series", to={"taxonomies": ["Non-Memo, Gues, Others"]}),
+        "taxonomy `Non-Memo, Gues, Others`: unknown class `Gues`",
+    ),
     "model called tables": (
         changed("models", 0, "name", to="tables"),
         "models: results/classes/tables is not a model's folder",

@@ -99,6 +99,15 @@ def taxonomies(config: dict[str, Any]) -> dict[str, Taxonomy]:
     return {named.trained.slug: named.trained for named in named_taxonomies(config)}
 
 
+def series_taxonomies(config: dict[str, Any]) -> list[Taxonomy]:
+    """Return the taxonomies whose classes have rates against model size.
+
+    Raises:
+        EngramError: one cannot be read.
+    """
+    return [_parse(name, config) for name in config["series"]["taxonomies"]]
+
+
 def used_categories(config: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the config's own categories that a taxonomy, the flow diagram or the search names; the
     others change no result.
@@ -274,6 +283,7 @@ def _mistakes(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
     yield from _wrong_seeds(study)
     yield from _wrong_series(study)
     yield from _wrong_taxonomies(config)
+    yield from _error_of(series_taxonomies, config)
     yield from _wrong_flow(config)
     yield from _wrong_search(config)
 
@@ -344,6 +354,11 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
             )
         if not crossed:
             continue
+        if model.shape.architecture != "base":
+            yield (
+                f"{where}: shape.architecture: {model.shape.architecture}; a crossed pair is "
+                f"drilled from its base, leave `shape` out"
+            )
         other = models.get(model.counterpart)
         if other is None or other.counterpart != model.name or {model.arm, other.arm} != {1, 2}:
             yield (
@@ -358,8 +373,8 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
                     f"{where}: `{key}` differs from that of its counterpart `{other.name}`; the "
                     f"models of a pair may differ in the windows that they are shown alone"
                 )
-    crossed = any(model.arm for model in study.models)
-    if not study.taxonomies and not crossed and not study.audit.enabled:
+    whole = any(model.arm or model.family for model in study.models)
+    if not study.taxonomies and not whole and not study.audit.enabled:
         yield "taxonomies: none is given; name one, e.g. Non-Memo, Guess, Others"
 
 

@@ -102,7 +102,8 @@ class StudyConfig(Settings):
     taxonomies: Annotated[tuple[TaxonomyName, ...], Items(unique=False), _OrPaper()] = ()
     """Taxonomies to compare, as the paper writes them, e.g. "Non-Memo, Guess, Others"; `paper`
     means its whole benchmark at `deltas`. Equal partitions are trained once and listed under
-    every name. Only an audit or a study of crossed pairs may have none."""
+    every name. Only an audit, a study of crossed pairs or a series may have
+    none."""
     deltas: Annotated[tuple[Delta, ...], Items(1)] = (5.0, 50.0, 1000.0)
     """Numbers of duplicates δ of Recite and Recollect in the taxonomies that `paper` means."""
     rho: RhoSettings = section()

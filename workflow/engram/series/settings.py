@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engram.io.settings import Settings
+from engram.io.settings import Items, Settings
+from engram.taxonomy.settings import TaxonomyName
 
 Score = Annotated[float, Field(gt=0, lt=1)]
 """A memorization score of a suffix that is reproduced in part."""
@@ -17,6 +18,9 @@ class SeriesSettings(Settings):
     where: str = Field(default="", max_length=500)
     """Windows whose rates are compared: a predicate over label columns, e.g. `exposures > 0`.
     Empty: all candidates; of the published data, those of `pile_…` splits."""
+    taxonomies: Annotated[tuple[TaxonomyName, ...], Items()] = ("Non-Memo, Guess, Others",)
+    """Taxonomies whose classes have rates, in addition to the buckets of the score. No CNN is
+    trained for them."""
     half_low: Score = 0.4
     """Least memorization score of the bucket `half`."""
     half_high: Score = 0.6
