@@ -1,16 +1,22 @@
 """Series: rates of memorization against model size, where the models have a `family`.
 
 Inputs: labels and configurations of the models of all families.
-Outputs: tables/series_{rates,fits,slopes,scores}.csv, figures/series_{rates,scores}.
+Outputs: tables/series_{rates,fits,slopes,scores,texts,agreement,shared}.csv,
+figures/series_{rates,scores}.
 """
 
 SERIES = {name: model["family"] for name, model in MODELS.items() if model["family"]}
 PAGE_OF_SERIES = "8 Series"
 if SERIES:
     TABLES += expand(
-        f"{RESULTS}/tables/series_{{table}}.csv", table=["rates", "fits", "slopes", "scores"]
+        f"{RESULTS}/tables/series_{{table}}.csv",
+        table=["rates", "fits", "slopes", "scores", "texts", "agreement", "shared"],
     )
     FIGURES += per_figure("series_{plot}", plot=["rates", "scores"])
+OF_SERIES = {
+    "taxonomies": [defined(each) for each in study_config.series_taxonomies(STUDY)],
+    "series": {key: value for key, value in STUDY["series"].items() if key != "taxonomies"},
+}
 
 
 rule fit_series:
@@ -28,8 +34,8 @@ rule fit_series:
                 }
                 for name, family in SERIES.items()
             },
-            taxonomies=[defined(each) for each in study_config.series_taxonomies(STUDY)],
-            series={key: value for key, value in STUDY["series"].items() if key != "taxonomies"},
+            taxonomies=OF_SERIES["taxonomies"],
+            series={key: STUDY["series"][key] for key in ("where", "half_low", "half_high")},
             prefix=STUDY["prefix"],
             **STATISTICS,
         ),
@@ -46,6 +52,26 @@ rule fit_series:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/fit_series.py"
+
+
+rule describe_series:
+    """Describe the texts of buckets and classes, and compare the windows that models memorize."""
+    input:
+        labels=per_model("labels.parquet", SERIES),
+        candidates=per_model("candidates.parquet", SERIES),
+        settings=settings("describe_series", families=SERIES, **OF_SERIES, **STATISTICS),
+    output:
+        texts=table("series_texts", "series_texts", "frequency and domain", PAGE_OF_SERIES),
+        agreement=table("series_agreement", "series_agreement", "agreement", PAGE_OF_SERIES),
+        shared=table("series_shared", "series_shared", "memorized by several", PAGE_OF_SERIES),
+    log:
+        f"{RESULTS}/logs/describe_series.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/describe_series.tsv"
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/describe_series.py"
 
 
 rule plot_series:

@@ -12,11 +12,11 @@ from engram.scores.trained import text_keys
 from engram.series.measures import (
     Member,
     measure_names,
+    needed_labels,
     score_distribution,
     size_tables,
     windows_of,
 )
-from engram.taxonomy.expressions import names_of
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
@@ -26,10 +26,7 @@ with job(snakemake) as settings:
         Taxonomy.parse(entry["name"], categories_from_config(entry["categories"]))
         for entry in settings.taxonomies
     ]
-    needed = {"sequence_id", "content_group", "memorization_score"}.union(
-        *(taxonomy.columns() for taxonomy in taxonomies)
-    )
-    needed |= names_of(series["where"]) if series["where"] else {PLAIN_DRAW}
+    needed = needed_labels(taxonomies, series["where"]) | {PLAIN_DRAW}
     half = (series["half_low"], series["half_high"])
     parts = []
     for (name, entry), path, candidates in zip(

@@ -15,7 +15,7 @@ import pandas as pd
 from engram.io.errors import EngramError
 from engram.scores.bootstrap import cluster_sums, share_interval
 from engram.series.rates import BUCKETS, bucket, fit_measures
-from engram.taxonomy.expressions import evaluate
+from engram.taxonomy.expressions import evaluate, names_of
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import NON_MEMO, Taxonomy
 
@@ -58,8 +58,8 @@ def windows_of(
             plain draw (`PLAIN_DRAW`).
 
     Returns:
-        family, model, parameters, content_group (the key), and the columns of `measure_names`, as
-        float64; a class is 1 for its windows and 0 for others.
+        sequence_id, family, model, parameters, content_group (the key), and the columns of
+        `measure_names`, as float64; a class is 1 for its windows and 0 for others.
 
     Raises:
         EngramError: no window counts, or a score is not known.
@@ -89,12 +89,21 @@ def windows_of(
         }
     return pd.DataFrame(
         {
+            "sequence_id": labels["sequence_id"].to_numpy(),
             "family": member.family,
             "model": member.name,
             "parameters": member.parameters,
             "content_group": content.loc[labels["content_group"]].to_numpy(),
             **{name: np.asarray(values, np.float64) for name, values in columns.items()},
         }
+    )
+
+
+def needed_labels(taxonomies: Sequence[Taxonomy], where: str) -> set[str]:
+    """Return the columns of the labels that `windows_of` reads, `PLAIN_DRAW` left out."""
+    columns = {"sequence_id", "content_group", "memorization_score"}
+    return columns.union(
+        names_of(where) if where else (), *(taxonomy.columns() for taxonomy in taxonomies)
     )
 
 

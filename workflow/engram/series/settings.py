@@ -21,6 +21,9 @@ class SeriesSettings(Settings):
     taxonomies: Annotated[tuple[TaxonomyName, ...], Items()] = ("Non-Memo, Guess, Others",)
     """Taxonomies whose classes have rates, in addition to the buckets of the score. No CNN is
     trained for them."""
+    domain: str = Field(default="", max_length=120)
+    """Label column that says what domain a window is of, such as `kind`. Empty: licence, code,
+    structured text or prose, by the rules of `engram.windows.domains`."""
     half_low: Score = 0.4
     """Least memorization score of the bucket `half`."""
     half_high: Score = 0.6
