@@ -20,6 +20,7 @@ from engram.run.config import (
     compared_classes,
     complete,
     localized,
+    series_taxonomies,
     steered,
     taxonomies,
     used_categories,
@@ -69,6 +70,19 @@ def message(config: Any) -> str:
 def test_a_completed_config_is_valid_and_complete(config: dict) -> None:
     completed = complete(config)
     assert complete(completed) == completed
+
+
+@pytest.mark.parametrize(
+    ("study", "families", "models"), [("nursery-families", 3, 9), ("families", 6, 20)]
+)
+def test_studies_of_families_are_valid(study: str, families: int, models: int) -> None:
+    config = complete(yaml.safe_load((ROOT / f"studies/{study}.yaml").read_text(encoding="utf-8")))
+    assert len(config["models"]) == models
+    assert len({model["family"] for model in config["models"]}) == families
+    assert [each.name for each in series_taxonomies(config)] == ["Non-Memo, Guess, Others"]
+    # One data order: models that are trained here differ in nothing but their shape.
+    drillings = [(model["seed"], model["drilling"]) for model in config["models"]]
+    assert all(drilling == drillings[0] for drilling in drillings)
 
 
 def test_completion_leaves_the_given_config_alone() -> None:

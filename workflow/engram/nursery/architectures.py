@@ -18,7 +18,7 @@ from transformers import (
 
 from engram.nursery.settings import ShapeSettings
 
-ROTARY = {"rope_type": "default", "rope_theta": 10000.0}
+ROTARY: Mapping[str, Any] = {"rope_type": "default", "rope_theta": 10000.0}
 
 
 def gpt_neox(shape: ShapeSettings, **common: Any) -> PreTrainedConfig:
@@ -26,7 +26,7 @@ def gpt_neox(shape: ShapeSettings, **common: Any) -> PreTrainedConfig:
     return GPTNeoXConfig(
         **_layers(shape),
         intermediate_size=4 * shape.width,
-        rope_parameters=ROTARY | {"partial_rotary_factor": 1.0},
+        rope_parameters={**ROTARY, "partial_rotary_factor": 1.0},
         use_parallel_residual=False,
         **common,
     )
@@ -96,7 +96,7 @@ def random_model(
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
-def _layers(shape: ShapeSettings) -> dict[str, int]:
+def _layers(shape: ShapeSettings) -> dict[str, Any]:
     return {
         "hidden_size": shape.width,
         "num_hidden_layers": shape.layers,
@@ -109,4 +109,4 @@ def _gated(shape: ShapeSettings) -> dict[str, Any]:
     narrower by a third.
     """
     inner = 8 * round(shape.width / 3)
-    return {**_layers(shape), "intermediate_size": inner, "rope_parameters": ROTARY}
+    return {**_layers(shape), "intermediate_size": inner, "rope_parameters": dict(ROTARY)}

@@ -6,7 +6,6 @@ that rate."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import yaml
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    GPTBigCodeConfig,
     GPTNeoXConfig,
     LlamaConfig,
     PreTrainedConfig,
@@ -34,6 +34,8 @@ from engram.lm.models import load_tokenizer
 from engram.run import launch
 from engram.run.rates import Rates
 from engram.sources.entry import hubble_sizes
+from engram.sources.published_shapes import PYTHIA as PYTHIA_NAMES
+from engram.sources.published_shapes import SHAPES
 from engram.store.attention_file import Header
 from engram.taxonomy.pool import OWN, displayed_own
 
@@ -85,10 +87,7 @@ class Shape:
 
 def pythia_config(repository: str) -> GPTNeoXConfig | None:
     """Return the configuration of a Pythia model by its repository; None for any other."""
-    sizes = "|".join(map(re.escape, PYTHIA))
-    if (
-        match := re.fullmatch(rf"EleutherAI/pythia-({sizes})(-deduped)?(-v0)?", repository)
-    ) is None:
+    if (match := PYTHIA_NAMES.fullmatch(repository)) is None:
         return None
     layers, width, heads, vocabulary = PYTHIA[match[1]]
     return GPTNeoXConfig(
@@ -116,6 +115,35 @@ def hubble_config(repository: str) -> LlamaConfig | None:
     )
 
 
+def listed_config(repository: str) -> PreTrainedConfig | None:
+    """Return the configuration of a model of `engram.sources.published_shapes.SHAPES`; None for
+    any other.
+    """
+    if (known := SHAPES.get(repository)) is None:
+        return None
+    if known.kind == "gpt_bigcode":
+        return GPTBigCodeConfig(
+            n_layer=known.layers,
+            n_embd=known.width,
+            n_head=known.heads,
+            n_inner=known.feed_forward,
+            n_positions=8192,
+            vocab_size=known.vocabulary,
+            tie_word_embeddings=known.tied,
+        )
+    return AutoConfig.for_model(
+        known.kind,
+        num_hidden_layers=known.layers,
+        hidden_size=known.width,
+        num_attention_heads=known.heads,
+        num_key_value_heads=known.key_value_heads,
+        intermediate_size=known.feed_forward,
+        vocab_size=known.vocabulary,
+        tie_word_embeddings=known.tied,
+        pad_token_id=None,
+    )
+
+
 def model_shape(folder: Path | None, repository: str) -> Shape:
     """Return the shape of a model; arguments and errors are those of `blank_model`."""
     return _shape(blank_model(folder, repository))
@@ -140,11 +168,12 @@ def blank_model(folder: Path | None, repository: str) -> PreTrainedModel:
         EngramError: neither gives the shape.
     """
     if folder is None:
-        known = pythia_config(repository) or hubble_config(repository)
+        known = pythia_config(repository) or hubble_config(repository) or listed_config(repository)
         if known is None:
             raise EngramError(
                 f"model {repository}: its config.json is not at hand, and only EleutherAI/pythia-… "
-                f"and allegrolab/hubble-… are known by name"
+                f"and allegrolab/hubble-…, and the models of studies/families.yaml, are known by "
+                f"name"
             )
         return _on_meta(known)
     try:
