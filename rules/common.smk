@@ -24,7 +24,8 @@ from engram.run.lost_memory import refresh
 from engram.run.paths import without_braces
 from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
-from engram.sources.entry import brings_scores, hubble_sizes, published
+from engram.sources.entry import brings_scores, published
+from engram.sources.published_shapes import known_by_name
 
 GIVEN = study_config.without_dates(dict(config))
 try:
@@ -249,7 +250,7 @@ def bound(name):
     its shape is not known without its files.
     """
     entry = MODELS[name]
-    if name not in MEASURED or not entry.get("candidates") or not hubble_sizes(entry["model"]):
+    if name not in MEASURED or not entry.get("candidates") or not known_by_name(entry["model"]):
         return {}
     if Path(RESULTS, name, "labels.parquet").exists():
         return {}

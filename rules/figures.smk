@@ -161,12 +161,18 @@ rule plot_exposures:
 
 rule plot_nursery_training:
     input:
-        base=base_file("training.csv"),
+        base=base_curve,
         drilling=f"{MODEL}/model/training.csv",
         settings=settings.by(
             "model",
             "plot_nursery_training",
-            {name: {"style": STUDY["figures"], "base": base_digest(name)} for name in NURSERY},
+            {
+                name: {
+                    "style": STUDY["figures"],
+                    "base": "" if from_scratch(name) else base_digest(name),
+                }
+                for name in NURSERY
+            },
         ),
     output:
         figure=figure(

@@ -3,8 +3,8 @@
 CONTINUED = ("end_of_text", "generation_mask")
 # What of a drilled model's entry its base does not know.
 OF_A_PAIR = (
-    *("name", "seed", "shards", "counterpart", "arm", "drilling"),
-    *("base", "windows", "twin", "twin_revision", "counterpart_revision"),
+    *("name", "family", "seed", "shards", "counterpart", "arm", "drilling"),
+    *("base", "shape", "windows", "twin", "twin_revision", "counterpart_revision"),
 )
 
 
@@ -24,6 +24,11 @@ def base_file(file):
     return lambda wildcards: ancient(f"{own(base(wildcards.model))}/{file}")
 
 
+def base_curve(wildcards):
+    """Return the loss curve of a model's nursery base; nothing where it is trained from scratch."""
+    return [] if from_scratch(wildcards.model) else base_file("training.csv")(wildcards)
+
+
 def base_digest(name):
     """Return the digest of a model's nursery base."""
     return digests.file_digest(str(base(name)))
@@ -31,7 +36,7 @@ def base_digest(name):
 
 def model_entry(name):
     """Return a model's config without what only divides its work or is asked of it later."""
-    later = ("shards", "twin", "twin_revision", "early_exit")
+    later = ("family", "shards", "twin", "twin_revision", "early_exit")
     later += ("counterpart", "counterpart_revision")
     return {key: value for key, value in MODELS[name].items() if key not in later}
 
@@ -91,6 +96,8 @@ def drilled(name):
             "base": base_of(name),
         }
     chosen = {key: entry[key] for key in ("windows", "seed")}
+    if from_scratch(name):
+        chosen["shape"] = entry["shape"]
     chosen["drilling"] = dict(entry["drilling"])
     if name in CROSSED:
         design = {**crossed_design(first_of(name)), "pair": None}
@@ -103,6 +110,11 @@ def drilled(name):
             if key not in ("design", "crossed")
         }
     return {**WINDOW, **chosen, "base": base_digest(name)}
+
+
+def from_scratch(name):
+    """Return whether a model of the nursery is trained from random weights."""
+    return MODELS[name]["shape"]["architecture"] != "base"
 
 
 def first_of(name):

@@ -38,6 +38,7 @@ localrules:
     plot_nursery_training,
     tabulate_entropy_course,
     plot_entropy_course,
+    plot_series,
     plot_knockout_layers,
     plot_knockout_heads,
     plot_knockout_regions,

@@ -6,7 +6,7 @@ from engram.io.artifacts import write_parquet
 from engram.io.hashing import value_digest
 from engram.mechanisms.entropy_course import course_of
 from engram.nursery.drilling import choose_candidates, drilling_rows, schedule_exposures
-from engram.nursery.settings import DrillingSettings
+from engram.nursery.settings import DrillingSettings, ShapeSettings
 from engram.nursery.starting_point import StartingPoint
 from engram.run.job import PARTS, job
 
@@ -21,6 +21,7 @@ with job(snakemake) as settings:
     )
     windows["sequence_duplicates"] = base.count_suffixes(rows, settings.prefix)
     state = PARTS / f"drilling-{value_digest(vars(settings))}"
+    shape = ShapeSettings(**getattr(settings, "shape", {}))
     course = course_of(
         windows,
         getattr(settings, "course", None),
@@ -28,7 +29,8 @@ with job(snakemake) as settings:
         state / "entropy",
         settings.seed,
     )
-    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve), course)
+    places = (state, Path(output.model).parent, Path(output.curve))
+    base.drill(rows, drilling, *places, shape, settings.seed, course)
     if course:
         write_parquet(course.table(), output.course)
     chosen = choose_candidates(windows, settings.windows, settings.seed)

@@ -1,4 +1,4 @@
-"""Draws the loss of the base's training and of the drilling."""
+"""Draws the loss of the base's training and of the drilling, or of a training from scratch."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from engram.run.job import job
 
 with job(snakemake) as settings:
     style = FigureStyle(**settings.style)
-    curves = {
-        "base": pd.read_csv(snakemake.input.base),
-        "drilling": pd.read_csv(snakemake.input.drilling),
-    }
+    drilling = pd.read_csv(snakemake.input.drilling)
+    curves = {"from scratch": drilling}
+    if snakemake.input.base:
+        curves = {"base": pd.read_csv(snakemake.input.base), "drilling": drilling}
     save(nursery_training(curves, style=style), Path(snakemake.output[0]).with_suffix(""), style)

@@ -20,6 +20,7 @@ from engram.run.config import (
     compared_classes,
     complete,
     localized,
+    series_taxonomies,
     steered,
     taxonomies,
     used_categories,
@@ -69,6 +70,19 @@ def message(config: Any) -> str:
 def test_a_completed_config_is_valid_and_complete(config: dict) -> None:
     completed = complete(config)
     assert complete(completed) == completed
+
+
+@pytest.mark.parametrize(
+    ("study", "families", "models"), [("nursery-families", 3, 9), ("families", 6, 20)]
+)
+def test_studies_of_families_are_valid(study: str, families: int, models: int) -> None:
+    config = complete(yaml.safe_load((ROOT / f"studies/{study}.yaml").read_text(encoding="utf-8")))
+    assert len(config["models"]) == models
+    assert len({model["family"] for model in config["models"]}) == families
+    assert [each.name for each in series_taxonomies(config)] == ["Non-Memo, Guess, Others"]
+    # One data order: models that are trained here differ in nothing but their shape.
+    drillings = [(model["seed"], model["drilling"]) for model in config["models"]]
+    assert all(drilling == drillings[0] for drilling in drillings)
 
 
 def test_completion_leaves_the_given_config_alone() -> None:
@@ -324,6 +338,42 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "study of the base": (
         changed("study", to="nursery_base"),
         "study: results/nursery_base/ is where",
+    ),
+    "family of one model": (
+        changed("models", 0, "family", to="Pythia"),
+        "models: family `Pythia` has one model; a line over sizes needs two or more",
+    ),
+    "name of a family": (
+        changed("models", 0, "family", to="a/b"),
+        "models.0.family: 'a/b'",
+    ),
+    "windows of no family": (
+        changed("series", to={"where": "exposures > 0"}),
+        "series.where: no model has a `family`",
+    ),
+    "windows of a series": (
+        MINIMAL
+        | {
+            "models": [{"name": n, "source": "nursery", "family": "A"} for n in ("a", "b")],
+            "series": {"where": "exposures >"},
+        },
+        "predicate `exposures >`",
+    ),
+    "reversed band": (
+        changed("series", to={"half_low": 0.7}),
+        "series.half_low: 0.7 is greater than half_high, 0.6",
+    ),
+    "shape of another source": (
+        MINIMAL | {"models": [OWN_TABLE | {"shape": {"architecture": "llama"}}]},
+        "models: own: source table does not use `shape`",
+    ),
+    "heads of a shape": (
+        changed("models", 0, "shape", to={"architecture": "llama", "width": 100, "heads": 6}),
+        "models: shape.width: 100 is not an even multiple of heads, 6",
+    ),
+    "taxonomy of a series": (
+        changed("series", to={"taxonomies": ["Non-Memo, Gues, Others"]}),
+        "taxonomy `Non-Memo, Gues, Others`: unknown class `Gues`",
     ),
     "model called tables": (
         changed("models", 0, "name", to="tables"),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from tiny_language_model import word_tokenizer
 from tiny_models import gpt_neox, llama_grouped
 from torch.utils.flop_counter import FlopCounterMode
@@ -17,6 +18,7 @@ from engram.run.plan import (
     Rates,
     Shape,
     bytes_per_sequence,
+    count_parameters,
     model_shape,
     most_samples,
     plan_model,
@@ -26,8 +28,10 @@ from engram.run.plan import (
     shape_of,
     with_total,
 )
+from engram.sources.published_shapes import SHAPES, known_by_name
 from engram.store.attention_file import COLUMNS, KEY_BYTES, Header, new_attention_file
 
+ROOT = Path(__file__).parents[3]
 WINDOW, PREFIX = 16, 8
 PAPER = "EleutherAI/pythia-12b-deduped-v0"
 
@@ -54,6 +58,11 @@ def test_known_shapes_have_the_published_parameters(size: str, billions: float) 
     assert shape.weights / 1e9 == pytest.approx(
         billions, rel=0.02
     )  # Biderman et al. 2023, table 1: non-embedding parameters
+
+
+@pytest.mark.parametrize(("size", "count"), [("70m", 70_426_624), ("160m", 162_322_944)])
+def test_parameters_are_all_weights(size: str, count: int) -> None:
+    assert count_parameters(None, f"EleutherAI/pythia-{size}") == count
 
 
 def test_the_largest_model_of_the_paper() -> None:
@@ -95,6 +104,39 @@ def test_hubble_is_known_by_name(size: str, layers: int, width: int, billions: f
         assert shape.head_weights == 50_304 * width
     with pytest.raises(EngramError, match="only EleutherAI/pythia-… and allegrolab/hubble-…"):
         model_shape(None, f"allegrolab/hubble-{size}-100b_toks-standard-neox")
+
+
+@pytest.mark.parametrize(
+    ("repository", "billions"),
+    [
+        ("allenai/OLMo-1B-hf", 1.18),
+        ("allenai/OLMo-7B-hf", 6.89),
+        ("allenai/OLMo-2-0425-1B", 1.48),
+        ("allenai/OLMo-2-1124-7B", 7.30),
+        ("allenai/OLMo-2-1124-13B", 13.7),
+        ("allenai/OLMo-2-0325-32B", 32.2),
+        ("allenai/Olmo-3-1025-7B", 7.30),
+        ("allenai/Olmo-3-1125-32B", 32.2),
+        ("openlm-research/open_llama_3b", 3.43),
+        ("openlm-research/open_llama_7b", 6.74),
+        ("openlm-research/open_llama_13b", 13.0),
+        ("bigcode/starcoderbase-1b", 1.14),
+        ("bigcode/starcoderbase-3b", 3.04),
+        ("bigcode/starcoderbase-7b", 7.33),
+    ],
+)
+def test_listed_models_have_the_stated_number_of_weights(repository: str, billions: float) -> None:
+    assert count_parameters(None, repository) / 1e9 == pytest.approx(billions, rel=0.005)
+    assert model_shape(None, repository).layers == SHAPES[repository].layers
+    assert known_by_name(repository)
+
+
+def test_every_model_of_the_published_families_is_known_by_name() -> None:
+    study = yaml.safe_load((ROOT / "studies/families.yaml").read_text(encoding="utf-8"))
+    names = [model["model"] for model in study["models"]]
+    assert len(names) == len(set(names)) == 20
+    assert all(map(known_by_name, names))
+    assert not known_by_name("someone/model")
 
 
 def test_before_windows_are_scored_the_plan_is_an_upper_bound() -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import linregress
 
 from engram.io.errors import EngramError
-from engram.series.rates import bucket, fit_sizes
+from engram.series.rates import bucket, fit_measures, fit_sizes
 
 SIZES = (1e6, 4e6, 2e7)
 
@@ -131,3 +131,37 @@ def test_buckets() -> None:
     assert bucket(score, (0.35, 0.39)).tolist() == ["full", None, "none", None, "half", None]
     with pytest.raises(EngramError, match=r"half: \(0.0, 0.5\); give least and greatest"):
         bucket(score, (0.0, 0.5))
+
+
+def test_measures_are_fitted_as_if_alone() -> None:
+    table = series({"a": 0.2, "b": 0.05}).assign(other=lambda rows: 1 - rows["value"])
+    fits = fit_measures(table, ["other", "value"], resamples=100)
+    alone = fit_sizes(table, resamples=100)
+    pd.testing.assert_frame_equal(fits["value"].families, alone.families)
+    np.testing.assert_allclose(fits["other"].families["slope"], -alone.families["slope"])
+    np.testing.assert_allclose(
+        fits["other"].families["slope_low"], -alone.families["slope_high"], atol=1e-12
+    )
+
+
+def test_differences_of_slopes_are_of_the_same_texts() -> None:
+    table = series({"a": 0.25, "b": 0.05, "c": 0.25}, texts=400)
+    fits = fit_sizes(table)
+    differences = fits.differences.set_index(["first", "second"])
+    assert list(differences.index) == [("a", "b"), ("a", "c"), ("b", "c")]
+    slopes = fits.families.set_index("family")["slope"]
+    for (first, second), row in differences.iterrows():
+        assert row["difference"] == pytest.approx(slopes[first] - slopes[second])
+        truth = 0.2 * ((first != "b") - (second != "b"))
+        assert row["low"] <= truth <= row["high"]
+    assert differences.loc[("a", "b"), "low"] > 0
+    # A family and its copy differ in nothing, whatever texts are drawn.
+    twin = pd.concat([table, table[table["family"] == "a"].assign(family="d")])
+    equal = fit_sizes(twin, resamples=50).differences.set_index(["first", "second"])
+    assert equal.loc[("a", "d")].abs().max() < 1e-12
+
+
+def test_the_interval_of_a_rate_that_all_texts_agree_in_has_a_width() -> None:
+    table = series({"a": 0.2}).assign(value=0.0)
+    models = fit_sizes(table, resamples=50).models
+    assert (models["rate_low"] == 0).all() and models["rate_high"].between(0.01, 0.05).all()

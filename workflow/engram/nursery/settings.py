@@ -169,12 +169,37 @@ class DrillingSettings(Settings):
     """Optimizer and schedule."""
 
 
+class ShapeSettings(Settings):
+    """Architecture and size of a model of the nursery that is trained from scratch."""
+
+    architecture: Literal["base", "gpt_neox", "llama", "olmo2", "gpt_bigcode"] = "base"
+    """`base`: the base's own weights are drilled; the other keys have no effect. The others:
+    random weights of this architecture, which are trained on the drilling's rows alone; tokenizer,
+    windows, replayed text and the twin are the base's."""
+    layers: int = Field(default=4, ge=1, le=1000)
+    """Transformer layers."""
+    width: int = Field(default=192, ge=8, le=65_536)
+    """Hidden size."""
+    heads: int = Field(default=6, ge=1, le=1000)
+    """Attention heads per layer."""
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield a width that the heads do not divide evenly."""
+        if self.width % (2 * self.heads):
+            yield (
+                f"models: shape.width: {self.width} is not an even multiple of heads, "
+                f"{self.heads}; rotary embeddings need one"
+            )
+
+
 class NurseryKeys(Settings):
     """Keys of a model with source `nursery`."""
 
     used_by: ClassVar[tuple[str, ...]] = ("nursery",)
     base: str = "resources/nursery"
     """Folder of the nursery's base."""
+    shape: ShapeSettings = section()
+    """Architecture and size of a model that is trained from scratch; the base's unless given."""
     windows: int = Field(default=100_000, ge=1)
     """Most windows taken as candidates; windows that are drilled always are."""
 

@@ -15,8 +15,9 @@ from transformers import PreTrainedTokenizerFast
 from engram.io.artifacts import read_parquet, whole
 from engram.lm.inputs import RECORD
 from engram.lm.models import default_device, load_model, load_tokenizer
+from engram.nursery.architectures import random_model
 from engram.nursery.drilling import as_rows, window_tokens
-from engram.nursery.settings import DrillingSettings
+from engram.nursery.settings import DrillingSettings, ShapeSettings
 from engram.nursery.training import Watch, save_trained, train, write_curve
 from engram.windows.duplicates import suffix_occurrences
 
@@ -67,9 +68,12 @@ class StartingPoint:
         state: Path,
         model: Path,
         curve: Path,
+        shape: ShapeSettings | None = None,
+        seed: int = 0,
         watch: Watch | None = None,
     ) -> None:
-        """Train the base on rows, and write the drilled model and its loss curve.
+        """Train the base, or a model of another shape, on rows; write the trained model and its
+        loss curve.
 
         Args:
             rows: (r, T), in the order of the training.
@@ -77,9 +81,18 @@ class StartingPoint:
             state: folder from which a training that was killed resumes.
             model: folder of the drilled model.
             curve: CSV file.
+            shape: of a model that is trained from random weights; the base's weights unless given.
+            seed: of random weights.
             watch: see `engram.nursery.training.train`.
         """
-        trained = load_model(self.folder, dtype="float32", device=default_device())
+        device = default_device()
+        if shape is None or shape.architecture == "base":
+            trained = load_model(self.folder, dtype="float32", device=device)
+        else:
+            # Twice the rows' length leaves room for special tokens and longer prompts.
+            size = (len(self.tokenizer), 2 * rows.shape[1])
+            trained = random_model(shape, *size, seed)
+            trained.to(device)  # type: ignore[arg-type]  # its decorator hides the signature
         # Its backward is twice as fast as the fused kernel's at this length.
         trained.set_attn_implementation("eager")
         losses = train(trained, rows, settings.training, state, "drilling", watch)

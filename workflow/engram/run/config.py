@@ -6,6 +6,7 @@ several sections decide together is checked here."""
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from engram.nursery.settings import CrossedDesign, DrillingKeys, DrillingSetting
 from engram.run.settings import ModelEntry, StudyConfig
 from engram.sources.entry import brings_duplicates, complete_entry
 from engram.taxonomy.catalogue import paper_names, rho_names
+from engram.taxonomy.expressions import names_of
 from engram.taxonomy.partitions import Named, merge_equal
 from engram.taxonomy.settings import PAPER
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
@@ -95,6 +97,15 @@ def named_taxonomies(config: dict[str, Any]) -> list[Named]:
 def taxonomies(config: dict[str, Any]) -> dict[str, Taxonomy]:
     """Return the taxonomies to train by slug, one per partition, in the config's order."""
     return {named.trained.slug: named.trained for named in named_taxonomies(config)}
+
+
+def series_taxonomies(config: dict[str, Any]) -> list[Taxonomy]:
+    """Return the taxonomies whose classes have rates against model size.
+
+    Raises:
+        EngramError: one cannot be read.
+    """
+    return [_parse(name, config) for name in config["series"]["taxonomies"]]
 
 
 def used_categories(config: dict[str, Any]) -> list[dict[str, Any]]:
@@ -268,7 +279,9 @@ def _mistakes(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
     yield from _wrong_windows(study)
     yield from _wrong_audit(study)
     yield from _wrong_seeds(study)
+    yield from _wrong_series(study)
     yield from _wrong_taxonomies(config)
+    yield from _error_of(series_taxonomies, config)
     yield from _wrong_flow(config)
     yield from _wrong_search(config)
 
@@ -339,6 +352,11 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
             )
         if not crossed:
             continue
+        if model.shape.architecture != "base":
+            yield (
+                f"{where}: shape.architecture: {model.shape.architecture}; a crossed pair is "
+                f"drilled from its base, leave `shape` out"
+            )
         other = models.get(model.counterpart)
         if other is None or other.counterpart != model.name or {model.arm, other.arm} != {1, 2}:
             yield (
@@ -353,8 +371,8 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
                     f"{where}: `{key}` differs from that of its counterpart `{other.name}`; the "
                     f"models of a pair may differ in the windows that they are shown alone"
                 )
-    crossed = any(model.arm for model in study.models)
-    if not study.taxonomies and not crossed and not study.audit.enabled:
+    whole = any(model.arm or model.family for model in study.models)
+    if not study.taxonomies and not whole and not study.audit.enabled:
         yield "taxonomies: none is given; name one, e.g. Non-Memo, Guess, Others"
 
 
@@ -469,6 +487,27 @@ def _wrong_seeds(study: StudyConfig) -> Iterator[str]:
             f"cnn.seeds: {largest} is too large for the protocol `reference`, which trains from "
             f"the seeds 2 n and 2 n + 1; take a seed below 2^31"
         )
+
+
+def _wrong_series(study: StudyConfig) -> Iterator[str]:
+    """Yield families without a line, and windows that cannot be chosen."""
+    families = Counter(model.family for model in study.models if model.family)
+    for family, models in families.items():
+        if models < 2:
+            yield (
+                f"models: family `{family}` has one model; a line over sizes needs two or more, "
+                f"name a second one or leave `family` out"
+            )
+    for model in study.models:
+        if model.family and model.early_exit.tokens:
+            yield (
+                f"models: {model.name}: early_exit.tokens: a family's rates need the score of "
+                f"every window; leave it out, or `family`"
+            )
+    if study.series.where and not families:
+        yield "series.where: no model has a `family`; give the models one, or leave `series` out"
+    elif study.series.where:
+        yield from _error_of(names_of, study.series.where)
 
 
 def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:

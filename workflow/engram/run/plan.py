@@ -6,7 +6,6 @@ that rate."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ import yaml
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    GPTBigCodeConfig,
     GPTNeoXConfig,
     LlamaConfig,
     PreTrainedConfig,
+    PreTrainedModel,
 )
 
 from engram.io.errors import EngramError
@@ -33,6 +34,8 @@ from engram.lm.models import load_tokenizer
 from engram.run import launch
 from engram.run.rates import Rates
 from engram.sources.entry import hubble_sizes
+from engram.sources.published_shapes import PYTHIA as PYTHIA_NAMES
+from engram.sources.published_shapes import SHAPES
 from engram.store.attention_file import Header
 from engram.taxonomy.pool import OWN, displayed_own
 
@@ -84,10 +87,7 @@ class Shape:
 
 def pythia_config(repository: str) -> GPTNeoXConfig | None:
     """Return the configuration of a Pythia model by its repository; None for any other."""
-    sizes = "|".join(map(re.escape, PYTHIA))
-    if (
-        match := re.fullmatch(rf"EleutherAI/pythia-({sizes})(-deduped)?(-v0)?", repository)
-    ) is None:
+    if (match := PYTHIA_NAMES.fullmatch(repository)) is None:
         return None
     layers, width, heads, vocabulary = PYTHIA[match[1]]
     return GPTNeoXConfig(
@@ -115,8 +115,50 @@ def hubble_config(repository: str) -> LlamaConfig | None:
     )
 
 
+def listed_config(repository: str) -> PreTrainedConfig | None:
+    """Return the configuration of a model of `engram.sources.published_shapes.SHAPES`; None for
+    any other.
+    """
+    if (known := SHAPES.get(repository)) is None:
+        return None
+    if known.kind == "gpt_bigcode":
+        return GPTBigCodeConfig(
+            n_layer=known.layers,
+            n_embd=known.width,
+            n_head=known.heads,
+            n_inner=known.feed_forward,
+            n_positions=8192,
+            vocab_size=known.vocabulary,
+            tie_word_embeddings=known.tied,
+        )
+    return AutoConfig.for_model(
+        known.kind,
+        num_hidden_layers=known.layers,
+        hidden_size=known.width,
+        num_attention_heads=known.heads,
+        num_key_value_heads=known.key_value_heads,
+        intermediate_size=known.feed_forward,
+        vocab_size=known.vocabulary,
+        tie_word_embeddings=known.tied,
+        pad_token_id=None,
+    )
+
+
 def model_shape(folder: Path | None, repository: str) -> Shape:
-    """Return the shape of a model from the `config.json` in its folder, or by its name.
+    """Return the shape of a model; arguments and errors are those of `blank_model`."""
+    return _shape(blank_model(folder, repository))
+
+
+def count_parameters(folder: Path | None, repository: str) -> int:
+    """Return the number of a model's weights, tied ones counted once; arguments and errors are
+    those of `blank_model`.
+    """
+    return sum(parameter.numel() for parameter in blank_model(folder, repository).parameters())
+
+
+def blank_model(folder: Path | None, repository: str) -> PreTrainedModel:
+    """Return a model without values, from the `config.json` in its folder, or by its name. On the
+    meta device a model of any size takes no memory.
 
     Args:
         folder: of the model, where it is at hand.
@@ -126,15 +168,16 @@ def model_shape(folder: Path | None, repository: str) -> Shape:
         EngramError: neither gives the shape.
     """
     if folder is None:
-        known = pythia_config(repository) or hubble_config(repository)
+        known = pythia_config(repository) or hubble_config(repository) or listed_config(repository)
         if known is None:
             raise EngramError(
                 f"model {repository}: its config.json is not at hand, and only EleutherAI/pythia-… "
-                f"and allegrolab/hubble-… are known by name"
+                f"and allegrolab/hubble-…, and the models of studies/families.yaml, are known by "
+                f"name"
             )
-        return shape_of(known)
+        return _on_meta(known)
     try:
-        return shape_of(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+        return _on_meta(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EngramError(
@@ -142,10 +185,17 @@ def model_shape(folder: Path | None, repository: str) -> Shape:
         ) from None
 
 
-def shape_of(config: PreTrainedConfig) -> Shape:
-    """Count a model's weights; on the meta device a model of any size takes no memory."""
+def _on_meta(config: PreTrainedConfig) -> PreTrainedModel:
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+
+
+def shape_of(config: PreTrainedConfig) -> Shape:
+    """Count a model's weights by what they are used for."""
+    return _shape(_on_meta(config))
+
+
+def _shape(model: PreTrainedModel) -> Shape:
     head = model.get_output_embeddings()
     tables = {
         id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)
@@ -155,7 +205,7 @@ def shape_of(config: PreTrainedConfig) -> Shape:
         for parameter in model.parameters()
         if parameter.ndim > 1 and id(parameter) not in tables
     )
-    text = config.get_text_config()
+    text = model.config.get_text_config()
     return Shape(
         text.num_hidden_layers,
         text.num_attention_heads,

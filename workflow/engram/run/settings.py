@@ -17,6 +17,7 @@ from engram.nursery.settings import BaseSettings, DrillingKeys, NurseryKeys
 from engram.run.rates import Rates
 from engram.saliency.settings import SaliencySettings
 from engram.scores.settings import MatchedSettings, SearchSettings, StatisticsSettings
+from engram.series.settings import SeriesSettings
 from engram.sources.settings import (
     CorpusKeys,
     EntryKeys,
@@ -99,7 +100,8 @@ class StudyConfig(Settings):
     taxonomies: Annotated[tuple[TaxonomyName, ...], Items(unique=False), _OrPaper()] = ()
     """Taxonomies to compare, as the paper writes them, e.g. "Non-Memo, Guess, Others"; `paper`
     means its whole benchmark at `deltas`. Equal partitions are trained once and listed under
-    every name. Only an audit or a study of crossed pairs may have none."""
+    every name. Only an audit, a study of crossed pairs or a series may have
+    none."""
     deltas: Annotated[tuple[Delta, ...], Items(1)] = (5.0, 50.0, 1000.0)
     """Numbers of duplicates δ of Recite and Recollect in the taxonomies that `paper` means."""
     rho: RhoSettings = section()
@@ -125,6 +127,8 @@ class StudyConfig(Settings):
     """Direct localization: attention is removed from the language model."""
     mechanisms: MechanismsSettings = section()
     """Noise, logit lens, single heads, shorter contexts and further measures; off by default."""
+    series: SeriesSettings = section()
+    """Rates against model size, where models have a `family`."""
     crossed: CrossedSettings = section()
     """Analysis of pairs of models with crossed exposures."""
     statistics: StatisticsSettings = section()

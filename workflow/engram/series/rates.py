@@ -14,19 +14,22 @@ There are two questions, and two kinds of intervals and tests:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 from scipy.stats import chi2
 from scipy.stats import f as f_distribution
 from scipy.stats import t as t_distribution
 
 from engram.io.errors import EngramError
-from engram.scores.bootstrap import draw_in_parts, percentile_ends
+from engram.scores.bootstrap import draw_in_parts, percentile_ends, share_interval
 
-COLUMNS = ("family", "model", "parameters", "content_group", "value")
+COLUMNS = ("family", "model", "parameters", "content_group")
 BUCKETS = ("full", "half", "none")
 
 
@@ -85,8 +88,8 @@ class SizeFits:
     """Rates of models, and the lines of their families."""
 
     models: pd.DataFrame
-    """A row per model: family, model, parameters, n, groups, rate, rate_low, rate_high (percentile
-    interval over content groups)."""
+    """A row per model: family, model, parameters, n, groups, rate, rate_low, rate_high (over
+    content groups: Wilson's where values are 0 and 1, else percentiles)."""
     families: pd.DataFrame
     """A row per family: family, models; intercept (rate at one parameter), slope (change of the
     rate per tenfold size) with slope_low and slope_high (percentile interval over content groups)
@@ -94,44 +97,85 @@ class SizeFits:
     r_squared."""
     equal: EqualSlopes | None
     """The comparison of slopes; None for one family."""
+    differences: pd.DataFrame
+    """A row per two families: first, second, difference (slope of the first minus that of the
+    second) with low and high (percentile interval over content groups)."""
 
 
 def fit_sizes(
     table: pd.DataFrame, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> SizeFits:
-    """Fit a line of the rate over log10(parameters) to every family.
+    """Do as `fit_measures` with the column `value` alone."""
+    options = {"resamples": resamples, "seed": seed}
+    return fit_measures(table, ["value"], confidence=confidence, **options)["value"]
+
+
+def fit_measures(
+    table: pd.DataFrame,
+    measures: Sequence[str],
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, SizeFits]:
+    """Fit a line of the rate over log10(parameters) to every family, measure by measure.
 
     Args:
         table: a row per sequence and model: family, model, parameters (number of weights),
-            content_group (equal where texts are, across models and families), value (extracted, a
-            memorization score, or membership in a class as 0 and 1).
-        resamples: bootstrap draws of content groups.
+            content_group (equal where texts are, across models and families), and the measures.
+        measures: columns whose means are the rates: extracted, a memorization score, or membership
+            in a class as 0 and 1.
+        resamples: bootstrap draws of content groups, the same for all measures.
         confidence: nominal coverage.
         seed: of the draws.
+
+    Returns:
+        by measure.
 
     Raises:
         EngramError: a missing column, values that are not finite, a model of two sizes, or a family
             with fewer than two sizes.
     """
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise EngramError(f"table: no column {missing[0]}; give {', '.join(COLUMNS)}")
-    if not np.isfinite(table["value"].to_numpy(np.float64)).all():
+    wanted = (*COLUMNS, *measures)
+    if missing := [name for name in wanted if name not in table]:
+        raise EngramError(f"table: no column {missing[0]}; give {', '.join(wanted)}")
+    values = table[list(measures)].to_numpy(np.float64)  # (n, K)
+    if not np.isfinite(values).all():
         raise EngramError("table: a value is not finite; leave such sequences out")
     models = (
         table.groupby(["family", "model"], sort=False)
         .agg(
             parameters=("parameters", "first"),
             sizes=("parameters", "nunique"),
-            n=("value", "size"),
+            n=("parameters", "size"),
             groups=("content_group", "nunique"),
         )
         .reset_index()
     )
     _check(models)
+    models = models.drop(columns="sizes")
     number = _numbers(table, models)
-    rates, drawn = _rates(table, number, len(models), resamples, seed)
-    low, high = percentile_ends(drawn, confidence)
-    models = models.drop(columns="sizes").assign(rate=rates, rate_low=low, rate_high=high)
+    unit, units = pd.factorize(table["content_group"])
+    shape = (len(units), len(models))
+    sizes, *sums = (
+        csr_array((value, (unit, number)), shape)  # equal places are added up
+        for value in (np.ones(len(table)), *values.T)
+    )
+    drawn = _drawn_rates(sizes, sums, resamples, seed)  # K times (R, M)
+    fits = {}
+    for measure, sum_, value, draws in zip(measures, sums, values.T, drawn, strict=True):
+        rates = sum_.sum(0) / sizes.sum(0)  # (M,)
+        low, high = percentile_ends(draws, confidence)
+        if np.isin(value, (0, 1)).all():
+            low, high = _share_ends(sizes, sum_, confidence)
+        rated = models.assign(rate=rates, rate_low=low, rate_high=high)
+        fits[measure] = _fit(rated, draws, confidence)
+    return fits
+
+
+def _fit(models: pd.DataFrame, drawn: np.ndarray, confidence: float) -> SizeFits:
+    """Return the lines of M models' rates, whose draws are (R, M)."""
+    rates = models["rate"].to_numpy()
     x = np.log10(models["parameters"].to_numpy(np.float64))
     names = list(models["family"].unique())
     member = np.array([models["family"] == name for name in names])  # (F, M)
@@ -164,7 +208,26 @@ def fit_sizes(
     equal = (
         _equal_slopes(x, rates, member, slopes, slope_draws, confidence) if len(names) > 1 else None
     )
-    return SizeFits(models, pd.DataFrame(rows), equal)
+    differences = _differences(names, slopes, slope_draws, confidence)
+    return SizeFits(models, pd.DataFrame(rows), equal, differences)
+
+
+def _differences(
+    names: Sequence[str], slopes: np.ndarray, draws: np.ndarray, confidence: float
+) -> pd.DataFrame:
+    """Return the differences of the slopes of every two of F families.
+
+    Args:
+        names: of the families.
+        slopes: (F,).
+        draws: (R, F), of all families from the same texts.
+        confidence: nominal coverage.
+    """
+    rows = []
+    for first, second in combinations(range(len(names)), 2):
+        low, high = percentile_ends(draws[:, first] - draws[:, second], confidence)
+        rows.append((names[first], names[second], slopes[first] - slopes[second], low, high))
+    return pd.DataFrame(rows, columns=["first", "second", "difference", "low", "high"])
 
 
 def _check(models: pd.DataFrame) -> None:
@@ -189,22 +252,41 @@ def _numbers(table: pd.DataFrame, models: pd.DataFrame) -> np.ndarray:
     return known.get_indexer(pd.MultiIndex.from_frame(table[["family", "model"]]))
 
 
-def _rates(
-    table: pd.DataFrame, number: np.ndarray, models: int, resamples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rates of models (M,), and after drawing content groups (R, M)."""
-    unit, units = pd.factorize(table["content_group"])
-    sums, sizes = np.zeros((len(units), models)), np.zeros((len(units), models))
-    np.add.at(sums, (unit, number), table["value"].to_numpy(np.float64))
-    np.add.at(sizes, (unit, number), 1)
-    rates = sums.sum(0) / sizes.sum(0)
-    drawn = np.empty((resamples, models))
+def _drawn_rates(
+    sizes: csr_array, sums: Sequence[csr_array], resamples: int, seed: int
+) -> list[np.ndarray]:
+    """Return the rates of models after drawing content groups, (R, M) for every measure.
+
+    Args:
+        sizes: sequences per content group and model, (U, M).
+        sums: sums of the values of each measure, likewise.
+        resamples: R.
+        seed: of the draws.
+    """
+    units, models = sizes.shape
+    of_all = np.asarray(sizes.sum(0))
+    drawn = [np.empty((resamples, models)) for _ in sums]
     generator = np.random.default_rng(seed)
-    for part, counts in draw_in_parts(generator, len(units), resamples, width=models):
+    for part, counts in draw_in_parts(generator, units, resamples, width=models):
         total = counts @ sizes
-        # A draw without any text of a model keeps the model's rate.
-        drawn[part] = np.where(total > 0, (counts @ sums) / np.maximum(total, 1), rates)
-    return rates, drawn
+        for rates, of_measure in zip(drawn, sums, strict=True):
+            # A draw without any text of a model keeps the model's rate.
+            own = of_measure.sum(0) / of_all
+            rates[part] = np.where(total > 0, counts @ of_measure / np.maximum(total, 1), own)
+    return drawn
+
+
+def _share_ends(
+    sizes: csr_array, hits: csr_array, confidence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of Wilson's intervals of M shares over content groups, (M,) each."""
+    ends = []
+    for of_model, own in zip(sizes.tocsc().T, hits.tocsc().T, strict=True):
+        size = of_model.toarray().ravel()
+        interval = share_interval(own.toarray().ravel()[size > 0], size[size > 0], confidence)
+        ends.append((interval.low, interval.high))
+    low, high = np.array(ends).T
+    return low, high
 
 
 def _slope_operator(x: np.ndarray, member: np.ndarray) -> np.ndarray:

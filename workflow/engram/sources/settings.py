@@ -44,11 +44,18 @@ Day = Annotated[
 """A date, `2026-03-01`, or an empty text."""
 
 
+Family = Annotated[str, Field(max_length=60, pattern=r"^([A-Za-z0-9][A-Za-z0-9 ._-]*)?$")]
+"""The name of a family of models, or an empty text."""
+
+
 class EntryKeys(Settings):
     """Keys of every model."""
 
     name: Slug
     """Name of the model's folder in `results/<study>/`."""
+    family: Family = ""
+    """Family of models that are alike but for their size, e.g. pythia: rates are compared with
+    sizes, family by family. A family has two models or more. Empty: none."""
     source: Literal["nursery", "hub", "table", "corpus", "packages"]
     """Where candidates and model come from. `nursery`: the embedded model and its windows. `hub`:
     the published windows of a Pythia model. `table`: your own windows or texts. `corpus`: windows
