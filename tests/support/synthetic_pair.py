@@ -115,11 +115,11 @@ def _analyse(
     indexes = [root / name / "crossed" / "attention" / "index.parquet" for name in models]
     scores = score_pair(windows, arms, Differences(inputs, windows, indexes), 0.95)
     difference = attention_difference(indexes, windows["sequence_id"].to_numpy(), "mean")
-    delta = paired_delta(difference, arms, 4, 0)
+    delta = paired_delta(difference, arms, 4, 0, 1)
     write_parquet(windows, folder / "windows.parquet")
     write_csv(scores.rows, folder / "scores.csv")
     write_parquet(scores.decisions, folder / "decisions.parquet")
     write_csv(layer_table(difference, delta, arms, [(0, 3), (4, 63)]), folder / "layers.csv")
     with new_hdf5(folder / "delta.h5") as file:
-        arrays = {"delta": delta.delta, "redrawn": delta.delta[None]}
+        arrays = {"delta": delta.delta, "redrawn": delta.redrawn}
         write_group(file, arrays, {"pooling": "mean"})

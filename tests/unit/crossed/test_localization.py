@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -54,7 +56,7 @@ def windows(planted: tuple[pd.DataFrame, np.ndarray]) -> pd.DataFrame:
 def test_delta_names_the_layer_and_band(planted: tuple[pd.DataFrame, np.ndarray]) -> None:
     design, difference = planted
     arms = redrawn(design, 19, 0)
-    delta = paired_delta(difference, arms, 6, 0)
+    delta = paired_delta(difference, arms, 6, 0, 1)
     queries, keys = query_key(TOKENS)
     region = np.zeros((LAYERS, len(queries)), bool)
     region[LAYER] = queries - keys == DISTANCE
@@ -74,9 +76,21 @@ def test_delta_of_redrawn_arms_names_nothing(planted: tuple[pd.DataFrame, np.nda
     """A control: scorers of other arms have no margin on the other half."""
     design, difference = planted
     arms = redrawn(design, 2, 0)
-    real = paired_delta(difference, arms, 4, 0).delta.sum()
-    control = [paired_delta(difference, arms, 4, 0, column).delta.sum() for column in (1, 2)]
-    assert max(np.abs(control)) < 0.3 * real
+    found = paired_delta(difference, arms, 4, 0, 4)
+    margins = found.redrawn.sum(axis=(1, 2))
+    assert len(margins) == 2
+    assert np.abs(margins).max() < 0.3 * found.delta.sum()
+
+
+def test_redrawn_arms_are_scored_like_the_designs_own(
+    planted: tuple[pd.DataFrame, np.ndarray],
+) -> None:
+    design, difference = planted
+    arms = redrawn(design, 2, 0)
+    found = paired_delta(difference, arms, 3, 0, 2)
+    exchanged = replace(arms, drawn=arms.drawn[:, [2]])
+    alone = paired_delta(difference, exchanged, 2, 0, 1)
+    np.testing.assert_allclose(found.redrawn[1], alone.delta, rtol=1e-3, atol=1e-7)
 
 
 def test_a_pairs_scores(planted: tuple[pd.DataFrame, np.ndarray], windows: pd.DataFrame) -> None:

@@ -3,6 +3,8 @@ the knock-out name it; windows that neither or both models were shown are at cha
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,18 +61,17 @@ def test_scorer_delta_and_knock_out_name_the_planted_layer_and_band() -> None:
     reached = try_scorer(products, arms, everything, {"all": everything})["all"]
     assert reached.accuracy[0] >= 0.9 and reached.p == 1 / 40
 
-    delta = paired_delta(difference, arms, 4, 0)
+    delta = paired_delta(difference, replace(arms, drawn=arms.drawn[:, :7]), 4, 0, 4)
     table = layer_table(difference, delta, arms, BANDS).set_index(["layer", "band"])
     cells = [(layer, band) for layer, band in table.index if layer and band != "all"]
     named = (LAYER + 1, "3-5")
     assert table.loc[cells, "delta"].idxmax() == table.loc[cells, "accuracy"].idxmax() == named
 
     # The knock-out: the exposed model loses nats with planted cells, and both lose with any cells.
-    controls = np.stack([paired_delta(difference, arms, 4, 0, c).delta for c in range(1, 7)])
     windows = measured_windows(design, 40, 0)
     mass = np.ones(PLANTED.shape)
     size = PLANTED.mean() / 2
-    names, conditions = trials(delta.delta, controls, mass, PREFIX, [size], 6, 0)
+    names, conditions = trials(delta.delta, delta.redrawn, mass, PREFIX, [size], 6, 0)
     region = conditions[int(names.index[names["kind"] == DELTA][0])].cells
     assert region is not None and PLANTED[region].mean() > 0.9
     rows = knockout_rows(names, windows, measured(conditions, windows), TOKENS - PREFIX)

@@ -30,6 +30,9 @@ class PairedDelta:
     """Mean over halves, (L, P); it sums to half the margin between the arms."""
     halves: np.ndarray
     """Of every half, float32 (J, L, P)."""
+    redrawn: np.ndarray
+    """Of scorers that were trained on redrawn arms, float32 (R, L, P): what is found where there
+    is nothing to find."""
 
 
 def paired_delta(
@@ -37,45 +40,54 @@ def paired_delta(
     arms: Arms,
     halves: int,
     seed: int,
-    column: int = 0,
+    redrawn_halves: int,
     among: np.ndarray | None = None,
 ) -> PairedDelta:
     """Return Δ of scorers trained on random halves of the training and validation clusters.
 
     Args:
         difference: attention of model 1 − model 2, (n, L, P).
-        arms: the label vectors.
+        arms: the design's own arms and R redraws.
         halves: J.
         seed: of the halves.
-        column: which label vector of `arms.drawn`; 0 is the design's own, others are controls.
+        redrawn_halves: on how many of the halves scorers of the redrawn arms are trained, 1 to J.
         among: windows that may be used, bool (n,).
     """
     n, *shape = difference.shape
     flat = standardised(difference.reshape(n, -1), arms.windows)  # (n, F)
     products = (flat @ flat.T).astype(np.float64)
-    label = arms.drawn[:, column].astype(np.int64)
     stratum = arms.windows.stratum
     rows = arms.windows.rows("train", "validation", among=among)
+    own = np.zeros(n, bool)
+    own[rows] = True
     clusters = np.unique(arms.cluster[rows])
-    found = np.empty((halves, flat.shape[1]), np.float32)
+    of_halves = np.empty((halves, flat.shape[1]), np.float32)
+    redrawn = np.zeros((arms.drawn.shape[1] - 1, flat.shape[1]), np.float32)
     for half in range(halves):
         generator = np.random.default_rng([seed, 31, half])
-        mine = generator.permutation(clusters)[: len(clusters) // 2]
+        chosen = generator.permutation(clusters)[: len(clusters) // 2]
         # The fifth part of a half chooses the strength of the penalty.
-        held = generator.permutation(mine)[: len(mine) // 5]
+        held = generator.permutation(chosen)[: len(chosen) // 5]
         split = np.full(n, "test", dtype="U10")
-        own = np.zeros(n, bool)
-        own[rows] = True
-        split[own & np.isin(arms.cluster, mine)] = "train"
+        split[own & np.isin(arms.cluster, chosen)] = "train"
         split[own & np.isin(arms.cluster, held)] = "validation"
-        windows = Windows(label, stratum, split)
-        fitted = fit(products, label[:, None], windows, among)
-        weight = fitted.weight[:, 0] @ flat[fitted.rows]  # (F,)
+        windows = Windows(arms.windows.arm, stratum, split)
+        # One decomposition of the windows serves the redrawn arms as well.
+        labels = arms.drawn if half < redrawn_halves else arms.drawn[:, :1]
+        fitted = fit(products, labels, windows, among)
+        weight = fitted.weight.T.astype(np.float32) @ flat[fitted.rows]  # (1 + R, F)
         other = np.flatnonzero(own & (split == "test"))
-        balance = arm_weights(label[other, None], stratum[other])[:, 0] * label[other]
-        total = np.abs(balance).sum() or 1.0
-        found[half] = weight * (balance @ flat[other] / total)
-    return PairedDelta(found.mean(axis=0).reshape(shape), found.reshape(halves, *shape))
+        balance = arm_weights(labels[other], stratum[other]) * labels[other]  # (o, 1 + R)
+        balance /= np.maximum(np.abs(balance).sum(axis=0), np.finfo(np.float64).tiny)
+        delta = weight * (balance.T.astype(np.float32) @ flat[other])
+        of_halves[half] = delta[0]
+        if half < redrawn_halves:
+            redrawn += delta[1:] / redrawn_halves
+    return PairedDelta(
+        of_halves.mean(axis=0).reshape(shape),
+        of_halves.reshape(halves, *shape),
+        redrawn.reshape(-1, *shape),
+    )
 
 
 def layer_table(
