@@ -191,3 +191,11 @@ FURTHER: dict[str, Callable[[], PreTrainedModel]] = {
 def random_tokens(rows: int, window: int, seed: int = 0) -> np.ndarray:
     """Tokens (rows, window) without the end-of-text token 0."""
     return np.random.default_rng(seed).integers(1, VOCABULARY, (rows, window))
+
+
+def lengthened(model: PreTrainedModel, context: int) -> PreTrainedModel:
+    """A model of the same architecture that reads windows of `context` tokens."""
+    config = model.config
+    config.max_position_embeddings = context
+    torch.manual_seed(0)
+    return _drawn_wider(type(model)(config).eval())

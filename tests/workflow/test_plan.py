@@ -55,6 +55,7 @@ def test_the_plan_counts_the_sample_lists(planned: tuple[Checkout, str]) -> None
     )
     plan = pd.read_csv(results / "tables/plan.csv").set_index("model").loc[MODEL]
     assert (plan["drawn"], plan["sequences"]) == (len(lists), lists["sequence_id"].nunique())
+    assert plan["memory_gb"] > 0
     assert plan["gb_on_disk"] == pytest.approx(
         plan["sequences"] * plan["kb_per_sequence"] / 1e6, rel=1e-4
     )

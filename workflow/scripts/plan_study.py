@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from engram.io.artifacts import read_parquet, write_csv
+from engram.run.config import complete
 from engram.run.job import job
 from engram.run.plan import (
     count_jobs,
@@ -16,9 +17,12 @@ from engram.run.plan import (
     with_total,
 )
 from engram.run.plan_measures import plan_measures
+from engram.run.plan_memory import memory_gb
 from engram.run.rates import Rates
 
 with job(snakemake) as settings:
+    study = complete(settings.config)
+    precision = {entry["name"]: entry["dtype"] for entry in study["models"]}
     rates, window = Rates(**settings.rates), (settings.prefix, settings.suffix)
     measured = [name for name in settings.models if name not in settings.bounds]
     paths = zip(snakemake.input.labels, snakemake.input.samples, strict=True)
@@ -43,6 +47,14 @@ with job(snakemake) as settings:
         first = planned_opening(folder, settings.bos.get(name, False))
         arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
         costs = plan_model(*arguments, settings.shown, scored, forwards)
+        costs["memory_gb"] = memory_gb(
+            shape,
+            len(first),
+            window,
+            study["attention"]["batch_tokens"],
+            precision[name],
+            continued=costs["continued"] + sum(scored) > 0,
+        )
         rows.append({"model": name, **costs, **({"at_most": "yes"} if bound else {})})
         shapes[name] = shape, first
     write_csv(with_total(pd.DataFrame(rows)), snakemake.output.plan)

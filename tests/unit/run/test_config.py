@@ -436,7 +436,10 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         changed("prefix", to=4, of=changed("suffix", to=4)),
         "cnn.kernels: 6 is too large for windows of prefix + suffix = 8",
     ),
-    "prefix too long": (changed("prefix", to=65), "prefix: 65 is greater than the maximum, 64"),
+    "prefix too long": (
+        changed("prefix", to=1025),
+        "prefix: 1025 is greater than the maximum, 1024",
+    ),
     "no suffix": (changed("suffix", to=0), "suffix: 0 is less than the minimum, 4"),
     "splits without a test": (
         changed("samples", "train", to=0.8),

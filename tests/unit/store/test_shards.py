@@ -270,15 +270,19 @@ def test_other_model_is_computed_again(build: Callable[..., ShardReport], tmp_pa
     )
 
 
-@pytest.mark.parametrize("survived", [1, 2])
+@pytest.mark.parametrize(
+    ("bound", "value", "survived"), [("PART_ROWS", 4, 1), ("PART_ROWS", 4, 2), ("PART_BYTES", 1, 2)]
+)
 def test_killed_job_resumes_where_it_stopped(
     build: Callable[..., ShardReport],
     tmp_path: Path,
     counted: Counted,
     monkeypatch: pytest.MonkeyPatch,
+    bound: str,
+    value: int,
     survived: int,
 ) -> None:
-    monkeypatch.setattr(shards, "PART_ROWS", 4)  # a part per batch
+    monkeypatch.setattr(shards, bound, value)  # a part per batch
 
     def interrupted(*arguments):
         for number, batch in enumerate(extract(*arguments)):

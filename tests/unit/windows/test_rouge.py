@@ -47,6 +47,25 @@ def test_equals_rouge_score_bit_for_bit(prefix: int, suffix: int) -> None:
     assert rouge_3.tolist() == expected_3
 
 
+LONG = [(65, 65), (128, 5), (100, 150), (64 * 3 + 1, 20)]
+"""Prefixes of two words, whole and not, of three, and of one bit in the last word."""
+
+
+@pytest.mark.parametrize(("prefix", "suffix"), LONG)
+def test_long_prefixes_equal_rouge_score_bit_for_bit(prefix: int, suffix: int) -> None:
+    tokens = mixed_rows(40, prefix + suffix, seed=prefix)
+    rouge_l, rouge_3 = prefix_suffix_rouge(tokens, prefix)
+    assert (rouge_l.tolist(), rouge_3.tolist()) == reference(tokens, prefix)
+
+
+def test_trigrams_across_words_count_as_often_as_they_are_in_both() -> None:
+    prefix = np.arange(2, 1026)  # 1,024 different tokens
+    rows = np.stack([np.concatenate([prefix, np.tile(prefix[at : at + 3], 4)]) for at in (62, 63)])
+    _, rouge_3 = prefix_suffix_rouge(rows, 1024)
+    precision, recall = 1 / 10, 1 / 1022
+    assert rouge_3.tolist() == [2 * precision * recall / (precision + recall)] * 2
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=24), st.data())
 def test_equals_rouge_score_on_tiny_alphabets(row: list[int], data: st.DataObject) -> None:
@@ -147,7 +166,7 @@ def test_scores_on_a_threshold_keep_the_rounding_of_rouge_score() -> None:
         (np.zeros(64, dtype=int), 32, r"shape \(64,\)"),
         (np.zeros((2, 64)), 32, "float64"),
         (np.zeros((2, 64), dtype=int), 0, "prefix: 0 tokens"),
-        (np.zeros((2, 128), dtype=int), 65, "prefix: 65 tokens"),
+        (np.zeros((2, 2048), dtype=int), 1025, "prefix: 1025 tokens"),
         (np.zeros((2, 32), dtype=int), 32, "windows of 32 tokens leave no suffix"),
         (np.array([[1, 2, -1, 4]]), 2, "id -1 is negative"),
     ],

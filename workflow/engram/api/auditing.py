@@ -107,7 +107,7 @@ def audit(
         lm: of `engram.load`.
         texts: a list or Series of texts, or a mapping of names to texts. A text that is shorter
             than a window is listed without windows.
-        prefix: tokens that prompt the model, 2 to 64.
+        prefix: tokens that prompt the model, 2 to 1,024.
         suffix: tokens to reproduce.
         stride: tokens between the beginnings of two windows; a passage is found where a window fits
             into it, and one of `suffix` scores every token once.

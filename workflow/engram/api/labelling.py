@@ -62,7 +62,7 @@ def label(
         texts: strings or token ids; see `engram.api.texts.read_windows`. Of a DataFrame, the
             columns `sequence_duplicates`, `exposures`, `kind`, `is_repeating`, `is_incrementing`
             and `is_code` are taken over.
-        prefix: tokens that prompt the model, 2 to 64.
+        prefix: tokens that prompt the model, 2 to 1,024.
         suffix: tokens to reproduce.
         taxonomy: the classes, as the paper writes them; `Recite[5]` and `Recollect[5]` need a
             column `sequence_duplicates`.

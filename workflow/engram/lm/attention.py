@@ -1,9 +1,11 @@
 """Attention of a language model, pooled over heads layer by layer while it is computed.
 
 A layer's softmax weights (b, H, T, T) live only until its maps are pooled: the weights of all heads
-of all layers are never held at once. The architecture's own eager attention computes them, so
-sliding windows, attention sinks, logit caps and grouped queries come out as `output_attentions`
-reports them: beyond a sliding window weights are 0, and with a sink the rows sum to less than 1.
+of all layers are never held at once. Those of long windows are computed and pooled in blocks of
+queries (`engram.lm.row_blocks`), so that not even one layer's are. The architecture's own eager
+attention computes them, so sliding windows, attention sinks, logit caps and grouped queries come
+out as `output_attentions` reports them: beyond a sliding window weights are 0, and with a sink the
+rows sum to less than 1.
 Every token is attended to and positions count from 0, exactly as in `engram.lm.generation`. Maps
 have T' = B + T positions: those of the model's opening (`engram.lm.inputs`), then the window's.
 """
@@ -21,7 +23,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
-from engram.io.packing import pack
+from engram.io.packing import pack, packed_length
 from engram.lm.attention_hook import (
     Attend,
     attention_hook,
@@ -32,6 +34,7 @@ from engram.lm.attention_hook import (
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, suffix_logits, token_scores
+from engram.lm.row_blocks import RowBlock, can_be_cut, row_blocks, rows_of_block
 
 BATCH_TOKENS = 4096
 """Tokens per forward unless the caller says otherwise."""
@@ -62,13 +65,46 @@ class PooledMaps:
         self.above.append(highest.triu(1).amax())
         self.heads = weights.shape[1]
 
+    def add_block(self, block: RowBlock, weights: torch.Tensor, window: int) -> None:
+        """Pool the softmax weights of a block of queries (b, H, R, begin + R) of the layer that is
+        being computed.
+
+        Args:
+            block: the first one of a window begins a layer.
+            weights: of its queries, for the keys up to its last query.
+            window: T.
+        """
+        if block.begin == 0:
+            packed = (len(weights), packed_length(window))
+            self.max.append(weights.new_empty(packed))
+            self.mean.append(weights.new_empty(packed, dtype=torch.float32))
+            self.above.append(weights.new_zeros(()))
+        rows, keys = weights.shape[2:]
+        queries, before = torch.tril_indices(rows, keys, block.begin, device=weights.device)
+        cells = queries * keys + before
+        place = slice(packed_length(block.begin), packed_length(keys))  # of these rows in (b, P)
+        highest = weights.amax(1)  # (b, R, begin + R)
+        average = weights.mean(1, dtype=torch.float32)
+        self.max[-1][:, place] = highest.flatten(1).index_select(1, cells)
+        self.mean[-1][:, place] = average.flatten(1).index_select(1, cells)
+        above = torch.maximum(highest.triu(block.begin + 1).amax(), block.later.to(highest.dtype))
+        self.above[-1] = torch.maximum(self.above[-1], above)
+        self.heads = weights.shape[1]
+
 
 @contextmanager
 def pooling_heads(
-    model: PreTrainedModel, watch: Callable[[torch.Tensor], None] | None = None
+    model: PreTrainedModel,
+    watch: Callable[[torch.Tensor], None] | None = None,
+    rows: int | None = None,
 ) -> Iterator[PooledMaps]:
     """While it is open, one forward of `model` appends its pooled maps to the object that is
-    yielded; `watch` is that of `PooledMaps`.
+    yielded.
+
+    Args:
+        model: the model.
+        watch: that of `PooledMaps`; with it, weights are computed whole.
+        rows: queries that are computed at a time; None: as `engram.lm.row_blocks.rows_of_block`.
 
     Raises:
         EngramError: as `attention_hook`.
@@ -82,9 +118,18 @@ def pooling_heads(
         arguments: tuple[Any, ...],
         options: dict[str, Any],
     ) -> torch.Tensor:
-        output, weights = eager(module, *arguments, **options)
-        maps.add(weights)
-        return output
+        window: int = arguments[0].shape[2]
+        together = rows or rows_of_block(window)
+        if watch is not None or together >= window or not can_be_cut(arguments, options):
+            output, weights = eager(module, *arguments, **options)
+            maps.add(weights)
+            return output
+        outputs = []
+        for block in row_blocks(arguments, together):
+            output, weights = eager(module, *block.arguments, **options)
+            maps.add_block(block, weights, window)
+            outputs.append(output)  # (b, R, H, d)
+        return torch.cat(outputs, 1)
 
     with attention_hook(model, attend):
         yield maps
@@ -117,7 +162,7 @@ def pooled_attention(
                 model, windows[part].to(model.device, torch.long), **options
             ),
         )
-        return forward.mean.cpu(), forward.max.cpu()
+        return forward.mean, forward.max
 
     means, highest = zip(
         *(
@@ -204,8 +249,8 @@ def extract(
         )  # (b, S) each
         return Extraction(
             rows=part,
-            mean=forward.mean.cpu().numpy(),
-            max=forward.max.to(torch.float16).cpu().numpy(),
+            mean=forward.mean.numpy(),
+            max=forward.max.to(torch.float16).numpy(),
             extracted=matches.all(1).cpu().numpy(),
             matched_fraction=matches.float().mean(1).cpu().numpy(),
             suffix_log_prob=log_probabilities.mean(1).cpu().numpy(),
@@ -220,8 +265,8 @@ def extract(
 
 @dataclass(frozen=True)
 class _Forward:
-    mean: torch.Tensor  # (b, L, P)
-    max: torch.Tensor  # (b, L, P)
+    mean: torch.Tensor  # (b, L, P), on the processor
+    max: torch.Tensor  # (b, L, P), on the processor
     heads: int
     output: Any
 
@@ -244,19 +289,26 @@ def _maps_of_forward(
             for weights in output[1].attentions:
                 maps.add(weights)
             check_layers(model, len(maps.max))
-        mean = torch.stack(maps.mean, 1)  # (b, L, P)
-        _check_values(model, mean, torch.stack(maps.above))
-        return _Forward(mean, torch.stack(maps.max, 1), maps.heads, output)
+        if torch.stack(maps.above).amax() > 0:
+            raise EngramError(
+                f"{type(model).__name__}: it attends to later tokens; only causal language models "
+                f"can be studied"
+            )
+        heads, mean = maps.heads, _gathered(maps.mean)
+        check_finite(model, mean, "attention weights")
+        return _Forward(mean, _gathered(maps.max), heads, output)
 
 
-def _check_values(model: PreTrainedModel, mean: torch.Tensor, above: torch.Tensor) -> None:
-    """Refuse weights that are not finite, (b, L, P), or that lie above the diagonal, (L,)."""
-    check_finite(model, mean, "attention weights")
-    if above.amax() > 0:
-        raise EngramError(
-            f"{type(model).__name__}: it attends to later tokens; only causal language models can "
-            f"be studied"
-        )
+def _gathered(layers: list[torch.Tensor]) -> torch.Tensor:
+    """Return maps (b, P) of each layer as (b, L, P) on the processor. The list is emptied layer by
+    layer: maps of long windows are not in memory twice.
+    """
+    first = layers[0]
+    result = torch.empty((len(first), len(layers), first.shape[1]), dtype=first.dtype)
+    layers.reverse()
+    for layer in range(len(layers)):
+        result[:, layer] = layers.pop()
+    return result
 
 
 def _base_forward(model: PreTrainedModel, tokens: torch.Tensor, **options: Any) -> tuple[None, Any]:

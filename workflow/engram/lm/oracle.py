@@ -1,23 +1,27 @@
 """The check of an extraction against transformers itself, made in every job before it writes.
 
 A few sequences go through the model once more, one at a time: the architecture's own eager forward
-with `output_attentions`, and `generate()`. Batching, masks, positions, the attention hook and the
-cache are the study's; the oracle shares none of them, and of the code only what a sequence begins
-with (`engram.lm.inputs`). What it computes is compared with the rows that the job is about to
-write.
+with `output_attentions` (for long windows, whose weights of all layers would not fit, the same
+weights seen layer by layer), and `generate()`. Batching, masks, positions, the attention hook and
+the cache are the study's; the oracle shares none of them, and of the code only what a sequence
+begins with (`engram.lm.inputs`). What it computes is compared with the rows that the job is about
+to write.
 """
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import GenerationConfig, PreTrainedModel
+from transformers.utils.output_capturing import OutputRecorder
 
 from engram.io.errors import EngramError
 from engram.io.packing import pack
@@ -26,11 +30,14 @@ from engram.lm.attention_hook import implementation
 from engram.lm.generation import greedy_continuations
 from engram.lm.inputs import model_input
 from engram.lm.models import token_scores
+from engram.lm.row_blocks import WHOLE
 
 ORACLE_SEQUENCES = 3
 """Sequences of an extraction that are compared, as far as `SECONDS` allow; one in any case."""
 SECONDS = 2.5
 """Seconds after which no further sequence is begun."""
+CONTINUED = 64
+"""Most tokens of a continuation that are compared."""
 
 
 @dataclass(frozen=True)
@@ -152,18 +159,60 @@ def _forward(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> Expecte
     """Return what transformers computes of one sequence (T,)."""
     batch = torch.as_tensor(tokens, device=model.device, dtype=torch.long)[None]  # (1, T)
     read = model_input(model, batch)  # (1, B + T)
-    with torch.inference_mode(), implementation(model, "eager"):
-        output = model(input_ids=read, use_cache=False, output_attentions=True)
+    modules = attention_modules(model) if read.shape[1] > WHOLE else {}
+    maps: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def add(weights: torch.Tensor) -> None:
+        layer = weights[0].float()  # (H, T', T')
+        maps.append((pack(layer.mean(0)).cpu().numpy(), pack(layer.amax(0)).cpu().numpy()))
+
+    with ExitStack() as stack:
+        for module, place in modules.items():
+
+            def see(_module: nn.Module, _inputs: Any, output: Any, place: int = place) -> None:
+                add(output[place])
+
+            stack.callback(module.register_forward_hook(see).remove)
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(implementation(model, "eager"))
+        output = model(input_ids=read, use_cache=False, output_attentions=not modules)
+        for weights in () if modules else output.attentions:
+            add(weights)
         logits = output.logits[:, prefix - 1 + read.shape[1] - batch.shape[1] : -1]  # (1, S, V)
         matches, log_probabilities = token_scores(model, logits, batch[:, prefix:])
-        layers = [layer[0].float() for layer in output.attentions]  # (H, T', T') each
+    mean, largest = zip(*maps, strict=True)
     return Expected(
-        mean=np.stack([pack(layer.mean(0)).cpu().numpy() for layer in layers]),
-        largest=np.stack([pack(layer.amax(0)).cpu().numpy() for layer in layers]),
+        mean=np.stack(mean),
+        largest=np.stack(largest),
         matches=matches[0].cpu().numpy(),
         ties=_ties(logits[0], _tolerance(model).tie),
         log_probability=float(log_probabilities.mean()),
     )
+
+
+def attention_modules(model: PreTrainedModel) -> dict[nn.Module, int]:
+    """Return the attention modules of a model in order, each with the place of the weights in what
+    it puts out under eager attention, as transformers' own `output_attentions` finds them. So a
+    layer's weights can be seen and dropped before the next layer's are computed.
+
+    Returns:
+        nothing where the architecture does not say which modules they are, one a layer.
+    """
+    recorder = (getattr(model, "_can_record_outputs", None) or {}).get("attentions")
+    kind, name, place = (
+        (recorder.target_class, recorder.layer_name, recorder.index)
+        if isinstance(recorder, OutputRecorder)
+        else (recorder, None, 1)
+    )
+    modules: dict[nn.Module, int] = {
+        module: place
+        for path, module in model.named_modules()
+        if inspect.isclass(kind)
+        and kind in type(module).__mro__
+        and (name is None or name in f".{path}")
+    }
+    layers = model.config.get_text_config().num_hidden_layers
+    return modules if len(modules) == layers else {}
 
 
 def _ties(logits: torch.Tensor, tolerance: float) -> np.ndarray:
@@ -176,8 +225,10 @@ def _ties(logits: torch.Tensor, tolerance: float) -> np.ndarray:
 
 
 def _compare_continuation(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> None:
-    """Compare the greedy continuation of one sequence (T,) with `generate()`."""
-    length = len(tokens) - prefix
+    """Compare the greedy continuation of one sequence (T,) with `generate()`, as far
+    as `CONTINUED`.
+    """
+    length = min(len(tokens) - prefix, CONTINUED)
     ours = greedy_continuations(model, tokens[None, :prefix], length)[0]  # (S,)
     window = torch.as_tensor(tokens, device=model.device, dtype=torch.long)[None]  # (1, T)
     prompt = model_input(model, window[:, :prefix])  # (1, B + prefix)

@@ -69,6 +69,10 @@ class Shape:
     Of a mixture of experts all count, although a token passes few of them."""
     head_weights: int
     """Elements of the language-modelling head."""
+    parameters: int = 0
+    """All elements of the model, tied ones once."""
+    kv_width: int = 0
+    """Width of the keys of one token and layer; 0: that of the model."""
 
     def forward_flops(self, window: int, scored: int) -> float:
         """Return floating-point operations of one forward of a sequence: two per weight and token,
@@ -212,7 +216,16 @@ def _shape(model: PreTrainedModel) -> Shape:
         text.hidden_size,
         weights,
         head.weight.numel(),
+        sum(parameter.numel() for parameter in model.parameters()),
+        _kv_width(text),
     )
+
+
+def _kv_width(text: PreTrainedConfig) -> int:
+    heads = text.num_attention_heads
+    head = getattr(text, "head_dim", None) or text.hidden_size // heads
+    shared = getattr(text, "num_key_value_heads", None) or heads
+    return head * (1 if getattr(text, "multi_query", False) else shared)
 
 
 def bytes_per_sequence(

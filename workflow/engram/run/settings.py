@@ -58,7 +58,7 @@ class _OrPaper:
         return {"anyOf": [handler(schema), {"type": "string", "const": PAPER}]}
 
 
-WindowTokens = Annotated[int, Field(ge=4, le=64)]
+WindowTokens = Annotated[int, Field(ge=4, le=1024)]
 """Tokens of a prefix or suffix."""
 
 
@@ -85,7 +85,8 @@ class StudyConfig(Settings):
     seed: Seed = 1
     """Seed of all draws and trainings of the study."""
     prefix: WindowTokens = 32
-    """Tokens of a sample that prompt the model."""
+    """Tokens of a sample that prompt the model. Maps grow with the square of prefix + suffix;
+    `snakemake plan` says how large they are and what memory they take."""
     suffix: WindowTokens = 32
     """Tokens of a sample that the model must reproduce."""
     models: Annotated[tuple[ModelEntry, ...], Items(1, unique=False)]

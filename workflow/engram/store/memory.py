@@ -19,7 +19,8 @@ from engram.store.index import AttentionStore
 log = logging.getLogger(__name__)
 
 _BLOCK = 256
-"""Sequences that are copied at a time."""
+"""Sequences that are copied at a time, or fewer that have `_BYTES`."""
+_BYTES = 2**28
 
 
 class Memory:
@@ -40,7 +41,7 @@ class Memory:
             EngramError: as `AttentionStore.read`.
         """
         first = store.read(sequence_ids[:1], pooling)  # (1, L, P)
-        shape, size = (len(sequence_ids), *first.shape[1:]), first[0:1].nbytes * len(sequence_ids)
+        shape, size = (len(sequence_ids), *first.shape[1:]), first.nbytes * len(sequence_ids)
         if size <= self.left:
             self.left -= size
             return store.read(sequence_ids, pooling)
@@ -52,11 +53,12 @@ class Memory:
         self.scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.scratch) as file:
             maps = np.memmap(file, first.dtype, "w+", shape=shape)
+        block = max(1, min(_BLOCK, _BYTES // first.nbytes))
         for start in tqdm(
-            range(0, len(sequence_ids), _BLOCK),
+            range(0, len(sequence_ids), block),
             desc=f"{pooling} attention",
             unit="block",
             mininterval=2,
         ):
-            maps[start : start + _BLOCK] = store.read(sequence_ids[start : start + _BLOCK], pooling)
+            maps[start : start + block] = store.read(sequence_ids[start : start + block], pooling)
         return maps

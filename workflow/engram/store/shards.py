@@ -41,10 +41,12 @@ log = logging.getLogger(__name__)
 
 PART_ROWS = 512
 """Rows after which a running extraction keeps what it has."""
+PART_BYTES = 2**28
+"""Bytes of maps after which it does so with fewer rows: long windows have large ones."""
 PART_SECONDS = 60.0
 """Seconds after which it does so with fewer rows: what a kill can cost."""
 COPY_ROWS = 512
-"""Rows in memory while a shard is put together."""
+"""Rows in memory while a shard is put together, or fewer that have `PART_BYTES`."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,7 @@ def _extract(
             pending.append(batch)
             if not expected and (
                 sum(len(batch.extracted) for batch in pending) >= PART_ROWS
+                or sum(batch.mean.nbytes + batch.max.nbytes for batch in pending) >= PART_BYTES
                 or time.monotonic() - since >= PART_SECONDS
             ):
                 keep()
@@ -286,10 +289,11 @@ def _assemble(
     # Another study may have called the model by another name.
     header = replace(places[0].file.header, model=empty.model) if places else empty
     shard = folder / f"shard-{content_digest(sequence_ids, b''.join(keys))}.h5"
+    together = max(1, min(COPY_ROWS, PART_BYTES // header.bytes_of(1)))
     with new_attention_file(shard, len(places), header) as writer:
         for file, positions in by_file(places):
-            for start in range(0, len(positions), COPY_ROWS):
-                some = positions[start : start + COPY_ROWS]  # rows of the shard
+            for start in range(0, len(positions), together):
+                some = positions[start : start + together]  # rows of the shard
                 rows = [places[position].row for position in some]  # the same rows of the file
                 columns = {name: file.columns[name][rows] for name in COLUMNS}
                 columns |= {

@@ -7,8 +7,10 @@ from numba import njit
 
 from engram.io.errors import EngramError
 
-MAX_PREFIX = 64
-"""Longest prefix in tokens: its positions are the bits of one machine word."""
+MAX_PREFIX = 1024
+"""Longest prefix in tokens."""
+_WORD = 64
+"""Bits of a machine word: the positions of a prefix of at most as many tokens."""
 
 
 def prefix_suffix_rouge(tokens: np.ndarray, prefix: int = 32) -> tuple[np.ndarray, np.ndarray]:
@@ -28,11 +30,12 @@ def prefix_suffix_rouge(tokens: np.ndarray, prefix: int = 32) -> tuple[np.ndarra
     would for the literals 0.1, 0.2, …, 0.9; a computed threshold may not (`3 * 0.1` exceeds 0.3 and
     loses the windows that share nine trigrams).
 
-    One core scores a million windows in a second; nothing but the two results is allocated.
+    One core scores a million windows of 64 tokens in a second or two; for prefixes of at most 64
+    tokens nothing but the two results is allocated.
 
     Args:
         tokens: token ids (n, T), any integer type.
-        prefix: number of prefix tokens, 1 to 64 and less than T; the other tokens are the suffix.
+        prefix: prefix tokens, 1 to 1,024 and less than T; the other tokens are the suffix.
 
     Returns:
         rouge_l, rouge_3: fractions in [0, 1], (n,) float64 each.
@@ -62,7 +65,8 @@ def prefix_suffix_rouge(tokens: np.ndarray, prefix: int = 32) -> tuple[np.ndarra
         )
     suffix = length - prefix
     rouge_l, rouge_3 = np.empty(windows), np.empty(windows)  # (n,), (n,)
-    _score(
+    score = _score if prefix <= _WORD else _score_long
+    score(
         tokens,
         prefix,
         _fmeasures(prefix, suffix),
@@ -129,6 +133,58 @@ def _score(  # pragma: no cover
             before, last = last, match
         rouge_l[row] = scores_l[_bits(~free & everywhere)]
         rouge_3[row] = scores_3[_bits(taken)]
+
+
+@njit(nogil=True)
+def _score_long(  # pragma: no cover
+    tokens: np.ndarray,
+    prefix: int,
+    scores_l: np.ndarray,
+    scores_3: np.ndarray,
+    rouge_l: np.ndarray,
+    rouge_3: np.ndarray,
+) -> None:
+    """Do as `_score` for prefixes that need several words; the first word has the first tokens.
+    What an addition carries out of a word, and what a shift takes from the next, is passed on.
+    """
+    one, two, top = np.uint64(1), np.uint64(2), np.uint64(63)
+    words = (prefix + 63) // 64
+    for row in range(tokens.shape[0]):
+        free = np.full(words, ~np.uint64(0))
+        taken, before = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
+        last, match = np.zeros(words, np.uint64), np.zeros(words, np.uint64)
+        for column in range(prefix, tokens.shape[1]):
+            token = tokens[row, column]
+            match[:] = np.uint64(0)
+            for position in range(prefix):
+                match[position >> 6] |= np.uint64(tokens[row, position] == token) << np.uint64(
+                    position & 63
+                )
+            carry, searching = np.uint64(0), True
+            for word in range(words):
+                matched = free[word] & match[word]
+                total = free[word] + matched
+                carried = total + carry
+                carry = np.uint64(total < matched) | np.uint64(carried < total)
+                free[word] = carried | (free[word] & ~match[word])
+                if searching:
+                    later = last[word] >> one
+                    latest = match[word] >> two
+                    if word + 1 < words:
+                        later |= last[word + 1] << top
+                        latest |= match[word + 1] << (top - one)
+                    trigram = before[word] & later & latest & ~taken[word]
+                    taken[word] |= trigram & (~trigram + one)  # its lowest bit
+                    searching = trigram == 0
+            before[:] = last
+            last[:] = match
+        common = shared = 0
+        for word in range(words):
+            inside = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(max(0, 64 * (word + 1) - prefix))
+            common += _bits(~free[word] & inside)
+            shared += _bits(taken[word])
+        rouge_l[row] = scores_l[common]
+        rouge_3[row] = scores_3[shared]
 
 
 @njit
