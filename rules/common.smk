@@ -25,6 +25,7 @@ from engram.run.paths import without_braces
 from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, hubble_sizes, published
+from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
 GIVEN = study_config.without_dates(dict(config))
 try:
@@ -223,6 +224,21 @@ def referred(name):
             source_state(name),
             state.source_state({**reference, "pattern": AUDIT["reference_pattern"]}),
         ],
+    }
+
+
+def calibrated(name):
+    """Return the settings of choosing and calibrating the CNNs that give windows their class."""
+    classes = Taxonomy.parse(AUDIT["taxonomy"], categories_from_config(STUDY["categories"]))
+    return {
+        **WINDOW,
+        "cnns": AUDIT["cnns"],
+        "taxonomy": classes.name,
+        "categories": STUDY["categories"],
+        "dtype": MODELS[name]["dtype"],
+        "seed": STUDY["seed"],
+        "statistics": STUDY["statistics"],
+        "state": state.cnn_state(AUDIT["cnns"], classes.slug),
     }
 
 

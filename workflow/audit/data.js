@@ -53,6 +53,8 @@ function unpack(buffer) {
     matches: take(Uint8Array, w),
     longest: take(Uint8Array, w),
     extracted: take(Uint8Array, w),
+    kinds: take(Uint8Array, w),
+    sureness: take(Uint8Array, w),
     text: new TextDecoder().decode(new Uint8Array(buffer, at, size)),
   };
 }

@@ -69,6 +69,10 @@ class AuditSettings(FactKeys):
     """The rule that gives reproduced windows their class."""
     megabytes: float = Field(default=50.0, ge=1, le=500)
     """Largest size of the page, in 10⁶ bytes."""
+    cnns: str = ""
+    """Folder of a finished study, `results/<study>`. Its CNNs for `taxonomy` give the windows that
+    are reproduced the probability of each class, calibrated on the study's validation samples.
+    Model, precision, `prefix` and `suffix` must be those of the study."""
     redact: bool = False
     """Keep texts out of every file and log: documents are audited in memory, and positions and
     scores alone are written. Names of documents and values of `group` are kept. For a study without

@@ -87,6 +87,8 @@ OF_THE_MODEL = frozenset(
         "reconstruct_books",
         "ask_attributes",
         "audit_redacted",
+        "calibrate_cnns",
+        "classify_windows",
     }
 )
 """Rules that read the language model, or data as large."""

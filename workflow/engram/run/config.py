@@ -451,6 +451,14 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
                 f"models: {model.name}: early_exit.tokens: an audit needs every window whole; "
                 f"leave it out, or the audit"
             )
+    cnns = study.audit.cnns
+    if cnns and not Path(cnns).is_dir():
+        yield f"audit.cnns: {cnns}: no such folder; name that of a finished study, results/<study>"
+    elif cnns and Path(cnns).resolve() == Path("results", study.study).resolve():
+        yield (
+            f"audit.cnns: {cnns} is the folder of this study; audit the documents in a study of "
+            f"another name"
+        )
     if study.audit.redact and (study.taxonomies or study.search.categories):
         yield (
             "audit.redact: the study has taxonomies, whose candidates hold texts; leave "
