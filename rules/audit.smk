@@ -2,7 +2,7 @@
 
 Inputs: the source's documents, candidates with a value per suffix token, labels.
 Outputs: <model>/audit/ (documents, windows, regions, tokens, continuations; on request facts, books,
-book_steps, cnns, classes), tables/audit_*.csv, audit.html.
+book_steps, cnns, classes, pairs), tables/audit_*.csv, figures/audit_pairs.*, audit.html.
 """
 
 # Models whose files hold texts, and those of which positions and scores alone are written.
@@ -16,6 +16,7 @@ ASKED = AUDITED if AUDIT["attributes"] else []
 REFERRED = AUDITED if AUDIT["reference"] else []
 KNOWN = AUDITED if RANKED or GROUPED else []
 CLASSIFIED = AUDITED if AUDIT["cnns"] else []
+PAIRED = AUDITED if AUDIT["pairs"]["table"] else []
 AUDIT_TABLES = [
     f"{RESULTS}/tables/audit_{name}.csv"
     for name, models in {
@@ -30,6 +31,7 @@ AUDIT_TABLES = [
         "occurrences": REFERRED,
         "classes": CLASSIFIED,
         "cnns": CLASSIFIED,
+        "pairs": PAIRED,
     }.items()
     if models
 ]
@@ -45,10 +47,15 @@ SHOWN_TABLES = {
         ("audit_occurrences", "Other places of regions", REFERRED),
         ("audit_classes", "Classes by CNNs and by the rule", CLASSIFIED),
         ("audit_cnns", "CNNs that give classes", CLASSIFIED),
+        ("audit_pairs", "Completed pairs", PAIRED),
     )
     if models
 }
-AUDIT_RESULTS = [*AUDIT_TABLES, *([f"{RESULTS}/audit.html"] if AUDITED else [])]
+AUDIT_RESULTS = [
+    *AUDIT_TABLES,
+    *([f"{RESULTS}/audit.html"] if AUDITED else []),
+    *(per_figure("audit_pairs") if PAIRED else []),
+]
 OF_AUDIT = f"{MODEL}/audit"
 
 
@@ -450,6 +457,63 @@ rule tabulate_classes:
         "../envs/engram.yaml"
     script:
         "../workflow/scripts/tabulate_classes.py"
+
+
+rule ask_pairs:
+    """Ask the model, and its twin, to complete terms with their identifiers and back."""
+    input:
+        model=f"{MODEL}/model/config.json",
+        twin=twin_configuration,
+        settings=settings.by("model", "ask_pairs", {name: paired(name) for name in PAIRED}),
+    output:
+        answers=f"{OF_AUDIT}/pairs.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/ask_pairs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/ask_pairs.tsv"
+    wildcard_constraints:
+        model=among(PAIRED),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/ask_pairs.py"
+
+
+rule tabulate_pairs:
+    input:
+        answers=per_model("audit/pairs.parquet", PAIRED),
+        settings=settings(
+            "tabulate_pairs",
+            models=PAIRED,
+            bins=AUDIT["pairs"]["bins"],
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        table=table("audit_pairs", "audit_pairs", "completed pairs"),
+    log:
+        f"{RESULTS}/logs/tabulate_pairs.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_pairs.py"
+
+
+rule plot_pairs:
+    input:
+        table=f"{RESULTS}/tables/audit_pairs.csv",
+        settings=settings("plot_pairs", style=STUDY["figures"]),
+    output:
+        figure=figure("audit_pairs", "audit_pairs_figure", "1 Tables", figure="completed pairs"),
+    log:
+        f"{RESULTS}/logs/figures/audit_pairs.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/plot_pairs.py"
 
 
 rule tabulate_audit:

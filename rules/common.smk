@@ -242,6 +242,17 @@ def calibrated(name):
     }
 
 
+def paired(name):
+    """Return the settings of asking a model for pairs; their bins are for the table."""
+    return {
+        "pairs": {key: value for key, value in AUDIT["pairs"].items() if key != "bins"},
+        "dtype": MODELS[name]["dtype"],
+        "redact": AUDIT["redact"],
+        "twin": state.model_state(MODELS[name]["twin"]),
+        "state": state.file_state(AUDIT["pairs"]["table"]),
+    }
+
+
 def redacted_audit(name):
     """Return the settings of auditing a model's documents in memory."""
     return {

@@ -138,13 +138,25 @@ def test_an_audit_is_planned_in_an_empty_folder(python: Path, tmp_path: Path) ->
     (tmp_path / "facts.csv").write_text("document,ward,town,readers\ntext.txt,A,Rome,3\n")
     (tmp_path / "finished").mkdir()
     words = ["audit", "--model", "nursery", "--documents", "text.txt", "-n", "--quiet", "rules"]
-    words += ["--books", "--unrelated", "8", "--reference", "text.txt", "--cnns", "finished"]
+    (tmp_path / "terms.csv").write_text("term,identifier\nBRCA1,HGNC:1100\n")
+    words += [
+        "--pairs",
+        "terms.csv",
+        "--books",
+        "--unrelated",
+        "8",
+        "--reference",
+        "text.txt",
+        "--cnns",
+        "finished",
+    ]
     words += ["--facts", "facts.csv", "--group", "ward", "--popularity", "readers"]
+    words += ["--pairs", "terms.csv"]
     plan = run(python, tmp_path, "-m", "engram", *words, "--attributes", "town")
     rules = {
         *("find_regions", "build_audit", "reconstruct_books", "measure_prior", "ask_attributes"),
         *("find_occurrences", "calibrate_cnns", "classify_windows", "tabulate_groups"),
-        *("correlate_popularity", "tabulate_classes"),
+        *("correlate_popularity", "tabulate_classes", "ask_pairs", "plot_pairs"),
     }
     assert rules <= set(plan.split())
     assert "extract_attention" not in plan and "continue_prefixes" not in plan

@@ -37,7 +37,7 @@ function drawRegion(host, region, any) {
       ["ROUGE-L of prefix and suffix", spoken(region.rouge_l)],
       ["Templates and code", templates.map(([, name]) => name).join(", ") || "none found"],
       ["Class by the rule, windows", region.classes],
-      ...(region.cnn_class ? [["Classes by CNNs, probability", model().classes.map((name) => `${name} ${spoken(region[`cnn_${name}`], 2)}`).join(", ")]] : []),
+      ...(region.cnn_class ? model().classes.map((name) => [`Probability by CNNs: ${name}`, spoken(region[`cnn_${name}`], 2)]) : []),
     ]),
   );
   host.append(...elsewhere(region));

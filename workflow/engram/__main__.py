@@ -160,6 +160,7 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--taxonomy", default="", help="rule of the classes: Non-Memo, Guess, Others"
     )
+    audit.add_argument("--pairs", default="", help="table of terms and identifiers to complete")
     audit.add_argument("--reference", default="", help="texts in which regions are looked for")
     audit.add_argument("--group", default="", help="column: the group of a document")
     audit.add_argument(

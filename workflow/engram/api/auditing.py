@@ -158,8 +158,8 @@ def audit(
     documents = documents_of_texts(*_named(texts), lm.tokenizer)
     worth = None
     if cnns is not None:
-        chosen = choose(cnns, classes, _fingerprints(lm), lm.dtype, (prefix, suffix))
-        worth = calibrate(chosen)
+        fitting = choose(cnns, classes, _fingerprints(lm), lm.dtype, (prefix, suffix))
+        worth = calibrate(fitting)
     result = audit_documents(
         lm.model, lm.tokenizer, documents, (prefix, suffix), stride, classes, settings,
         batch_tokens, unrelated=unrelated, cnns=None if worth is None else load_calibrated(worth),

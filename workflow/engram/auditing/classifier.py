@@ -200,8 +200,8 @@ def load_calibrated(calibration: pd.DataFrame) -> Calibrated:
     Raises:
         EngramError: the checkpoints cannot be read, or are not those of the predictions.
     """
-    (row,) = calibration.itertuples(index=False)
-    chosen = Chosen(Path(row.study), row.trained_model, row.slug)
+    (row,) = calibration.to_dict("records")
+    chosen = Chosen(Path(row["study"]), row["trained_model"], row["slug"])
     file = chosen.folder / "checkpoints.safetensors"
     cnns = {
         key: cnn
@@ -214,7 +214,7 @@ def load_calibrated(calibration: pd.DataFrame) -> Calibrated:
         raise EngramError(f"{file}: other CNNs than those of predictions.parquet; train them again")
     header = read_metadata(chosen.study / chosen.model / "attention" / "index.parquet")
     classes = tuple(read_metadata(chosen.folder / "predictions.parquet")["classes"])
-    return Calibrated(classes, tuple(cnns.values()), row.temperature, header["mean_dtype"])
+    return Calibrated(classes, tuple(cnns.values()), row["temperature"], header["mean_dtype"])
 
 
 def classify(

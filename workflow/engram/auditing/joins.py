@@ -63,7 +63,7 @@ def with_classes(regions: pd.DataFrame, windows: pd.DataFrame, prefix: int) -> p
     places = regions[["document", "region", "start"]].sort_values("start", kind="stable")
     inside = pd.merge_asof(first, places, on="start", by="document")
     means = inside.groupby(["document", "region"])[columns].mean()
-    means.insert(0, COLUMN, means.idxmax(axis=1).str.removeprefix("cnn_"))
+    means.insert(0, COLUMN, [str(name).removeprefix("cnn_") for name in means.idxmax(axis=1)])
     return regions.merge(means.reset_index(), on=["document", "region"], how="left", validate="1:1")
 
 

@@ -64,6 +64,8 @@ class AuditRequest:
     """Folder of a finished study whose CNNs give windows their class."""
     taxonomy: str = ""
     """The rule that gives windows their class; empty for the default."""
+    pairs: str = ""
+    """Table of terms and identifiers that the model is asked to complete."""
     reference: str = ""
     """Corpus in which regions are looked for."""
     group: str = ""
@@ -138,6 +140,7 @@ def audit_keys(request: AuditRequest) -> dict[str, Any]:
             for key in ("popularity", "facts", "group", "reference", "cnns", "taxonomy")
             if getattr(request, key)
         },
+        **({"pairs": {"table": request.pairs}} if request.pairs else {}),
         **({"attributes": list(request.attributes)} if request.attributes else {}),
     }
 

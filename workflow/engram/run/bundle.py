@@ -89,6 +89,7 @@ OF_THE_MODEL = frozenset(
         "audit_redacted",
         "calibrate_cnns",
         "classify_windows",
+        "ask_pairs",
     }
 )
 """Rules that read the language model, or data as large."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engram.auditing.templates import DIRECTIONS, prompt
 from engram.cnn.architecture import PAPER_POOLING, last_side
 from engram.io.errors import EngramError
 from engram.io.settings import Settings
@@ -464,6 +465,8 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
             "audit.redact: the study has taxonomies, whose candidates hold texts; leave "
             "`taxonomies` empty, or write texts"
         )
+    for direction in DIRECTIONS:
+        yield from _error_of(prompt, getattr(study.audit.pairs, direction), direction)
     yield from _error_of(
         Taxonomy.parse,
         study.audit.taxonomy,
