@@ -37,7 +37,7 @@ def read_pairs(settings: PairSettings) -> pd.DataFrame:
 
     Raises:
         EngramError: the table cannot be read, lacks a column or has no pair, a term or identifier
-            is missing, or a value is no number, or neither yes nor no.
+            is missing, or a value is neither a number nor empty, or neither yes nor no.
     """
     named = {"term": settings.term, "identifier": settings.identifier}
     named |= {

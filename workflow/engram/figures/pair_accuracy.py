@@ -52,7 +52,7 @@ def pair_accuracy(table: pd.DataFrame, *, style: FigureStyle) -> Figure:
                     )  # fmt: skip
             labels = [f"{low:.3g}–{high:.3g}" for low, high in bins.to_numpy()]
             axes.set_xticks(range(len(bins)), labels)
-            axes.set_title(f"{NAMES[key[1]]} · {key[0]}", loc="left")
+            axes.set_title(f"{NAMES[str(key[1])]} · {key[0]}", loc="left")
         line[0].set_ylabel("completed (%)")
     for axes, measure in zip(panels[-1], measures, strict=True):
         axes.set_xlabel({"popularity": "popularity", "overlap": "lexical overlap"}[measure])
