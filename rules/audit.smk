@@ -1,8 +1,8 @@
 """The audit: what of whole documents the model reproduces.
 
 Inputs: the source's documents, candidates with a value per suffix token, labels.
-Outputs: <model>/audit/ (documents, windows, regions, continuations; on request facts, books,
-book_steps), tables/audit_*.csv, audit.html.
+Outputs: <model>/audit/ (documents, windows, regions, tokens, continuations; on request facts, books,
+book_steps, cnns, classes, pairs), tables/audit_*.csv, figures/audit_pairs.*, audit.html.
 """
 
 # Models whose files hold texts, and those of which positions and scores alone are written.
@@ -15,6 +15,8 @@ GROUPED = AUDITED if AUDIT["group"] else []
 ASKED = AUDITED if AUDIT["attributes"] else []
 REFERRED = AUDITED if AUDIT["reference"] else []
 KNOWN = AUDITED if RANKED or GROUPED else []
+CLASSIFIED = AUDITED if AUDIT["cnns"] else []
+PAIRED = AUDITED if AUDIT["pairs"]["table"] else []
 AUDIT_TABLES = [
     f"{RESULTS}/tables/audit_{name}.csv"
     for name, models in {
@@ -27,6 +29,9 @@ AUDIT_TABLES = [
         "group_differences": GROUPED,
         "attributes": ASKED,
         "occurrences": REFERRED,
+        "classes": CLASSIFIED,
+        "cnns": CLASSIFIED,
+        "pairs": PAIRED,
     }.items()
     if models
 ]
@@ -40,10 +45,17 @@ SHOWN_TABLES = {
         ("audit_group_differences", "Differences of groups", GROUPED),
         ("audit_attributes", "Attributes", ASKED),
         ("audit_occurrences", "Other places of regions", REFERRED),
+        ("audit_classes", "Classes by CNNs and by the rule", CLASSIFIED),
+        ("audit_cnns", "CNNs that give classes", CLASSIFIED),
+        ("audit_pairs", "Completed pairs", PAIRED),
     )
     if models
 }
-AUDIT_RESULTS = [*AUDIT_TABLES, *([f"{RESULTS}/audit.html"] if AUDITED else [])]
+AUDIT_RESULTS = [
+    *AUDIT_TABLES,
+    *([f"{RESULTS}/audit.html"] if AUDITED else []),
+    *(per_figure("audit_pairs") if PAIRED else []),
+]
 OF_AUDIT = f"{MODEL}/audit"
 
 
@@ -92,6 +104,7 @@ rule find_regions:
         documents=f"{OF_AUDIT}/summary.parquet",
         windows=f"{OF_AUDIT}/windows.parquet",
         regions=f"{OF_AUDIT}/regions.parquet",
+        tokens=f"{OF_AUDIT}/tokens.parquet",
     log:
         f"{RESULTS}/logs/{{model}}/find_regions.log",
     benchmark:
@@ -147,14 +160,19 @@ rule audit_redacted:
         source=source_files,
         model=f"{MODEL}/model/config.json",
         classifier=rules.fetch_code_classifier.output if CLASSIFIER["model"] else [],
+        cnns=f"{OF_AUDIT}/cnns.parquet" if CLASSIFIED else [],
         settings=settings.by(
             "model", "audit_redacted", {name: redacted_audit(name) for name in REDACTED}
         ),
     output:
         **{
             name: f"{OF_AUDIT}/{file}.parquet"
-            for name, file in (("books", "books"), ("steps", "book_steps"))
-            if BOOKS
+            for name, file, wanted in (
+                ("books", "books", BOOKS),
+                ("steps", "book_steps", BOOKS),
+                ("classes", "classes", CLASSIFIED),
+            )
+            if wanted
         },
         documents=f"{OF_AUDIT}/summary.parquet",
         windows=f"{OF_AUDIT}/windows.parquet",
@@ -371,12 +389,140 @@ rule tabulate_attributes:
         "../workflow/scripts/tabulate_attributes.py"
 
 
+rule calibrate_cnns:
+    """Choose the CNNs of a finished study that fit the model, and calibrate them."""
+    input:
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model", "calibrate_cnns", {name: calibrated(name) for name in CLASSIFIED}
+        ),
+    output:
+        cnns=f"{OF_AUDIT}/cnns.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/calibrate_cnns.log",
+    wildcard_constraints:
+        model=among(CLASSIFIED),
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/calibrate_cnns.py"
+
+
+rule classify_windows:
+    """Give the windows that the model reproduces their class by the CNNs of a study."""
+    input:
+        cnns=f"{OF_AUDIT}/cnns.parquet",
+        windows=f"{OF_AUDIT}/windows.parquet",
+        candidates=f"{MODEL}/candidates.parquet",
+        model=f"{MODEL}/model/config.json",
+        settings=settings.by(
+            "model",
+            "classify_windows",
+            {
+                name: {"prefix": STUDY["prefix"], "dtype": MODELS[name]["dtype"]}
+                for name in CLASSIFIED
+                if name in OPEN
+            },
+        ),
+    output:
+        classes=f"{OF_AUDIT}/classes.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/classify_windows.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/classify_windows.tsv"
+    wildcard_constraints:
+        model=among([name for name in CLASSIFIED if name in OPEN]),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/classify_windows.py"
+
+
+rule tabulate_classes:
+    input:
+        cnns=per_model("audit/cnns.parquet", CLASSIFIED),
+        windows=per_model("audit/windows.parquet", CLASSIFIED),
+        classes=per_model("audit/classes.parquet", CLASSIFIED),
+        settings=settings("tabulate_classes", models=CLASSIFIED),
+    output:
+        classes=table("audit_classes", "audit_classes", "classes by CNNs and by the rule"),
+        cnns=table("audit_cnns", "audit_cnns", "CNNs that give classes"),
+    log:
+        f"{RESULTS}/logs/tabulate_classes.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_classes.py"
+
+
+rule ask_pairs:
+    """Ask the model, and its twin, to complete terms with their identifiers and back."""
+    input:
+        model=f"{MODEL}/model/config.json",
+        twin=twin_configuration,
+        settings=settings.by("model", "ask_pairs", {name: paired(name) for name in PAIRED}),
+    output:
+        answers=f"{OF_AUDIT}/pairs.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/ask_pairs.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/ask_pairs.tsv"
+    wildcard_constraints:
+        model=among(PAIRED),
+    conda:
+        "../envs/engram.yaml"
+    threads: WORKERS
+    resources:
+        gpu=1,
+        batch_tokens=BATCH_TOKENS,
+    script:
+        "../workflow/scripts/ask_pairs.py"
+
+
+rule tabulate_pairs:
+    input:
+        answers=per_model("audit/pairs.parquet", PAIRED),
+        settings=settings(
+            "tabulate_pairs",
+            models=PAIRED,
+            bins=AUDIT["pairs"]["bins"],
+            confidence=STUDY["statistics"]["confidence"],
+        ),
+    output:
+        table=table("audit_pairs", "audit_pairs", "completed pairs"),
+    log:
+        f"{RESULTS}/logs/tabulate_pairs.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/tabulate_pairs.py"
+
+
+rule plot_pairs:
+    input:
+        table=f"{RESULTS}/tables/audit_pairs.csv",
+        settings=settings("plot_pairs", style=STUDY["figures"]),
+    output:
+        figure=figure("audit_pairs", "audit_pairs_figure", "1 Tables", figure="completed pairs"),
+    log:
+        f"{RESULTS}/logs/figures/audit_pairs.log",
+    conda:
+        "../envs/engram.yaml"
+    script:
+        "../workflow/scripts/plot_pairs.py"
+
+
 rule tabulate_audit:
     input:
         documents=per_model("audit/summary.parquet", AUDITED),
         regions=per_model("audit/regions.parquet", AUDITED),
         continuations=per_model("audit/continuations.parquet", OPEN),
-        settings=settings("tabulate_audit", models=AUDITED),
+        classes=per_model("audit/classes.parquet", CLASSIFIED),
+        settings=settings("tabulate_audit", models=AUDITED, prefix=STUDY["prefix"]),
     output:
         documents=table("audit_documents", "audit_documents", "audited documents"),
         regions=table("audit_regions", "audit_regions", "reproduced regions"),
@@ -391,8 +537,7 @@ rule tabulate_audit:
 rule build_audit:
     input:
         documents=per_model("audit/documents.parquet", OPEN),
-        candidates=per_model("candidates.parquet", OPEN),
-        tokens=per_model("audit/tokens.parquet", REDACTED),
+        tokens=per_model("audit/tokens.parquet", AUDITED),
         summaries=per_model("audit/summary.parquet", AUDITED),
         windows=per_model("audit/windows.parquet", AUDITED),
         regions=per_model("audit/regions.parquet", AUDITED),
@@ -401,6 +546,7 @@ rule build_audit:
         steps=per_model("audit/book_steps.parquet", BOOKS),
         counts=per_model("audit/occurrence_counts.parquet", REFERRED),
         places=per_model("audit/occurrences.parquet", REFERRED),
+        classes=per_model("audit/classes.parquet", CLASSIFIED),
         tables=[f"{RESULTS}/tables/{name}.csv" for name in SHOWN_TABLES],
         settings=settings(
             "build_audit",

@@ -26,6 +26,7 @@ from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 from engram.sources.published_shapes import known_by_name
+from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
 GIVEN = study_config.without_dates(dict(config))
 try:
@@ -224,6 +225,32 @@ def referred(name):
             source_state(name),
             state.source_state({**reference, "pattern": AUDIT["reference_pattern"]}),
         ],
+    }
+
+
+def calibrated(name):
+    """Return the settings of choosing and calibrating the CNNs that give windows their class."""
+    classes = Taxonomy.parse(AUDIT["taxonomy"], categories_from_config(STUDY["categories"]))
+    return {
+        **WINDOW,
+        "cnns": AUDIT["cnns"],
+        "taxonomy": classes.name,
+        "categories": STUDY["categories"],
+        "dtype": MODELS[name]["dtype"],
+        "seed": STUDY["seed"],
+        "statistics": STUDY["statistics"],
+        "state": state.cnn_state(AUDIT["cnns"], classes.slug),
+    }
+
+
+def paired(name):
+    """Return the settings of asking a model for pairs; their bins are for the table."""
+    return {
+        "pairs": {key: value for key, value in AUDIT["pairs"].items() if key != "bins"},
+        "dtype": MODELS[name]["dtype"],
+        "redact": AUDIT["redact"],
+        "twin": state.model_state(MODELS[name]["twin"]),
+        "state": state.file_state(AUDIT["pairs"]["table"]),
     }
 
 

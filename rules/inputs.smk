@@ -194,6 +194,12 @@ def counterpart_scores(wildcards):
     return [f"{RESULTS}/{wildcards.model}/counterpart.parquet"] if compared else []
 
 
+def twin_configuration(wildcards):
+    """Return the configuration of a model's twin; nothing where it has none."""
+    twinned = wildcards.model in TWINNED
+    return [f"{RESULTS}/{wildcards.model}/twin/config.json"] if twinned else []
+
+
 def windows_of(wildcards):
     """Return the file of a model's windows, scored or not."""
     file = "windows" if wildcards.model in MEASURED else "candidates"

@@ -9,7 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from audited import TEXTS, audited_model, further_tables, places, reconstruction, write_audit
+from audited import (
+    TEXTS,
+    audited_model,
+    further_tables,
+    places,
+    reconstruction,
+    with_cnns,
+    write_audit,
+)
 from chromium import SCREENSHOTS, show
 from playwright.sync_api import Browser, Page
 
@@ -18,11 +26,11 @@ from engram.auditing.redaction import redacted, token_scores, without_text
 
 @pytest.fixture(scope="session")
 def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page of two models, one of which has reconstructed two documents."""
+    """A page of two models, one of which has reconstructed two documents and has classes."""
     path = tmp_path_factory.mktemp("audit") / "audit.html"
     one = replace(audited_model("one", TEXTS), reconstruction=reconstruction(), places=places())
     one = replace(one, regions=one.regions.assign(in_documents=1, in_reference=40))
-    models = [one, audited_model("other", {"beta.txt": TEXTS["beta.txt"]})]
+    models = [with_cnns(one), audited_model("other", {"beta.txt": TEXTS["beta.txt"]})]
     return write_audit(path, models, tables=further_tables())
 
 
@@ -64,6 +72,36 @@ def test_the_curve_follows_the_measure_and_falls_where_the_text_is_lost(page: Pa
     run = page.locator("#book-chart .true").evaluate(heights)
     assert run[0] > true[0] + 90  # a run of one token of thirty
     assert "longest common run" in str(page.locator("#book-chart svg").get_attribute("aria-label"))
+
+
+def test_classes_by_cnns_are_colours_numbers_and_columns(page: Page) -> None:
+    opened(page, "alpha.txt")
+    page.locator("#color").select_option("class")
+    page.wait_for_timeout(120)
+    assert page.locator("#legend-classes .kind").all_inner_texts() == ["Guess", "Others"]
+    colors = {}
+    for region, name, said in (("guess", "Guess", "0.8"), ("starts:not(.guess)", "Others", "0.9")):
+        token = page.locator(f"#text .region.{region} [class^=k]").first
+        colors[name] = token.evaluate("e => getComputedStyle(e).backgroundColor")
+        token.click()
+        page.wait_for_timeout(120)
+        assert f"By CNNs {name}, probability {said}" in page.locator("#readout").inner_text()
+        facts = page.locator("#region .facts").inner_text().split()
+        assert facts[facts.index(name, facts.index("CNNs:")) + 1] == said
+    assert colors["Guess"] != colors["Others"]
+    with page.expect_download() as download:
+        page.locator("#csv-windows").click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    assert {row["cnn_class"] for row in rows} == {"", "Guess", "Others"}
+    assert all((row["cnn_probability"] == "") == (row["extracted"] == "False") for row in rows)
+    with page.expect_download() as download:
+        page.locator("#csv-documents").click()
+    assert "tokens_cnn_Guess" in Path(download.value.path()).read_text()
+    page.locator("#model").select_option(label="other")
+    page.wait_for_timeout(120)
+    assert page.locator("#color").input_value() == "window"  # the other model has no classes
+    assert page.locator("#color option[value=class]").is_disabled()
+    assert page.locator("#about-classes").is_hidden()
 
 
 def test_a_table_is_chosen_read_and_downloaded(page: Page) -> None:

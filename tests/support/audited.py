@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from tiny_sources import byte_tokenizer
 
 from engram.auditing.books import BOOK_COLUMNS, Reconstruction
 from engram.auditing.cutting import cut_windows
-from engram.auditing.documents import documents_of_texts
+from engram.auditing.documents import Document, documents_of_texts
+from engram.auditing.joins import with_class_tokens, with_classes, with_window_classes
 from engram.auditing.page import ModelOnPage, TableOnPage, render, write_page
 from engram.auditing.settings import AuditSettings
 from engram.auditing.tables import audit_windows
@@ -39,8 +41,10 @@ TEXTS = {
 """A recalled passage twice and a guessed one; nothing; one at the end; no window."""
 
 
-def audited_model(name: str, texts: dict[str, str], stride: int = STRIDE) -> ModelOnPage:
-    """The audit of a model that writes `RECALLED` and `GUESSED`, and of other texts nothing."""
+def scored_windows(
+    texts: dict[str, str], stride: int = STRIDE
+) -> tuple[list[Document], pd.DataFrame]:
+    """Documents, and their windows as a model that writes `RECALLED` and `GUESSED` scores them."""
     documents = documents_of_texts(list(texts), list(texts.values()), byte_tokenizer())
     windows = cut_windows(documents, PREFIX, SUFFIX, stride)
     known = {}
@@ -61,6 +65,12 @@ def audited_model(name: str, texts: dict[str, str], stride: int = STRIDE) -> Mod
     windows["extracted"] = [bool(own.all()) for own in matches]
     windows["matched_fraction"] = [own.mean() for own in matches]
     windows["longest_match"] = [int(own.sum()) for own in matches]
+    return documents, windows
+
+
+def audited_model(name: str, texts: dict[str, str], stride: int = STRIDE) -> ModelOnPage:
+    """The audit of a model that writes `RECALLED` and `GUESSED`, and of other texts nothing."""
+    documents, windows = scored_windows(texts, stride)
     labels, _ = label(windows, PREFIX)
     settings = AuditSettings()
     taxonomy = Taxonomy.parse(settings.taxonomy)
@@ -70,6 +80,24 @@ def audited_model(name: str, texts: dict[str, str], stride: int = STRIDE) -> Mod
     )
     tables = (audit.documents, audit.windows, regions)
     return ModelOnPage(name, stride, documents, audit.scored, *tables)
+
+
+def with_cnns(model: ModelOnPage) -> ModelOnPage:
+    """The same audit with classes by CNNs, which agree with the rule about Guess."""
+    reproduced = model.windows[model.windows["extracted"]]
+    guessed = (reproduced["class"] == "Guess").to_numpy()
+    classified = reproduced[["document", "offset", "sequence_id"]].assign(
+        cnn_class=np.where(guessed, "Guess", "Others"),
+        cnn_Guess=np.where(guessed, 0.8, 0.1),
+        cnn_Others=np.where(guessed, 0.2, 0.9),
+    )
+    regions = with_classes(model.regions, classified, PREFIX)
+    return replace(
+        model,
+        windows=with_window_classes(model.windows, classified),
+        regions=regions,
+        summary=with_class_tokens(model.summary, regions, ["Guess", "Others"]),
+    )
 
 
 def reconstruction() -> Reconstruction:

@@ -133,10 +133,32 @@ def test_a_study_runs_in_an_empty_folder_and_the_six_names_work(python: Path, em
 
 
 def test_an_audit_is_planned_in_an_empty_folder(python: Path, tmp_path: Path) -> None:
+    """With all that is off by default."""
     (tmp_path / "text.txt").write_text("some text\n" * 200)
-    words = ("audit", "--model", "nursery", "--documents", "text.txt", "-n", "--quiet", "rules")
-    plan = run(python, tmp_path, "-m", "engram", *words)
-    assert "find_regions" in plan and "build_audit" in plan
+    (tmp_path / "facts.csv").write_text("document,ward,town,readers\ntext.txt,A,Rome,3\n")
+    (tmp_path / "finished").mkdir()
+    words = ["audit", "--model", "nursery", "--documents", "text.txt", "-n", "--quiet", "rules"]
+    (tmp_path / "terms.csv").write_text("term,identifier\nBRCA1,HGNC:1100\n")
+    words += [
+        "--pairs",
+        "terms.csv",
+        "--books",
+        "--unrelated",
+        "8",
+        "--reference",
+        "text.txt",
+        "--cnns",
+        "finished",
+    ]
+    words += ["--facts", "facts.csv", "--group", "ward", "--popularity", "readers"]
+    words += ["--pairs", "terms.csv"]
+    plan = run(python, tmp_path, "-m", "engram", *words, "--attributes", "town")
+    rules = {
+        *("find_regions", "build_audit", "reconstruct_books", "measure_prior", "ask_attributes"),
+        *("find_occurrences", "calibrate_cnns", "classify_windows", "tabulate_groups"),
+        *("correlate_popularity", "tabulate_classes", "ask_pairs", "plot_pairs"),
+    }
+    assert rules <= set(plan.split())
     assert "extract_attention" not in plan and "continue_prefixes" not in plan
 
 

@@ -5,6 +5,11 @@ const RAMPS = {
   dark: ["#1a1c21", "#1d2836", "#213a55", "#295378", "#35719f", "#5093c0", "#86bbdb", "#c6e2f1"],
 };
 const LEVELS = 32;
+/** Colours of the classes by CNNs, in the order of the classes; readable with the ink of the theme. */
+const KINDS = {
+  light: ["#d9dce2", "#f6cf7e", "#9cc9ef", "#b9dfa6", "#e6b4dc", "#f3b3a2", "#bcd9d5", "#d7c9f2"],
+  dark: ["#3c414c", "#6f5314", "#1f4f7c", "#33582a", "#66385d", "#74402f", "#2c534e", "#4a3c74"],
+};
 
 const theme = () => document.documentElement.dataset.theme;
 
@@ -35,12 +40,16 @@ const windowPart = (logP) => Math.max(0, 1 + logP / (2 * study.suffix));
 const tokenPart = (logP) => Math.max(0, 1 + logP / 6);
 const level = (part) => Math.round(part * (LEVELS - 1));
 
-/** Writes the classes l0 … l31 of the theme, so that a change of theme touches no text. */
+/** The place of a class's colour. */
+const kindPlace = (kind) => (kind - 1) % KINDS.light.length;
+
+/** Writes the classes l0 … l31 and k0 … k7 of the theme, so that a change of theme touches no text. */
 function writeLevels() {
   const rules = Array.from({ length: LEVELS }, (_, i) => {
     const color = rampColor(i / (LEVELS - 1));
     return i ? `.l${i}{background:rgb(${color.join(" ")});color:${inkOn(color)}}` : "";
   });
-  one("levels").textContent = rules.join("");
+  const kinds = KINDS[theme()].map((color, i) => `.k${i}{background:${color};color:${inkOn(channels(color))}}`);
+  one("levels").textContent = [...rules, ...kinds].join("");
   document.documentElement.style.setProperty("--ramp", `linear-gradient(to right, ${RAMPS[theme()].join(", ")})`);
 }

@@ -53,6 +53,8 @@ function unpack(buffer) {
     matches: take(Uint8Array, w),
     longest: take(Uint8Array, w),
     extracted: take(Uint8Array, w),
+    kinds: take(Uint8Array, w),
+    sureness: take(Uint8Array, w),
     text: new TextDecoder().decode(new Uint8Array(buffer, at, size)),
   };
 }
@@ -61,7 +63,7 @@ function unpack(buffer) {
 function spoken(value, digits = 3) {
   if (value < 0) return `−${spoken(-value, digits)}`;
   if (value === null || value === undefined) return "–";
-  if (Number.isInteger(value) && Math.abs(value) < 1e9) return value.toLocaleString("en");
+  if (Number.isInteger(value) && Math.abs(value) < 1e9) return (value + 0).toLocaleString("en"); // not −0
   if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(1).replace("+", "").replace("e-", "e−");
   return Number(value.toPrecision(digits)).toLocaleString("en", { maximumSignificantDigits: digits });
 }

@@ -23,9 +23,12 @@ function tableCsv(rows) {
 }
 
 function windowsCsv(name, source) {
-  const columns = ["document", "offset", "log_p_z", "matched_tokens", "longest_match", "extracted"];
+  const classes = model().classes;
+  const columns = ["document", "offset", "log_p_z", "matched_tokens", "longest_match", "extracted"].concat(classes.length ? ["cnn_class", "cnn_probability"] : []);
+  const kind = (i) => (source.kinds[i] ? [classes[source.kinds[i] - 1], (source.sureness[i] / 255).toFixed(2)] : ["", ""]);
   const rows = Array.from(source.offsets, (offset, i) => [
     name, offset, source.logP[i], source.matches[i], source.longest[i], source.extracted[i] ? "True" : "False",
+    ...(classes.length ? kind(i) : []),
   ]);
   return csv(columns, rows);
 }

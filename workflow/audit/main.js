@@ -10,7 +10,9 @@ const ORDERS = {
   name: (a, b) => a.document.localeCompare(b.document, "en", { numeric: true }),
   tokens: (a, b) => b.tokens - a.tokens,
 };
-const COLORS = ["window", "token", "none"];
+const COLORS = ["window", "token", "class", "none"];
+/** The colourings that the model has. */
+const colors = () => COLORS.filter((name) => name !== "class" || model().classes.length);
 
 const model = () => study.models[state.model];
 const entry = () => model().documents[state.document];
@@ -155,11 +157,22 @@ function stepDocument(by) {
 function setColor(color) {
   state.color = color;
   one("color").value = color;
-  one("legend").querySelector(".ramp").hidden = color === "none";
-  one("legend-least").textContent = { window: `log p_z ≤ ${-2 * study.suffix}`, token: "log p ≤ −6", none: "" }[color].replace("-", "−");
-  one("legend-most").textContent = color === "none" ? "" : "0";
+  const ramp = color === "window" || color === "token";
+  one("legend").querySelector(".ramp").hidden = !ramp;
+  one("legend-least").textContent = { window: `log p_z ≤ ${-2 * study.suffix}`, token: "log p ≤ −6" }[color]?.replace("-", "−") ?? "";
+  one("legend-most").textContent = ramp ? "0" : "";
+  const kinds = color === "class" ? model().classes.map((name, i) => html("span", { class: `kind k${kindPlace(i + 1)}` }, name)) : [];
+  one("legend-classes").replaceChildren(...kinds);
   reader.color(color);
   remember();
+}
+
+/** Offers the colourings that the model has; what it lacks is left for the first one. */
+function offerColors() {
+  const classes = model().classes.length > 0;
+  one("color").querySelector("[value=class]").hidden = one("color").querySelector("[value=class]").disabled = !classes;
+  one("about-classes").hidden = !classes;
+  setColor(colors().includes(state.color) ? state.color : "window");
 }
 
 function setTheme(name) {
@@ -192,7 +205,7 @@ function recall() {
   }
   if (!study.models[state.model]) state.model = 0;
   if (!(state.order in ORDERS)) state.order = "recalled";
-  if (!COLORS.includes(state.color)) state.color = "window";
+  if (!colors().includes(state.color)) state.color = "window";
   if (!model().documents[state.document]) Object.assign(state, { document: -1, region: -1 });
   if (!(state.region < (entry()?.found.length ?? 0))) state.region = -1;
 }
@@ -206,7 +219,7 @@ function onKey(event) {
     p: () => step(-1),
     j: () => stepDocument(1),
     k: () => stepDocument(-1),
-    c: () => setColor(COLORS[(COLORS.indexOf(state.color) + 1) % COLORS.length]),
+    c: () => setColor(colors()[(colors().indexOf(state.color) + 1) % colors().length]),
     d: toggleTheme,
     Escape: () => choose(-1, false),
   }[event.key];
@@ -219,6 +232,7 @@ function listen() {
   one("model").addEventListener("change", (event) => {
     Object.assign(state, { model: Number(event.target.value), document: -1, region: -1 });
     reader.pieces = [];
+    offerColors();
     drawList();
     if (study.tables?.length) drawTable();
     go(ordered[0], -1);
@@ -277,7 +291,7 @@ function start() {
   listen();
   listTables();
   drawList();
-  setColor(state.color);
+  offerColors();
   const wanted = { ...state };
   state.document = -1;
   go(wanted.document >= 0 ? wanted.document : ordered[0], wanted.region);

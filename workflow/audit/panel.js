@@ -37,6 +37,7 @@ function drawRegion(host, region, any) {
       ["ROUGE-L of prefix and suffix", spoken(region.rouge_l)],
       ["Templates and code", templates.map(([, name]) => name).join(", ") || "none found"],
       ["Class by the rule, windows", region.classes],
+      ...(region.cnn_class ? model().classes.map((name) => [`Probability by CNNs: ${name}`, spoken(region[`cnn_${name}`], 2)]) : []),
     ]),
   );
   host.append(...elsewhere(region));
@@ -81,5 +82,6 @@ function tokenFacts(source, token) {
     ". Likeliest window, from token ", strong(spoken(source.offsets[window])), ": log p_z ", strong(spoken(source.logP[window])),
     ", p_z ", strong(probability(source.logP[window])), ", ", strong(`${source.matches[window]} of ${study.suffix}`),
     " tokens first choices, the longest run ", strong(String(source.longest[window])), source.extracted[window] ? "; reproduced." : ".",
+    ...(source.kinds[window] ? [" By CNNs ", strong(model().classes[source.kinds[window] - 1]), `, probability ${spoken(source.sureness[window] / 255, 2)}.`] : []),
   ];
 }

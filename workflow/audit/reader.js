@@ -82,6 +82,10 @@ class Reader {
     const { best, logP, steps } = this.source;
     if (best[token] < 0) return ["bare", -1];
     if (this.coloring === "none") return ["l0", best[token]];
+    if (this.coloring === "class") {
+      const kind = this.source.kinds[best[token]];
+      return [kind ? `k${kindPlace(kind)}` : "l0", best[token]];
+    }
     const part = this.coloring === "window" ? windowPart(logP[best[token]]) : tokenPart(-steps[token] / study.nats);
     return [`l${level(part)}`, this.coloring === "window" ? best[token] : token];
   }

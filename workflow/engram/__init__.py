@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from engram.api.attention import attention
     from engram.api.auditing import audit
+    from engram.api.cloze import cloze
     from engram.api.compression import compress
     from engram.api.feed_forward_ablation import ablate_feed_forward
     from engram.api.head_ablation import ablate_heads
@@ -48,6 +49,7 @@ __all__ = [
     "attention",
     "audit",
     "class_scores",
+    "cloze",
     "compress",
     "entropy",
     "knock_out",
@@ -74,6 +76,7 @@ _MODULES = {
     "attention": "engram.api.attention",
     "audit": "engram.api.auditing",
     "class_scores": "engram.scores.metrics",
+    "cloze": "engram.api.cloze",
     "compress": "engram.api.compression",
     "entropy": "engram.api.representation_entropy",
     "knock_out": "engram.api.knocking_out",

@@ -154,6 +154,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="also ask for every suffix after so many unrelated prefixes, 8 or more",
     )
+    audit.add_argument(
+        "--cnns", default="", metavar="RESULTS", help="finished study whose CNNs give classes"
+    )
+    audit.add_argument(
+        "--taxonomy", default="", help="rule of the classes: Non-Memo, Guess, Others"
+    )
+    audit.add_argument("--pairs", default="", help="table of terms and identifiers to complete")
     audit.add_argument("--reference", default="", help="texts in which regions are looked for")
     audit.add_argument("--group", default="", help="column: the group of a document")
     audit.add_argument(

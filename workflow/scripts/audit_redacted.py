@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+from engram.auditing.classifier import load_calibrated
 from engram.auditing.documents import read_whole
 from engram.auditing.redaction import check_all, redacted, silent_about_texts, token_scores
 from engram.auditing.settings import AuditSettings
 from engram.auditing.whole import audit_documents
-from engram.io.artifacts import write_parquet
+from engram.io.artifacts import read_parquet, write_parquet
 from engram.lm.models import default_device, load_model, load_tokenizer
 from engram.run.job import job
 from engram.sources.snapshots import model_metadata
@@ -32,12 +33,15 @@ with job(snakemake) as settings, silent_about_texts():
         CodeClassifier(**json.loads(Path(classifier[0]).read_text())) if classifier else OFFLINE,
         settings.unrelated,
         settings.seed,
+        load_calibrated(read_parquet(files.cnns[0])) if files.cnns else None,
     )
     check_all(result.audit.windows, settings.candidates)
     tables = {"documents": result.audit.documents, "windows": result.audit.windows}
     tables |= {"regions": result.regions, "tokens": token_scores(documents, result.audit.scored)}
     if result.reconstruction is not None:
         tables |= {"books": result.reconstruction.books, "steps": result.reconstruction.steps}
+    if result.classes is not None:
+        tables |= {"classes": result.classes}
     metadata = model_metadata(vars(settings), settings.prefix, folder)
     for name, table in tables.items():
         write_parquet(redacted(table), getattr(output, name), metadata)

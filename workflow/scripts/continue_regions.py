@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engram.auditing.documents import read_back
+from engram.auditing.documents import DocumentFile
 from engram.auditing.tables import continue_regions
 from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.lm.models import default_device, load_model, load_tokenizer
@@ -13,7 +13,7 @@ with job(snakemake) as settings:
     continuations = continue_regions(
         load_model(folder, dtype=settings.dtype, device=default_device()),
         load_tokenizer(folder),
-        read_back(files.documents),
+        DocumentFile(files.documents),
         read_parquet(files.regions),
         settings.prefix,
         settings.continuation,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engram.auditing.books import reconstruct
-from engram.auditing.documents import read_back
+from engram.auditing.documents import DocumentFile
 from engram.auditing.settings import BookSettings
 from engram.io.artifacts import write_parquet
 from engram.lm.models import default_device, load_model, load_tokenizer
@@ -14,7 +14,7 @@ with job(snakemake) as settings:
     result = reconstruct(
         load_model(folder, dtype=settings.dtype, device=default_device()),
         load_tokenizer(folder),
-        read_back(Path(snakemake.input.documents)),
+        DocumentFile(snakemake.input.documents),
         BookSettings.parse(settings.books),
         snakemake.resources.batch_tokens,
     )

@@ -23,6 +23,7 @@ FUNCTIONS = (
     "tune_lens",
     "ablate_feed_forward",
     "ablate_heads",
+    "cloze",
     "compress",
     "entropy",
     "remind",

@@ -10,9 +10,9 @@ from tiny_sources import byte_tokenizer
 
 from engram.auditing.cutting import cut_windows
 from engram.auditing.documents import (
+    DocumentFile,
     check_windows,
     documents_of_texts,
-    read_back,
     write_documents,
 )
 from engram.io.errors import EngramError
@@ -38,7 +38,7 @@ def test_a_long_document_is_put_together(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "docs/a.txt").write_text("first")
     output = tmp_path / "documents.parquet"
     write_documents(tmp_path / "docs", "*", "text", byte_tokenizer(), output, {})
-    first, second = read_back(output)
+    first, second = DocumentFile(output)
     assert (first.name, first.text, second.name, second.text) == ("a.txt", "first", "b.txt", TEXT)
     (whole,) = documents_of_texts(["b.txt"], [TEXT], byte_tokenizer())
     np.testing.assert_array_equal(second.tokens, whole.tokens)
@@ -60,10 +60,13 @@ def test_windows_lie_where_they_say() -> None:
     assert set(windows["offset"] % 5) == {0}
     assert len(windows) == sum((len(d.tokens) - 10) // 5 + 1 for d in (documents[0], documents[2]))
     assert windows["sequence_duplicates"].min() >= 2  # every line is there five times and more
-    check_windows(documents, windows, "documents")
-    windows["offset"] += 1
+    own = windows[windows["document"] == "a"]
+    offsets, tokens = own["offset"].to_numpy(), np.stack(own["tokens"].tolist())
+    check_windows(documents[0], offsets, tokens, "documents")
     with pytest.raises(EngramError, match="document a has changed while it was audited; run again"):
-        check_windows(documents, windows, "documents")
+        check_windows(documents[0], offsets + 1, tokens, "documents")
+    with pytest.raises(EngramError, match="document b has changed"):
+        check_windows(documents[1], offsets, tokens, "documents")
 
 
 def test_no_window_is_an_error() -> None:

@@ -61,11 +61,12 @@ def audited(study: SimpleNamespace, output: Path) -> Path:
         },
         "audit": {"enabled": True, "redact": True, "books": BOOKS},
     }
-    model = {"model": study.folder / "model" / "config.json", "classifier": []}
+    model = {"model": study.folder / "model" / "config.json", "classifier": [], "cnns": []}
     run_script("audit_redacted", model, files, settings)
     tables = {name: output / f"{name}.csv" for name in ("documents", "regions")}
     sources = {"documents": [files["documents"]], "regions": [files["regions"]]}
-    run_script("tabulate_audit", {**sources, "continuations": []}, tables, {"models": ["m"]})
+    sources |= {"continuations": [], "classes": []}
+    run_script("tabulate_audit", sources, tables, {"models": ["m"]})
     page = {f"{name}": [files[name]] for name in ("windows", "regions", "tokens", "books", "steps")}
     audit = AuditSettings.parse(settings["audit"]).model_dump(mode="json")
     chosen = {"study": "s", "models": [["m", 4]], "tables": {}, "audit": audit}
@@ -74,7 +75,8 @@ def audited(study: SimpleNamespace, output: Path) -> Path:
         {
             **page,
             "summaries": [files["documents"]],
-            **{"tables": [], "counts": [], "places": []},
+            **{"tables": [], "counts": [], "places": [], "classes": []},
+            **{"documents": [], "continuations": []},
         },
         {"page": output / "audit.html"},
         {**chosen, "prefix": PREFIX, "suffix": SUFFIX},

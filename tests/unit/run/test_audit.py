@@ -65,11 +65,14 @@ def test_parts_on_request_are_keys_of_the_audit(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(audit, "command", lambda request, _: asked.append(request) or 0)
     words = ["audit", "--model", "Model_7B", "--documents", "my docs"]
     words += ["--redact", "--books", "--popularity", "readers", "--facts", "facts.csv"]
+    words += ["--pairs", "terms.csv", "--cnns", "my docs", "--taxonomy", "Non-Memo, Code, Others"]
     main([*words, "--group", "ward", "--attributes", "town", "job", "--unrelated", "8"])
     keys = complete(study_of(asked[0]))["audit"]
     assert keys["redact"] and keys["books"]["enabled"] and keys["books"]["prefix"] == 500
     assert (keys["popularity"], keys["facts"]) == ("readers", "facts.csv")
     assert study_of(asked[0])["prior"] == {"prefixes": 8}
+    assert keys["pairs"]["table"] == "terms.csv"
+    assert (keys["cnns"], keys["taxonomy"]) == ("my docs", "Non-Memo, Code, Others")
     assert (keys["group"], keys["attributes"]) == ("ward", ["town", "job"])
     assert study_of(request())["audit"] == {"enabled": True}
 
@@ -114,6 +117,8 @@ def test_packages_and_repositories_are_named_as_in_a_study() -> None:
         ({"prefix": 500}, "prefix: 500 is greater than the maximum, 64"),
         ({"unrelated": 3}, "prior.prefixes: 3 is too few"),
         ({"stride": 0}, "stride: 0 is less than the minimum, 1"),
+        ({"cnns": "results/none"}, "audit.cnns: results/none: no such folder"),
+        ({"taxonomy": "Non-Memo, Nonsense"}, "unknown class `Nonsense`"),
         ({"dtype": "int4"}, "dtype"),
         ({"study": "No Slug"}, "study"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,30 @@ import pandas as pd
 from engram.api.display import html_table
 from engram.api.language_model import LanguageModel, check_language_model
 from engram.auditing.books import Reconstruction
+from engram.auditing.classifier import calibrate, choose, load_calibrated
 from engram.auditing.documents import Document, documents_of_texts
-from engram.auditing.page import ModelOnPage, render, write_page
+from engram.auditing.joins import (
+    cnn_classes,
+    with_class_tokens,
+    with_classes,
+    with_window_classes,
+)
+from engram.auditing.page import ModelOnPage, TableOnPage, render, write_page
 from engram.auditing.settings import AuditSettings, BookSettings
 from engram.auditing.tables import Audit
 from engram.auditing.whole import audit_documents
 from engram.io.errors import EngramError
 from engram.lm.generation import BATCH_TOKENS
+from engram.lm.models import fingerprint
 from engram.lm.tokens import refuse_half_characters
+from engram.nursery.shipped import NURSERIES, shipped_model
 from engram.taxonomy.taxonomy import Taxonomy
 from engram.windows.settings import PriorSettings
 
 DEFAULTS = AuditSettings()
 """The settings of an audit."""
+CNNS = "CNNs that give classes"
+"""What the page calls the table `DocumentAudit.cnns`."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -41,14 +52,18 @@ class DocumentAudit:
     stride: int
     """Tokens between the beginnings of two windows."""
     documents: pd.DataFrame
-    """A row per text: `engram.auditing.tables.summarize`."""
+    """A row per text: `engram.auditing.tables.summarize`, with `tokens_cnn_<class>` where CNNs give
+    classes."""
     windows: pd.DataFrame
-    """A row per window: `engram.auditing.windows.measure`."""
+    """A row per window: `engram.auditing.windows.measure`, with the class by CNNs of windows that
+    are reproduced, `engram.auditing.classifier.classify`."""
     regions: pd.DataFrame
     """A row per region that is reproduced: `engram.auditing.regions.describe`, with what the model
     writes there on its own, `engram.auditing.tables.continue_regions`."""
     books: Reconstruction | None
     """What the model writes of whole texts, where it was asked to: `engram.auditing.books`."""
+    cnns: pd.DataFrame | None
+    """What the CNNs that give classes are worth: `engram.auditing.classifier.calibrate`."""
     _settings: AuditSettings
     _audit: Audit
     _texts: list[Document]
@@ -63,7 +78,8 @@ class DocumentAudit:
             self.model, self.stride, self._texts, self._audit.scored, self.documents, self.windows,
             self.regions, self.books,
         )  # fmt: skip
-        page = render(title, self.prefix, self.suffix, [shown], self._settings)
+        tables = [] if self.cnns is None else [TableOnPage("audit_cnns", CNNS, self.cnns)]
+        page = render(title, self.prefix, self.suffix, [shown], self._settings, tables)
         write_page(page, Path(path), DEFAULTS.megabytes)
         return Path(path)
 
@@ -95,6 +111,7 @@ def audit(
     taxonomy: str | Taxonomy = DEFAULTS.taxonomy,
     books: Mapping[str, int] | None = None,
     unrelated: int = 0,
+    cnns: str | Path | None = None,
     batch_tokens: int = BATCH_TOKENS,
 ) -> DocumentAudit:
     """Find what a model reproduces of whole texts, window by window.
@@ -118,11 +135,15 @@ def audit(
         unrelated: prefixes of other texts after which every suffix is asked for as well, 8 or more;
             each costs a forward per window. Windows and regions then have `log_prior_ratio`; see
             `engram.lm.prior`.
+        cnns: folder of a finished study, `results/<study>`, that ran this model with this prefix
+            and suffix. Its CNNs for `taxonomy` give the windows that are reproduced the probability
+            of each class, where all are equally frequent. Load the model from a folder, for example
+            `results/<study>/<model>/model`.
         batch_tokens: tokens per batch; halved when a GPU runs out of memory.
 
     Raises:
-        EngramError: texts that cannot be read, none as long as a window, or a window longer than
-            the model's context.
+        EngramError: texts that cannot be read, none as long as a window, a window longer than the
+            model's context, or CNNs of another model or window.
     """
     check_language_model(lm)
     for key, number, least in (("prefix", prefix, 2), ("suffix", suffix, 1), ("stride", stride, 1)):
@@ -135,13 +156,28 @@ def audit(
         chosen = BookSettings.parse({**books, "enabled": True}, "books")
         settings = DEFAULTS.model_copy(update={"books": chosen})
     documents = documents_of_texts(*_named(texts), lm.tokenizer)
+    worth = None
+    if cnns is not None:
+        fitting = choose(cnns, classes, _fingerprints(lm), lm.dtype, (prefix, suffix))
+        worth = calibrate(fitting)
     result = audit_documents(
         lm.model, lm.tokenizer, documents, (prefix, suffix), stride, classes, settings,
-        batch_tokens, unrelated=unrelated,
+        batch_tokens, unrelated=unrelated, cnns=None if worth is None else load_calibrated(worth),
     )  # fmt: skip
-    audit = result.audit
-    tables = (audit.documents, audit.windows, result.regions, result.reconstruction)
+    audit, regions, found = result.audit, result.regions, result.classes
+    rows, windows = audit.documents, audit.windows
+    if found is not None:
+        windows, regions = with_window_classes(windows, found), with_classes(regions, found, prefix)
+        rows = with_class_tokens(rows, regions, cnn_classes(found))
+    tables = (rows, windows, regions, result.reconstruction, worth)
     return DocumentAudit(lm.name, prefix, suffix, stride, *tables, settings, audit, documents)
+
+
+def _fingerprints(lm: LanguageModel) -> Iterator[str]:
+    """Yield the fingerprints of a model in a folder, for each way to ask for its precision."""
+    folder = shipped_model(lm.name) if lm.name in NURSERIES else Path(lm.name)
+    if folder.is_dir():
+        yield from (fingerprint(folder, None, dtype) for dtype in (lm.dtype, "auto"))
 
 
 def _named(texts: Any) -> tuple[list[str], list[str]]:

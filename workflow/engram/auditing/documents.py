@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
-from engram.io.artifacts import read_parquet
 from engram.io.errors import EngramError, printable
-from engram.io.streams import stream_parquet
+from engram.io.streams import RowFile, stream_parquet
 from engram.lm.tokens import encoder_with_ends
 from engram.sources.documents import document_files, read_documents
 
@@ -127,33 +125,49 @@ def _table(document: Document) -> pa.Table:
     )
 
 
-def read_back(path: Path) -> list[Document]:
-    """Return the documents that `write_documents` wrote.
+class DocumentFile(Sequence[Document]):
+    """The documents that `write_documents` wrote; one at a time is in memory.
+
+    Args:
+        path: the table.
 
     Raises:
         EngramError: the file cannot be read.
     """
-    rows = read_parquet(path, ["document", "text", "tokens", "ends"])
-    return [Document(*row) for row in rows.itertuples(index=False)]
+
+    def __init__(self, path: str | Path) -> None:
+        self._rows = RowFile(path, ["document", "text", "tokens", "ends"])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, number: Any) -> Any:
+        """Return a document by its number, from 0."""
+        row = self._rows.row(number)
+        tokens, ends = (np.array(row[name].values) for name in ("tokens", "ends"))
+        return Document(row["document"].as_py(), row["text"].as_py(), tokens, ends)
 
 
-def check_windows(documents: Sequence[Document], windows: pd.DataFrame, source: str) -> None:
-    """Check that windows are where they say in the documents.
+def check_windows(
+    document: Document, offsets: np.ndarray, windows: np.ndarray, source: str | Path
+) -> None:
+    """Check that windows are where they say in a document.
 
     Args:
-        documents: all of them.
-        windows: `document`, `offset` (tokens) and `tokens` of every window.
+        document: the document.
+        offsets: first token of each window, (n,).
+        windows: their tokens, (n, T).
         source: what the message calls the documents.
 
     Raises:
         EngramError: one is not.
     """
-    known = {document.name: document.tokens for document in documents}
-    for name, rows in windows.groupby("document", sort=False):
-        tokens, stacked = known.get(str(name)), np.stack(rows["tokens"].tolist())  # (n, T)
-        places = rows["offset"].to_numpy()[:, None] + np.arange(stacked.shape[1])  # (n, T)
-        whole = tokens is not None and places.max() < len(tokens)
-        if tokens is None or not whole or (tokens[places] != stacked).any():
-            raise EngramError(
-                f"{source}: document {name} has changed while it was audited; run again"
-            )
+    places = offsets[:, None] + np.arange(windows.shape[1])  # (n, T)
+    whole = places.max(initial=0) < len(document.tokens)
+    if not whole or (document.tokens[places] != windows).any():
+        raise changed(document.name, source)
+
+
+def changed(name: str, source: str | Path) -> EngramError:
+    """Return the error that a document is not as it was when its windows were cut."""
+    return EngramError(f"{source}: document {name} has changed while it was audited; run again")

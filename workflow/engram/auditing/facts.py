@@ -46,7 +46,7 @@ def read_facts(
 
 def _parts_of_table(table: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
     for rows in read_rows(table, ["document", *columns]):
-        yield _as_text(rows.table.to_pandas())
+        yield as_text(rows.table.to_pandas())
 
 
 def _parts_of_documents(
@@ -59,13 +59,13 @@ def _parts_of_documents(
                 f"name a table with the column `document` in audit.facts"
             )
         for rows in read_rows(file, list(columns)):
-            part = _as_text(rows.table.to_pandas())
+            part = as_text(rows.table.to_pandas())
             names = [printable(f"{name}#{number}") for number in rows.place.numbers]
             part.insert(0, "document", names)
             yield part
 
 
-def _as_text(table: pd.DataFrame) -> pd.DataFrame:
+def as_text(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with all values as text."""
     filled = table.astype(object).where(table.notna(), "")
     return filled.map(lambda value: value if isinstance(value, str) else f"{value}")

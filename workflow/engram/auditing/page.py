@@ -16,6 +16,7 @@ import pandas as pd
 
 from engram.auditing.books import OWN, TRUE, Reconstruction
 from engram.auditing.documents import Document
+from engram.auditing.joins import cnn_classes, probability_column
 from engram.auditing.regions import Scored
 from engram.auditing.settings import AuditSettings
 from engram.auditing.tables import of_documents
@@ -30,7 +31,9 @@ SCRIPTS = ("data", "colors", "reader", "track", "panel", "downloads", "books", "
 """The page's scripts in the order in which they stand in it; they share one scope."""
 MEGABYTE = 1_000_000
 RESERVE = 0.2
-"""Share of the page's size that is left to its tables."""
+"""Share of the page's size that is left to its tables; more where they take more."""
+FRAME = 100_000
+"""Bytes of the page that are neither tables nor texts, at most."""
 BINS = 240
 """Places of a document's strip in the list."""
 CURVE = 200
@@ -54,7 +57,8 @@ class ModelOnPage:
     summary: pd.DataFrame
     """A row per document; see `engram.auditing.tables.summarize`."""
     windows: pd.DataFrame
-    """A row per window; see `engram.auditing.windows.measure`."""
+    """A row per window; see `engram.auditing.windows.measure`, and
+    `engram.auditing.joins.with_window_classes`."""
     regions: pd.DataFrame
     """A row per region, with what the model writes there."""
     reconstruction: Reconstruction | None = None
@@ -97,28 +101,8 @@ def render(
         tables: further ones, shown in this order.
         sources: folder of audit.html, audit.css and the scripts.
     """
-    left = settings.megabytes * MEGABYTE * (1 - RESERVE)
-    blocks: list[str] = []
-    shown = []
-    for number, model in enumerate(models):
-        own = list(of_documents(model.documents, model.windows))
-        names: dict[int, str] = {}
-        curves: dict[int, str] = {}
-        for place, text in _reconstructed(model):
-            if len(text) <= left:
-                curves[place] = f"book-{number}-{place}"
-                blocks.append(pages.block(curves[place], text))
-                left -= len(text)
-        most_first = np.argsort(-model.summary["region_tokens"].to_numpy(), kind="stable")
-        for place in most_first.tolist():
-            text = pages.deflated(
-                _packed(model.documents[place], model.scored[place], own[place], suffix), 6
-            )
-            if len(text) <= left:
-                names[place] = f"document-{number}-{place}"
-                blocks.append(pages.block(names[place], text))
-                left -= len(text)
-        shown.append(_model(model, own, names, curves, prefix, suffix))
+    windows = [list(of_documents(model.summary["document"], model.windows)) for model in models]
+    shown = [_model(*pair, prefix, suffix) for pair in zip(models, windows, strict=True)]
     study = {
         "study": title,
         "prefix": prefix,
@@ -132,6 +116,15 @@ def render(
         "book": settings.books.model_dump(include={"prefix", "step"}),
         "tables": [_table(table) for table in tables if len(table.rows)],
     }
+    limit = settings.megabytes * MEGABYTE
+    room = limit - max(RESERVE * limit, len(pages.embedded(study).encode()) + FRAME)
+    blocks: list[str] = []
+    for number, (model, own, said) in enumerate(zip(models, windows, shown, strict=True)):
+        for key, place, text in _blocks(model, own, suffix):
+            if len(text) <= room:
+                name = said["documents"][place][key] = f"{key}-{number}-{place}"
+                blocks.append(pages.block(name, text))
+                room -= len(blocks[-1]) + len(name)
     parts = {
         "title": f"{title} – Engram audit",
         "style": (sources / "audit.css").read_text(encoding="utf-8"),
@@ -161,12 +154,12 @@ def write_page(page: str, path: Path, megabytes: float) -> None:
 def _model(
     model: ModelOnPage,
     windows: Sequence[pd.DataFrame],
-    names: dict[int, str],
-    curves: dict[int, str],
     prefix: int,
     suffix: int,
 ) -> dict[str, Any]:
-    """Return what the page says of a model, as JSON values."""
+    """Return what the page says of a model, as JSON values; `block` of a document is for the name
+    of the element with its text.
+    """
     regions = dict(list(model.regions.groupby("document", sort=False)))
     places = (
         {} if model.places is None else dict(list(model.places.groupby(["document", "region"])))
@@ -174,12 +167,12 @@ def _model(
     return {
         "name": model.name,
         "stride": model.stride,
+        "classes": cnn_classes(model.windows),
         "documents": [
             {
                 **_plain(row),
-                "block": names.get(place),
-                **({"book": curves[place]} if place in curves else {}),
-                "strip": _strip(len(model.documents[place].tokens), prefix, suffix, windows[place]),
+                "block": None,
+                "strip": _strip(row["tokens"], prefix, suffix, windows[place]),
                 "found": [
                     _plain(region) | _elsewhere(places, region)
                     for region in regions.get(row["document"], model.regions[:0]).to_dict("records")
@@ -188,6 +181,20 @@ def _model(
             for place, row in enumerate(model.summary.to_dict("records"))
         ],
     }
+
+
+def _blocks(
+    model: ModelOnPage, windows: Sequence[pd.DataFrame], suffix: int
+) -> Iterator[tuple[str, int, str]]:
+    """Yield what the page unpacks when a document is opened: `book` or `block`, the document's
+    place, and the text of the element. What matters more comes first.
+    """
+    for place, text in _reconstructed(model):
+        yield "book", place, text
+    most_first = np.argsort(-model.summary["region_tokens"].to_numpy(), kind="stable")
+    for place in most_first.tolist():
+        packed = _packed(model.documents[place], model.scored[place], windows[place], suffix)
+        yield "block", place, pages.deflated(packed, 6)
 
 
 def _elsewhere(
@@ -268,7 +275,8 @@ def _packed(document: Document, scored: Scored, windows: pd.DataFrame, suffix: i
     windows w and the bytes of the text; of each token, uint32 its end in the text in UTF-16 units,
     int32 its likeliest window, uint8 its log-probability; of each window, uint32 its offset,
     float32 log p_z, uint8 the first choices in its suffix, uint8 the longest run of them, uint8
-    whether it is reproduced; the text in UTF-8.
+    whether it is reproduced, uint8 its class by the CNNs (from 1, 0 for none), uint8 that class's
+    probability in 255ths; the text in UTF-8.
     """
     text = document.text.encode("utf-8", errors="replace")
     steps = np.rint(-np.nan_to_num(scored.log_probs, nan=-np.inf) * NATS).clip(0, 255)
@@ -283,8 +291,22 @@ def _packed(document: Document, scored: Scored, windows: pd.DataFrame, suffix: i
         matches.astype(np.uint8),
         windows["longest_match"].to_numpy().astype(np.uint8),
         windows["extracted"].to_numpy().astype(np.uint8),
+        *_classes(windows),
     )
     return b"".join(part.tobytes() for part in parts) + text
+
+
+def _classes(windows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the likeliest class by the CNNs of each window, from 1, and its probability in 255ths,
+    uint8 (w,) each; 0 where the model does not reproduce the window.
+    """
+    none = np.zeros(len(windows), np.uint8)
+    if not (names := cnn_classes(windows)):
+        return none, none
+    columns = [probability_column(name) for name in names]
+    likely = np.nan_to_num(windows[columns].to_numpy(np.float64))  # (w, K)
+    levels = np.rint(255 * likely.max(1)).astype(np.uint8)
+    return np.where(levels > 0, 1 + likely.argmax(1), 0).astype(np.uint8), levels
 
 
 def _utf16_ends(document: Document) -> np.ndarray:

@@ -37,8 +37,8 @@ def score_tokens(
     length: int,
     prefix: int,
     windows: pd.DataFrame,
-    token_matches: Sequence[np.ndarray],
-    token_log_probs: Sequence[np.ndarray],
+    token_matches: Sequence[np.ndarray] | np.ndarray,
+    token_log_probs: Sequence[np.ndarray] | np.ndarray,
 ) -> Scored:
     """Return what the windows of one document say of its tokens.
 

@@ -25,6 +25,29 @@ class BookSettings(Settings):
     """Most tokens of a document that are written again; 0 writes all of it."""
 
 
+class PairSettings(Settings):
+    """Terms and identifiers that the model is asked to complete, in both directions: paired cloze
+    (arXiv 2510.19036). An answer is correct where greedy decoding writes it."""
+
+    table: str = ""
+    """A table with a row per pair: CSV, JSON lines or parquet. Empty: nothing is asked."""
+    term: str = "term"
+    """Column of the terms, names of genes for example."""
+    identifier: str = "identifier"
+    """Column of the identifiers."""
+    popularity: str = ""
+    """Column with a number that says how well known a pair is."""
+    held_out: str = ""
+    """Column that says whether a pair was not in the training text: true or false. What the model
+    completes of such pairs, it has generalized."""
+    forward: str = "{term}: {identifier}"
+    """Text in which the identifier is left to the model: `{term}`, and after it `{identifier}`."""
+    backward: str = "{identifier}: {term}"
+    """Text in which the term is left to the model: `{identifier}`, and after it `{term}`."""
+    bins: int = Field(default=4, ge=1, le=100)
+    """Bins of popularity and of lexical overlap, of about equally many pairs."""
+
+
 class FactKeys(Settings):
     """What is known of the documents besides their text."""
 
@@ -69,12 +92,19 @@ class AuditSettings(FactKeys):
     """The rule that gives reproduced windows their class."""
     megabytes: float = Field(default=50.0, ge=1, le=500)
     """Largest size of the page, in 10⁶ bytes."""
+    cnns: str = ""
+    """Folder of a finished study, `results/<study>`. Its CNNs for `taxonomy` give the windows that
+    are reproduced the probability of each class, calibrated on the study's validation samples.
+    Model, precision, `prefix` and `suffix` must be those of the study."""
     redact: bool = False
     """Keep texts out of every file and log: documents are audited in memory, and positions and
     scores alone are written. Names of documents and values of `group` are kept. For a study without
     taxonomies."""
     books: BookSettings = section()
     """Reconstruction of whole documents."""
+    pairs: PairSettings = section()
+    """Terms and identifiers that the model is asked to complete. Where the model has a `twin`, that
+    is asked, too: the model before it was drilled, for example."""
     reference: str = ""
     """A text file, a table of texts or a folder of either, in which the regions are looked for, a
     part of the training text for example. They are then looked for in the documents, too."""

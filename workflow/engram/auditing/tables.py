@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,52 +58,70 @@ def audit_windows(
         settings: probabilities and thresholds.
     """
     measured = measure(windows, labels, taxonomy, settings.probabilities)
-    scored = score_documents(documents, prefix, measured, windows)
-    regions, rows = [], []
-    for document, own, result in zip(
-        documents, of_documents(documents, measured), scored, strict=True
-    ):
-        regions.append(describe(document, prefix, own, result, settings.probabilities))
-        rows.append(summarize(document, own, result, regions[-1], taxonomy, settings.thresholds))
-    filled = [table for table in regions if len(table)]
+    names = [document.name for document in documents]
+    pairs = zip(of_documents(names, measured), of_documents(names, windows), strict=True)
+    parts = []
+    for document, (own, values) in zip(documents, pairs, strict=True):
+        lists = (values["token_matches"].tolist(), values["token_log_probs"].tolist())
+        parts.append(audit_document(document, prefix, own, *lists, taxonomy, settings))
     return Audit(
-        pd.DataFrame(rows),
+        pd.DataFrame([part.summary for part in parts]),
         measured,
-        pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=REGION_COLUMNS),
-        scored,
+        all_regions(part.regions for part in parts),
+        [part.scored for part in parts],
     )
 
 
-def of_documents(documents: Sequence[Document], windows: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the windows of each document in their order, numbered from 0."""
-    groups = windows.groupby("document", sort=False).indices
-    for document in documents:
-        places = np.sort(groups.get(document.name, np.zeros(0, np.int64)))
-        yield windows.iloc[places].reset_index(drop=True)
+@dataclass(frozen=True)
+class DocumentPart:
+    """What a model reproduces of one document."""
+
+    summary: dict[str, object]
+    """See `summarize`."""
+    regions: pd.DataFrame
+    """See `engram.auditing.regions.describe`."""
+    scored: Scored
+    """Of its tokens."""
 
 
-def score_documents(
-    documents: Sequence[Document], prefix: int, measured: pd.DataFrame, windows: pd.DataFrame
-) -> list[Scored]:
-    """Return what the windows of each document say of its tokens.
+def audit_document(
+    document: Document,
+    prefix: int,
+    windows: pd.DataFrame,
+    token_matches: Sequence[np.ndarray] | np.ndarray,
+    token_log_probs: Sequence[np.ndarray] | np.ndarray,
+    taxonomy: Taxonomy,
+    settings: AuditSettings,
+) -> DocumentPart:
+    """Return what a model reproduces of a document.
 
     Args:
-        documents: all of them.
+        document: the document.
         prefix: tokens that prompt the model.
-        measured: of `engram.auditing.windows.measure`.
-        windows: the candidates in the same order: document, token_matches, token_log_probs.
+        windows: its rows of `engram.auditing.windows.measure`, numbered from 0.
+        token_matches: of every window, bool (S,).
+        token_log_probs: of every window, nats (S,).
+        taxonomy: gives the windows that the model reproduces their class.
+        settings: probabilities and thresholds.
     """
-    pairs = zip(of_documents(documents, measured), of_documents(documents, windows), strict=True)
-    return [
-        score_tokens(
-            len(document.tokens),
-            prefix,
-            own,
-            values["token_matches"].tolist(),
-            values["token_log_probs"].tolist(),
-        )
-        for document, (own, values) in zip(documents, pairs, strict=True)
-    ]
+    scored = score_tokens(len(document.tokens), prefix, windows, token_matches, token_log_probs)
+    regions = describe(document, prefix, windows, scored, settings.probabilities)
+    summary = summarize(document, windows, scored, regions, taxonomy, settings.thresholds)
+    return DocumentPart(summary, regions, scored)
+
+
+def all_regions(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the regions of all documents in one table; without any, its first columns."""
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=REGION_COLUMNS)
+
+
+def of_documents(names: Iterable[str], windows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the windows of each document in their order, numbered from 0."""
+    groups = windows.groupby("document", sort=False).indices
+    for name in names:
+        places = np.sort(groups.get(name, np.zeros(0, np.int64)))
+        yield windows.iloc[places].reset_index(drop=True)
 
 
 def summarize(

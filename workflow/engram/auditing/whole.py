@@ -12,6 +12,7 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engram.auditing.books import Reconstruction, reconstruct
+from engram.auditing.classifier import Calibrated, classify
 from engram.auditing.cutting import cut_windows
 from engram.auditing.documents import Document
 from engram.auditing.joins import with_continuations
@@ -36,6 +37,9 @@ class WholeAudit:
     """Regions with what the model writes at each of them."""
     reconstruction: Reconstruction | None
     """What the model writes of whole documents, where the settings ask for it."""
+    classes: pd.DataFrame | None
+    """Classes of reproduced windows by the CNNs of a study, where they were given; see
+    `engram.auditing.classifier.classify`."""
 
 
 def audit_documents(
@@ -50,6 +54,7 @@ def audit_documents(
     classifier: CodeClassifier = OFFLINE,
     unrelated: int = 0,
     seed: int = 0,
+    cnns: Calibrated | None = None,
 ) -> WholeAudit:
     """Audit documents.
 
@@ -65,6 +70,7 @@ def audit_documents(
         classifier: of code and natural language.
         unrelated: prefixes after which each suffix is asked for as well; 0 for no prior.
         seed: which prefixes these are.
+        cnns: give reproduced windows their class.
 
     Raises:
         EngramError: none is as long as a window, or a window is longer than the model's context.
@@ -88,7 +94,12 @@ def audit_documents(
         if settings.books.enabled
         else None
     )
-    return WholeAudit(audit, with_continuations(audit.regions, written), reconstruction)
+    classes = None
+    if cnns is not None:
+        reproduced = windows[windows["extracted"].to_numpy(bool)]
+        classes = classify(model, reproduced, prefix, cnns, batch_tokens)
+    regions = with_continuations(audit.regions, written)
+    return WholeAudit(audit, regions, reconstruction, classes)
 
 
 def _prior(

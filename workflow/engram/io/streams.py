@@ -113,7 +113,55 @@ def read_selected(
     return pa.concat_tables(parts or [none]).to_pandas()
 
 
-def stacked_tokens(table: pa.Table) -> np.ndarray:
-    """Return the tokens of a batch of an artifact, (n, T) in their own type."""
-    column = table["tokens"]
+class RowFile:
+    """Reads single rows of an artifact; the row group of the last one stays in memory.
+
+    Args:
+        path: the artifact.
+        columns: that are read.
+
+    Raises:
+        EngramError: as `artifacts.read_parquet`.
+    """
+
+    def __init__(self, path: str | Path, columns: Sequence[str]) -> None:
+        check_whole(path)
+        self._path, self._columns = path, list(columns)
+        self._file = pq.ParquetFile(path)
+        groups = range(self._file.num_row_groups)
+        rows = [self._file.metadata.row_group(group).num_rows for group in groups]
+        self._ends = np.cumsum(rows)
+        self._held: tuple[int, pa.Table] | None = None
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def row(self, number: int) -> dict[str, pa.Scalar]:
+        """Return a row by the names of its columns.
+
+        Raises:
+            IndexError: there is none of this number.
+            EngramError: the file cannot be read.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        group = int(np.searchsorted(self._ends, number, side="right"))
+        if self._held is None or self._held[0] != group:
+            try:
+                table = self._file.read_row_group(group, columns=self._columns)
+            except (pa.ArrowException, OSError) as error:
+                raise EngramError(
+                    f"{self._path}: cannot be read ({reason(error)}); delete the file and run again"
+                ) from None
+            self._held = group, table
+        table = self._held[1]
+        place = number - (int(self._ends[group]) - len(table))
+        return {name: table[name][place] for name in self._columns}
+
+
+def stacked_tokens(table: pa.Table, name: str = "tokens") -> np.ndarray:
+    """Return the tokens of a batch of an artifact, or another column of lists of one length, (n, T)
+    in their own type.
+    """
+    column = table[name]
     return pc.list_flatten(column).to_numpy().reshape(len(column), -1)

@@ -60,6 +60,12 @@ class AuditRequest:
     """Tokens of the prefix from which the model writes whole documents again; 0 writes none."""
     popularity: str = ""
     """Column with a number that says how well known a document is."""
+    cnns: str = ""
+    """Folder of a finished study whose CNNs give windows their class."""
+    taxonomy: str = ""
+    """The rule that gives windows their class; empty for the default."""
+    pairs: str = ""
+    """Table of terms and identifiers that the model is asked to complete."""
     reference: str = ""
     """Corpus in which regions are looked for."""
     group: str = ""
@@ -131,9 +137,10 @@ def audit_keys(request: AuditRequest) -> dict[str, Any]:
         **({"books": {"enabled": True, "prefix": request.books}} if request.books else {}),
         **{
             key: getattr(request, key)
-            for key in ("popularity", "facts", "group", "reference")
+            for key in ("popularity", "facts", "group", "reference", "cnns", "taxonomy")
             if getattr(request, key)
         },
+        **({"pairs": {"table": request.pairs}} if request.pairs else {}),
         **({"attributes": list(request.attributes)} if request.attributes else {}),
     }
 

@@ -88,6 +88,9 @@ OF_THE_MODEL = frozenset(
         "reconstruct_books",
         "ask_attributes",
         "audit_redacted",
+        "calibrate_cnns",
+        "classify_windows",
+        "ask_pairs",
     }
 )
 """Rules that read the language model, or data as large."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from engram.auditing.templates import DIRECTIONS, prompt
 from engram.cnn.architecture import PAPER_POOLING, last_side
 from engram.io.errors import EngramError
 from engram.io.settings import Settings
@@ -467,11 +468,21 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
                 f"models: {model.name}: early_exit.tokens: an audit needs every window whole; "
                 f"leave it out, or the audit"
             )
+    cnns = study.audit.cnns
+    if cnns and not Path(cnns).is_dir():
+        yield f"audit.cnns: {cnns}: no such folder; name that of a finished study, results/<study>"
+    elif cnns and Path(cnns).resolve() == Path("results", study.study).resolve():
+        yield (
+            f"audit.cnns: {cnns} is the folder of this study; audit the documents in a study of "
+            f"another name"
+        )
     if study.audit.redact and (study.taxonomies or study.search.categories):
         yield (
             "audit.redact: the study has taxonomies, whose candidates hold texts; leave "
             "`taxonomies` empty, or write texts"
         )
+    for direction in DIRECTIONS:
+        yield from _error_of(prompt, getattr(study.audit.pairs, direction), direction)
     yield from _error_of(
         Taxonomy.parse,
         study.audit.taxonomy,

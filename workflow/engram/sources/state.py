@@ -57,6 +57,15 @@ def file_state(*paths: str | Path) -> str:
     return _digest(path for path in map(Path, paths) if path.is_file())
 
 
+def cnn_state(study: str | Path, slug: str) -> str:
+    """Return a digest that changes when a finished study has other attention, or other CNNs of one
+    taxonomy.
+    """
+    names = ("checkpoints.safetensors", "predictions.parquet")
+    patterns = ("*/attention/index.parquet", *(f"*/*/cnns/{slug}/{name}" for name in names))
+    return file_state(*(file for pattern in patterns for file in sorted(Path(study).glob(pattern))))
+
+
 def _model_files(path: str) -> list[Path]:
     if path and Path(path).is_file():
         return [Path(path)]

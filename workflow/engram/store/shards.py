@@ -25,8 +25,8 @@ from engram.io.errors import EngramError
 from engram.io.hashing import content_digest, splitmix64
 from engram.lm.attention import Extraction, extract
 from engram.lm.inputs import opening
-from engram.lm.models import PROCESSOR_ROWS, check_tokens
-from engram.lm.oracle import ORACLE_SEQUENCES, Expected, compare, expect
+from engram.lm.models import check_tokens
+from engram.lm.oracle import compare, expect_some
 from engram.store.attention_file import (
     COLUMNS,
     POOLINGS,
@@ -185,7 +185,8 @@ def _extract(
     """Send sequences (n, T) through the model and keep their rows from time to time, also when the
     extraction breaks off; none before a few of them agree with transformers.
     """
-    expected = _expected(model, tokens, settings)  # before the workers use the model
+    # Before the workers use the model.
+    expected = expect_some(model, tokens, settings.prefix, settings.batch_tokens)
     agreeing = len(expected)
     pending: list[Extraction] = []
     since = time.monotonic()
@@ -234,20 +235,6 @@ def _extract(
     finally:
         if not expected:
             keep()
-
-
-def _expected(
-    model: PreTrainedModel, tokens: np.ndarray, settings: ExtractionSettings
-) -> dict[int, Expected]:
-    """Return what transformers computes of a few sequences of the first batch, by their rows.
-
-    Raises:
-        EngramError: a continuation differs.
-    """
-    first = min(len(tokens), PROCESSOR_ROWS, max(1, settings.batch_tokens // tokens.shape[1]))
-    rows = np.unique(np.linspace(0, first - 1, ORACLE_SEQUENCES).astype(int))
-    found = expect(model, tokens[rows], settings.prefix)
-    return dict(zip(rows.tolist(), found, strict=False))  # slow models leave out some
 
 
 def _empty_header(source: ModelSource, window: int, settings: ExtractionSettings) -> Header:
