@@ -104,6 +104,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "statistics.confidence": _in("statistics", confidence=0.9),
     "mechanisms.enabled": _in("mechanisms", enabled=True),
     "mechanisms.entropy": _in("mechanisms", entropy={"enabled": True}),
+    "mechanisms.entropy.course": _in("mechanisms", entropy={"enabled": True, "course": True}),
     "mechanisms.remind": _in("mechanisms", remind={"enabled": True}),
     "mechanisms.feed_forward": _in("mechanisms", feed_forward={"enabled": True}),
     "mechanisms.steering": _in("mechanisms", steering={"enabled": True, "recalled": "Non-Memo"}),
@@ -114,6 +115,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "figures.formats": _config(figures={"formats": ["svg"]}),
     "flow": _config(flow=[]),
     "crossed: no model has a counterpart": _in("crossed", redraws=200),
+    "series: no model has a family": _in("series", half_low=0.3),
     "tracking": _config(tracking="tensorboard"),
     "nursery_base": _in("nursery_base", text={"tokens": 50_000_000}),
 }
