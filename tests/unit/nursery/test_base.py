@@ -71,6 +71,12 @@ def test_another_vocabulary_cannot_share_the_tokenizer(first: Path, tmp_path: Pa
         trained(tmp_path / "second", 2, shared=str(first), vocabulary=420)
 
 
+def test_a_window_fits_into_a_row(tmp_path: Path) -> None:
+    with pytest.raises(EngramError, match="row_tokens: 15 is less than prefix"):
+        trained(tmp_path, 1, text={**SMALL["text"], "row_tokens": 15})
+    assert not list(tmp_path.iterdir())
+
+
 def test_rows_that_hold_a_windows_suffix_are_left_out() -> None:
     random = np.random.default_rng(0)
     rows = random.integers(0, 400, (50, 32)).astype(np.uint16)

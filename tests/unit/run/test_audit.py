@@ -114,7 +114,7 @@ def test_packages_and_repositories_are_named_as_in_a_study() -> None:
         ({"model": "./missing"}, "model ./missing: no such file or folder"),
         ({"model": "empty"}, "model empty: no config.json in it"),
         ({"model": "owner/name"}, "needs `revision`"),
-        ({"prefix": 500}, "prefix: 500 is greater than the maximum, 64"),
+        ({"prefix": 1500}, "prefix: 1500 is greater than the maximum, 1024"),
         ({"unrelated": 3}, "prior.prefixes: 3 is too few"),
         ({"stride": 0}, "stride: 0 is less than the minimum, 1"),
         ({"cnns": "results/none"}, "audit.cnns: results/none: no such folder"),

@@ -128,7 +128,15 @@ def train_base(
         seed: of weights, order and draws.
         output: folder of the results.
         state: folder of the resumable training state.
+
+    Raises:
+        EngramError: a window does not fit into a row, or the shared tokenizer has another size.
     """
+    if (row := settings.text.row_tokens) < sum(window):
+        raise EngramError(
+            f"nursery_base.text.row_tokens: {row} is less than prefix + suffix = {sum(window)}; a "
+            f"window must fit into a row"
+        )
     documents = [
         *corpus.standard_library(settings.text.held_out),
         *corpus.installed_packages(settings.text.package_bytes),

@@ -446,7 +446,8 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
             f"crossed.cnn.kernel: {crossed.kernel} is too large for windows of prefix + suffix = "
             f"{tokens} tokens; take a smaller one, or none with crossed.cnn.inputs: []"
         )
-    if (row := study.nursery_base.text.row_tokens) < tokens:
+    trains_base = any(model.source == "nursery" for model in study.models)
+    if trains_base and (row := study.nursery_base.text.row_tokens) < tokens:
         yield (
             f"nursery_base.text.row_tokens: {row} is less than prefix + suffix = {tokens}; a "
             f"window must fit into a row"
