@@ -72,8 +72,8 @@ def test_another_vocabulary_cannot_share_the_tokenizer(first: Path, tmp_path: Pa
 
 
 def test_a_window_fits_into_a_row(tmp_path: Path) -> None:
-    with pytest.raises(EngramError, match="row_tokens: 15 is less than prefix"):
-        trained(tmp_path, 1, text={**SMALL["text"], "row_tokens": 15})
+    with pytest.raises(EngramError, match="row_tokens: 32 is less than prefix"):
+        train_base(BaseSettings.model_validate(SMALL), (24, 9), 1, tmp_path, tmp_path / "state")
     assert not list(tmp_path.iterdir())
 
 
