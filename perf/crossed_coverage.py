@@ -24,6 +24,7 @@ from engram.crossed.differences import mean_interval
 from engram.crossed.intervals import (
     clustered_share,
     difference_interval,
+    mean_over_bases,
     over_bases,
     over_windows,
 )
@@ -44,7 +45,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".csv"))
     studies = {
         simulation.__name__: simulation
-        for simulation in (accuracies, shares, pairs, effects, controls, bases, costs, values)
+        for simulation in (
+            *(accuracies, shares, pairs, effects, controls),
+            *(bases, costs, costs_over_bases, values),
+        )
     }
     tests = {simulation.__name__: simulation for simulation in (rejections, kept_scorers)}
     parser.add_argument("--only", nargs="+", choices=[*studies, *tests], default=[])
@@ -218,6 +222,24 @@ def costs(studies: int) -> Iterator[dict]:
                 covered += found.low <= 0.6 <= found.high
             setting = f"{clusters} clusters, log-normal costs of sd {skew:g}"
             yield _row("knock-out over clusters", setting, covered, studies)
+
+
+def costs_over_bases(studies: int) -> Iterator[dict]:
+    """Difference in differences of a knock-out over bases: bases differ, and share windows."""
+    clusters = 30
+    for count in (2, 3, 6):
+        for spread in (0.0, 1.0, 5.0):
+            generator, covered = np.random.default_rng([7, count, int(10 * spread)]), 0
+            for _ in range(studies):
+                shared = generator.normal(size=clusters)
+                values = shared[:, None] + generator.normal(size=(clusters, count))
+                values += 0.6 + spread * generator.normal(size=count)
+                mean = values.mean(axis=0)
+                error = pd.DataFrame((values - mean) / np.sqrt(clusters * (clusters - 1)))
+                found = mean_over_bases(mean, error, clusters - 1, CONFIDENCE)
+                covered += found.low <= 0.6 <= found.high
+            setting = f"{count} bases, sd {spread:g} between them"
+            yield _row("knock-out over bases", setting, covered, studies)
 
 
 def values(studies: int) -> Iterator[dict]:

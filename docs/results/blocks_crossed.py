@@ -104,10 +104,11 @@ def _over_bases(study: str, name: str, stratum: str) -> str:
 
 def crossed_knockout(study: str) -> str:
     """Return what the regions of Δ cost either model beyond regions of equal attention, over all
-    pairs."""
+    pairs, with a second interval over bases where there are several."""
     rows = []
-    costs = select(table(f"{study}/knockout"), control="mass")
-    costs = select(costs, pair=costs["pair"].iloc[0])  # `all pairs`, or the only one
+    every = select(table(f"{study}/knockout"), control="mass")
+    costs = select(every, pair=every["pair"].iloc[0])  # `all pairs`, or the only one
+    several = "all bases" in set(every["pair"])
     for row in costs.to_dict("records"):
         cost = pd.Series(row)
         rows.append(
@@ -118,10 +119,16 @@ def crossed_knockout(study: str) -> str:
                 nats(row["exposed"]),
                 nats(row["unexposed"]),
                 interval(cost, "difference", nats),
-                score(row["rank"]),
             ]
         )
-    head = ["text", "cells", "windows", "exposed loses", "unexposed loses", "difference", "rank"]
+        if several:
+            names = {"stratum": row["stratum"], "size": row["size"]}
+            of_bases = only(every, pair="all bases", **names)
+            ends = (nats(of_bases[f"difference_{end}"]) for end in ("low", "high"))
+            rows[-1].append(f"[{', '.join(ends)}]")
+        rows[-1].append(score(row["rank"]))
+    head = ["text", "cells", "windows", "exposed loses", "unexposed loses", "difference"]
+    head += ["over bases"] * several + ["rank"]
     return markdown(head, rows)
 
 

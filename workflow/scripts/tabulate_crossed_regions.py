@@ -11,4 +11,5 @@ with job(snakemake) as settings:
     names = [{"pair": pair} for pair in settings.pairs]
     write_csv(gather(names, [pd.read_csv(path) for path in files.layers]), output.layers)
     knockouts = dict(zip(settings.pairs, map(read_parquet, files.knockout), strict=True))
-    write_csv(differences_of_pairs(knockouts, settings.confidence), output.knockout)
+    table = differences_of_pairs(knockouts, settings.bases, settings.confidence)
+    write_csv(table, output.knockout)

@@ -13,7 +13,8 @@ from engram.crossed.differences import (
     measured_windows,
     trials,
 )
-from engram.crossed.tables import ALL_PAIRS, differences_of_pairs
+from engram.crossed.intervals import mean_over_bases
+from engram.crossed.tables import ALL_BASES, ALL_PAIRS, differences_of_pairs
 from engram.io.packing import packed_length, query_key
 from engram.nursery.arms import FIRST, SECOND
 
@@ -104,11 +105,46 @@ def test_all_pairs_are_the_mean_of_pairs(windows: pd.DataFrame, planted: tuple) 
         costs = [np.where(shown, exposed, unexposed) for shown in (first, ~first)]
         found = [measures(conditions, cells, cost) for cost in costs]
         knockouts[pair] = knockout_rows(names, windows, found, SUFFIX)
-    table = differences_of_pairs(knockouts, 0.95)
+    table = differences_of_pairs(knockouts, ["first", "first"], 0.95)
     rows = table[(table["stratum"] == "all") & (table["control"] == "cells")].set_index("pair")
     assert rows.index.tolist() == [ALL_PAIRS, "one", "two"]
     own = rows.loc[["one", "two"]]
     assert rows.loc[ALL_PAIRS, "windows"] == own["windows"].sum()
     assert rows.loc[ALL_PAIRS, "clusters"] == own["clusters"].max()
     assert rows.loc[ALL_PAIRS, "difference"] == pytest.approx(own["difference"].mean())
-    assert ALL_PAIRS not in set(differences_of_pairs({"one": knockouts["one"]}, 0.95)["pair"])
+    one = differences_of_pairs({"one": knockouts["one"]}, ["first"], 0.95)
+    assert ALL_PAIRS not in set(one["pair"])
+
+
+def test_what_one_base_shows_is_not_shown_by_all(windows: pd.DataFrame, planted: tuple) -> None:
+    """Four pairs of two bases agree within their base only: certain of these models, and of no
+    other base."""
+    names, conditions, cells = planted
+    first, random = (windows["arm"] == FIRST).to_numpy(), np.random.default_rng(4)
+    knockouts = {}
+    for pair, exposed in {"1-1": 0.9, "1-2": 0.8, "2-1": 0.15, "2-2": 0.05}.items():
+        costs = [
+            np.where(shown, exposed, 0.1) + 0.02 * random.random(len(first))
+            for shown in (first, ~first)
+        ]
+        found = [measures(conditions, cells, cost) for cost in costs]
+        knockouts[pair] = knockout_rows(names, windows, found, SUFFIX)
+    table = differences_of_pairs(knockouts, ["first", "first", "second", "second"], 0.95)
+    rows = table[(table["stratum"] == "all") & (table["control"] == "cells")].set_index("pair")
+    assert rows.index[:2].tolist() == [ALL_PAIRS, ALL_BASES]
+    assert rows.loc[ALL_PAIRS, "difference_low"] > 0 > rows.loc[ALL_BASES, "difference_low"]
+    assert rows.loc[ALL_BASES, "difference"] == pytest.approx(rows.loc[ALL_PAIRS, "difference"])
+    means = [rows.loc[own, "difference"].mean() for own in (["1-1", "1-2"], ["2-1", "2-2"])]
+    # Student's t of two bases; what they share, the windows, adds next to nothing here.
+    half = 12.706 * abs(means[0] - means[1]) / 2
+    assert rows.loc[ALL_BASES, "difference_high"] == pytest.approx(np.mean(means) + half, rel=0.01)
+
+
+def test_errors_that_all_bases_share_widen_their_interval() -> None:
+    values = np.array([1.0, 1.2, 0.9])
+    random = np.random.default_rng(0)
+    shared = np.repeat(random.normal(size=(40, 1)), 3, axis=1)
+    alone = mean_over_bases(values, pd.DataFrame(np.zeros((40, 3))), 39, 0.95)
+    joint = mean_over_bases(values, pd.DataFrame(shared), 39, 0.95)
+    assert joint.value == alone.value == pytest.approx(values.mean())
+    assert joint.high - joint.low > 2 * (alone.high - alone.low)

@@ -10,7 +10,8 @@ windows that are measured. A third control is the region that a scorer of redraw
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,29 @@ def difference_table(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
         windows that both models extract intact (both_extract of them), the share that the region
         takes away beyond the control.
     """
-    found = []
+    found = [
+        names | _difference(region, drawn, confidence)
+        for names, region, drawn in _comparisons(rows)
+    ]
+    return pd.DataFrame(found)
+
+
+def influences(rows: pd.DataFrame) -> dict[tuple[str, float, str], pd.Series]:
+    """Return what each cluster adds to the error of the difference in differences of a pair, for
+    every stratum, size and control of `difference_table`.
+    """
+    found = {}
+    for names, region, drawn in _comparisons(rows):
+        exposed, unexposed, weight = _beyond(region, drawn)
+        part = _cluster_errors(exposed - unexposed, weight, region["cluster"].to_numpy())
+        found[names["stratum"], names["size"], names["control"]] = part
+    return found
+
+
+def _comparisons(
+    rows: pd.DataFrame,
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]]:
+    """Yield stratum, size and control, with the rows of the region and of the control's draws."""
     for stratum in ("all", *sorted(rows["stratum"].unique())):
         own = rows if stratum == "all" else rows[rows["stratum"] == stratum]
         for size in sorted(set(own["size"]) - {0.0}):
@@ -152,27 +175,32 @@ def difference_table(rows: pd.DataFrame, confidence: float) -> pd.DataFrame:
             for control in CONTROLS:
                 drawn = of_size[of_size["kind"] == control]
                 if len(drawn):
-                    names = {"stratum": stratum, "size": size, "control": control}
-                    found.append(names | _difference(region, drawn, confidence))
-    return pd.DataFrame(found)
+                    yield {"stratum": stratum, "size": size, "control": control}, region, drawn
 
 
-def _difference(region: pd.DataFrame, drawn: pd.DataFrame, confidence: float) -> dict[str, object]:
-    columns = ["exposed", "unexposed", "extracts_exposed", "extracts_unexposed"]
-    mean = drawn.groupby("sequence_id")[columns].mean().loc[region.index]
-    exposed = (region["exposed"] - mean["exposed"]).to_numpy()
-    unexposed = (region["unexposed"] - mean["unexposed"]).to_numpy()
+def _beyond(region: pd.DataFrame, drawn: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what the region costs the exposed and the unexposed model beyond the control, and the
+    weight of every window, (n,) each.
+    """
+    columns = ["exposed", "unexposed"]
+    beyond = region[columns] - drawn.groupby("sequence_id")[columns].mean().loc[region.index]
     sign = np.where(region["arm"] == FIRST, 1, -1)
     weight = arm_weights(sign[:, None], region["stratum"].to_numpy(str))[:, 0]
     if not weight.sum():
         weight = np.ones(len(region))
-    weight = weight / weight.sum()
+    return (*beyond.to_numpy().T, weight / weight.sum())
+
+
+def _difference(region: pd.DataFrame, drawn: pd.DataFrame, confidence: float) -> dict[str, object]:
+    exposed, unexposed, weight = _beyond(region, drawn)
     per_draw = drawn.assign(margin=drawn["exposed"] - drawn["unexposed"]).pivot(
         index="sequence_id", columns="draw", values="margin"
     )
     margins = weight @ per_draw.loc[region.index].to_numpy()  # (draws,)
     own = float(weight @ (region["exposed"] - region["unexposed"]).to_numpy())
     both = region["both_extract"].to_numpy(bool)
+    columns = ["extracts_exposed", "extracts_unexposed"]
+    mean = drawn.groupby("sequence_id")[columns].mean().loc[region.index]
     taken = {
         f"extraction_{name}": (
             mean.loc[both, f"extracts_{name}"] - region.loc[both, f"extracts_{name}"]
@@ -205,10 +233,17 @@ def mean_interval(
         confidence: nominal coverage.
     """
     mean = float(weight @ values)
-    sums, _ = cluster_sums((weight * (values - mean))[:, None], cluster)
-    count = len(sums)
-    if count < 2:
+    errors = _cluster_errors(values, weight, cluster)
+    if len(errors) < 2:
         return Interval(mean, np.nan, np.nan)
-    error = float(np.sqrt(np.square(sums).sum() * count / (count - 1)))
-    half = float(stdtrit(count - 1, (1 + confidence) / 2)) * error
+    half = float(stdtrit(len(errors) - 1, (1 + confidence) / 2) * np.sqrt(np.square(errors).sum()))
     return Interval(mean, mean - half, mean + half)
+
+
+def _cluster_errors(values: np.ndarray, weight: np.ndarray, cluster: np.ndarray) -> pd.Series:
+    """Return what each cluster adds to the error of a weighted mean; the squares sum to its
+    variance.
+    """
+    sums, _ = cluster_sums((weight * (values - weight @ values))[:, None], cluster)
+    count = len(sums)
+    return pd.Series(sums[:, 0] * np.sqrt(count / max(count - 1, 1)), index=pd.unique(cluster))

@@ -164,23 +164,37 @@ def over_bases(bases: Sequence[Sequence[ClusteredShare]], confidence: float) -> 
     means = [_mean_share(pairs) for pairs in bases]
     inside = np.array([np.clip(mean.value, mean.margin, 1 - mean.margin) for mean in means])
     slopes = 1 / (inside * (1 - inside))
-    center, count = float(logit(inside).mean()), len(means)
-    value = float(expit(center))
-    if count < 2:
-        return Interval(value, np.nan, np.nan)
-    between = float(logit(inside).var(ddof=1)) / count
-    table = pd.concat([mean.influence for mean in means], axis=1).fillna(0).to_numpy() * slopes
-    covariance = table.T @ table  # (B, B)
-    common = max(0.0, float((covariance.sum() - np.trace(covariance)) / (count * (count - 1))))
+    table = pd.concat([mean.influence for mean in means], axis=1).fillna(0) * slopes
     freedom = min(mean.freedom for mean in means)
-    if between + common == 0:
-        return Interval(value, value, value)
+    center, low, high = mean_over_bases(logit(inside), table, freedom, confidence)
+    return Interval(float(expit(center)), float(expit(low)), float(expit(high)))
+
+
+def mean_over_bases(
+    values: np.ndarray, influence: pd.DataFrame, freedom: float, confidence: float
+) -> Interval:
+    """Return the mean of unbounded values of B bases and its interval: other bases, other windows.
+
+    Args:
+        values: of the bases, (B,).
+        influence: what each cluster of windows adds to the errors of these values, (clusters, B).
+        freedom: degrees of freedom of these errors.
+        confidence: nominal coverage.
+
+    Returns:
+        the mean; NaN as ends for a single base.
+    """
+    center, count = float(np.mean(values)), len(values)
+    if count < 2:
+        return Interval(center, np.nan, np.nan)
+    between = float(np.var(values, ddof=1)) / count
+    covariance = influence.to_numpy().T @ influence.to_numpy()  # (B, B)
+    common = max(0.0, float((covariance.sum() - np.trace(covariance)) / (count * (count - 1))))
     # Each part with the quantile of its degrees of freedom (Cochran, 1964): safer for three
     # bases than Satterthwaite's.
     quantiles = stdtrit(np.array([count - 1, max(freedom, 1)]), (1 + confidence) / 2)
-    half = np.sqrt(quantiles**2 @ np.array([between, common]))
-    low, high = expit(center + np.array([-half, half]))
-    return Interval(value, float(low), float(high))
+    half = float(np.sqrt(quantiles**2 @ np.array([between, common])))
+    return Interval(center, center - half, center + half)
 
 
 def _mean_share(pairs: Sequence[ClusteredShare]) -> ClusteredShare:

@@ -7,9 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from engram.crossed.differences import difference_table
+from engram.crossed.differences import difference_table, influences
 from engram.crossed.effects import effect_table, of_stratum_mask
-from engram.crossed.intervals import ClusteredShare, over_bases, over_windows
+from engram.crossed.intervals import (
+    ClusteredShare,
+    mean_over_bases,
+    over_bases,
+    over_windows,
+)
 from engram.crossed.pair import KEY, share_of
 from engram.nursery.arms import FIRST
 
@@ -80,10 +85,47 @@ def effects_of_pairs(windows: Mapping[str, pd.DataFrame], confidence: float) -> 
     return _of_pairs(windows, lambda own: effect_table(own, confidence))
 
 
-def differences_of_pairs(knockouts: Mapping[str, pd.DataFrame], confidence: float) -> pd.DataFrame:
+def differences_of_pairs(
+    knockouts: Mapping[str, pd.DataFrame], bases: Sequence[str], confidence: float
+) -> pd.DataFrame:
     """Return `engram.crossed.differences.difference_table` of every pair and, where there are
-    several, of all pairs: these models, other windows. Its ranks compare means over pairs."""
-    return _of_pairs(knockouts, lambda rows: difference_table(rows, confidence))
+    several, of all pairs (these models, other windows; its ranks compare means over pairs) and of
+    all bases (other bases, other windows).
+
+    Args:
+        knockouts: rows of every pair, as `engram.crossed.differences.knockout_rows` gives them.
+        bases: the base of every pair, in the same order.
+        confidence: of the intervals.
+    """
+    table = _of_pairs(knockouts, lambda rows: difference_table(rows, confidence))
+    if len(set(bases)) < 2:
+        return table
+    errors = [influences(rows) for rows in knockouts.values()]
+    base_of = dict(zip(knockouts, bases, strict=True))
+    rows = []
+    for _, joint in table[table["pair"] == ALL_PAIRS].iterrows():
+        names = {column: joint[column] for column in ("stratum", "size", "control")}
+        key = (names["stratum"], names["size"], names["control"])
+        if not all(key in found for found in errors):
+            continue
+        same = table["pair"] != ALL_PAIRS
+        for column, value in names.items():
+            same &= table[column] == value
+        own = table[same]
+        means = own.groupby(own["pair"].map(base_of), sort=False)[
+            ["exposed", "unexposed", "difference"]
+        ].mean()
+        # A base's error is the mean of those of its pairs.
+        part = pd.concat([found[key] for found in errors], axis=1).fillna(0)
+        part = part.T.groupby(np.array(bases), sort=False).mean().T[means.index]
+        interval = mean_over_bases(
+            means["difference"].to_numpy(), part, len(part) - 1, confidence
+        ).columns("difference")
+        values = {"exposed": means["exposed"].mean(), "unexposed": means["unexposed"].mean()}
+        counts = {"windows": own["windows"].sum(), "clusters": joint["clusters"]}
+        rows.append({"pair": ALL_BASES, **names, **counts, **values, **interval})
+    first = table["pair"] == ALL_PAIRS
+    return pd.concat([table[first], pd.DataFrame(rows), table[~first]], ignore_index=True)
 
 
 def _of_pairs(

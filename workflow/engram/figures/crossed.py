@@ -202,6 +202,7 @@ def knockout_differences(knockout: pd.DataFrame, *, style: FigureStyle) -> Figur
     """
     columns = ["pair", "stratum", "size", "control", "difference"]
     require(knockout, [*columns, "difference_low", "difference_high"], "crossed_knockout")
+    knockout = knockout[knockout["pair"] != ALL_BASES]
     sizes, controls = sorted(knockout["size"].unique()), list(dict.fromkeys(knockout["control"]))
     strata = list(dict.fromkeys(knockout["stratum"]))
     figure = Figure(figsize=(1.9 + 1.9 * len(sizes), 0.9 + 0.5 * len(strata)), layout="constrained")
