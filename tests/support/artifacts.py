@@ -25,7 +25,7 @@ from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.io.packing import packed_length
 from engram.io.parts import Parts
 from engram.io.streams import read_batches, stream_parquet
-from engram.knockout import experiment
+from engram.knockout import kept_conditions
 from engram.lm.conditions import MEASURES
 from engram.nursery import training as drilling
 from engram.saliency.file import BLOCKS, Saliency, read_saliency, write_saliency
@@ -240,14 +240,14 @@ def _read_state(path: Path) -> Any:
 def _write_conditions(path: Path) -> None:
     measures = {f"{i:032x}": random().random((ROWS, len(MEASURES))) for i in range(3)}
     folder = path.parent / "pieces"
-    experiment._write(Parts(folder), measures)
+    kept_conditions._write(Parts(folder), measures)
     piece = Parts(folder).read(*Parts(folder).present())
     Parts(path.parent).write(path.stem, piece)  # under the name that is mutated
     shutil.rmtree(folder)
 
 
 def _read_conditions(path: Path) -> Any:
-    return experiment._read(Parts(path.parent)) or None
+    return kept_conditions._read(Parts(path.parent)) or None
 
 
 def _write_rows(path: Path) -> None:
