@@ -59,7 +59,7 @@ rule table_benchmark:
             natural=NATURAL,
             prefix=STUDY["prefix"],
             taxonomies=[named.taxonomy.name for named in NAMED],
-            categories=study_config.used_categories(STUDY),
+            categories=study_taxonomies.used_categories(STUDY),
             rho=STUDY["rho"],
             published=digests.file_digest(shipped("resources/published")),
             **STATISTICS,

@@ -19,6 +19,7 @@ from snakemake.exceptions import WorkflowError
 from engram.io.errors import EngramError
 from engram.run import bundle, digests, provenance, tracking
 from engram.run import config as study_config
+from engram.run import study_taxonomies
 from engram.run.project import ROOT
 from engram.run.lost_memory import refresh
 from engram.run.paths import without_braces
@@ -79,10 +80,10 @@ NATURAL = [
 PROTOCOLS = STUDY["protocols"]
 # Kinds of text that are held out: paths treat them like protocols.
 HELD_OUT = {f"held-out-{entry['name']}": entry for entry in STUDY["samples"]["held_out"]}
-NAMED = study_config.named_taxonomies(STUDY)
-TAXONOMIES = study_config.taxonomies(STUDY)
-LOCALIZED = study_config.localized(STUDY)
-KNOCKED_OUT = study_config.knocked_out(STUDY)
+NAMED = study_taxonomies.named_taxonomies(STUDY)
+TAXONOMIES = study_taxonomies.taxonomies(STUDY)
+LOCALIZED = study_taxonomies.localized(STUDY)
+KNOCKED_OUT = study_taxonomies.knocked_out(STUDY)
 FORMATS = STUDY["figures"]["formats"]
 BATCH_TOKENS = STUDY["attention"]["batch_tokens"]
 WORKERS = STUDY["attention"]["workers"]

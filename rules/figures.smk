@@ -198,7 +198,7 @@ rule plot_taxonomy_flow:
         settings=settings(
             "plot_taxonomy_flow",
             flow=STUDY["flow"],
-            categories=study_config.used_categories(STUDY),
+            categories=study_taxonomies.used_categories(STUDY),
             style=STUDY["figures"],
         ),
     output:

@@ -9,7 +9,7 @@ overlap.csv (localization from the found embeddings); a figure.
 """
 
 ATTACK = STUDY["mechanisms"]["locality"]
-ATTACKED = study_config.attacked(STUDY)
+ATTACKED = study_taxonomies.attacked(STUDY)
 LOCALITY_TABLES = per_run("{model}/{protocol}/locality/{taxonomy}/comparison.csv", ATTACKED)
 LOCALITY_FIGURES = per_figure(
     "{model}/{protocol}/{taxonomy}/embedding_attack",

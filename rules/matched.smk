@@ -8,7 +8,7 @@ Outputs: <model>/predictability.parquet, tables/matched_comparison.csv and its f
 COMPARED_RUNS = [
     {"model": model, **pair}
     for model in MODELS
-    for pair in study_config.compared_classes(STUDY)
+    for pair in study_taxonomies.compared_classes(STUDY)
     if "engram" in PROTOCOLS
 ]
 MATCHED_RESULTS = (

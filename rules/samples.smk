@@ -85,7 +85,7 @@ rule draw_search:
             samples=DRAWN,
             seed=STUDY["seed"],
             search=STUDY["search"]["categories"],
-            categories=study_config.used_categories(STUDY),
+            categories=study_taxonomies.used_categories(STUDY),
         ),
     output:
         samples=f"{MODEL}/engram/samples/search.parquet",

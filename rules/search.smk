@@ -21,7 +21,7 @@ rule search_taxonomies:
         shards=shards,
         settings=settings(
             "search_taxonomies",
-            categories=study_config.used_categories(STUDY),
+            categories=study_taxonomies.used_categories(STUDY),
             search=STUDY["search"],
             samples=DRAWN,
             cnn={key: value for key, value in STUDY["cnn"].items() if key != "memory_mb"},

@@ -14,7 +14,7 @@ if SERIES:
     )
     FIGURES += per_figure("series_{plot}", plot=["rates", "scores"])
 OF_SERIES = {
-    "taxonomies": [defined(each) for each in study_config.series_taxonomies(STUDY)],
+    "taxonomies": [defined(each) for each in study_taxonomies.series_taxonomies(STUDY)],
     "series": {key: value for key, value in STUDY["series"].items() if key != "taxonomies"},
 }
 

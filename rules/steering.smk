@@ -8,7 +8,7 @@ figure.
 """
 
 STEERING = STUDY["mechanisms"]["steering"]
-STEERED = study_config.steered(STUDY)
+STEERED = study_taxonomies.steered(STUDY)
 STEERING_TABLES = per_run("{model}/{protocol}/steering/{taxonomy}/selectivity.csv", STEERED)
 STEERING_FIGURES = per_figure(
     "{model}/{protocol}/{taxonomy}/dose_response",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -62,6 +63,33 @@ TOKEN = "hf_" + "PlantedByTheTests" * 2
 """A token that the tiny study finds in its environment."""
 
 
+LIMIT = 900.0
+"""Seconds within which a run of Snakemake ends."""
+SPEAKING = {"PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1"}
+"""So that a run that is aborted has written all that it said, and where its threads were."""
+
+
+def _within_limit(
+    command: list[str], folder: Path, environment: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a command; one that does not end is aborted, and fails with what it said."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            printed, _ = process.communicate()
+            pytest.fail(f"did not end within {LIMIT:g} s:\n{printed[-12000:]}")
+    return subprocess.CompletedProcess(command, process.returncode, printed)
+
+
 @dataclass
 class Checkout:
     """A copy of the project in which Snakemake runs."""
@@ -88,15 +116,7 @@ class Checkout:
             status, printed = warm.snakemake(command[1:], self.folder, settings)
             result = subprocess.CompletedProcess(command, status, printed)
         else:
-            result = subprocess.run(
-                command,
-                cwd=self.folder,
-                env=settings,
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
+            result = _within_limit(command, self.folder, settings | SPEAKING)
         if check and result.returncode:
             pytest.fail(
                 f"{' '.join(arguments)} ended with {result.returncode}:\n{result.stdout[-6000:]}"

@@ -15,10 +15,10 @@ import yaml
 from mutations import mutated_config
 
 from engram.io.errors import EngramError
-from engram.run.config import (
+from engram.run.config import complete
+from engram.run.study_taxonomies import (
     attacked,
     compared_classes,
-    complete,
     localized,
     series_taxonomies,
     steered,

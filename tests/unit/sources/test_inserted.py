@@ -24,7 +24,8 @@ from engram.io.artifacts import read_metadata, read_parquet
 from engram.io.errors import EngramError
 from engram.io.streams import read_batches, stream_parquet
 from engram.lm.generation import greedy_continuations, teacher_forced_scores
-from engram.run.config import complete, taxonomies
+from engram.run.config import complete
+from engram.run.study_taxonomies import taxonomies
 from engram.sources import scoring
 from engram.sources.candidates import window_table
 from engram.sources.checks import Limits

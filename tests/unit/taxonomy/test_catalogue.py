@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from engram.io.errors import EngramError
-from engram.run import config
+from engram.run.config import complete
+from engram.run.study_taxonomies import localized, named_taxonomies, taxonomies
 from engram.taxonomy.catalogue import RHO_KINDS, paper_names, rho_names
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
@@ -29,18 +30,17 @@ def test_names_are_written_as_they_are_read() -> None:
 
 
 def test_the_paper_is_51_trained_taxonomies_and_26_thresholds_more() -> None:
-    assert len(config.taxonomies(config.complete(MINIMAL))) == 51
+    assert len(taxonomies(complete(MINIMAL))) == 51
     rho = dict.fromkeys(RHO_KINDS, GRID)
-    completed = config.complete(MINIMAL | {"rho": rho})
-    assert len(config.taxonomies(completed)) == 51 + 26  # ρ = 0.5 of both is the benchmark's Guess
-    assert len(config.named_taxonomies(completed)) == 54 + 26
+    completed = complete(MINIMAL | {"rho": rho})
+    assert len(taxonomies(completed)) == 51 + 26  # ρ = 0.5 of both is the benchmark's Guess
+    assert len(named_taxonomies(completed)) == 54 + 26
 
 
 def test_paper_mixes_with_other_taxonomies() -> None:
     names = ["Non-Memo, Guess, Others", "paper", "Non-Memo, Recite[36], Others"]
     found = [
-        named.taxonomy.name
-        for named in config.named_taxonomies(config.complete(MINIMAL | {"taxonomies": names}))
+        named.taxonomy.name for named in named_taxonomies(complete(MINIMAL | {"taxonomies": names}))
     ]
     assert found[0] == names[0]
     assert found[-1] == names[-1]
@@ -49,18 +49,15 @@ def test_paper_mixes_with_other_taxonomies() -> None:
 
 def test_deltas_replace_the_papers() -> None:
     found = [
-        named.taxonomy.name
-        for named in config.named_taxonomies(config.complete(MINIMAL | {"deltas": [36]}))
+        named.taxonomy.name for named in named_taxonomies(complete(MINIMAL | {"deltas": [36]}))
     ]
     assert len(found) == 20
     assert not any("[5" in name or "[1k" in name for name in found)
 
 
 def test_what_is_localized_may_be_named_by_an_alias() -> None:
-    completed = config.complete(
-        MINIMAL | {"saliency": {"localize": ["Non-Memo, Recollect[5], Others"]}}
-    )
-    assert config.localized(completed) == ["non-memo_recite-5_others"]
+    completed = complete(MINIMAL | {"saliency": {"localize": ["Non-Memo, Recollect[5], Others"]}})
+    assert localized(completed) == ["non-memo_recite-5_others"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +75,7 @@ def test_what_is_localized_may_be_named_by_an_alias() -> None:
 )
 def test_mistakes_are_one_line(changes: dict, message: str) -> None:
     with pytest.raises(EngramError, match=r"^[^\n]+$") as caught:
-        config.complete(MINIMAL | changes)
+        complete(MINIMAL | changes)
     assert message in str(caught.value)
 
 
@@ -89,10 +86,8 @@ def test_a_threshold_that_was_computed_is_the_one_that_was_meant() -> None:
     assert names[1] == "Non-Memo, Guess[0.1-*], Others"
     for name in names:
         assert Taxonomy.parse(name).name == name
-    study = config.complete(
-        MINIMAL | {"taxonomies": ["Non-Memo, Others"], "rho": {"both": [3 * 0.1]}}
-    )
-    assert "non-memo_guess-03-03_others" in config.taxonomies(study)
+    study = complete(MINIMAL | {"taxonomies": ["Non-Memo, Others"], "rho": {"both": [3 * 0.1]}})
+    assert "non-memo_guess-03-03_others" in taxonomies(study)
 
 
 def test_the_default_of_a_category_is_rounded_likewise() -> None:

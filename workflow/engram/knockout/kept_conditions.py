@@ -15,12 +15,9 @@ from engram.io.parts import Parts, Piece
 from engram.lm.conditions import MEASURES, Condition
 from engram.lm.feed_forward_removal import FeedForwardMeans
 from engram.lm.interventions import Means, knock_out
-from engram.lm.kept_batches import Kept
+from engram.lm.kept_batches import PART_SECONDS, Kept
 
 log = logging.getLogger(__name__)
-
-PART_SECONDS = 30.0
-"""Seconds after which finished conditions are written: what a kill can cost."""
 
 
 def measure_conditions(

@@ -17,8 +17,9 @@ from engram.io.artifacts import whole
 from engram.io.errors import EngramError
 from engram.io.shipped import shipped_file
 from engram.run import launch, summary
-from engram.run.config import RESERVED, complete
+from engram.run.config import complete
 from engram.run.digests import file_digest
+from engram.run.mistakes import RESERVED
 from engram.sources.documents import document_files
 from engram.sources.entry import PINNED_PACKAGE
 

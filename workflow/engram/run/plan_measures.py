@@ -16,9 +16,10 @@ from engram.crossed.mechanism_inputs import MechanismInputs
 from engram.mechanisms.cost import count_forwards
 from engram.mechanisms.settings import MechanismsSettings
 from engram.nursery.arms import STRATA
-from engram.run.config import attacked, complete, localized, steered, taxonomies
+from engram.run.config import complete
 from engram.run.plan import Shape
 from engram.run.rates import Rates
+from engram.run.study_taxonomies import attacked, localized, steered, taxonomies
 
 COLUMNS = ("model", "measure", "forwards", "pflop", "gpu_hours")
 
