@@ -18,7 +18,6 @@ from engram.io.errors import EngramError
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
 from engram.lm.models import in_batches, keep_logits, suffix_logits, token_scores
-from engram.lm.reserved_cache import reserve
 
 ROUNDING = {torch.float32: 64, torch.float16: 8, torch.bfloat16: 8}
 """Units in the last place of the largest logit by which the same logit may differ between a forward
@@ -225,8 +224,6 @@ def _decode(
         logits = output.logits[:, -1]  # (b, V)
         logits[:, forbidden] = -torch.inf
         fresh, cache = logits.argmax(-1, keepdim=True), output.past_key_values  # (b, 1)
-        if step == 0:
-            reserve(cache, suffix_length - 1)
         # A NaN counts as the largest of all. Asked once a batch: a GPU need not be waited for.
         finite &= logits.gather(-1, fresh).isfinite()
         written.append(fresh)

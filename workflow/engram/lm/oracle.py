@@ -10,7 +10,6 @@ to write.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -225,12 +224,12 @@ def attention_modules(model: PreTrainedModel) -> dict[nn.Module, int]:
         if isinstance(recorder, OutputRecorder)
         else (recorder, None, 1)
     )
-    modules: dict[nn.Module, int] = {
+    if not isinstance(kind, type):
+        return {}
+    modules = {
         module: place
         for path, module in model.named_modules()
-        if inspect.isclass(kind)
-        and kind in type(module).__mro__
-        and (name is None or name in f".{path}")
+        if isinstance(module, kind) and (name is None or name in f".{path}")
     }
     layers = model.config.get_text_config().num_hidden_layers
     return modules if len(modules) == layers else {}
