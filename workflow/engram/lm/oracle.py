@@ -224,7 +224,7 @@ def attention_modules(model: PreTrainedModel) -> dict[nn.Module, int]:
         if isinstance(recorder, OutputRecorder)
         else (recorder, None, 1)
     )
-    if not isinstance(kind, type):
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         return {}
     modules = {
         module: place
