@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from cells import filled, interval, markdown, nats, only, points, score, select, short, table
 
@@ -22,6 +24,16 @@ CROSSED_INPUTS = {
     "hidden_states": "hidden states",
     "feed_forward": "feed-forward activations",
 }
+MEASURED_INPUTS = {
+    "entropy": "entropy of representations, per layer",
+    "lens": "logit lens",
+    "remind": "REMIND, 15 features",
+    "loss": "loss",
+    "zlib": "loss, per byte of zlib",
+    "min_k": "Min-K %",
+    "min_k_plus_plus": "Min-K %++",
+}
+"""Inputs with `crossed.mechanisms`."""
 
 
 def paired(study: str, name: str, **values: object) -> pd.Series:
@@ -50,7 +62,7 @@ def crossed_effects(study: str, strata: tuple[str, ...] = OF_DESIGN, most: bool 
     return markdown(head, rows)
 
 
-def crossed_scores(study: str) -> str:
+def crossed_scores(study: str, labels: Mapping[str, str] = CROSSED_INPUTS) -> str:
     """Return how often the exposed model is named, by input and kind of text, over all pairs; with
     a second interval over bases where there are several."""
     rows = []
@@ -58,7 +70,7 @@ def crossed_scores(study: str) -> str:
     several = scores["bases"].max() > 1
     inputs, tested = set(scores["input"]), set(scores["tested_on"])
     shown = [name for name in ("natural", "guessed", "templates") if name in tested]
-    for name, label in CROSSED_INPUTS.items():
+    for name, label in labels.items():
         if name not in inputs:
             continue
         for stratum in shown:

@@ -24,6 +24,7 @@ import pandas as pd
 
 HERE = Path(__file__).parent
 CROSSED = ("checks", "effects", "knockout", "layers", "matched", "scores")
+FURTHER = ("mechanisms", "transfer")
 CLASSES = (
     "attention_adds",
     "counts",
@@ -48,11 +49,12 @@ def exposures(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def copy_crossed(study: Path, target: Path) -> None:
-    """Copy the tables of crossed pairs, `crossed_scores.csv` as `scores.csv` and so on; that of
-    transfer where there are several pairs."""
-    transfer = study / "tables" / "crossed_transfer.csv"
-    for name in (*CROSSED, *(["transfer"] if transfer.exists() else [])):
-        shutil.copyfile(study / "tables" / f"crossed_{name}.csv", target / f"{name}.csv")
+    """Copy the tables of crossed pairs, `crossed_scores.csv` as `scores.csv` and so on; those of
+    transfer and of mechanisms where the study has them."""
+    tables = study / "tables"
+    further = [name for name in FURTHER if (tables / f"crossed_{name}.csv").exists()]
+    for name in (*CROSSED, *further):
+        shutil.copyfile(tables / f"crossed_{name}.csv", target / f"{name}.csv")
 
 
 def copy_classes(study: Path, target: Path) -> None:

@@ -30,6 +30,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     ),
     "crossed-knockout": partial(blocks_crossed.crossed_knockout, "crossed"),
     "crossed-scores": partial(blocks_crossed.crossed_scores, "crossed"),
+    "crossed-mechanisms": partial(
+        blocks_crossed.crossed_scores, "crossed", blocks_crossed.MEASURED_INPUTS
+    ),
     "crossed-transfer": partial(blocks_crossed.crossed_transfer, "crossed"),
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
     "demo-knockout": partial(blocks_crossed.crossed_knockout, "demo"),

@@ -10,7 +10,8 @@ from engram.io.hashing import value_digest
 from engram.knockout.selection import chosen_samples, unmemorized_texts
 from engram.lm.kept_batches import Kept
 from engram.lm.models import fingerprint, load_model
-from engram.mechanisms.locality import Texts, probe_locality
+from engram.mechanisms.locality import probe_locality
+from engram.mechanisms.locality_results import Texts
 from engram.mechanisms.locality_settings import LocalitySettings
 from engram.run.job import PARTS, job
 from engram.taxonomy.protocols import PROTOCOLS

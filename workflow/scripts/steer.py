@@ -8,7 +8,8 @@ from engram.io.hashing import value_digest
 from engram.knockout.selection import split_samples, unmemorized_texts
 from engram.lm.kept_batches import Kept
 from engram.lm.models import fingerprint, load_model
-from engram.mechanisms.steering import SplitTexts, steer
+from engram.mechanisms.steering import steer
+from engram.mechanisms.steering_results import SplitTexts
 from engram.mechanisms.steering_settings import SteeringSettings
 from engram.run.job import PARTS, job
 from engram.taxonomy.protocols import PROTOCOLS

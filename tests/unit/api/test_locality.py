@@ -9,7 +9,8 @@ from tiny_language_model import PREFIX, SUFFIX, some_tokens, tiny_lm
 
 from engram.api.locality import attack
 from engram.io.errors import EngramError
-from engram.mechanisms.locality import RECALLED, Texts, probe_locality
+from engram.mechanisms.locality import probe_locality
+from engram.mechanisms.locality_results import RECALLED, Texts
 from engram.mechanisms.locality_settings import LocalitySettings
 
 OPTIONS = {"steps": 2, "most": 0.25}

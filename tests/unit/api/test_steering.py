@@ -10,8 +10,8 @@ from tiny_language_model import PREFIX, SUFFIX, some_tokens, tiny_lm
 from engram.api.steering import draw_splits, steer
 from engram.io.errors import EngramError
 from engram.knockout.experiment import Samples
-from engram.mechanisms.steering import SplitTexts
 from engram.mechanisms.steering import steer as room
+from engram.mechanisms.steering_results import SplitTexts
 from engram.mechanisms.steering_settings import SteeringSettings
 
 

@@ -16,15 +16,14 @@ from engram.io.errors import EngramError
 from engram.lm.conditions import Condition
 from engram.lm.generation import greedy_continuations
 from engram.lm.interventions import knock_out
-from engram.mechanisms.locality import (
+from engram.mechanisms.locality import probe_locality, rank_heads
+from engram.mechanisms.locality_results import (
     INTACT,
     RECALLED,
     REMOVED,
     UNSEEN,
     Locality,
     Texts,
-    probe_locality,
-    rank_heads,
 )
 from engram.mechanisms.locality_settings import LocalitySettings
 

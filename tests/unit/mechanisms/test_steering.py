@@ -17,7 +17,8 @@ from engram.knockout.experiment import Samples
 from engram.lm.generation import greedy_continuations
 from engram.mechanisms.edits import measure_edits
 from engram.mechanisms.recall_direction import decoding_states
-from engram.mechanisms.steering import OTHER_TEXT, SplitTexts, Steered, steer
+from engram.mechanisms.steering import steer
+from engram.mechanisms.steering_results import OTHER_TEXT, SplitTexts, Steered
 from engram.mechanisms.steering_settings import SteeringSettings
 
 WINDOW, PREFIX = 14, 8

@@ -14,7 +14,8 @@ from engram.api.measured import MeasuredTexts, measured_texts
 from engram.api.steering import draw_splits
 from engram.io.errors import EngramError
 from engram.lm.conditions import MEASURES
-from engram.mechanisms.locality import REMOVED, Locality, Texts, probe_locality
+from engram.mechanisms.locality import probe_locality
+from engram.mechanisms.locality_results import REMOVED, Locality, Texts
 from engram.mechanisms.locality_settings import LocalitySettings
 
 BATCH_TOKENS = 8192

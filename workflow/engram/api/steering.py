@@ -17,8 +17,8 @@ from engram.io.errors import EngramError
 from engram.knockout.experiment import Samples
 from engram.lm.conditions import MEASURES
 from engram.mechanisms.recall_direction import UNPAIRED
-from engram.mechanisms.steering import SplitTexts, Steered
 from engram.mechanisms.steering import steer as run_steering
+from engram.mechanisms.steering_results import SplitTexts, Steered
 from engram.mechanisms.steering_settings import SteeringSettings
 from engram.taxonomy.sampling import SPLITS
 
