@@ -1,5 +1,7 @@
 """Generation: equal to `model.generate`, never short, and scores that agree with a plain count."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,13 @@ from transformers import PreTrainedModel
 from engram.io.errors import EngramError
 from engram.lm import generation
 from engram.lm.attention import extract
-from engram.lm.generation import greedy_continuations, longest_runs, memorization_scores
+from engram.lm.generation import (
+    greedy_continuations,
+    longest_runs,
+    memorization_scores,
+    teacher_forced_scores,
+)
+from engram.lm.kept_batches import Kept
 
 PREFIX, SUFFIX = 6, 10
 EVERY = {**ARCHITECTURES, **SPECIAL}
@@ -219,3 +227,23 @@ def test_a_broken_suffix_has_two_runs(model: PreTrainedModel, tokens: np.ndarray
     # stands after it.
     assert scores["longest_match"][3] < SUFFIX
     assert scores["longest_match"][6] == SUFFIX - 1
+
+
+@pytest.mark.parametrize("per_token", [False, True])
+def test_kept_scores_are_not_computed_again(
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    per_token: bool,
+) -> None:
+    expected = teacher_forced_scores(model, tokens, PREFIX, per_token=per_token)
+    batch_tokens, kept = 3 * tokens.shape[1], Kept(tmp_path, "weights")
+    teacher_forced_scores(model, tokens, PREFIX, batch_tokens, per_token, kept)
+    monkeypatch.setattr(generation, "_teacher_forced", None)
+    scores = teacher_forced_scores(model, tokens, PREFIX, batch_tokens, per_token, kept)
+    assert list(scores) == list(expected)
+    for name in expected:
+        np.testing.assert_allclose(
+            np.stack(scores[name]), np.stack(expected[name]), rtol=1e-5, err_msg=name
+        )

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from engram.io.errors import EngramError
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
+from engram.lm.kept_batches import Kept, kept_batches
 from engram.lm.models import in_batches, keep_logits, suffix_logits, token_scores
 
 ROUNDING = {torch.float32: 64, torch.float16: 8, torch.bfloat16: 8}
@@ -24,6 +25,13 @@ ROUNDING = {torch.float32: 64, torch.float16: 8, torch.bfloat16: 8}
 over a part of a window and one over all of it, by precision."""
 BATCH_TOKENS = 8192
 """Tokens (prefix and suffix) per batch unless the caller says otherwise."""
+SCORES = (
+    *("extracted", "matched_fraction", "longest_match", "suffix_log_prob"),
+    *("prompt_perplexity", "generation_perplexity", "sequence_perplexity"),
+)
+"""What one forward shows of a sequence."""
+TOKENWISE = ("token_matches", "token_log_probs")
+"""What it shows of each suffix token."""
 MASKED_BY_PAPER = 0
 """The token that the paper's code masks in a prompt: Pythia's end of text."""
 
@@ -87,6 +95,7 @@ def teacher_forced_scores(
     prefix: int,
     batch_tokens: int = BATCH_TOKENS,
     per_token: bool = False,
+    kept: Kept | None = None,
 ) -> pd.DataFrame:
     """Return what one forward per sequence shows: the columns of `memorization_scores` without
     `memorization_score` itself.
@@ -96,21 +105,23 @@ def teacher_forced_scores(
             true tokens before it: `token_matches`, whether it is the model's first choice, bool,
             and `token_log_probs`, its log-probability in nats, float32. The sum of the latter is
             log p_z of arXiv 2505.12546.
+        kept: where finished batches are kept; None keeps none.
     """
     windows = torch.as_tensor(tokens)
+    columns = SCORES + TOKENWISE if per_token else SCORES
 
-    def run(part: slice) -> pd.DataFrame:
+    def run(part: slice) -> list[np.ndarray]:
         batch = windows[part].to(model.device, torch.long)
-        return _teacher_forced(model, batch, prefix, per_token)
+        scores = _teacher_forced(model, batch, prefix)
+        return [scores[name] for name in columns]
 
-    batches = in_batches(
-        run,
-        len(windows),
-        max(1, batch_tokens // windows.shape[1]),
-        "memorization scores",
-        model.device,
+    rows = max(1, batch_tokens // windows.shape[1])
+    batches = kept_batches(run, tokens, rows, "memorization scores", model.device, kept)
+    values = zip(*(arrays for _, arrays in batches), strict=True)
+    joined = dict(zip(columns, map(np.concatenate, values), strict=True))
+    return pd.DataFrame(
+        {name: list(array) if array.ndim > 1 else array for name, array in joined.items()}
     )
-    return pd.concat([frame for _, frame in batches], ignore_index=True)
 
 
 def memorization_scores(
@@ -238,9 +249,11 @@ def _of(positions: torch.Tensor, fresh: torch.Tensor, end: int) -> torch.Tensor:
 
 @torch.inference_mode()
 def _teacher_forced(
-    model: PreTrainedModel, tokens: torch.Tensor, prefix: int, per_token: bool
-) -> pd.DataFrame:
-    """Return the scores of one batch (b, T) from one forward."""
+    model: PreTrainedModel, tokens: torch.Tensor, prefix: int
+) -> dict[str, np.ndarray]:
+    """Return the scores of one batch (b, T) from one forward: `SCORES`, (b,) each, and
+    `TOKENWISE`, (b, S) each.
+    """
     logits, _ = suffix_logits(model, tokens, first=1)  # (b, T - 1, V)
     matches, log_probabilities = (
         values.cpu().numpy() for values in token_scores(model, logits, tokens[:, 1:])
@@ -253,17 +266,15 @@ def _teacher_forced(
     }
     with np.errstate(over="ignore"):  # beyond 709 nats per token a perplexity is infinite
         perplexities = {f"{name}_perplexity": np.exp(-mean) for name, mean in means.items()}
-    tokenwise = {"token_matches": list(matches), "token_log_probs": list(suffix)}
-    return pd.DataFrame(
-        {
-            "extracted": matches.all(1),
-            "matched_fraction": matches.mean(1),
-            "longest_match": longest_runs(matches),
-            "suffix_log_prob": means["generation"],
-            **perplexities,
-            **(tokenwise if per_token else {}),
-        }
-    )
+    return {
+        "extracted": matches.all(1),
+        "matched_fraction": matches.mean(1),
+        "longest_match": longest_runs(matches),
+        "suffix_log_prob": means["generation"],
+        **perplexities,
+        "token_matches": matches,
+        "token_log_probs": suffix,
+    }
 
 
 def longest_runs(matches: np.ndarray) -> np.ndarray:
