@@ -6,7 +6,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SHIPPED = (
     *("Snakefile", "config.yaml", "envs", "profiles", "resources", "rules", "slurm", "studies"),
-    *(f"workflow/{part}" for part in ("audit", "explorer", "report", "schemas", "scripts")),
+    *(
+        f"workflow/{part}"
+        for part in ("audit", "explorer", "pages", "report", "schemas", "scripts")
+    ),
 )
 
 

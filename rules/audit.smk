@@ -234,7 +234,7 @@ rule build_audit:
             models=[[name, MODELS[name]["stride"]] for name in AUDITED],
             audit=AUDIT,
             tables=SHOWN_TABLES,
-            page=digests.file_digest(shipped("workflow/audit")),
+            page=page_digests("audit"),
         ),
     output:
         page=report(

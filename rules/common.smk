@@ -122,6 +122,11 @@ def shipped(path):
     return str(ROOT / path)
 
 
+def page_digests(folder):
+    """Return the digests of a page's files: those that all pages share, and its own."""
+    return [digests.file_digest(shipped(f"workflow/{part}")) for part in ("pages", folder)]
+
+
 def runs(taxonomies, models=MODELS, protocols=PROTOCOLS):
     """Return the names of every run, in the order of `per_run`."""
     return [

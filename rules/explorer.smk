@@ -46,7 +46,7 @@ rule build_explorer:
             knocked_out=KNOCKED_OUT,
             explorer=STUDY["explorer"],
             palette=STUDY["figures"]["palette"],
-            page=digests.file_digest(shipped("workflow/explorer")),
+            page=page_digests("explorer"),
         ),
     output:
         page=report(
@@ -83,7 +83,7 @@ rule build_pair_explorer:
             seed=STUDY["seed"],
             pairs=list(PAIRS.items()),
             explorer=STUDY["explorer"],
-            page=digests.file_digest(shipped("workflow/explorer")),
+            page=page_digests("explorer"),
         ),
     output:
         page=f"{RESULTS}/explorer_pairs.html",

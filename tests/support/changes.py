@@ -190,4 +190,7 @@ def changes(folder: Path) -> dict[str, Edits]:
     found["the explorer's page"] = _appended(
         folder, "workflow/explorer/explorer.css", "\nh1 { color: red; }\n"
     )
+    found["what all pages share"] = _appended(
+        folder, "workflow/pages/shell.css", "\nh1 { color: red; }\n"
+    )
     return found

@@ -108,7 +108,8 @@ def test_the_wheel_carries_what_ships_and_nothing_that_a_run_left(wheel: Path) -
     ).stdout.splitlines()
     folders = ("rules", "studies", "profiles", "slurm", "resources", "envs")
     folders += tuple(
-        f"workflow/{part}" for part in ("scripts", "report", "explorer", "audit", "schemas")
+        f"workflow/{part}"
+        for part in ("scripts", "report", "explorer", "audit", "pages", "schemas")
     )
     expected = {f"engram/project/{name}" for name in known if name.startswith(folders)}
     expected |= {f"engram/project/{name}" for name in ("Snakefile", "config.yaml")}

@@ -11,27 +11,9 @@ const KINDS = {
   dark: ["#3c414c", "#6f5314", "#1f4f7c", "#33582a", "#66385d", "#74402f", "#2c534e", "#4a3c74"],
 };
 
-const theme = () => document.documentElement.dataset.theme;
-
-function channels(hex) {
-  return [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
-}
-
 /** The colour [r, g, b] of a part from 0 to 1 of the ramp. */
 function rampColor(part) {
-  const stops = RAMPS[theme()].map(channels);
-  const place = Math.min(1, Math.max(0, part)) * (stops.length - 1);
-  const left = Math.min(Math.floor(place), stops.length - 2);
-  return stops[left].map((channel, i) => Math.round(channel + (place - left) * (stops[left + 1][i] - channel)));
-}
-
-/** Black or white, whichever is readable on a colour (WCAG relative luminance). */
-function inkOn(rgb) {
-  const [r, g, b] = rgb.map((channel) => {
-    const part = channel / 255;
-    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#101114" : "#ffffff";
+  return between(RAMPS[theme()].map(channels), Math.min(1, Math.max(0, part)));
 }
 
 /** Part 0 … 1 of a window: log p_z from −2 nats a token to 0. */
@@ -43,6 +25,10 @@ const level = (part) => Math.round(part * (LEVELS - 1));
 /** The place of a class's colour. */
 const kindPlace = (kind) => (kind - 1) % KINDS.light.length;
 
+/** The style of the text's colours. */
+const levelStyle = html("style", {});
+document.head.append(levelStyle);
+
 /** Writes the classes l0 … l31 and k0 … k7 of the theme, so that a change of theme touches no text. */
 function writeLevels() {
   const rules = Array.from({ length: LEVELS }, (_, i) => {
@@ -50,6 +36,6 @@ function writeLevels() {
     return i ? `.l${i}{background:rgb(${color.join(" ")});color:${inkOn(color)}}` : "";
   });
   const kinds = KINDS[theme()].map((color, i) => `.k${i}{background:${color};color:${inkOn(channels(color))}}`);
-  one("levels").textContent = [...rules, ...kinds].join("");
+  levelStyle.textContent = [...rules, ...kinds].join("");
   document.documentElement.style.setProperty("--ramp", `linear-gradient(to right, ${RAMPS[theme()].join(", ")})`);
 }

@@ -1,28 +1,6 @@
 // What the page holds: tables as JSON, and each document as base 64 of deflated bytes, decoded when it is opened.
 
-const study = JSON.parse(document.getElementById("study").textContent);
-const one = (id) => document.getElementById(id);
-
-/** An element with attributes and children. */
-function html(name, attributes, ...children) {
-  const element = document.createElement(name);
-  for (const [key, content] of Object.entries(attributes)) element.setAttribute(key, content);
-  element.append(...children);
-  return element;
-}
-
-/** The bytes of base 64. */
-function bytesOf(text) {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-}
-
 const opened = new Map();
-
-/** The bytes of a block, inflated. */
-async function inflated(block) {
-  const stream = new Blob([bytesOf(one(block).textContent)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).arrayBuffer();
-}
 
 /** A document's text, tokens and windows; see `_packed` of engram.auditing.page. The last few stay open. */
 async function openDocument(block) {

@@ -175,28 +175,13 @@ function offerColors() {
   setColor(colors().includes(state.color) ? state.color : "window");
 }
 
-function setTheme(name) {
-  document.documentElement.dataset.theme = name;
-  one("theme").setAttribute("aria-pressed", name === "dark");
-  one("theme").textContent = name === "dark" ? "Light" : "Dark";
+function drawTheme() {
   writeLevels();
   for (const canvas of one("documents").querySelectorAll("canvas")) {
     strips.unobserve(canvas);
     strips.observe(canvas);
   }
   if (state.document >= 0) drawTrack();
-}
-
-const toggleTheme = () => setTheme(theme() === "dark" ? "light" : "dark");
-
-/** The state is in the address, so that a view can be kept or sent. Where the page is a part of a report, it cannot be. */
-function remember() {
-  const said = new URLSearchParams(Object.entries(state).map(([key, content]) => [key, String(content)]));
-  try {
-    history.replaceState(null, "", `#${said}`);
-  } catch {
-    return;
-  }
 }
 
 function recall() {
@@ -208,24 +193,6 @@ function recall() {
   if (!colors().includes(state.color)) state.color = "window";
   if (!model().documents[state.document]) Object.assign(state, { document: -1, region: -1 });
   if (!(state.region < (entry()?.found.length ?? 0))) state.region = -1;
-}
-
-function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select, input")) return;
-  const action = {
-    ArrowRight: () => step(1),
-    ArrowLeft: () => step(-1),
-    n: () => step(1),
-    p: () => step(-1),
-    j: () => stepDocument(1),
-    k: () => stepDocument(-1),
-    c: () => setColor(colors()[(colors().indexOf(state.color) + 1) % colors().length]),
-    d: toggleTheme,
-    Escape: () => choose(-1, false),
-  }[event.key];
-  if (!action) return;
-  event.preventDefault();
-  action();
 }
 
 function listen() {
@@ -246,7 +213,6 @@ function listen() {
   one("previous").addEventListener("click", () => step(-1));
   one("next").addEventListener("click", () => step(1));
   one("color").addEventListener("change", (event) => setColor(event.target.value));
-  one("theme").addEventListener("click", toggleTheme);
   one("track").addEventListener("click", (event) => {
     if (!reader.source) return;
     const box = event.target.getBoundingClientRect();
@@ -271,23 +237,28 @@ function listen() {
   one("csv-windows").addEventListener("click", () => download("windows.csv", windowsCsv(entry().document, source)));
   window.addEventListener("beforeprint", () => reader.drawAll());
   window.addEventListener("afterprint", () => reader.drawNear());
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => setTheme(event.matches ? "dark" : "light"));
-  document.addEventListener("keydown", onKey);
+  listenToKeys("select, input", {
+    ArrowRight: () => step(1),
+    ArrowLeft: () => step(-1),
+    n: () => step(1),
+    p: () => step(-1),
+    j: () => stepDocument(1),
+    k: () => stepDocument(-1),
+    c: () => setColor(colors()[(colors().indexOf(state.color) + 1) % colors().length]),
+    d: toggleTheme,
+    Escape: () => choose(-1, false),
+  });
 }
 
 function start() {
   one("study-name").textContent = study.study;
-  if (!("DecompressionStream" in window)) {
-    one("failure").textContent = "This browser is too old to unpack the documents; Chrome 80, Firefox 113 and Safari 16.4 and later do.";
-    one("failure").hidden = false;
-    return;
-  }
+  if (!canUnpack("documents")) return;
   recall();
   one("window-text").textContent = `given ${study.prefix} tokens, asked for the next ${study.suffix}, a window every ${spoken(model().stride)} tokens`;
   one("model").replaceChildren(...study.models.map(({ name }, i) => html("option", { value: i }, name)));
   one("model").value = state.model;
   one("order").value = state.order;
-  setTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  startTheme();
   listen();
   listTables();
   drawList();

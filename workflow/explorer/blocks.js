@@ -5,10 +5,7 @@ const decoded = new Map();
 /** The bytes of a block. The newest few stay decoded, so that going back and forth costs nothing. */
 async function readBlock(name) {
   if (!decoded.has(name)) {
-    const text = atob(document.getElementById(name).textContent);
-    const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-    decoded.set(name, new Uint8Array(await new Response(stream).arrayBuffer()));
+    decoded.set(name, new Uint8Array(await inflated(name)));
     if (decoded.size > 24) decoded.delete(decoded.keys().next().value);
   }
   return decoded.get(name);

@@ -18,24 +18,16 @@ const RAMPS = {
 const SIGNED = { difference: ["delta", "attention"], margin: ["wrong", "right"] };
 
 function stopsOf(kind) {
-  const ramps = RAMPS[document.documentElement.dataset.theme];
+  const ramps = RAMPS[theme()];
   if (!(kind in SIGNED)) return ramps[kind];
   const [below, above] = SIGNED[kind];
   return [...[...ramps[below]].reverse(), ...ramps[above].slice(1)];
 }
 
-function channels(hex) {
-  return [1, 3, 5].map((start) => parseInt(hex.slice(start, start + 2), 16));
-}
-
 /** 256 colours [r, g, b] of a kind of map in the page's theme. */
 function palette(kind) {
   const stops = stopsOf(kind).map(channels);
-  return Array.from({ length: 256 }, (_, step) => {
-    const place = (step / 255) * (stops.length - 1);
-    const left = Math.min(Math.floor(place), stops.length - 2);
-    return stops[left].map((channel, i) => Math.round(channel + (place - left) * (stops[left + 1][i] - channel)));
-  });
+  return Array.from({ length: 256 }, (_, step) => between(stops, step / 255));
 }
 
 /** The colours as a CSS gradient, for legends. */
@@ -49,13 +41,4 @@ function step(number, top, scale, kind) {
   const part = top > 0 ? Math.min(1, Math.max(-1, number / top)) : 0;
   if (kind in SIGNED) return Math.round(127.5 * (1 + Math.sign(part) * bend(Math.abs(part))));
   return Math.round(255 * bend(Math.max(0, part)));
-}
-
-/** Black or white, whichever is readable on a colour (WCAG relative luminance). */
-function inkOn(rgb) {
-  const [r, g, b] = rgb.map((channel) => {
-    const part = channel / 255;
-    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#101114" : "#ffffff";
 }

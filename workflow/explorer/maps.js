@@ -10,13 +10,6 @@ function svg(name, attributes, parent, text) {
   return element;
 }
 
-function html(name, attributes, ...children) {
-  const element = document.createElement(name);
-  for (const [key, content] of Object.entries(attributes)) element.setAttribute(key, content);
-  element.append(...children);
-  return element;
-}
-
 /** Paints a map; cells above the diagonal stay transparent. Without a map the canvas is emptied. */
 function paint(canvas, map, kind, top, scale) {
   const context = canvas.getContext("2d");

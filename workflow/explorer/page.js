@@ -1,8 +1,6 @@
-// What all pages share: choices, steps from text to text, the layer, the theme, the keys, and the view in the address. A page brings its `state`,
+// What the pages of the explorer share: choices, steps from text to text, the layer, and the keys. A page brings its `state`,
 // `draw()`, `point(query, key)`, `layerCount()` and `samples()`.
 
-const study = JSON.parse(document.getElementById("study").textContent);
-const one = (id) => document.getElementById(id);
 const clamp = (number, length) => Math.max(0, Math.min(number, length - 1));
 const text = new TextView(one("tokens"), (position) => point(position, undefined));
 
@@ -114,26 +112,9 @@ function moveSample(by) {
   draw();
 }
 
-function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
+function drawTheme() {
   document.documentElement.style.setProperty("--attention-ramp", gradient("attention"));
-  one("theme").setAttribute("aria-pressed", theme === "dark");
-  one("theme").textContent = theme === "dark" ? "Light" : "Dark";
-}
-
-function toggleTheme() {
-  setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
   draw();
-}
-
-/** The state is in the address, so that a view can be kept or sent. Where the page is a part of a report, it cannot be. */
-function remember() {
-  const said = new URLSearchParams(Object.entries(state).map(([key, content]) => [key, String(content)]));
-  try {
-    history.replaceState(null, "", `#${said}`);
-  } catch {
-    return;
-  }
 }
 
 function recall() {
@@ -163,18 +144,7 @@ function listenToPage() {
   one("previous").addEventListener("click", () => moveSample(-1));
   one("next").addEventListener("click", () => moveSample(1));
   one("layer").addEventListener("input", (event) => setLayer(Number(event.target.value) - 1));
-  one("theme").addEventListener("click", toggleTheme);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
-    setTheme(event.matches ? "dark" : "light");
-    draw();
-  });
-  document.addEventListener("keydown", onKey);
-}
-
-/** Keys that work wherever no control uses them itself. */
-function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select, input, canvas")) return;
-  const action = {
+  listenToKeys("select, input, canvas", {
     ArrowLeft: () => moveSample(-1),
     ArrowRight: () => moveSample(1),
     ArrowUp: () => setLayer(Math.max(0, state.layer - 1)),
@@ -184,23 +154,15 @@ function onKey(event) {
       draw();
     },
     d: toggleTheme,
-  }[event.key];
-  if (!action) return;
-  event.preventDefault();
-  action();
+  });
 }
 
 /** Starts the page: `prepare()` brings the state that the address gave into range and listens to the page's own controls. */
 function start(prepare) {
   one("study-name").textContent = study.study;
-  if (!("DecompressionStream" in window)) {
-    one("failure").textContent = "This browser is too old to unpack the maps; Chrome 80, Firefox 113 and Safari 16.4 and later do.";
-    one("failure").hidden = false;
-    return;
-  }
-  setTheme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  if (!canUnpack("maps")) return;
   recall();
   listenToPage();
   prepare();
-  draw();
+  startTheme();
 }

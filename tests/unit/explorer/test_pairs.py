@@ -224,7 +224,7 @@ def test_both_pages_have_one_shell() -> None:
     for part in (
         "function paint(",
         "class TextView",
-        "function onKey(",
+        "function listenToKeys(",
         'id="theme"',
         "@media print",
     ):

@@ -26,9 +26,15 @@ from engram.io.errors import EngramError
 from engram.io.shipped import ROOT
 from engram.windows.similarity import MEASURES
 
-SOURCES = ROOT / "workflow" / "audit"
-SCRIPTS = ("data", "colors", "reader", "track", "panel", "downloads", "books", "tables", "main")
-"""The page's scripts in the order in which they stand in it; they share one scope."""
+PAGE = pages.Page(
+    "Engram audit",
+    'what the model reproduces of these documents, <span id="window-text"></span>',
+    ROOT / "workflow" / "audit",
+    "audit",
+    "audit",
+    ("data", "colors", "reader", "track", "panel", "downloads", "books", "tables", "main"),
+    choices='  <label id="model-label">Model <select id="model"></select></label>\n',
+)
 MEGABYTE = 1_000_000
 RESERVE = 0.2
 """Share of the page's size that is left to its tables; more where they take more."""
@@ -86,7 +92,6 @@ def render(
     models: Sequence[ModelOnPage],
     settings: AuditSettings,
     tables: Sequence[TableOnPage] = (),
-    sources: Path = SOURCES,
 ) -> str:
     """Return the page.
 
@@ -99,7 +104,6 @@ def render(
         models: at least one.
         settings: of the audit.
         tables: further ones, shown in this order.
-        sources: folder of audit.html, audit.css and the scripts.
     """
     windows = [list(of_documents(model.summary["document"], model.windows)) for model in models]
     shown = [_model(*pair, prefix, suffix) for pair in zip(models, windows, strict=True)]
@@ -125,14 +129,7 @@ def render(
                 name = said["documents"][place][key] = f"{key}-{number}-{place}"
                 blocks.append(pages.block(name, text))
                 room -= len(blocks[-1]) + len(name)
-    parts = {
-        "title": f"{title} – Engram audit",
-        "style": (sources / "audit.css").read_text(encoding="utf-8"),
-        "scripts": pages.scripts(sources, SCRIPTS),
-        "study": pages.embedded(study),
-        "blocks": "\n".join(blocks),
-    }
-    return pages.fill(sources / "audit.html", parts)
+    return PAGE.render(title, pages.embedded(study), blocks)
 
 
 def write_page(page: str, path: Path, megabytes: float) -> None:

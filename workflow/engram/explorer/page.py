@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +16,34 @@ SOURCES = ROOT / "workflow" / "explorer"
 _SHARED = ("blocks", "colors", "maps", "text", "charts", "page")
 
 
-@dataclass(frozen=True)
-class Page:
-    """A page of the explorer: all of them have one shell, one style and the same first scripts."""
+def _page(body: str, subtitle: str, noun: str, scripts: Sequence[str]) -> pages.Page:
+    """Return a page of the explorer: all of them have one style and the same first scripts."""
+    return pages.Page(
+        "Engram explorer",
+        subtitle,
+        SOURCES,
+        body,
+        "explorer",
+        (*_SHARED, *scripts),
+        words={"noun": noun},
+    )
 
-    body: str
-    """File of what is between masthead and data, without `.html`."""
-    subtitle: str
-    """What follows the name of the study in the masthead."""
-    scripts: Sequence[str]
-    """In the order in which they are in the page; they share one scope."""
 
-
-CLASSES = Page(
+CLASSES = _page(
     "explorer",
     "single texts, where the model looks, and what gives their class away",
-    (*_SHARED, "panels", "knockout", "main"),
+    "sample",
+    ("panels", "knockout", "main"),
 )
-PAIRS = Page(
+PAIRS = _page(
     "pairs",
     "single texts, where two models look, and which of them was shown the text",
-    (*_SHARED, "scorers", "pairs"),
+    "window",
+    ("scorers", "pairs"),
 )
 
 
-def render(
-    study: Mapping[str, Any],
-    blocks: Mapping[str, str],
-    page: Page = CLASSES,
-    sources: Path = SOURCES,
-) -> str:
+def render(study: Mapping[str, Any], blocks: Mapping[str, str], page: pages.Page = CLASSES) -> str:
     """Return the page.
 
     Args:
@@ -54,10 +51,9 @@ def render(
             `engram.explorer.pairs`.
         blocks: name → base 64 of deflated maps, which the page decodes when it shows them.
         page: which of the pages.
-        sources: folder of page.html, the bodies, explorer.css and the scripts.
 
     Raises:
-        EngramError: the template lacks a place, or a number of the study is not finite.
+        EngramError: a number of the study is not finite.
     """
     try:
         data = pages.embedded(study)
@@ -65,16 +61,9 @@ def render(
         raise EngramError(
             f"explorer: a number of the study cannot be shown ({error}); look for NaN in its tables"
         ) from None
-    parts = {
-        "title": f"{study['study']} – Engram explorer",
-        "style": (sources / "explorer.css").read_text(encoding="utf-8"),
-        "subtitle": page.subtitle,
-        "body": (sources / f"{page.body}.html").read_text(encoding="utf-8"),
-        "scripts": pages.scripts(sources, page.scripts),
-        "study": data,
-        "blocks": "\n".join(pages.block(name, text) for name, text in blocks.items()),
-    }
-    return pages.fill(sources / "page.html", parts)
+    return page.render(
+        study["study"], data, (pages.block(name, text) for name, text in blocks.items())
+    )
 
 
 def write_page(page: str, path: Path, megabytes: float) -> None:

@@ -17,7 +17,7 @@ def _root() -> Path:
 
 
 ROOT = _root()
-"""Folder of the Snakefile, rules, scripts, schema, captions, explorer, profiles, studies and
+"""Folder of the Snakefile, rules, scripts, schema, captions, pages, profiles, studies and
 resources."""
 
 
