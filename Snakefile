@@ -51,6 +51,7 @@ include: "rules/crossed.smk"
 include: "rules/leakage.smk"
 include: "rules/tables.smk"
 include: "rules/matched.smk"
+include: "rules/transfer.smk"
 include: "rules/figures.smk"
 include: "rules/explorer.smk"
 include: "rules/audit.smk"
@@ -73,6 +74,7 @@ rule all:
         TABLES,
         FIGURES,
         MATCHED_RESULTS,
+        TRANSFER_RESULTS,
         LOCALIZATION,
         KNOCKOUT_TABLES,
         KNOCKOUT_FIGURES,

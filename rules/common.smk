@@ -80,6 +80,8 @@ NATURAL = [
 PROTOCOLS = STUDY["protocols"]
 # Kinds of text that are held out: paths treat them like protocols.
 HELD_OUT = {f"held-out-{entry['name']}": entry for entry in STUDY["samples"]["held_out"]}
+# Kinds of windows whose classifiers are tested on each other: likewise, for some taxonomies.
+TRANSFERS = study_taxonomies.transfer_lists(STUDY)
 NAMED = study_taxonomies.named_taxonomies(STUDY)
 TAXONOMIES = study_taxonomies.taxonomies(STUDY)
 LOCALIZED = study_taxonomies.localized(STUDY)
@@ -102,7 +104,7 @@ SEARCHED = bool(STUDY["search"]["categories"])
 
 wildcard_constraints:
     model="|".join(map(re.escape, MODELS)),
-    protocol="|".join([*PROTOCOLS, *HELD_OUT]),
+    protocol="|".join([*PROTOCOLS, *HELD_OUT, *TRANSFERS]),
     taxonomy="|".join(TAXONOMIES) or "(?!)",
     shard=r"\d+",
     stage=r"\w+",
@@ -135,6 +137,16 @@ def runs(taxonomies, models=MODELS, protocols=PROTOCOLS):
         for protocol in protocols
         for taxonomy in taxonomies
     ]
+
+
+TRANSFER_RUNS = [
+    run
+    for protocol, of_taxonomies in TRANSFERS.items()
+    for run in runs(list(of_taxonomies), protocols=[protocol])
+]
+# Runs that have a sample list.
+LISTED = runs(TAXONOMIES, protocols=[*PROTOCOLS, *HELD_OUT]) + TRANSFER_RUNS
+SAMPLES = "{model}/{protocol}/samples/{taxonomy}.parquet"
 
 
 def per_run(pattern, taxonomies, models=MODELS, protocols=PROTOCOLS):
@@ -287,8 +299,12 @@ def bound(name):
         return {}
     if Path(RESULTS, name, "labels.parquet").exists():
         return {}
+    moved = [slug for of_taxonomies in TRANSFERS.values() for slug in of_taxonomies]
     lists = {
-        "taxonomies": [taxonomy.class_names for taxonomy in TAXONOMIES.values()],
+        "taxonomies": [
+            taxonomy.class_names
+            for taxonomy in (*TAXONOMIES.values(), *(TAXONOMIES[slug] for slug in moved))
+        ],
         "protocols": len(PROTOCOLS),
         "per_class": STUDY["samples"]["per_class"],
     }

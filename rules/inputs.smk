@@ -385,7 +385,7 @@ def list_names():
         (protocol, name)
         for protocol in (*PROTOCOLS, *HELD_OUT)
         for name in (*TAXONOMIES, *(["search"] if SEARCHED and protocol == "engram" else []))
-    ]
+    ] + [(protocol, name) for protocol, names in TRANSFERS.items() for name in names]
 
 
 def sample_lists(wildcards):

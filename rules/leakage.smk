@@ -7,16 +7,12 @@ Outputs: tables/leakage.csv.
 
 rule measure_leakage:
     input:
-        samples=per_run(
-            "{model}/{protocol}/samples/{taxonomy}.parquet",
-            TAXONOMIES,
-            protocols=[*PROTOCOLS, *HELD_OUT],
-        ),
+        samples=[f"{RESULTS}/{SAMPLES}".format(**run) for run in LISTED],
         labels=per_model("labels.parquet"),
         candidates=per_model("candidates.parquet"),
         settings=settings(
             "measure_leakage",
-            runs=runs(TAXONOMIES, protocols=[*PROTOCOLS, *HELD_OUT]),
+            runs=LISTED,
             models=list(MODELS),
         ),
     output:

@@ -1,7 +1,7 @@
 """Sample lists: one for each taxonomy of a model and protocol, so that a new taxonomy touches no other.
 
 Inputs: <model>/labels.parquet.
-Outputs: <model>/<protocol>/samples/<taxonomy>.parquet, and search.parquet of the taxonomy search;
+Outputs: <model>/<protocol>/samples/<taxonomy>.parquet, those of transfers included, and search.parquet of the taxonomy search;
 <model>/samples.parquet, the samples of all lists; <model>/clusters.parquet, where documents or
 clusters stay in one split.
 """
@@ -73,6 +73,42 @@ use rule draw_samples as draw_held_out with:
         f"{RESULTS}/logs/{{model}}/{{protocol}}/draw_held_out/{{taxonomy}}.log",
     wildcard_constraints:
         protocol=among(HELD_OUT),
+
+
+def transfer_settings():
+    """Write the settings of the lists of every transfer, and return their pattern."""
+    for protocol, of_taxonomies in TRANSFERS.items():
+        lists = {
+            slug: {
+                "taxonomy": defined(TAXONOMIES[slug]),
+                "kinds": kinds,
+                "samples": DRAWN,
+                "seed": STUDY["seed"],
+            }
+            for slug, kinds in of_taxonomies.items()
+        }
+        settings.by("taxonomy", protocol, lists, script="draw_transfer")
+    return f"{settings.folder}/taxonomy/{{taxonomy}}/{{protocol}}.json"
+
+
+rule draw_transfer:
+    """Draw the samples of classifiers that are trained on one kind of windows and tested on two."""
+    input:
+        labels=f"{MODEL}/labels.parquet",
+        clusters=rules.cluster_candidates.output if CLUSTERED else [],
+        settings=transfer_settings(),
+    output:
+        samples=f"{PROTOCOL}/samples/{{taxonomy}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{model}}/{{protocol}}/draw_transfer/{{taxonomy}}.log",
+    wildcard_constraints:
+        protocol=among(TRANSFERS),
+    conda:
+        "../envs/engram.yaml"
+    resources:
+        fewest_samples=FEWEST,
+    script:
+        "../workflow/scripts/draw_transfer.py"
 
 
 rule draw_search:

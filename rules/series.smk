@@ -1,7 +1,7 @@
 """Series: rates of memorization against model size, where the models have a `family`.
 
 Inputs: labels and configurations of the models of all families.
-Outputs: tables/series_{rates,fits,slopes,scores,texts,agreement,shared}.csv,
+Outputs: tables/series_{rates,fits,slopes,scores,texts,distances,agreement,shared}.csv,
 figures/series_{rates,scores}.
 """
 
@@ -10,7 +10,7 @@ PAGE_OF_SERIES = "8 Series"
 if SERIES:
     TABLES += expand(
         f"{RESULTS}/tables/series_{{table}}.csv",
-        table=["rates", "fits", "slopes", "scores", "texts", "agreement", "shared"],
+        table=["rates", "fits", "slopes", "scores", "texts", "distances", "agreement", "shared"],
     )
     FIGURES += per_figure("series_{plot}", plot=["rates", "scores"])
 OF_SERIES = {
@@ -59,9 +59,16 @@ rule describe_series:
     input:
         labels=per_model("labels.parquet", SERIES),
         candidates=per_model("candidates.parquet", SERIES),
-        settings=settings("describe_series", families=SERIES, **OF_SERIES, **STATISTICS),
+        settings=settings(
+            "describe_series",
+            families=SERIES,
+            prefix=STUDY["prefix"],
+            **OF_SERIES,
+            **STATISTICS,
+        ),
     output:
         texts=table("series_texts", "series_texts", "frequency and domain", PAGE_OF_SERIES),
+        distances=table("series_distances", "series_distances", "distances", PAGE_OF_SERIES),
         agreement=table("series_agreement", "series_agreement", "agreement", PAGE_OF_SERIES),
         shared=table("series_shared", "series_shared", "memorized by several", PAGE_OF_SERIES),
     log:

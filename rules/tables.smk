@@ -52,10 +52,8 @@ rule score_cnns:
 
 rule count_samples:
     input:
-        samples=per_run(
-            "{model}/{protocol}/samples/{taxonomy}.parquet", TAXONOMIES, protocols=TESTED
-        ),
-        settings=settings("count_samples", runs=runs(TAXONOMIES, protocols=TESTED), minimum=FEWEST),
+        samples=[f"{RESULTS}/{SAMPLES}".format(**run) for run in LISTED],
+        settings=settings("count_samples", runs=LISTED, minimum=FEWEST),
     output:
         counts=table("counts", "counts", "counts"),
     log:

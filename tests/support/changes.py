@@ -79,6 +79,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "matched.pairs": _in(
         "matched", pairs=[{"taxonomy": TAXONOMIES[0], "first": "Guess", "second": "Others"}]
     ),
+    "transfer.kinds": _in(
+        "transfer",
+        enabled=True,
+        taxonomies=TAXONOMIES[:1],
+        kinds=[{"name": "code", "train": "is_code", "test": "not is_code"}],
+    ),
     "attention.mean_dtype": _in("attention", mean_dtype="float16"),
     "attention.examples": _in("attention", examples=[1]),
     "attention.end_of_text": _in("attention", end_of_text="forbidden"),

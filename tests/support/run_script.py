@@ -17,7 +17,11 @@ SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 
 
 def run_script(
-    name: str, files: Mapping[str, Any], output: Mapping[str, Path], settings: Mapping[str, Any]
+    name: str,
+    files: Mapping[str, Any],
+    output: Mapping[str, Path],
+    settings: Mapping[str, Any],
+    **wildcards: str,
 ) -> None:
     """Run a script on its inputs, with the settings that its settings file would hold."""
 
@@ -28,7 +32,8 @@ def run_script(
     snakemake = SimpleNamespace(
         input=SimpleNamespace(**files),
         output=SimpleNamespace(**output),
-        resources=SimpleNamespace(batch_tokens=8192),
+        resources=SimpleNamespace(batch_tokens=8192, maps_mb=100, fewest_samples=10),
+        wildcards=SimpleNamespace(**wildcards),
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(job, "job", without_records)

@@ -8,11 +8,13 @@ from tqdm import tqdm
 from engram.io.artifacts import read_parquet, write_csv
 from engram.run.job import gather, job
 from engram.series.agreement import agreement_table, shared_table, window_keys
+from engram.series.distances import DOMAIN, SUFFIX, distance_table
 from engram.series.measures import Member, measure_names, needed_labels, windows_of
 from engram.series.texts import FREQUENCIES, described, property_table, text_properties
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 from engram.windows.domains import domains
+from engram.windows.shown_text import suffix_keys
 
 with job(snakemake) as settings:
     files, output, series = snakemake.input, snakemake.output, settings.series
@@ -25,7 +27,7 @@ with job(snakemake) as settings:
     optional = {PLAIN_DRAW, *FREQUENCIES.values()}
     needed = needed_labels(taxonomies, series["where"]) | optional | {column or "is_code"}
     half = (series["half_low"], series["half_high"])
-    models, parts = {}, []
+    models, parts, compared = {}, [], {}
     for name, path, candidates in zip(
         tqdm(settings.families, desc="models", unit="model"),
         files.labels,
@@ -52,8 +54,13 @@ with job(snakemake) as settings:
             else domains(texts["text"].iloc[place], own["is_code"].to_numpy())
         )
         properties = text_properties(own, tokens[place], domain)
+        suffixes = suffix_keys(tokens[place][:, settings.prefix :])
+        compared[name] = chosen.assign(**{DOMAIN: domain, SUFFIX: suffixes})
         parts.append(property_table(chosen, properties, measures, confidence))
     names = [{"family": family, "model": name} for name, family in settings.families.items()]
     write_csv(gather(names, parts), output.texts)
+    statistics = {**settings.statistics, "seed": settings.seed}
+    distances = distance_table(compared, settings.families, measures, **statistics)
+    write_csv(distances, output.distances)
     write_csv(agreement_table(models, measures, confidence), output.agreement)
     write_csv(shared_table(models, settings.families, confidence), output.shared)

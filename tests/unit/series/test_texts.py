@@ -90,8 +90,10 @@ def test_the_script_describes_every_model(tmp_path: Path) -> None:
         "series": {"where": "", "half_low": 0.4, "half_high": 0.6, "domain": ""},
         "seed": 1,
         "statistics": {"resamples": 100, "confidence": 0.95},
+        "prefix": 1,
     }
-    output = {name: tmp_path / f"{name}.csv" for name in ("texts", "agreement", "shared")}
+    names = ("texts", "distances", "agreement", "shared")
+    output = {name: tmp_path / f"{name}.csv" for name in names}
     run_script("describe_series", files, output, settings)
     texts = pd.read_csv(output["texts"]).set_index(["model", "measure", "property"])["value"]
     # Rows of candidates are found by their number, whatever their order.
@@ -100,6 +102,10 @@ def test_the_script_describes_every_model(tmp_path: Path) -> None:
     assert texts[("m1", "half", "domain: structured")] == 1
     assert texts[("m0", "Guess", "token_frequency")] == 2
     assert texts[("m0", "all windows", "2-gram_frequency")] == pytest.approx(np.log10(2.5))
+    distances = pd.read_csv(output["distances"]).set_index(["model", "first", "second"])
+    # A licence and prose: nothing in common with structured text, half with prose.
+    assert distances.loc[("m0", "full", "half"), ["distance", "n_first"]].tolist() == [1, 2]
+    assert distances.loc[("m0", "full", "none"), "distance"] == pytest.approx(0.3113, abs=1e-3)
     agreement = pd.read_csv(output["agreement"]).set_index("measure")
     assert agreement.loc["full", ["of_first", "of_second", "both"]].tolist() == [2, 1, 1]
     shared = pd.read_csv(output["shared"]).set_index("memorized_by")

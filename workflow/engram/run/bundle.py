@@ -99,6 +99,7 @@ OF_THE_ATTENTION = frozenset(
         "index_attention",
         "index_random_attention",
         "train_cnns",
+        "transfer_cnns",
         "search_taxonomies",
         "compute_saliency",
         "check_saliency",

@@ -22,6 +22,7 @@ from engram.run.study_taxonomies import (
     parse_taxonomy,
     series_taxonomies,
     steered,
+    transfer_lists,
 )
 from engram.sources.entry import brings_duplicates, complete_entry
 from engram.taxonomy.expressions import names_of
@@ -311,8 +312,26 @@ def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
         yield (
             "matched.pairs: the comparison needs a validation split; add `engram` to `protocols`"
         )
+    yield from _wrong_transfer(config, named)
     yield from _error_of(steered, config, named)
     yield from _error_of(attacked, config, named)
+
+
+def _wrong_transfer(config: dict[str, Any], named: list[Named]) -> Iterator[str]:
+    section = config["transfer"]
+    if not section["enabled"]:
+        return
+    yield from _error_of(transfer_lists, config, named)
+    several = section["models"] and len(config["models"]) > 1
+    if not section["kinds"] and not several:
+        yield (
+            "transfer.enabled: there is nothing to test on; name `kinds`, or study several models "
+            "with `models: true`"
+        )
+    if not named:
+        yield "transfer.enabled: the study trains no classifiers; name `taxonomies`"
+    if "engram" not in config["protocols"]:
+        yield "transfer.enabled: epochs are chosen on validation; add `engram` to `protocols`"
 
 
 def _unknown_classes(config: dict[str, Any], named: list[Named]) -> Iterator[str]:

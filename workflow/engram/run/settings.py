@@ -37,6 +37,7 @@ from engram.taxonomy.settings import (
     SampleSettings,
     TaxonomyName,
 )
+from engram.taxonomy.transfer_settings import TransferSettings
 from engram.windows.settings import CodeClassifierSettings, PriorSettings
 
 
@@ -136,6 +137,9 @@ class StudyConfig(Settings):
     """Intervals of the tables."""
     matched: MatchedSettings = section()
     """Classes compared on test samples that are equally predictable; none by default."""
+    transfer: TransferSettings = section()
+    """Classifiers tested where they were not trained: other kinds of text, other models; off by
+    default."""
     explorer: ExplorerSettings = section()
     """The page of single samples, explorer.html."""
     audit: AuditSettings = section()

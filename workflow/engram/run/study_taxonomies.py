@@ -11,6 +11,7 @@ from engram.taxonomy.catalogue import paper_names, rho_names
 from engram.taxonomy.partitions import Named, merge_equal
 from engram.taxonomy.settings import PAPER
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
+from engram.taxonomy.transfer_settings import PREFIX, REVERSED
 
 
 def named_taxonomies(config: dict[str, Any]) -> list[Named]:
@@ -157,6 +158,67 @@ def compared_classes(
             }
         )
     return pairs
+
+
+def transferred(config: dict[str, Any], named: list[Named] | None = None) -> list[Named]:
+    """Return the taxonomies whose classifiers are tested elsewhere, one per partition, by the name
+    that asks for it; none unless `transfer` is enabled.
+
+    Raises:
+        EngramError: `transfer.taxonomies` names a taxonomy that is not in the study.
+    """
+    section = config["transfer"]
+    if not section["enabled"]:
+        return []
+    named = named or named_taxonomies(config)
+    categories = categories_from_config(config["categories"])
+    by_slug = {entry.taxonomy.slug: entry for entry in named}
+    chosen = []
+    for name in section["taxonomies"]:
+        entry = by_slug.get(Taxonomy.parse(name, categories).slug)
+        if entry is None:
+            raise EngramError(
+                f"transfer.taxonomies: `{name}` is not among the study's taxonomies; add it to "
+                f"`taxonomies`"
+            )
+        chosen.append(entry)
+    trained: dict[str, Named] = {}
+    for entry in chosen or named:
+        trained.setdefault(entry.trained.slug, entry)
+    return list(trained.values())
+
+
+def transfer_lists(
+    config: dict[str, Any], named: list[Named] | None = None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the kinds of every transfer and direction: its name (`transfer-<name>`) → slug of a
+    taxonomy → keys of `engram.taxonomy.transfer_settings.TransferKind`, with classes by the names
+    of the taxonomy that is trained. A pair that divides a class is for the taxonomies that have it.
+
+    Raises:
+        EngramError: as `transferred`, or no taxonomy has the classes of a pair.
+    """
+    among = transferred(config, named)
+    lists: dict[str, dict[str, dict[str, Any]]] = {}
+    for kinds in config["transfer"]["kinds"] if among else ():
+        forth: dict[str, dict[str, Any]] = {}
+        back: dict[str, dict[str, Any]] = {}
+        for entry in among:
+            own = {name: trained for trained, name in entry.classes.items()}
+            if not set(kinds["classes"]) <= set(own):
+                continue
+            one = {**kinds, "classes": [own[name] for name in kinds["classes"]]}
+            forth[entry.trained.slug] = one
+            back[entry.trained.slug] = {**one, "train": kinds["test"], "test": kinds["train"]}
+        if not forth:
+            raise EngramError(
+                f"transfer.kinds: {kinds['name']}: no taxonomy has the class "
+                f"{' and the class '.join(kinds['classes'])}; name classes of one of "
+                f"{'; '.join(entry.taxonomy.name for entry in among)}"
+            )
+        lists[f"{PREFIX}{kinds['name']}"] = forth
+        lists[f"{PREFIX}{kinds['name']}{REVERSED}"] = back
+    return lists
 
 
 def steered(config: dict[str, Any], named: list[Named] | None = None) -> list[str]:

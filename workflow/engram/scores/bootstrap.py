@@ -92,6 +92,23 @@ def draw_in_parts(
         yield part, draw_counts(generator, units, part.stop - part.start)
 
 
+def draw_kinds(
+    generator: np.random.Generator, multiplicity: np.ndarray, resamples: int
+) -> np.ndarray:
+    """Draw as `draw_counts` does, of units of which many are alike.
+
+    Args:
+        generator: source of the draws.
+        multiplicity: units of each kind, int (X,).
+        resamples: R.
+
+    Returns:
+        How often units of each kind are drawn, float64 (R, X).
+    """
+    units = int(multiplicity.sum())
+    return generator.multinomial(units, multiplicity / units, resamples).astype(np.float64)
+
+
 def pigeonhole_shares(
     generator: np.random.Generator, cnns: int, groups: int, resamples: int
 ) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from engram.taxonomy.settings import DrawSettings, MatchSettings, SplitUnit
+from engram.taxonomy.transfer_settings import PREFIX as TRANSFER
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,12 @@ HELD_OUT = "held-out-"
 
 
 def protocol_named(name: str) -> Protocol:
-    """Return a protocol by its name; where a kind of text is held out, `engram` by that name.
+    """Return a protocol by its name; where a kind of text is held out or transferred from, `engram`
+    by that name.
 
     Raises:
         KeyError: there is none.
     """
-    if name.startswith(HELD_OUT):
+    if name.startswith((HELD_OUT, TRANSFER)):
         return replace(PROTOCOLS["engram"], name=name)
     return PROTOCOLS[name]
