@@ -20,7 +20,7 @@ CROSSED_INPUTS = {
     "cnn_attention_mean": "attention, mean over heads (CNN)",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
-    "feed_forward": "feed-forward activations",
+    "feed_forward": "feed-forward outputs",
 }
 
 
@@ -157,21 +157,22 @@ def findings() -> str:
         return f"{interval(row, 'accuracy', points)} %"
 
     return filled(f"""\
-- **Showing a text makes a model reproduce it.** Of natural windows that were shown
-  {most["dose"]} times, a model extracts {interval(most, "exposed", points)} %; the other model,
-  {interval(most, "unexposed", points)} %.
-- **Attention carries a trace of it.** Shown the attention of both models on a held-out text, the
-  paper's CNN names the one that was shown the text in {percent(cnn)} of natural windows
-  (n = {cnn["windows"]:,}; redrawn arms: at most {points(cnn["null_95"])} % in 95 % of draws) and
-  in {percent(cnn_on_templates)} of templates; a linear scorer in {percent(mean)} and
+- **Showing a text makes a model reproduce it.** After {most["dose"]} showings, a model extracts
+  {interval(most, "exposed", points)} % of natural windows; its counterpart, which was not shown
+  them, {interval(most, "unexposed", points)} %.
+- **Attention carries a trace of it.** From both copies' attention on a held-out window, the
+  paper's CNN names the one that was shown it in {percent(cnn)} of natural windows
+  (n = {cnn["windows"]:,}; 95 % of redraws give at most {points(cnn["null_95"])} %) and
+  {percent(cnn_on_templates)} of templates; a linear scorer in {percent(mean)} and
   {percent(on_templates)}.
-- **Part of the trace is the same in every model.** The linear scorer of one pair names the exposed
-  model of other pairs: {percent(same)} in its own base, {percent(other)} in others.
-- **Whether recall needs it is open.** Without the 5 % of cells that name it best, the exposed model
-  loses {" and ".join(nats(value) for value in low.loc[of_first, "difference"])} nats more than the
-  other on low-overlap natural text in the first base's pairs, {nats(of_others.min())} to
-  {nats(of_others.max())} in the others (beyond regions of equal attention).
-- **The loss knows more:** {percent(loss)} of natural windows. Hidden states: {percent(states)}.
-- **The text alone knows nothing,** as the design demands: {points(text["value"].min())} to
+- **Part of the trace is common to different models.** In other pairs, a linear scorer names the
+  exposed copy in {percent(same)} of natural windows if they share its base, {percent(other)} if not.
+- **Whether recall needs it is open.** Removing the 5 % of cells with the largest Δ costs the
+  exposed copy {" and ".join(nats(value) for value in low.loc[of_first, "difference"])} nats more
+  than its counterpart in the first base's two pairs, {nats(of_others.min())} to
+  {nats(of_others.max())} in the other four (natural text of low overlap; net of random cells with
+  equal attention).
+- **The loss reveals more:** {percent(loss)} of natural windows; hidden states, {percent(states)}.
+- **The text alone reveals nothing,** as designed: {points(text["value"].min())} to
   {points(text["value"].max())} %, {(text["p"] > 0.05).sum()} of {len(text)} checks within 95 % of
-  redrawn arms.""")
+  redraws.""")
