@@ -56,7 +56,8 @@ def classes() -> str:
   `{NEW}`; {interval(shuffled, balanced, score)} when the training labels are
   shuffled ({attention["n"]} test samples, {attention["cnns"]} CNNs).
 - **The text separates them just as well.** The same CNNs, shown only which tokens are equal, reach
-  {interval(identity, balanced, score)}. Attention minus text: {interval(adds, "difference", score)}.
+  {interval(identity, balanced, score)}. Attention minus text:
+  {interval(adds, "difference", score)}.
 - **The paper's rule misses much recall.** Drilled windows were chosen among those that the model
   does not extract before drilling: if it extracts them afterwards, it recalls them. The rule calls
   {drilled["n"]} of these {recalled:,} Guess. On other windows it is right: before drilling, the
@@ -141,20 +142,6 @@ def truth() -> str:
             rows.append([rule if not drilled else "", "yes" if drilled else "no", *counts])
     head = ["the rule says", "drilled", "windows", *(name.replace("_", " ") for name in names)]
     return markdown(head, rows)
-
-
-def exposures() -> str:
-    """Return the windows of natural text that the drilled model and its twin extract."""
-    rows = [
-        [
-            f"{row.exposures}",
-            f"{row.n:,}",
-            f"{row.extracted} ({points(row.extracted / row.n)} %)",
-            f"{row.twin}",
-        ]
-        for row in select(table("classes/exposures"), text="natural").itertuples()
-    ]
-    return markdown(["exposures", "windows", "extracted", "extracted by the twin"], rows)
 
 
 def delta_layers() -> str:

@@ -14,6 +14,7 @@ STRATA = {
 }
 OF_DESIGN = ("low", "high", "guessed", "templates")
 ARMS = ("exposed", "unexposed", "effect")
+ALL_PAIRS = "all pairs"
 CROSSED_INPUTS = {
     "attention_mean": "attention, mean over heads",
     "attention_max": "attention, max over heads",
@@ -33,10 +34,11 @@ def paired(study: str, name: str, **values: object) -> pd.Series:
 
 
 def crossed_effects(study: str, strata: tuple[str, ...] = OF_DESIGN, most: bool = False) -> str:
-    """Return what exposure did, by kind of text and dose, a row for every pair; only for windows of
-    the highest dose if `most` is set."""
+    """Return what exposure did, by kind of text and dose, over all pairs; only for windows of the
+    highest dose if `most` is set."""
     rows = []
-    effects = select(table(f"{study}/effects"), split="all")
+    every = select(table(f"{study}/effects"), split="all")
+    effects = select(every, pair=ALL_PAIRS if ALL_PAIRS in set(every["pair"]) else "first")
     if most:
         effects = select(effects, dose=effects["dose"].max())
     for stratum in strata:
@@ -45,8 +47,8 @@ def crossed_effects(study: str, strata: tuple[str, ...] = OF_DESIGN, most: bool 
             if row["dose"]:
                 shares = (interval(pd.Series(row), kind, points) for kind in ARMS)
                 cells = [f"{row['dose']}", f"{row['windows']}, {row['clusters']}", *shares]
-                rows.append([name, row["pair"], *cells])
-    head = ["text", "pair", "showings", "windows, clusters", *(f"{kind}, %" for kind in ARMS)]
+                rows.append([name, *cells])
+    head = ["text", "showings", "windows, clusters", *(f"{kind}, %" for kind in ARMS)]
     return markdown(head, rows)
 
 
@@ -132,6 +134,29 @@ def crossed_knockout(study: str) -> str:
     return markdown(head, rows)
 
 
+def _low_overlap(study: str) -> pd.DataFrame:
+    """Return the costs of the region of 5 % on natural text of low overlap, a row for every pair,
+    beyond regions of equal attention."""
+    costs = select(table(f"{study}/knockout"), control="mass", size=0.05, stratum="low")
+    return costs[~costs["pair"].isin([ALL_PAIRS, "all bases"])]
+
+
+def _differences(costs: pd.DataFrame) -> str:
+    """Return the differences of some pairs with their intervals, in words."""
+    *others, last = (interval(row, "difference", nats) for _, row in costs.iterrows())
+    return f"{', '.join(others)} and {last}"
+
+
+def crossed_knockout_low(study: str) -> str:
+    """Return what the region costs the exposed model more on text of low overlap, pair by pair."""
+    costs = _low_overlap(study)
+    of_first = costs["pair"].str.startswith("first-")
+    return filled(
+        f"- its two pairs: {_differences(costs[of_first])} nats;\n"
+        f"- the four others: {_differences(costs[~of_first])} nats."
+    )
+
+
 def findings() -> str:
     """Return what `studies/crossed.yaml` found over all of its pairs, as bullets."""
     study = "crossed"
@@ -147,9 +172,7 @@ def findings() -> str:
     transfer = select(table(f"{study}/transfer"), tested_in="all pairs", input="attention_mean")
     other = only(transfer, bases="other base", trained_on="natural", tested_on="natural")
     same = only(transfer, bases="same base", trained_on="natural", tested_on="natural")
-    costs = select(table(f"{study}/knockout"), control="mass", size=0.05)
-    low = select(costs, stratum="low")
-    low = low[~low["pair"].isin(["all pairs", "all bases"])]
+    low = _low_overlap(study)
     of_first = low["pair"].str.startswith("first-")
     of_others = low.loc[~of_first, "difference"]
 
@@ -166,12 +189,12 @@ def findings() -> str:
   {percent(cnn_on_templates)} of templates; a linear scorer in {percent(mean)} and
   {percent(on_templates)}.
 - **Part of the trace is common to different models.** In other pairs, a linear scorer names the
-  exposed copy in {percent(same)} of natural windows if they share its base, {percent(other)} if not.
+  exposed copy in {percent(same)} of natural windows if they share its base, {percent(other)} if
+  not.
 - **Whether recall needs it is open.** Removing the 5 % of cells with the largest Δ costs the
-  exposed copy {" and ".join(nats(value) for value in low.loc[of_first, "difference"])} nats more
-  than its counterpart in the first base's two pairs, {nats(of_others.min())} to
-  {nats(of_others.max())} in the other four (natural text of low overlap; net of random cells with
-  equal attention).
+  exposed copy {_differences(low[of_first])} nats more than its counterpart in the first base's
+  pairs, {nats(of_others.min())} to {nats(of_others.max())} in the others (low-overlap natural
+  text, net of random cells with equal attention).
 - **The loss reveals more:** {percent(loss)} of natural windows; hidden states, {percent(states)}.
 - **The text alone reveals nothing,** as designed: {points(text["value"].min())} to
   {points(text["value"].max())} %, {(text["p"] > 0.05).sum()} of {len(text)} checks within 95 % of
