@@ -22,7 +22,8 @@ class EntropySettings(Settings):
     """Consecutive tokens whose states are compared."""
     course: bool = False
     """Whether it is also measured while the nursery's models are drilled, at every
-    `training.checkpoint_steps`: does it fall and rise in cycles? Switching it on drills again."""
+    `training.checkpoint_steps`: does it fall and rise in cycles? Switching it on drills again,
+    with the same result."""
     course_windows: int = Field(default=100, ge=2, le=10_000)
     """Most windows of the course, of those that the model is shown and as many of the others."""
 
