@@ -185,7 +185,7 @@ def findings() -> str:
   them, {interval(most, "unexposed", points)} %.
 - **Attention carries a trace of it.** From both copies' attention on a held-out window, the
   paper's CNN names the one that was shown it in {percent(cnn)} of natural windows
-  (n = {cnn["windows"]:,}; 95 % of redraws give at most {points(cnn["null_95"])} %) and
+  (n = {cnn["windows"]:,}; 95 % of redrawn arms give at most {points(cnn["null_95"])} %) and
   {percent(cnn_on_templates)} of templates; a linear scorer in {percent(mean)} and
   {percent(on_templates)}.
 - **Part of the trace is common to different models.** In other pairs, a linear scorer names the
@@ -198,4 +198,4 @@ def findings() -> str:
 - **The loss reveals more:** {percent(loss)} of natural windows; hidden states, {percent(states)}.
 - **The text alone reveals nothing,** as designed: {points(text["value"].min())} to
   {points(text["value"].max())} %, {(text["p"] > 0.05).sum()} of {len(text)} checks within 95 % of
-  redraws.""")
+  redrawn arms.""")
