@@ -30,8 +30,8 @@ class CrossedCnnSettings(Settings):
     """Epochs of training; the one that is best on validation windows is reported."""
     redraws: int = Field(default=2, ge=0, le=1000)
     """How often the arms of all splits are drawn again and CNNs of every seed trained on them: a
-    control that must be at chance. (The null distribution of a CNN's score needs no training: it
-    comes from `crossed.redraws` redraws of the test windows' arms.)"""
+    control that must be at chance. The null distribution of a CNN's score needs no training: it
+    comes from `crossed.redraws` redraws of the test windows' arms."""
     kernel: Kernel = 6
     """Kernel size of the two convolutions, in tokens."""
     features: Features = 10
