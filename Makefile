@@ -32,7 +32,7 @@ unit: $(VENV)/installed-test
 workflow: $(VENV)/installed-test chromium
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/workflow tests/faults tests/mutations tests/browser tests/docs
 
-# A study and `snakemake smoke` on a SLURM cluster that the tests start; skipped, with the reason, where SLURM cannot run (it wants root).
+# A study and `snakemake smoke` on a SLURM cluster that the tests start; skipped, with the reason, where SLURM cannot run (it needs root).
 cluster: $(VENV)/installed-test
 	$(BIN)/pytest -rs tests/cluster/test_study_on_slurm.py tests/cluster/test_smoke_on_slurm.py
 

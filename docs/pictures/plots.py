@@ -209,7 +209,7 @@ def crossed(axes: Axes, theme: dict[str, str]) -> None:
     names = {
         "suffix_log_prob": "log-probability of the suffix",
         "hidden_states": "hidden states",
-        "feed_forward": "feed-forward activations",
+        "feed_forward": "feed-forward outputs",
         "cnn_attention_mean": "attention, mean over heads (CNN)",
         "attention_mean": "attention, mean over heads",
         "attention_max": "attention, max over heads",

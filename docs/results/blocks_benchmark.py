@@ -60,17 +60,15 @@ def benchmark() -> str:
 - **Attention is far above its control.** It lies {low} to {high} points of balanced accuracy
   above shuffled labels in all {value["taxonomies"]:.0f} partitions, with intervals that hold for
   all comparisons at once.
-- **It adds nothing to the text, in any of them.** Token identity is
-  {text["token_identity"]} points better and hidden states {text["hidden_states"]}. None of these
-  differences is certain by itself after correction, but all have the same sign.
+- **It never does better than the text.** Token identity is {text["token_identity"]} points better
+  and hidden states {text["hidden_states"]}. No single difference is significant after correction,
+  but all have the same sign.
 - **The ranking is mostly noise.** Of {value["pairs"]:.0f} pairs, {value["pairs_that_differ"]:.0f}
-  differ in minimum F1 after correction, and each of them has a taxonomy of four classes, where
-  chance is lower too, on the losing side. That `{NEW}` is best, as the paper found
-  ({score(published)} there, with other models and data), is compatible with this and not shown by
-  it. The paper scored this one setting twice, {score(published)} in its benchmark and
-  {score(again)} in its study of ρ. Its code draws Non-Memo first and from one seed, so that a
-  model's Non-Memo samples are the same in all of its configurations, and in these two all samples
-  are: the difference is noise of the CNNs alone.
+  differ in minimum F1 after correction, and in each the loser has four classes, where chance is
+  lower, too. That `{NEW}` is best, as the paper found ({score(published)}, with other models and
+  data), is compatible with this but not shown by it. The paper scored this one setting twice,
+  {score(published)} in its benchmark and {score(again)} in its study of ρ, on the same samples:
+  the difference is noise of the CNNs alone.
 - **The paper's protocol trains too little for so few samples.** Its three summed epochs give
   {score(value["balanced_accuracy_paper_protocol"])} instead of
   {score(value["balanced_accuracy_engram_protocol"])} balanced accuracy for `{NEW}`.

@@ -16,13 +16,14 @@ STRATA = {
 }
 OF_DESIGN = ("low", "high", "guessed", "templates")
 ARMS = ("exposed", "unexposed", "effect")
+ALL_PAIRS = "all pairs"
 CROSSED_INPUTS = {
     "attention_mean": "attention, mean over heads",
     "attention_max": "attention, max over heads",
     "cnn_attention_mean": "attention, mean over heads (CNN)",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
-    "feed_forward": "feed-forward activations",
+    "feed_forward": "feed-forward outputs",
 }
 MEASURED_INPUTS = {
     "entropy": "entropy of representations, per layer",
@@ -45,10 +46,11 @@ def paired(study: str, name: str, **values: object) -> pd.Series:
 
 
 def crossed_effects(study: str, strata: tuple[str, ...] = OF_DESIGN, most: bool = False) -> str:
-    """Return what exposure did, by kind of text and dose, a row for every pair; only for windows of
-    the highest dose if `most` is set."""
+    """Return what exposure did, by kind of text and dose, over all pairs; only for windows of the
+    highest dose if `most` is set."""
     rows = []
-    effects = select(table(f"{study}/effects"), split="all")
+    every = select(table(f"{study}/effects"), split="all")
+    effects = select(every, pair=ALL_PAIRS if ALL_PAIRS in set(every["pair"]) else "first")
     if most:
         effects = select(effects, dose=effects["dose"].max())
     for stratum in strata:
@@ -57,8 +59,8 @@ def crossed_effects(study: str, strata: tuple[str, ...] = OF_DESIGN, most: bool 
             if row["dose"]:
                 shares = (interval(pd.Series(row), kind, points) for kind in ARMS)
                 cells = [f"{row['dose']}", f"{row['windows']}, {row['clusters']}", *shares]
-                rows.append([name, row["pair"], *cells])
-    head = ["text", "pair", "showings", "windows, clusters", *(f"{kind}, %" for kind in ARMS)]
+                rows.append([name, *cells])
+    head = ["text", "showings", "windows, clusters", *(f"{kind}, %" for kind in ARMS)]
     return markdown(head, rows)
 
 
@@ -144,6 +146,29 @@ def crossed_knockout(study: str) -> str:
     return markdown(head, rows)
 
 
+def _low_overlap(study: str) -> pd.DataFrame:
+    """Return the costs of the region of 5 % on natural text of low overlap, a row for every pair,
+    beyond regions of equal attention."""
+    costs = select(table(f"{study}/knockout"), control="mass", size=0.05, stratum="low")
+    return costs[~costs["pair"].isin([ALL_PAIRS, "all bases"])]
+
+
+def _differences(costs: pd.DataFrame) -> str:
+    """Return the differences of some pairs with their intervals, in words."""
+    *others, last = (interval(row, "difference", nats) for _, row in costs.iterrows())
+    return f"{', '.join(others)} and {last}"
+
+
+def crossed_knockout_low(study: str) -> str:
+    """Return what the region costs the exposed model more on text of low overlap, pair by pair."""
+    costs = _low_overlap(study)
+    of_first = costs["pair"].str.startswith("first-")
+    return filled(
+        f"- its two pairs: {_differences(costs[of_first])} nats;\n"
+        f"- the four others: {_differences(costs[~of_first])} nats."
+    )
+
+
 def findings() -> str:
     """Return what `studies/crossed.yaml` found over all of its pairs, as bullets."""
     study = "crossed"
@@ -159,9 +184,7 @@ def findings() -> str:
     transfer = select(table(f"{study}/transfer"), tested_in="all pairs", input="attention_mean")
     other = only(transfer, bases="other base", trained_on="natural", tested_on="natural")
     same = only(transfer, bases="same base", trained_on="natural", tested_on="natural")
-    costs = select(table(f"{study}/knockout"), control="mass", size=0.05)
-    low = select(costs, stratum="low")
-    low = low[~low["pair"].isin(["all pairs", "all bases"])]
+    low = _low_overlap(study)
     of_first = low["pair"].str.startswith("first-")
     of_others = low.loc[~of_first, "difference"]
 
@@ -169,21 +192,22 @@ def findings() -> str:
         return f"{interval(row, 'accuracy', points)} %"
 
     return filled(f"""\
-- **Showing a text makes a model reproduce it.** Of natural windows that were shown
-  {most["dose"]} times, a model extracts {interval(most, "exposed", points)} %; the other model,
-  {interval(most, "unexposed", points)} %.
-- **Attention carries a trace of it.** Shown the attention of both models on a held-out text, the
-  paper's CNN names the one that was shown the text in {percent(cnn)} of natural windows
-  (n = {cnn["windows"]:,}; redrawn arms: at most {points(cnn["null_95"])} % in 95 % of draws) and
-  in {percent(cnn_on_templates)} of templates; a linear scorer in {percent(mean)} and
+- **Showing a text makes a model reproduce it.** After {most["dose"]} showings, a model extracts
+  {interval(most, "exposed", points)} % of natural windows; its counterpart, which was not shown
+  them, {interval(most, "unexposed", points)} %.
+- **Attention carries a trace of it.** From both copies' attention on a held-out window, the
+  paper's CNN names the one that was shown it in {percent(cnn)} of natural windows
+  (n = {cnn["windows"]:,}; 95 % of redrawn arms give at most {points(cnn["null_95"])} %) and
+  {percent(cnn_on_templates)} of templates; a linear scorer in {percent(mean)} and
   {percent(on_templates)}.
-- **Part of the trace is the same in every model.** The linear scorer of one pair names the exposed
-  model of other pairs: {percent(same)} in its own base, {percent(other)} in others.
-- **Whether recall needs it is open.** Without the 5 % of cells that name it best, the exposed model
-  loses {" and ".join(nats(value) for value in low.loc[of_first, "difference"])} nats more than the
-  other on low-overlap natural text in the first base's pairs, {nats(of_others.min())} to
-  {nats(of_others.max())} in the others (beyond regions of equal attention).
-- **The loss knows more:** {percent(loss)} of natural windows. Hidden states: {percent(states)}.
-- **The text alone knows nothing,** as the design demands: {points(text["value"].min())} to
+- **Part of the trace is common to different models.** In other pairs, a linear scorer names the
+  exposed copy in {percent(same)} of natural windows if they share its base, {percent(other)} if
+  not.
+- **Whether recall needs it is open.** Removing the 5 % of cells with the largest Δ costs the
+  exposed copy {_differences(low[of_first])} nats more than its counterpart in the first base's
+  pairs, {nats(of_others.min())} to {nats(of_others.max())} in the others (low-overlap natural
+  text, net of random cells with equal attention).
+- **The loss reveals more:** {percent(loss)} of natural windows; hidden states, {percent(states)}.
+- **The text alone reveals nothing,** as designed: {points(text["value"].min())} to
   {points(text["value"].max())} %, {(text["p"] > 0.05).sum()} of {len(text)} checks within 95 % of
   redrawn arms.""")

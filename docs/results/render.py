@@ -29,19 +29,18 @@ BLOCKS: dict[str, Callable[[], str]] = {
         blocks_crossed.crossed_effects, "crossed", ("natural", "templates"), most=True
     ),
     "crossed-knockout": partial(blocks_crossed.crossed_knockout, "crossed"),
+    "crossed-knockout-low": partial(blocks_crossed.crossed_knockout_low, "crossed"),
     "crossed-scores": partial(blocks_crossed.crossed_scores, "crossed"),
     "crossed-mechanisms": partial(
         blocks_crossed.crossed_scores, "crossed", blocks_crossed.MEASURED_INPUTS
     ),
     "crossed-transfer": partial(blocks_crossed.crossed_transfer, "crossed"),
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
-    "demo-knockout": partial(blocks_crossed.crossed_knockout, "demo"),
     "demo-scores": partial(blocks_crossed.crossed_scores, "demo"),
     "scores": blocks_classes.scores,
     "adds": blocks_classes.adds,
     "kinds": blocks_classes.kinds,
     "truth": blocks_classes.truth,
-    "exposures": blocks_classes.exposures,
     "delta-layers": blocks_classes.delta_layers,
     "checks": blocks_classes.checks,
     "dissociation": blocks_classes.dissociation,

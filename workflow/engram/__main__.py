@@ -13,7 +13,7 @@ from engram.io.errors import EngramError
 
 RESULTS = "folder of a study, e.g. results/demo"
 AUDIT_HELP = (
-    "find what a model reproduces of your documents; all other arguments are Snakemake's: "
+    "find which parts of your documents a model reproduces; all other arguments are Snakemake's: "
     "engram audit --model M --documents PATH"
 )
 MODEL_HELP = (

@@ -125,7 +125,7 @@ def test_models_from_elsewhere_can_be_a_pair() -> None:
         (both(twin="resources/nursery"), "the twin of a model that is drilled here is its base"),
         (
             both(drilling={"design": "crossed", "crossed": {"templates": 7}}),
-            "drilling.crossed.templates: 7; template windows are the nursery's alone",
+            "drilling.crossed.templates: 7; only the nursery has template windows",
         ),
         (
             both(drilling={"design": "crossed", "training": {"trainable": "some"}}),

@@ -154,7 +154,7 @@ def test_windows_without_scores_belong_to_no_class(tmp_path: Path) -> None:
         ({"early_exit": {"tokens": 8}}, "early_exit.tokens: 8 is not less than suffix, 8"),
         (
             {"early_exit": {"tokens": 4}, "columns": {"text": "t", "memorization_score": "s"}},
-            "early_exit.tokens: the table brings its scores",
+            "early_exit.tokens: the table has a column of scores",
         ),
         ({"source": "nursery"}, "source nursery does not use `early_exit`"),
     ],

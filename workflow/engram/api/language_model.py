@@ -167,9 +167,9 @@ def load(
     Args:
         source: a repository on the Hugging Face hub; a folder with `config.json`, safetensors
             weights and a tokenizer; a GGUF file, whose weights are dequantized (extra `gguf`); or
-            a model that ships with Engram: `nursery`, drilled on the windows of the default study,
-            or `nursery-base`, which never saw them. A folder that has one of these names is written
-            `./nursery`.
+            a model that ships with Engram: `nursery`, drilled by `studies/classes.yaml`, or
+            `nursery-base`, its base, which never saw the drilled windows. A folder that has one of
+            these names is written `./nursery`.
         revision: branch, tag or commit on the hub; None is its main branch.
         dtype: float32, float16 or bfloat16; `auto` keeps the precision of the checkpoint, and
             runs the models that ship in float32, as the studies do.

@@ -11,18 +11,18 @@ Probability = Annotated[float, Field(gt=0, lt=1)]
 
 
 class BookSettings(Settings):
-    """Documents that the model writes again from their first tokens, step by step, behind the true
-    text and behind its own (arXiv 2504.12549)."""
+    """Documents that the model reconstructs from their first tokens, step by step, once after the
+    true text and once after its own output (arXiv 2504.12549)."""
 
     enabled: bool = False
     """Whether documents are reconstructed. Every step reads a whole prefix: with the defaults, this
-    costs about 35 forwards over each document. `snakemake plan` prices it."""
+    costs about 35 forwards over each document. `snakemake plan` estimates it."""
     prefix: int = Field(default=500, ge=1, le=100_000)
     """Tokens that the model continues at every step. Documents that are not longer are left out."""
     step: int = Field(default=30, ge=1, le=4096)
     """Tokens that the model writes at every step."""
     longest: int = Field(default=0, ge=0)
-    """Most tokens of a document that are written again; 0 writes all of it."""
+    """Most tokens of a document that are reconstructed; 0: all of it."""
 
 
 class PairSettings(Settings):
@@ -30,7 +30,7 @@ class PairSettings(Settings):
     (arXiv 2510.19036). An answer is correct where greedy decoding writes it."""
 
     table: str = ""
-    """A table with a row per pair: CSV, JSON lines or parquet. Empty: nothing is asked."""
+    """A table with a row per pair: CSV, JSON lines or parquet. Empty: no pairs."""
     term: str = "term"
     """Column of the terms, names of genes for example."""
     identifier: str = "identifier"
@@ -38,50 +38,49 @@ class PairSettings(Settings):
     popularity: str = ""
     """Column with a number that says how well known a pair is."""
     held_out: str = ""
-    """Column that says whether a pair was not in the training text: true or false. What the model
+    """Column that is true where a pair was not in the training text, else false. What the model
     completes of such pairs, it has generalized."""
     forward: str = "{term}: {identifier}"
-    """Text in which the identifier is left to the model: `{term}`, and after it `{identifier}`."""
+    """Template of the question for the identifier: `{term}`, and after it `{identifier}`."""
     backward: str = "{identifier}: {term}"
-    """Text in which the term is left to the model: `{identifier}`, and after it `{term}`."""
+    """Template of the question for the term: `{identifier}`, and after it `{term}`."""
     bins: int = Field(default=4, ge=1, le=100)
     """Bins of popularity and of lexical overlap, of about equally many pairs."""
 
 
 class FactKeys(Settings):
-    """What is known of the documents besides their text."""
+    """What is known about the documents in addition to their text."""
 
     facts: str = ""
     """A table with a column `document`, the document's name in the audit, and the columns that
     `popularity`, `group` and `attributes` name. Needed where documents are text files; tables of
     documents have these columns themselves."""
     popularity: str = ""
-    """Column with a number that says how well known a document is, its editions or readers for
-    example. The correlation of what is reproduced with it goes into a table."""
+    """Column with a number that says how well known a document is, for example its editions or
+    readers. A table correlates it with what is reproduced."""
     group: str = ""
-    """Column with the group of a document, a ward or a language for example. Every group's risk,
-    and how it differs from the others', go into tables."""
+    """Column with the group of a document, for example a ward or a language. Tables have how much
+    is reproduced of every group, and how it differs from the others."""
     smallest_group: int = Field(default=10, ge=1)
-    """Documents of a group below which nothing but its name is said of it."""
+    """Fewest documents of a group that is reported; of smaller ones, only the name is."""
     attributes: Annotated[tuple[str, ...], Items()] = ()
-    """Columns with values that occur in the documents' texts, a diagnosis or a town for example.
-    For each the model is asked whether the document's own value is likelier in its place than those
-    of other documents. Costs one forward over a prefix per value."""
+    """Columns with values that occur in the documents' texts, for example a diagnosis or a town.
+    For each, a table has how often the model finds the document's own value more likely in its
+    place than those of other documents. Costs one forward over a prefix per value."""
     alternatives: int = Field(default=9, ge=1, le=1000)
-    """Other values of an attribute at each place."""
+    """Most values of other documents that are tried at each place of an attribute."""
 
 
 class AuditSettings(FactKeys):
-    """What of whole documents a model reproduces: tables and the page audit.html. Its models have
-    the source `corpus`; `models[].stride` and `models[].candidates` say which windows are scored.
-    """
+    """Which parts of documents a model reproduces: tables and the page audit.html. It covers the
+    models of source `corpus`; their `stride` and `candidates` say which windows are scored."""
 
     enabled: bool = False
     """Whether documents are audited. A study that does nothing else needs no `taxonomies`, and
     costs one forward per window."""
     probabilities: Annotated[tuple[Probability, ...], Items(1)] = (0.5, 0.9)
-    """For each of these p, the least n for which a window is (n, p)-discoverable: n samples of its
-    suffix hold the true one with probability p or more (arXiv 2410.19482)."""
+    """For each of these p, the least n for which a window is (n, p)-discoverable: at least one of n
+    sampled continuations is the true suffix with probability p or more (arXiv 2410.19482)."""
     thresholds: Annotated[tuple[Probability, ...], Items(1)] = (0.001, 0.01, 0.1, 0.5)
     """For each of these probabilities, the share of a document's windows whose p_z is at least that
     (arXiv 2505.12546)."""
@@ -97,16 +96,16 @@ class AuditSettings(FactKeys):
     are reproduced the probability of each class, calibrated on the study's validation samples.
     Model, precision, `prefix` and `suffix` must be those of the study."""
     redact: bool = False
-    """Keep texts out of every file and log: documents are audited in memory, and positions and
-    scores alone are written. Names of documents and values of `group` are kept. For a study without
+    """Keep texts out of every file and log: documents are audited in memory, and only positions and
+    scores are written. Names of documents and values of `group` are kept. For a study without
     taxonomies."""
     books: BookSettings = section()
     """Reconstruction of whole documents."""
     pairs: PairSettings = section()
-    """Terms and identifiers that the model is asked to complete. Where the model has a `twin`, that
-    is asked, too: the model before it was drilled, for example."""
+    """Terms and identifiers that the model is asked to complete. Where the model has a `twin`, for
+    example the model before it was drilled, the twin completes them, too."""
     reference: str = ""
-    """A text file, a table of texts or a folder of either, in which the regions are looked for, a
-    part of the training text for example. They are then looked for in the documents, too."""
+    """A text file, a table of texts or a folder of either, for example a part of the training text,
+    that is searched for the regions. The documents are then searched for them, too."""
     reference_pattern: str = "*"
     """Names of the files of the reference that are read, for example `*.py`."""

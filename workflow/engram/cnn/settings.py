@@ -72,7 +72,7 @@ class CnnSettings(CnnGrid):
     """Arithmetic of convolutions and matrix products; parameters are float32 in any case."""
     device: Literal["cpu", "cuda", "mps"] = "cpu"
     """`cuda`: the training job requests a GPU. `mps`: it uses the GPU of an Apple computer. Results
-    on the devices differ slightly, by rounding and by dropout's random bits."""
+    differ between devices by rounding and by dropout's random bits."""
     memory_mb: int = Field(default=8192, ge=1)
     """Megabytes of attention that a training job holds in memory; a larger sample list is read from
     a scratch file. It does not affect results."""
@@ -82,7 +82,7 @@ class CnnSettings(CnnGrid):
     baselines: Annotated[
         tuple[Literal["token_identity", "random_weights", Probe], ...], Items()
     ] = ("token_identity",)
-    """`token_identity`: CNNs that see which tokens of the text are equal, and no language model.
+    """`token_identity`: CNNs that see only which tokens of the text are equal.
     `random_weights`: CNNs on the attention of the model with its weights permuted.
     `scalar_features`: a logistic regression on perplexities, entropy and other labels that do not
     define the classes. `hidden_states`: a logistic regression on the mean hidden state

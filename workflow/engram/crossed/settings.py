@@ -25,13 +25,13 @@ class CrossedCnnSettings(Settings):
     inputs: Annotated[tuple[CnnInput, ...], Items()] = ("attention_mean",)
     """Maps that CNNs are trained on; none trains none."""
     seeds: Annotated[tuple[Seed, ...], Items(1)] = (0, 1)
-    """Initialisations; the best by validation windows is reported."""
+    """Initialisations; the one that is best on validation windows is reported."""
     epochs: int = Field(default=10, ge=1)
-    """Epochs of training; the best by validation windows is reported."""
+    """Epochs of training; the one that is best on validation windows is reported."""
     redraws: int = Field(default=2, ge=0, le=1000)
-    """Times the arms are drawn again, all splits, and CNNs of every seed trained on them: a control
-    that must be at chance. The null distribution of a CNN's score is another: `crossed.redraws`
-    redraws of the test windows' arms, for which nothing is trained."""
+    """How often the arms of all splits are drawn again and CNNs of every seed trained on them: a
+    control that must be at chance. The null distribution of a CNN's score needs no training: it
+    comes from `crossed.redraws` redraws of the test windows' arms."""
     kernel: Kernel = 6
     """Kernel size of the two convolutions, in tokens."""
     features: Features = 10
@@ -52,8 +52,7 @@ PairedMeasure = Literal["entropy", "remind", "lens", "noise"]
 
 class CrossedMechanismsSettings(Settings):
     """Measures inside both models of a pair on the same windows, as further inputs of the paired
-    scorer. What they measure is decided by the section `mechanisms`, whose switches do not count
-    here."""
+    scorer. The keys of the section `mechanisms` apply to them, except its switches."""
 
     enabled: bool = False
     """Whether these measures are part of the study."""
@@ -74,14 +73,14 @@ class CrossedSettings(Settings):
         "hidden_states",
         "feed_forward",
     )
-    """What the paired scorer is shown of both models. `feed_forward` is what the feed-forward block
-    of every layer adds to the hidden states."""
+    """What paired scorers compare between the two models, one scorer per input. `feed_forward` is
+    what the feed-forward block of every layer adds to the hidden states."""
     cnn: CrossedCnnSettings = section()
     """CNNs trained for pairs, next to the linear scorer."""
     mechanisms: CrossedMechanismsSettings = section()
     """Entropy, REMIND, logit lens and noise as inputs of the paired scorer."""
     redraws: int = Field(default=1000, ge=19, le=100_000)
-    """Times the arms are drawn again for the null distribution of a score."""
+    """How often the arms are drawn again for the null distribution of a score."""
     splits: int = Field(default=20, ge=2, le=1000)
     """Random splits of the training and validation clusters over which a region must be stable."""
     bins: int = Field(default=5, ge=2, le=50)

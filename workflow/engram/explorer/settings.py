@@ -14,5 +14,5 @@ class ExplorerSettings(Settings):
     taxonomy gets the same number of samples, those of lowest priority; every stratum, arm and
     outcome the same number of windows."""
     megabytes: float = Field(default=25.0, ge=1, le=500)
-    """Largest size of each page, in 10⁶ bytes; Δ of the last taxonomies is left out where the page
-    would exceed it."""
+    """Largest size of each page, in 10⁶ bytes. Where it would be exceeded, Δ of the last taxonomies
+    is left out."""

@@ -18,7 +18,7 @@ INPUT_LABELS = {
     "cnn_attention_max": "CNN, attention, max",
     "suffix_log_prob": "log-probability of the suffix",
     "hidden_states": "hidden states",
-    "feed_forward": "feed-forward activations",
+    "feed_forward": "feed-forward outputs",
     "entropy": "entropy of representations",
     "remind": "REMIND",
     "lens": "logit lens",

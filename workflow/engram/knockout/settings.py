@@ -43,7 +43,7 @@ class KnockoutSettings(Settings):
         (32, 127),
     )
     """Bands of query-key distance that are removed from all layers: least and greatest distance in
-    tokens."""
+    tokens. Distances above 127 belong to none."""
     curve_points: int = Field(default=8, ge=1)
     """Most points on a curve of layers, heads or bands that are removed one after another."""
 

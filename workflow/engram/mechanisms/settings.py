@@ -13,8 +13,8 @@ Strength = Annotated[float, Field(ge=0, le=10)]
 
 
 class EntropySettings(Settings):
-    """Entropy of representations, at every depth (arXiv 2505.08727). On the test samples that
-    `samples_per_class` allows."""
+    """Entropy of representations, at every depth (arXiv 2505.08727), on at most
+    `mechanisms.samples_per_class` test samples per class."""
 
     enabled: bool = False
     """Whether this measure is part of the study."""
@@ -22,14 +22,15 @@ class EntropySettings(Settings):
     """Consecutive tokens whose states are compared."""
     course: bool = False
     """Whether it is also measured while the nursery's models are drilled, at every
-    `training.checkpoint_steps`: does it fall and rise in cycles? Switching it on drills again."""
+    `training.checkpoint_steps`: does it fall and rise in cycles? Switching it on drills again,
+    with the same result."""
     course_windows: int = Field(default=100, ge=2, le=10_000)
-    """Most windows for it, of those that the model is shown and of those that it is not."""
+    """Most windows of the course, of those that the model is shown and as many of the others."""
 
 
 class RemindSettings(Settings):
-    """REMIND (arXiv 2511.04228): the loss of a sample and of its neighbours, copies in which some
-    tokens are exchanged. Classifiers are fitted on the validation split, or on the training split
+    """REMIND (arXiv 2511.04228): the loss of a sample and of its neighbours, which are copies with
+    some tokens replaced. Classifiers are fitted on the validation split, or on the training split
     where there is none, and tested on the test split."""
 
     enabled: bool = False
@@ -46,8 +47,9 @@ class RemindSettings(Settings):
 
 class FeedForwardSettings(Settings):
     """Feed-forward layers: what is reproduced without one of their blocks, and without the neurons
-    whose activity differs most between classes. On the test samples that `samples_per_class`
-    allows; neurons are ranked on as many validation samples."""
+    whose activity differs most between classes. Measured on at most
+    `mechanisms.samples_per_class` test samples per class; neurons are ranked on as many validation
+    samples."""
 
     enabled: bool = False
     """Whether this measure is part of the study."""
@@ -55,7 +57,7 @@ class FeedForwardSettings(Settings):
     """What replaces the output of a block, or a neuron: 0, or its mean over samples."""
     shares: Annotated[tuple[Share, ...], Items()] = (0.001, 0.003, 0.01, 0.03)
     """Sizes of the sets of neurons that are removed together, as shares of all neurons. Empty: only
-    blocks, as mixtures of experts need it."""
+    blocks are removed, the only choice for mixtures of experts."""
     draws: int = Field(default=5, ge=1, le=1000)
     """Random sets of the same size and layers that each set is compared with."""
 
@@ -90,7 +92,7 @@ class MechanismsSettings(FurtherMeasures):
     seeds: int = Field(default=10, ge=1, le=1000)
     """Draws of the noise per sample."""
     depth: int = Field(default=0, ge=0)
-    """Where noise is added: 0 is what enters the first layer, l what layer l puts out."""
+    """Where noise is added: 0 is the input of the first layer, l the output of layer l."""
     scale: Literal["norm", "std"] = "norm"
     """Scale of the noise: a fraction of the norm of each token's state, or of its standard
     deviation over dimensions."""
@@ -105,4 +107,4 @@ class MechanismsSettings(FurtherMeasures):
     """Which tokens a shorter context keeps: those next to the suffix; the first ones, which the
     suffix follows directly; or the first ones, after which the model writes the rest."""
     scan: bool = False
-    """Try every length of context, where a bisection tries about ten."""
+    """Try every length of context instead of bisecting, which tries about ten."""

@@ -22,7 +22,7 @@ class SteeringSettings(Settings):
     """The class whose texts are recalled; taxonomies without it are left out. `Others`, next to
     `Guess`, is what is memorized and not guessed."""
     kept: str = "Guess"
-    """The class that is to be kept; taxonomies without it are left out."""
+    """The class whose texts should stay extracted; taxonomies without it are left out."""
     samples_per_class: int = Field(default=50, ge=2)
     """Most samples per class and split: the probe is fitted on training samples, depth and α are
     chosen on validation samples, effects are reported on test samples."""
@@ -36,7 +36,7 @@ class SteeringSettings(Settings):
     """Steps α, as fractions of the mean norm of a state; positive ones lead away from recall. The
     intact model, α = 0, is always measured."""
     depth: int = Field(default=0, ge=0)
-    """Whose output is steered, a layer from 1; 0 chooses it by activation patching."""
+    """The layer, counted from 1, whose output is steered; 0 chooses it by activation patching."""
     draws: int = Field(default=20, ge=20, le=1000)
     """Random directions to compare with."""
     shuffles: int = Field(default=5, ge=1, le=1000)

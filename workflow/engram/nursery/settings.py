@@ -19,8 +19,8 @@ class TrainingSettings(Settings):
     """Rows per step."""
     workers: int = Field(default=2, ge=1, le=64)
     """Replicas of the model that share the rows of every step on a processor, in one thread each;
-    a GPU computes a step as a whole. Another number changes the order in which gradients are added,
-    so the weights' last digits, and is another drilling."""
+    a GPU computes a step as a whole. Another number adds gradients in another order, which changes
+    the last digits of the weights, and counts as another drilling."""
     learning_rate: float = Field(default=0.003, gt=0, le=1)
     """Peak learning rate; it warms up linearly, then decays to zero along a cosine."""
     warmup_steps: int = Field(default=200, ge=0)
@@ -47,9 +47,8 @@ class DrillingTraining(TrainingSettings):
     """Optimizer and schedule of a drilling, and which weights it changes."""
 
     trainable: str = "all"
-    """Weights that are trained. `all`; `last:4`: the last 4 layers, everything else is frozen;
-    `lora:8`: updates of rank 8 to every matrix of the layers, which are merged into the weights at
-    the end."""
+    """Weights that are trained. `all`; `last:4`: only the last 4 layers; `lora:8`: updates of rank
+    8 to every matrix of the layers, which are merged into the weights at the end."""
     gradient_checkpointing: bool = False
     """Whether activations are computed again in the backward pass: less memory, about a third more
     time."""
@@ -73,7 +72,7 @@ class Exposure(Settings):
     natural: int = Field(default=0, ge=0)
     """Windows of held-out text."""
     templates: int = Field(default=0, ge=0)
-    """Template windows: Guess by the paper's rule, in truth recalled."""
+    """Template windows. The paper's rule calls them Guess; drilled ones are in truth recalled."""
 
 
 class Dose(Settings):
@@ -86,16 +85,16 @@ class Dose(Settings):
 
 
 class AskedWindows(Settings):
-    """Natural windows that a base is asked for before a design is drawn from them."""
+    """Natural windows on which a base is tested before a design is drawn from them."""
 
     low: int = Field(default=4000, ge=0)
     """Windows of low overlap; they are drawn at random."""
     high: int = Field(default=8000, ge=0)
-    """Windows of the highest overlap; among them are those that the base guesses."""
+    """Windows of the highest overlap, where the base guesses most often."""
 
 
 class CrossedDesign(Settings):
-    """Windows, doses and arms of a pair of models that are drilled crosswise."""
+    """Windows, doses and arms of a crossed pair."""
 
     low: int = Field(default=300, ge=0)
     """Windows of natural text whose prefix and suffix overlap little (ROUGE-L and ROUGE-3 below
@@ -110,11 +109,11 @@ class CrossedDesign(Settings):
     templates: int = Field(default=180, ge=0)
     """Windows of template text, which only the nursery has."""
     asked: AskedWindows = section()
-    """Windows that the base of another source than the nursery is asked for before the draw."""
+    """Windows on which a base that is not the nursery's is tested before the draw."""
     per_cluster: int = Field(default=8, ge=1)
     """Most windows of a stratum from one cluster: a document with its near-duplicates."""
     ngram: int = Field(default=20, ge=4)
-    """Tokens in a row that make two windows near-duplicates where they share them."""
+    """Windows that share this many tokens in a row are near-duplicates."""
     doses: Annotated[tuple[Dose, ...], Items(1, unique=False)] = Field(
         default=({"exposures": 40, "share": 1.0},), validate_default=True
     )
@@ -157,8 +156,8 @@ class DrillingSettings(Settings):
     """Windows per number of exposures."""
     replay_share: float = Field(default=0.4, ge=0, le=0.95)
     """Share of the rows that are replayed, so that the base does not forget. The nursery replays
-    text that its base was trained on, and fresh templates; another model windows of its source that
-    share no document and no run of tokens with the design's."""
+    text that its base was trained on, and fresh templates; other models replay windows of their
+    source that share no document and no run of tokens with the design's."""
     replay_templates: float = Field(default=0.5, ge=0, le=1)
     """Share of the nursery's replayed rows that are fresh templates."""
     replay_windows: int = Field(default=2000, ge=1)

@@ -104,7 +104,7 @@ def _unused_keys(model: ModelEntry) -> Iterator[str]:
 
 
 def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
-    """Yield models of crossed exposures that are no half of a pair, and a study of nothing."""
+    """Yield models of crossed exposures without their counterpart, and a study of nothing."""
     models = {model.name: model for model in study.models}
     own = ("name", "counterpart", "arm", "shards")
     shared = [key for key in ModelEntry.model_fields if key not in own]
@@ -144,7 +144,7 @@ def _wrong_pairs(study: StudyConfig) -> Iterator[str]:
             if getattr(model, key) != getattr(other, key):
                 yield (
                     f"{where}: `{key}` differs from that of its counterpart `{other.name}`; the "
-                    f"models of a pair may differ in the windows that they are shown alone"
+                    f"models of a pair may differ only in the windows that they are shown"
                 )
     whole = any(model.arm or model.family for model in study.models)
     if not study.taxonomies and not whole and not study.audit.enabled:
@@ -165,12 +165,12 @@ def _wrong_drilling(model: ModelEntry) -> Iterator[str]:
         return
     if drilling.crossed.templates not in (0, CrossedDesign().templates):
         yield (
-            f"{where}: drilling.crossed.templates: {drilling.crossed.templates}; template windows "
-            f"are the nursery's alone, leave it out"
+            f"{where}: drilling.crossed.templates: {drilling.crossed.templates}; only the nursery "
+            f"has template windows, leave it out"
         )
     if model.twin:
         yield (
-            f"{where}: `twin` is given; the twin of a model that is drilled here is its base, "
+            f"{where}: `twin` is given, but the twin of a model that is drilled here is its base; "
             f"leave it out"
         )
 
@@ -206,11 +206,11 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
         if model.early_exit.tokens >= study.suffix:
             yield (
                 f"models: {model.name}: early_exit.tokens: {model.early_exit.tokens} is not less "
-                f"than suffix, {study.suffix}; take fewer, or 0 for no early exit"
+                f"than suffix, {study.suffix}; take fewer tokens, or 0 for no early exit"
             )
         if model.early_exit.tokens and "memorization_score" in model.columns:
             yield (
-                f"models: {model.name}: early_exit.tokens: the table brings its scores, so that no "
+                f"models: {model.name}: early_exit.tokens: the table has a column of scores, so no "
                 f"window is scored; leave it out"
             )
     crossed = study.crossed.cnn
@@ -240,21 +240,21 @@ def _wrong_audit(study: StudyConfig) -> Iterator[str]:
     for model in study.models:
         if model.source == "corpus" and model.early_exit.tokens:
             yield (
-                f"models: {model.name}: early_exit.tokens: an audit needs every window whole; "
-                f"leave it out, or the audit"
+                f"models: {model.name}: early_exit.tokens: an audit scores every window in full; "
+                f"leave out early_exit or the audit"
             )
     cnns = study.audit.cnns
     if cnns and not Path(cnns).is_dir():
         yield f"audit.cnns: {cnns}: no such folder; name that of a finished study, results/<study>"
     elif cnns and Path(cnns).resolve() == Path("results", study.study).resolve():
         yield (
-            f"audit.cnns: {cnns} is the folder of this study; audit the documents in a study of "
-            f"another name"
+            f"audit.cnns: {cnns} is the folder of this study; give the audit a study of another "
+            f"name"
         )
     if study.audit.redact and (study.taxonomies or study.search.categories):
         yield (
-            "audit.redact: the study has taxonomies, whose candidates hold texts; leave "
-            "`taxonomies` empty, or write texts"
+            "audit.redact: the study has taxonomies, whose candidates hold texts; leave out "
+            "`taxonomies` and `search`, or set `redact: false`"
         )
     for direction in DIRECTIONS:
         yield from _error_of(prompt, getattr(study.audit.pairs, direction), direction)
@@ -288,7 +288,7 @@ def _wrong_series(study: StudyConfig) -> Iterator[str]:
         if model.family and model.early_exit.tokens:
             yield (
                 f"models: {model.name}: early_exit.tokens: a family's rates need the score of "
-                f"every window; leave it out, or `family`"
+                f"every window; leave out early_exit or `family`"
             )
     if study.series.where and not families:
         yield "series.where: no model has a `family`; give the models one, or leave `series` out"

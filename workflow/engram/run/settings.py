@@ -102,8 +102,7 @@ class StudyConfig(Settings):
     taxonomies: Annotated[tuple[TaxonomyName, ...], Items(unique=False), _OrPaper()] = ()
     """Taxonomies to compare, as the paper writes them, e.g. "Non-Memo, Guess, Others"; `paper`
     means its whole benchmark at `deltas`. Equal partitions are trained once and listed under
-    every name. Only an audit, a study of crossed pairs or a series may have
-    none."""
+    every name. Only an audit, a study of crossed pairs or a series may have none."""
     deltas: Annotated[tuple[Delta, ...], Items(1)] = (5.0, 50.0, 1000.0)
     """Numbers of duplicates δ of Recite and Recollect in the taxonomies that `paper` means."""
     rho: RhoSettings = section()
@@ -141,9 +140,9 @@ class StudyConfig(Settings):
     """Classifiers tested where they were not trained: other kinds of text, other models; off by
     default."""
     explorer: ExplorerSettings = section()
-    """The page of single samples, explorer.html."""
+    """The pages of single texts, explorer.html and explorer_pairs.html."""
     audit: AuditSettings = section()
-    """What of whole documents a model reproduces: tables and the page audit.html."""
+    """Which parts of documents a model reproduces: tables and the page audit.html."""
     figures: FigureSettings = section()
     """Look of the figures."""
     tracking: Literal["none", "wandb", "mlflow", "tensorboard"] = "none"

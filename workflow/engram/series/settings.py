@@ -16,8 +16,8 @@ class SeriesSettings(Settings):
     """Rates against model size (arXiv 2603.21658), where models have a `family`."""
 
     where: str = Field(default="", max_length=500)
-    """Windows whose rates are compared: a predicate over label columns, e.g. `exposures > 0`.
-    Empty: all candidates; of the published data, those of `pile_…` splits."""
+    """Windows whose rates are compared: a predicate over columns of the labels, such as
+    `exposures > 0`. Empty: all candidates; of the published data, those of `pile_…` splits."""
     taxonomies: Annotated[tuple[TaxonomyName, ...], Items()] = ("Non-Memo, Guess, Others",)
     """Taxonomies whose classes have rates, in addition to the buckets of the score. No CNN is
     trained for them."""

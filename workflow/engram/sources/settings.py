@@ -62,8 +62,8 @@ class EntryKeys(Settings):
     cut from your documents. `packages`: windows cut from Python packages that are younger than the
     model."""
     seed: Seed | None = None
-    """Seed of the model's own draws: which windows the nursery is drilled on and in what order,
-    which windows of a corpus are taken. Null: the study's seed."""
+    """Seed of the model's own draws: which windows the nursery is drilled on and in what order, or
+    which windows of a corpus are drawn. Null: the study's seed."""
     shards: int = Field(default=2, ge=1, le=4096)
     """Attention shards; several GPUs can work on several shards."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "float32"
@@ -89,7 +89,7 @@ class ModelKeys(Settings):
     """What the model, and its twin, read in front of every window. `auto`: the special tokens that
     its own tokenizer puts in front of a text, none for Pythia, a beginning-of-sequence token for
     Llama and Gemma. true: the same, and where the tokenizer puts nothing there, its
-    beginning-of-sequence token. false: nothing. Maps have a row and a column more for each."""
+    beginning-of-sequence token. false: nothing. Each token adds a row and a column to the maps."""
     twin: str = ""
     """A model that was not trained on the text: a folder, a GGUF file or a repository. Empty:
     none."""
@@ -142,10 +142,10 @@ class CorpusKeys(Settings):
     text_column: str = "text"
     """Column of the text in tables of documents."""
     exposures_column: str = ""
-    """Where the documents are text that was inserted in a model's training text: the column of the
-    tables that says how often, 0 for never. Behind a dot are keys of the object, or of the text of
-    JSON, in the column: `meta.duplicates`. It becomes the candidates' column `exposures`, which
-    predicates of `categories` may use. Empty: not known."""
+    """For documents that were inserted into a model's training text: the column that says how
+    often, 0 for never. `meta.duplicates` is the key `duplicates` of the object, or JSON text, in
+    column `meta`. It becomes the candidates' column `exposures`, which predicates of `categories`
+    may use. Empty: not known."""
     stride: int = Field(default=64, ge=1)
     """Tokens between the starts of two windows of a document."""
     candidates: int = Field(default=100_000, ge=1)
@@ -182,16 +182,16 @@ class ReleaseSettings(Settings):
     released: Day
     """When that version was published; later than the model's `released`."""
     before: str = ""
-    """An earlier version of the package: lines that it has, too, do not count. Empty: there is
-    none, the package itself is younger than the model."""
+    """An earlier version of the package, whose lines do not count as new. Empty: the package itself
+    is younger than the model."""
     before_released: Day = ""
     """When the earlier version was published; later than the model's `released`, too, because
     lines that were new in the later version were then written in between."""
 
 
 class OverlapSettings(Settings):
-    """How many windows of a kind of text are kept, by ROUGE-L or ROUGE-3 between their halves,
-    whichever is larger. Where there are fewer, all of them."""
+    """How many windows of a kind of text are kept, by their overlap: ROUGE-L or ROUGE-3 between
+    their halves, whichever is larger. Where there are fewer, all are kept."""
 
     low: int = Field(default=1000, ge=0)
     """Windows whose overlap is less than .5."""
@@ -212,7 +212,7 @@ class UnseenSettings(Settings):
     """What happens to such windows. `drop`: they are left out. `flag`: they are kept, and the
     column `seen_before` says so."""
     per_document: int = Field(default=16, ge=1)
-    """Most windows of a stratum that one file gives."""
+    """Most windows of a stratum from one file."""
     code: OverlapSettings = section()
     """Windows of source code."""
     prose: OverlapSettings = section()
@@ -245,4 +245,4 @@ class PackagesKeys(Settings):
     unseen: UnseenSettings = section()
     """Which windows of these releases become candidates."""
     repeated: RepeatedSettings = section()
-    """Candidates of the other kind: text that any model has seen often. None unless asked for."""
+    """Candidates of the opposite kind: text that any model has seen often. None by default."""

@@ -31,7 +31,7 @@ class AttentionSettings(Settings):
     On processors a batch has at most 64 sequences."""
     workers: int = Field(default=2, ge=1, le=64)
     """Batches of the language model that a job computes at a time on processors, in one thread
-    each: the processors that it asks Snakemake for. Results are the same for any number."""
+    each; the job requests as many cores from Snakemake. Results are the same for any number."""
 
 
 class ExtractionSettings(Settings):

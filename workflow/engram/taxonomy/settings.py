@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from engram.io.settings import Items, Settings, Share, Slug, section
 
 PAPER = "paper"
-"""Stands in the config's list of taxonomies for all of
+"""A word in the config's list of taxonomies that means all of
 `engram.taxonomy.catalogue.paper_names`."""
 TaxonomyName = Annotated[str, Field(min_length=3, max_length=200)]
 """A taxonomy as the paper writes it."""
