@@ -35,6 +35,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
         blocks_crossed.crossed_scores, "crossed", blocks_crossed.MEASURED_INPUTS
     ),
     "crossed-transfer": partial(blocks_crossed.crossed_transfer, "crossed"),
+    "smollm2-effects": partial(blocks_crossed.crossed_effects, "smollm2-crossed"),
+    "smollm2-scores": partial(blocks_crossed.crossed_scores, "smollm2-crossed"),
+    "smollm2-knockout": partial(blocks_crossed.crossed_knockout, "smollm2-crossed"),
+    "smollm2-mechanisms": partial(
+        blocks_crossed.crossed_scores, "smollm2-crossed", blocks_crossed.MEASURED_INPUTS
+    ),
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
     "demo-scores": partial(blocks_crossed.crossed_scores, "demo"),
     "scores": blocks_classes.scores,
