@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.knockout.kept_conditions import measure_conditions
-from engram.lm.conditions import MEASURES, Condition
+from engram.lm.conditions import MEASURES, Condition, by_measure
 from engram.lm.interventions import Means, average
 from engram.lm.kept_batches import Kept
 from engram.mechanisms.class_means import class_table
@@ -98,7 +98,7 @@ class Locality:
         counts = tuple(range(self.left.shape[1]))
         table = class_table(
             {"removed": counts},
-            {name: self.left[..., position] for position, name in enumerate(MEASURES)},
+            by_measure(self.left),
             np.full(len(self.recalled.tokens), RECALLED, object),
             self.recalled.group,
             resamples=resamples,
@@ -119,7 +119,7 @@ class Locality:
         tables = []
         for (kind, state), attacked in self.attacks.items():
             measures = attacked.measures
-            values = {name: measures[..., position] for position, name in enumerate(MEASURES)}
+            values = by_measure(measures)
             values["recovered"] = np.maximum.accumulate(measures[..., 0], axis=1)
             texts = self.recalled if kind == RECALLED else self.unseen
             table = class_table(

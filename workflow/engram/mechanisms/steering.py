@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.knockout.experiment import Samples
-from engram.lm.conditions import MEASURES
+from engram.lm.conditions import MEASURES, by_measure
 from engram.lm.kept_batches import Kept
 from engram.lm.residual_stream import decoder_layers
 from engram.mechanisms.class_means import class_table
@@ -197,7 +197,7 @@ class Steered:
         values = self.by_kind()
         table = class_table(
             {"direction": (PROBE, RANDOM, SHUFFLED), "alpha": self.alphas},
-            {name: values[..., position] for position, name in enumerate(MEASURES)},
+            by_measure(values),
             self.label,
             self.group,
             resamples=resamples,
