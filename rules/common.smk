@@ -27,7 +27,6 @@ from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 from engram.sources.published_shapes import known_by_name
-from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
 GIVEN = study_config.without_dates(dict(config))
 try:
@@ -207,89 +206,6 @@ def per_figure(pattern, **wildcards):
     return expand(f"{RESULTS}/figures/{pattern}.{{kind}}", kind=FORMATS, **wildcards)
 
 
-def facts_of(name):
-    """Return the settings of reading what is known of a model's documents."""
-    return {
-        **{key: MODELS[name][key] for key in ("documents", "pattern")},
-        "columns": [column for column in (AUDIT["popularity"], AUDIT["group"]) if column],
-        "redact": AUDIT["redact"],
-        "table": AUDIT["facts"],
-        "state": [
-            source_state(name),
-            *([digests.file_digest(AUDIT["facts"])] if AUDIT["facts"] else []),
-        ],
-    }
-
-
-def asked_attributes(name):
-    """Return the settings of asking for the values of a model's documents."""
-    return {
-        **facts_of(name),
-        **{key: MODELS[name][key] for key in ("text_column", "dtype")},
-        **{key: AUDIT[key] for key in ("attributes", "alternatives")},
-        "prefix": STUDY["prefix"],
-        "seed": STUDY["seed"],
-    }
-
-
-def referred(name):
-    """Return the settings of looking for a model's regions elsewhere."""
-    reference = {"source": "corpus", "model": "", "documents": AUDIT["reference"]}
-    return {
-        **{key: MODELS[name][key] for key in ("documents", "pattern", "text_column")},
-        **{key: AUDIT[key] for key in ("reference", "reference_pattern", "redact")},
-        "suffix": STUDY["suffix"],
-        "state": [
-            source_state(name),
-            state.source_state({**reference, "pattern": AUDIT["reference_pattern"]}),
-        ],
-    }
-
-
-def calibrated(name):
-    """Return the settings of choosing and calibrating the CNNs that give windows their class."""
-    classes = Taxonomy.parse(AUDIT["taxonomy"], categories_from_config(STUDY["categories"]))
-    return {
-        **WINDOW,
-        "cnns": AUDIT["cnns"],
-        "taxonomy": classes.name,
-        "categories": STUDY["categories"],
-        "dtype": MODELS[name]["dtype"],
-        "seed": STUDY["seed"],
-        "statistics": STUDY["statistics"],
-        "state": state.cnn_state(AUDIT["cnns"], classes.slug),
-    }
-
-
-def paired(name):
-    """Return the settings of asking a model for pairs; their bins are for the table."""
-    return {
-        "pairs": {key: value for key, value in AUDIT["pairs"].items() if key != "bins"},
-        "dtype": MODELS[name]["dtype"],
-        "redact": AUDIT["redact"],
-        "twin": state.model_state(MODELS[name]["twin"]),
-        "state": state.file_state(AUDIT["pairs"]["table"]),
-    }
-
-
-def redacted_audit(name):
-    """Return the settings of auditing a model's documents in memory."""
-    return {
-        **{
-            key: MODELS[name][key]
-            for key in ("documents", "pattern", "text_column", "stride", "dtype")
-        },
-        **{key: MODELS[name][key] for key in ("source", "model", "revision", "package")},
-        **WINDOW,
-        "candidates": MODELS[name]["candidates"],
-        "unrelated": UNRELATED,
-        "seed": STUDY["seed"],
-        "audit": AUDIT,
-        "categories": STUDY["categories"],
-        "state": source_state(name),
-    }
-
-
 def bound(name):
     """Return what bounds the cost of a model from above; nothing where its windows are labelled, or
     its shape is not known without its files.
@@ -310,20 +226,3 @@ def bound(name):
     }
     models = 2 if name in COMPARED else 1
     return {"candidates": entry["candidates"], "models": models, "lists": lists}
-
-
-def measure_settings(name):
-    """Return the settings file of a measure that has a section of its own."""
-    section = STUDY["mechanisms"][name]
-    return settings.stamped(
-        f"measure_{name}",
-        measure={
-            key: value
-            for key, value in section.items()
-            if key != "enabled" and not key.startswith("course")
-        },
-        samples_per_class=STUDY["mechanisms"]["samples_per_class"],
-        prefix=STUDY["prefix"],
-        **VERIFIED,
-        **STATISTICS,
-    )

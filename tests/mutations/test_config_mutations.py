@@ -1,8 +1,8 @@
 """Mutated configs through the real command: a mistake is said in one line and nothing runs,
 anything else is a plan.
 
-In process tests/unit/run/test_config.py tries 600; `make test-mutations` sends 20 to Snakemake, `make
-test` three.
+In process tests/unit/run/test_config.py tries 600; `make test-mutations` sends 20 to Snakemake,
+`make test` three.
 """
 
 from __future__ import annotations

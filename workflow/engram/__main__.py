@@ -122,6 +122,47 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--study", help="a study file, or one that ships: paper, benchmark, …")
     run.set_defaults(snakemake=[])
     audit = verb("audit", _audit, AUDIT_HELP)
+    _add_audit_options(audit)
+    audit.set_defaults(snakemake=[])
+    check = verb("verify", _verify, "compare the results of a study with the records of its jobs")
+    check.add_argument("results", type=Path, help=RESULTS)
+    check.add_argument(
+        "files", nargs="*", help="results whose origin is printed, e.g. tables/scores.csv"
+    )
+    left = verb("resume", _resume, "say what a killed run left behind in this folder")
+    left.add_argument(
+        "--clean", action="store_true", help="cancel its SLURM jobs and remove its stale lock"
+    )
+    cost = verb("efficiency", _efficiency, "show what a run asked for, what it used and its cost")
+    cost.add_argument("results", type=Path, help=RESULTS)
+    cost.add_argument("--csv", type=Path, help="also write the table to this file")
+    bundle = verb("bundle", _bundle, "say what can be made of a study that came in a bundle")
+    bundle.add_argument("results", type=Path, help=RESULTS)
+    bundle.add_argument("--configfile", type=Path, help="the study's config; else the bundle's own")
+    bundle.add_argument("--finish", action="store_true", help="make what can be made here")
+    verb("summary", _summary, "print the headline table of a study").add_argument(
+        "results", type=Path, help=RESULTS
+    )
+    paper = verb("import-paper", _import_paper, "make a study of files of the paper's own code")
+    paper.add_argument("patterns", type=Path, help="a folder output/patterns/<id> of its checkout")
+    paper.add_argument(
+        "--cnns", type=Path, help="its output/detect; default: next to output/patterns"
+    )
+    paper.add_argument(
+        "--output", type=Path, required=True, help="the new study, e.g. results/published"
+    )
+    verb("config-reference", _config_reference, "write the config's JSON schema and reference")
+    base = verb("promote-base", _promote_base, "make a trained nursery base the one that ships")
+    base.add_argument(
+        "trained", type=Path, nargs="?", default=Path("results/nursery_base"), help="its folder"
+    )
+    drilled = verb("promote-nursery", _promote_nursery, "make a drilled nursery the one that ships")
+    drilled.add_argument("results", type=Path, help="results/<study>/<model> of a finished study")
+    return top
+
+
+def _add_audit_options(audit: argparse.ArgumentParser) -> None:
+    """Add what `engram audit` asks for."""
     audit.add_argument("--model", required=True, help=MODEL_HELP)
     audit.add_argument(
         "--documents", required=True, help="a text file, a table of documents, or a folder of them"
@@ -168,42 +209,6 @@ def parser() -> argparse.ArgumentParser:
     )
     audit.add_argument("--popularity", default="", help="column: how well known a document is")
     audit.add_argument("--facts", default="", help="table of such columns, for text files")
-    audit.set_defaults(snakemake=[])
-    check = verb("verify", _verify, "compare the results of a study with the records of its jobs")
-    check.add_argument("results", type=Path, help=RESULTS)
-    check.add_argument(
-        "files", nargs="*", help="results whose origin is printed, e.g. tables/scores.csv"
-    )
-    left = verb("resume", _resume, "say what a killed run left behind in this folder")
-    left.add_argument(
-        "--clean", action="store_true", help="cancel its SLURM jobs and remove its stale lock"
-    )
-    cost = verb("efficiency", _efficiency, "show what a run asked for, what it used and its cost")
-    cost.add_argument("results", type=Path, help=RESULTS)
-    cost.add_argument("--csv", type=Path, help="also write the table to this file")
-    bundle = verb("bundle", _bundle, "say what can be made of a study that came in a bundle")
-    bundle.add_argument("results", type=Path, help=RESULTS)
-    bundle.add_argument("--configfile", type=Path, help="the study's config; else the bundle's own")
-    bundle.add_argument("--finish", action="store_true", help="make what can be made here")
-    verb("summary", _summary, "print the headline table of a study").add_argument(
-        "results", type=Path, help=RESULTS
-    )
-    paper = verb("import-paper", _import_paper, "make a study of files of the paper's own code")
-    paper.add_argument("patterns", type=Path, help="a folder output/patterns/<id> of its checkout")
-    paper.add_argument(
-        "--cnns", type=Path, help="its output/detect; default: next to output/patterns"
-    )
-    paper.add_argument(
-        "--output", type=Path, required=True, help="the new study, e.g. results/published"
-    )
-    verb("config-reference", _config_reference, "write the config's JSON schema and reference")
-    base = verb("promote-base", _promote_base, "make a trained nursery base the one that ships")
-    base.add_argument(
-        "trained", type=Path, nargs="?", default=Path("results/nursery_base"), help="its folder"
-    )
-    drilled = verb("promote-nursery", _promote_nursery, "make a drilled nursery the one that ships")
-    drilled.add_argument("results", type=Path, help="results/<study>/<model> of a finished study")
-    return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,12 +9,9 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
+from engram.api.measured import BATCH_TOKENS, ClassMeans, MeasuredTexts, measured_texts
 from engram.mechanisms.compression import Compression
 from engram.mechanisms.compression import compress as run_search
-
-BATCH_TOKENS = 8192
-"""Tokens per forward unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -40,9 +37,7 @@ class Compressed(ClassMeans):
         fraction), monotone (1 or 0) and tried (lengths); definitions:
         `engram.mechanisms.compression.Compression`.
         """
-        return self.texts.table({}, self.lengths.values() | {"tried": self.lengths.tried}).assign(
-            extracted=lambda table: table["extracted"] > 0
-        )
+        return self.texts.table({}, self.lengths.values() | {"tried": self.lengths.tried})
 
     def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
         return {}, self.lengths.values()

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel, check_language_model
-from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
+from engram.api.measured import BATCH_TOKENS, ClassMeans, MeasuredTexts, measured_texts
 from engram.io.errors import EngramError
-from engram.lm.conditions import MEASURES
+from engram.lm.conditions import by_measure
 from engram.mechanisms.feed_forward import (
     BlockEffects,
     NeuronEffects,
@@ -21,9 +21,6 @@ from engram.mechanisms.feed_forward import (
     rank_neurons,
 )
 from engram.mechanisms.feed_forward_experiment import chosen_neurons, neuron_table
-
-BATCH_TOKENS = 8192
-"""Tokens per forward unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -56,9 +53,8 @@ class FeedForwardAblation(ClassMeans):
         matched_fraction and suffix_log_prob (`engram.lm.attention.Extraction`) without the layer's
         block, and `<measure>_difference` from the intact model: negative for a loss.
         """
-        measures = dict(zip(MEASURES, np.moveaxis(self.blocks.ablated, -1, 0), strict=True))
-        table = self.texts.table(self._keys(), measures | self.blocks.differences())
-        return table.assign(extracted=table["extracted"] > 0)
+        measures = by_measure(self.blocks.ablated)
+        return self.texts.table(self._keys(), measures | self.blocks.differences())
 
     def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
         return self._keys(), self.blocks.differences()

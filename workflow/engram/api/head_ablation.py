@@ -9,14 +9,11 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
+from engram.api.measured import BATCH_TOKENS, ClassMeans, MeasuredTexts, measured_texts
 from engram.io.errors import EngramError
-from engram.lm.conditions import MEASURES
+from engram.lm.conditions import MEASURES, by_measure
 from engram.mechanisms.heads import HeadEffects, ablate_each_head
 from engram.mechanisms.overlap import head_overlap, top_count, top_heads
-
-BATCH_TOKENS = 8192
-"""Tokens per forward unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -37,21 +34,17 @@ class HeadAblation(ClassMeans):
         layers, heads = self.effects.ablated.shape[1:3]
         return {"layer": tuple(range(1, layers + 1)), "head": tuple(range(1, heads + 1))}
 
-    def _differences(self) -> dict[str, np.ndarray]:
-        return {f"{name}_difference": self.effects.difference(name) for name in MEASURES}
-
     @property
     def table(self) -> pd.DataFrame:
         """A row per text and head: row, class (where texts have one), layer, head; extracted,
         matched_fraction and suffix_log_prob (`engram.lm.attention.Extraction`) without the head,
         and `<measure>_difference` from the intact model: negative for a loss.
         """
-        measures = dict(zip(MEASURES, np.moveaxis(self.effects.ablated, -1, 0), strict=True))
-        table = self.texts.table(self._keys(), measures | self._differences())
-        return table.assign(extracted=table["extracted"] > 0)
+        measures = by_measure(self.effects.ablated)
+        return self.texts.table(self._keys(), measures | self.effects.differences())
 
     def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
-        return self._keys(), self._differences()
+        return self._keys(), self.effects.differences()
 
     def top(self, share: float = 0.2, measure: str = "suffix_log_prob") -> pd.DataFrame:
         """Return the heads whose ablation costs each class most.
@@ -109,12 +102,7 @@ class HeadAblation(ClassMeans):
         Raises:
             EngramError: all texts are of one class, or a share or measure that does not exist.
         """
-        label = self.texts.label
-        if len(pd.unique(pd.Series(label))) < 2:
-            raise EngramError(
-                f"overlap: all {len(label)} texts are of the class {label[0]}; give a DataFrame "
-                f"with a column class"
-            )
+        label = self.texts.several_classes("overlap")
         return head_overlap(
             self._loss(measure),
             label,

@@ -12,17 +12,15 @@ import pandas as pd
 from engram.api.attention import AttentionMaps
 from engram.api.content import seen_before
 from engram.api.language_model import LanguageModel, check_language_model
+from engram.api.measured import BATCH_TOKENS
 from engram.api.regions import Region
 from engram.api.texts import Windows, read_windows
 from engram.io.errors import EngramError
 from engram.io.packing import pack, packed_length
-from engram.lm.conditions import HEAD_OPERATIONS, MEASURES, Condition
+from engram.lm.conditions import HEAD_OPERATIONS, MEASURES, Condition, check_reference
 from engram.lm.interventions import average
 from engram.lm.interventions import knock_out as run_conditions
 from engram.lm.models import check_tokens
-
-BATCH_TOKENS = 8192
-"""Tokens per forward unless the caller says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,8 @@ def knock_out(
     for removal in removals:
         _refuse_choosers(windows, prefix, removal)
     means = None
+    check_reference(operation, reference)
     if operation == "mean":
-        if reference is None:
-            raise EngramError("reference: none; operation='mean' needs texts to average over")
         others = _windows(lm, reference, prefix, suffix, short, "reference")
         means = average(lm.model, others.tokens, batch_tokens)
     conditions = [Condition(), *(removal.condition for removal in removals)]

@@ -10,16 +10,13 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import BATCH_TOKENS, MeasuredTexts, columns, measured_texts
 from engram.api.steering import draw_splits
 from engram.io.errors import EngramError
-from engram.lm.conditions import MEASURES
+from engram.lm.conditions import by_measure
 from engram.mechanisms.locality import probe_locality
 from engram.mechanisms.locality_results import REMOVED, Locality, Texts
 from engram.mechanisms.locality_settings import LocalitySettings
-
-BATCH_TOKENS = 8192
-"""Tokens per forward unless the caller says otherwise; the attack takes a quarter."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -47,18 +44,13 @@ class Attack:
         for (kind, state), attacked in self.values.attacks.items():
             if kind == "recalled":
                 n, steps, _ = attacked.measures.shape
-                columns = {
-                    name: attacked.measures[..., position].reshape(-1)
-                    for position, name in enumerate(MEASURES)
-                }
                 names = {
                     "row": self.texts.windows.index[self.rows].repeat(steps),
                     "model": state,
                     "step": np.tile(np.arange(steps), n),
                 }
-                tables.append(pd.DataFrame(names | columns))
-        table = pd.concat(tables, ignore_index=True)
-        return table.assign(extracted=table["extracted"] > 0)
+                tables.append(pd.DataFrame(names | columns(by_measure(attacked.measures))))
+        return pd.concat(tables, ignore_index=True)
 
     def removal(
         self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
@@ -144,7 +136,8 @@ def attack(
         top: share of heads whose sets are compared.
         seed: of the split.
         short: `error` refuses a text that is too short, `drop` leaves it out and warns.
-        batch_tokens: tokens per forward; halved when a GPU runs out of memory.
+        batch_tokens: tokens per forward, and of the attack a quarter of them; halved when a GPU
+            runs out of memory.
 
     Raises:
         EngramError: texts that cannot be read, no text to attack or to rank on, heads that the
@@ -163,14 +156,12 @@ def attack(
         "locality",
     )
     measured = measured_texts(lm, texts, prefix, suffix, short)
-    columns = measured.windows.columns
-    chosen = (
-        measured.label == recalled if "class" in columns else np.ones(len(measured.tokens), bool)
-    )
+    given = measured.windows.columns
+    chosen = measured.label == recalled if "class" in given else np.ones(len(measured.tokens), bool)
     if not chosen.any():
         raise EngramError(f"texts: none of the class {recalled!r}; name another class")
-    if "split" in columns:
-        tested = columns["split"].to_numpy(object) == "test"
+    if "split" in given:
+        tested = given["split"].to_numpy(object) == "test"
     elif heads is not None and operation == "remove":
         tested = np.ones(len(chosen), bool)
     else:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from engram.api.language_model import LanguageModel
 from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
-from engram.io.errors import EngramError
 from engram.lm.tokens import decode
 from engram.mechanisms.remind import Landscape, Neighbourhood, measure_landscape
 from engram.mechanisms.remind_scores import cross_folds, held_out_logits, score_methods
@@ -68,12 +67,7 @@ class Remind(ClassMeans):
         Raises:
             EngramError: texts of one class, or too few content groups.
         """
-        label, names = pd.factorize(self.texts.label)
-        if len(names) < 2:
-            raise EngramError(
-                f"scores: all {len(label)} texts are of the class {names[0]}; give a DataFrame "
-                f"with a column class"
-            )
+        label, names = pd.factorize(self.texts.several_classes("scores"))
         group = self.texts.group
         logits = held_out_logits(
             self.landscape, label, len(names), cross_folds(group, folds, seed), seed

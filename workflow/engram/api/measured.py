@@ -12,9 +12,12 @@ import pandas as pd
 from engram.api.content import content_numbers
 from engram.api.language_model import LanguageModel, check_language_model
 from engram.api.texts import Windows, read_windows
+from engram.io.errors import EngramError
 from engram.lm.models import check_tokens
 from engram.mechanisms.class_means import class_table
 
+BATCH_TOKENS = 8192
+"""Tokens per forward unless the caller says otherwise."""
 EVERYTHING = "all"
 """The class of texts that have none."""
 
@@ -45,6 +48,19 @@ class MeasuredTexts:
         """Content group of every text, int64 (n,): equal where suffixes are."""
         return content_numbers(self.tokens[:, self.prefix :])
 
+    def several_classes(self, what: str) -> np.ndarray:
+        """Return `label`, of two classes or more, which `what` compares.
+
+        Raises:
+            EngramError: all texts are of one class.
+        """
+        if len(pd.unique(pd.Series(self.label))) < 2:
+            raise EngramError(
+                f"{what}: all {len(self.label)} texts are of the class {self.label[0]}; give a "
+                f"DataFrame with a column class"
+            )
+        return self.label
+
     def table(
         self, keys: dict[str, tuple[Any, ...]], values: dict[str, np.ndarray]
     ) -> pd.DataFrame:
@@ -55,7 +71,8 @@ class MeasuredTexts:
             values: columns, (n, *axes) each.
 
         Returns:
-            row (the name of the text), class (where texts have one), the keys, the values.
+            row (the name of the text), class (where texts have one), the keys, the values;
+            `extracted` as true or false.
         """
         names: dict[str, Any] = {"row": self.windows.index}
         if "class" in self.windows.columns:
@@ -64,7 +81,7 @@ class MeasuredTexts:
         texts = pd.DataFrame(names).iloc[index.codes[0]].reset_index(drop=True)
         for level, name in enumerate(keys, start=1):
             texts[name] = index.get_level_values(level)
-        return texts.assign(**{name: value.reshape(-1) for name, value in values.items()})
+        return texts.assign(**columns(values))
 
     def by_class(
         self,
@@ -88,6 +105,12 @@ class MeasuredTexts:
             confidence=confidence,
             seed=seed,
         )
+
+
+def columns(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return values of any shape as columns of a table, `extracted` as true or false."""
+    flat = {name: value.reshape(-1) for name, value in values.items()}
+    return flat | ({"extracted": flat["extracted"] > 0} if "extracted" in flat else {})
 
 
 class ClassMeans(ABC):

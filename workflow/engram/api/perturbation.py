@@ -10,13 +10,10 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
-from engram.lm.conditions import MEASURES
+from engram.api.measured import BATCH_TOKENS, ClassMeans, MeasuredTexts, measured_texts
+from engram.lm.conditions import by_measure
 from engram.mechanisms.perturbation import PerturbationSettings, Perturbed
 from engram.mechanisms.perturbation import perturb as run_noise
-
-BATCH_TOKENS = 8192
-"""Tokens per forward unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -41,16 +38,12 @@ class Perturbation(ClassMeans):
     def _keys(self) -> dict[str, tuple[Any, ...]]:
         return {"alpha": self.settings.alphas, "seed": self.settings.seeds}
 
-    def _measures(self) -> dict[str, np.ndarray]:
-        return dict(zip(MEASURES, np.moveaxis(self.values.measures, -1, 0), strict=True))
-
     @property
     def table(self) -> pd.DataFrame:
         """A row per text, strength and seed: row, class (where texts have one), alpha, seed,
         extracted, matched_fraction, suffix_log_prob (`engram.lm.attention.Extraction`).
         """
-        table = self.texts.table(self._keys(), self._measures())
-        return table.assign(extracted=table["extracted"] > 0)
+        return self.texts.table(self._keys(), by_measure(self.values.measures))
 
     @property
     def recovery(self) -> pd.DataFrame:
@@ -64,8 +57,10 @@ class Perturbation(ClassMeans):
         )
 
     def _of_classes(self) -> tuple[dict[str, tuple[Any, ...]], dict[str, np.ndarray]]:
-        values = {name: value.mean(2) for name, value in self._measures().items()}
-        return {"alpha": self.settings.alphas}, values
+        measures = by_measure(self.values.measures)
+        return {"alpha": self.settings.alphas}, {
+            name: values.mean(2) for name, values in measures.items()
+        }
 
     def recovery_by_class(
         self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0

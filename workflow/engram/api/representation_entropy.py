@@ -9,12 +9,9 @@ import numpy as np
 import pandas as pd
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import ClassMeans, MeasuredTexts, measured_texts
+from engram.api.measured import BATCH_TOKENS, ClassMeans, MeasuredTexts, measured_texts
 from engram.io.errors import EngramError
 from engram.mechanisms.entropy import PATCH, RepresentationEntropy, representation_entropy
-
-BATCH_TOKENS = 8192
-"""Tokens per forward unless the caller says otherwise."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)

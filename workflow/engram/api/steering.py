@@ -12,18 +12,16 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from engram.api.language_model import LanguageModel
-from engram.api.measured import MeasuredTexts, measured_texts
+from engram.api.measured import BATCH_TOKENS, MeasuredTexts, columns, measured_texts
 from engram.io.errors import EngramError
 from engram.knockout.experiment import Samples
-from engram.lm.conditions import MEASURES
+from engram.lm.conditions import by_measure
 from engram.mechanisms.recall_direction import UNPAIRED
 from engram.mechanisms.steering import steer as run_steering
 from engram.mechanisms.steering_results import SplitTexts, Steered
 from engram.mechanisms.steering_settings import SteeringSettings
 from engram.taxonomy.sampling import SPLITS
 
-BATCH_TOKENS = 8192
-"""Tokens per forward unless the caller says otherwise."""
 SHARES = (0.4, 0.6)
 """Where the drawn training and validation splits end; the rest is tested."""
 
@@ -62,12 +60,9 @@ class Steering:
                 "row": self.texts.windows.index[tested].repeat(count),
                 "class": self.texts.label[tested].repeat(count),
                 "alpha": np.tile(self.values.alphas, len(tested)),
-                **{
-                    name: measures[..., position].reshape(-1)
-                    for position, name in enumerate(MEASURES)
-                },
+                **columns(by_measure(measures)),
             }
-        ).assign(extracted=lambda table: table["extracted"] > 0)
+        )
 
     def depths(
         self, *, resamples: int = 1000, confidence: float = 0.95, seed: int = 0
@@ -165,13 +160,13 @@ def steer(
         "steering",
     )
     measured = measured_texts(lm, texts, prefix, suffix, short)
-    columns = measured.windows.columns
-    if "class" not in columns:
+    given = measured.windows.columns
+    if "class" not in given:
         raise EngramError("texts: no column `class`; give a frame that says which text is recalled")
-    pair = columns["pair"].to_numpy(np.int64) if "pair" in columns else None
+    pair = given["pair"].to_numpy(np.int64) if "pair" in given else None
     split = (
-        columns["split"].to_numpy(object)
-        if "split" in columns
+        given["split"].to_numpy(object)
+        if "split" in given
         else draw_splits(measured.group, pair, seed)
     )
     if unknown := sorted({*map(str, split)} - {*SPLITS}):

@@ -119,71 +119,29 @@ def _model(
         )
     shown = held_out[held_out["sequence_id"].isin(chosen)]
     store = AttentionStore(folder / "attention" / "index.parquet")
-    candidates, continuations = (
-        read_selected(folder / f"{file}.parquet", chosen, ["sequence_id", "tokens"])
-        for file in ("candidates", "continuations")
-    )
-    display = read_shown(folder / "continuations.parquet")
-    texts = pool(shown, candidates, continuations, display).set_index("sequence_id")
-    corpus = candidates.set_index("sequence_id")["tokens"]
-    labels = read_parquet(folder / "labels.parquet")
-    if "twin_extracted" not in labels and "twin_extracted" in verification:
-        labels = labels.merge(verification[["sequence_id", "twin_extracted"]])
-    known = labels[labels["sequence_id"].isin(chosen)].assign(
-        truth=lambda rows: truth(rows) if "twin_extracted" in rows else None
-    )
-    # Labels may hold the same measures of the corpus's text; the page shows those of the text whose
-    # attention it shows.
-    measured = verification.drop(columns="twin_extracted", errors="ignore").set_index("sequence_id")
-    rows = (
-        known.set_index("sequence_id")
-        .drop(columns=measured.columns, errors="ignore")
-        .join(measured, how="inner")
-    )
-    words = Words(load_tokenizer(folder / "model"))
-    views = [
-        {
-            "protocol": protocol,
-            "taxonomy": slug,
-            "name": entry.name,
-            "classes": list(entry.classes),
-            "colors": list(entry.colors),
-        }
-        for protocol in study.protocols
-        for slug, entry in study.taxonomies.items()
-    ]
-    places = _places(folder, views, shown)
-    for number, view in enumerate(views):
-        _add_knockout(study, folder, number, view, store.header.layers, places)
     header = store.header
+    texts = _read_texts(folder, chosen, shown)
+    known = _read_known(folder, chosen, verification)
+    words = Words(load_tokenizer(folder / "model"))
+    views = _views(study)
+    places = _places(folder, views, shown)
+    for position, view in enumerate(views):
+        _add_knockout(study, folder, position, view, header.layers, places)
     samples = []
     for position, sequence in enumerate(
         tqdm(chosen.tolist(), desc=f"samples of {name}", unit="sample", mininterval=2)
     ):
-        block, maxima = f"{prefix}-s{position}", {}
-        levels = []
-        for pooling in POOLINGS:
-            bytes_, found = quantize(store.read(np.array([sequence]), pooling)[0])  # (L, P), (L,)
-            levels.append(bytes_)
-            maxima[pooling] = found.tolist()
-        done = f"{position} of {len(chosen)} samples of {name}"
-        blocks.require(block, encode(np.stack(levels)), done)
-        tokens, own = texts.loc[sequence, "tokens"], corpus.loc[sequence]
-        row = rows.loc[sequence]
+        block = f"{prefix}-s{position}"
+        packed, maxima = _maps(store, sequence)
+        blocks.require(block, packed, f"{position} of {len(chosen)} samples of {name}")
+        text, row = texts.loc[sequence], known.loc[sequence]
         samples.append(
             {
                 # As text: JavaScript's numbers are doubles and change ids beyond 2^53.
                 "id": str(sequence),
-                "tokens": words.of([*header.opening, *tokens]),
-                "corpus": words.of(own[study.prefix :])
-                if texts.loc[sequence, "continued"]
-                else None,
-                "matched": [
-                    int(a == b)
-                    for a, b in zip(tokens[study.prefix :], own[study.prefix :], strict=True)
-                ],
+                **_said(text, words, header.opening, study.prefix),
                 "truth": row["truth"],
-                "facts": facts(row, bool(texts.loc[sequence, "continued"])),
+                "facts": facts(row, bool(text["continued"])),
                 "block": block,
                 "maxima": maxima,
                 "places": places[sequence],
@@ -196,6 +154,74 @@ def _model(
         "poolings": list(POOLINGS),
         "views": views,
         "samples": samples,
+    }
+
+
+def _read_texts(folder: Path, chosen: np.ndarray, shown: pd.DataFrame) -> pd.DataFrame:
+    """Return the texts of samples, by sequence_id: tokens and continued of the text shown
+    (`engram.taxonomy.pool.pool`), corpus (the tokens of its true text).
+    """
+    candidates, continuations = (
+        read_selected(folder / f"{file}.parquet", chosen, ["sequence_id", "tokens"])
+        for file in ("candidates", "continuations")
+    )
+    display = read_shown(folder / "continuations.parquet")
+    texts = pool(shown, candidates, continuations, display).set_index("sequence_id")
+    return texts.assign(corpus=candidates.set_index("sequence_id")["tokens"])
+
+
+def _read_known(folder: Path, chosen: np.ndarray, verification: pd.DataFrame) -> pd.DataFrame:
+    """Return what labels and verification know of samples, by sequence_id, and their truth."""
+    labels = read_parquet(folder / "labels.parquet")
+    if "twin_extracted" not in labels and "twin_extracted" in verification:
+        labels = labels.merge(verification[["sequence_id", "twin_extracted"]])
+    known = labels[labels["sequence_id"].isin(chosen)].assign(
+        truth=lambda rows: truth(rows) if "twin_extracted" in rows else None
+    )
+    # Labels may hold the same measures of the corpus's text; the page shows those of the text whose
+    # attention it shows.
+    measured = verification.drop(columns="twin_extracted", errors="ignore").set_index("sequence_id")
+    return (
+        known.set_index("sequence_id")
+        .drop(columns=measured.columns, errors="ignore")
+        .join(measured, how="inner")
+    )
+
+
+def _views(study: ExplorerStudy) -> list[dict[str, Any]]:
+    """Return every taxonomy under every protocol, as the page offers them of each model."""
+    return [
+        {
+            "protocol": protocol,
+            "taxonomy": slug,
+            "name": entry.name,
+            "classes": list(entry.classes),
+            "colors": list(entry.colors),
+        }
+        for protocol in study.protocols
+        for slug, entry in study.taxonomies.items()
+    ]
+
+
+def _maps(store: AttentionStore, sequence: int) -> tuple[str, dict[str, list[float]]]:
+    """Return the block of a sample's maps, and the maxima of their layers, by pooling."""
+    levels, maxima = [], {}
+    for pooling in POOLINGS:
+        bytes_, largest = quantize(store.read(np.array([sequence]), pooling)[0])  # (L, P), (L,)
+        levels.append(bytes_)
+        maxima[pooling] = largest.tolist()
+    return encode(np.stack(levels)), maxima
+
+
+def _said(text: pd.Series, words: Words, opening: Sequence[int], prefix: int) -> dict[str, Any]:
+    """Return the words of the text shown, those of the corpus where it differs, and which tokens of
+    the suffixes are equal.
+    """
+    tokens, corpus = text["tokens"], text["corpus"]
+    return {
+        "tokens": words.of([*opening, *tokens]),
+        "corpus": words.of(corpus[prefix:]) if text["continued"] else None,
+        "matched": [int(a == b) for a, b in zip(tokens[prefix:], corpus[prefix:], strict=True)],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,52 @@ HEAD_OPERATIONS = (*OPERATIONS, "layer_mean")
 """What can be done to heads."""
 MEASURES = ("extracted", "matched_fraction", "suffix_log_prob")
 """What is measured of the suffix, defined in `engram.lm.attention.Extraction`."""
+
+
+def by_measure(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Return measures, (…, 3) in the order of `MEASURES`, by name, (…) each."""
+    return dict(zip(MEASURES, np.moveaxis(values, -1, 0), strict=True))
+
+
+def differences(intact: np.ndarray, damaged: np.ndarray) -> dict[str, np.ndarray]:
+    """Return `<measure>_difference`, of a damaged model minus the intact one: negative for a loss.
+
+    Args:
+        intact: measures of n sequences, (n, 3).
+        damaged: measures under some conditions, (n, …, 3).
+
+    Returns:
+        float64 (n, …) each.
+    """
+    between = (1,) * (damaged.ndim - 2)
+    former = intact.astype(np.float64).reshape(len(intact), *between, len(MEASURES))
+    return {f"{name}_difference": value for name, value in by_measure(damaged - former).items()}
+
+
+def check_operation(operation: str, operations: Sequence[str], reference: object) -> None:
+    """Check what is to be done to parts of a model.
+
+    Args:
+        operation: what was asked for.
+        operations: what can be done.
+        reference: texts to average over, or None.
+
+    Raises:
+        EngramError: an unknown operation, or `mean` without texts to average over.
+    """
+    if operation not in operations:
+        raise EngramError(f"operation: {operation!r}; choose {', '.join(operations)}")
+    check_reference(operation, reference)
+
+
+def check_reference(operation: str, reference: object) -> None:
+    """Check that there are texts to average over where the operation is `mean`.
+
+    Raises:
+        EngramError: there are none.
+    """
+    if operation == "mean" and reference is None:
+        raise EngramError("reference: none; operation='mean' needs texts to average over")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pandas as pd
 from transformers import PreTrainedModel
 
 from engram.knockout.experiment import Samples
-from engram.lm.conditions import MEASURES
+from engram.lm.conditions import by_measure
 from engram.lm.kept_batches import Kept
 from engram.mechanisms.class_means import class_table
 from engram.mechanisms.compression import compress
@@ -112,10 +112,7 @@ def run(
     return {
         "perturbation": table(
             {"alpha": noise.alphas},
-            {
-                name: perturbed.measures[..., position].mean(2)
-                for position, name in enumerate(MEASURES)
-            },
+            {name: values.mean(2) for name, values in by_measure(perturbed.measures).items()},
         ),
         "recovery": table(
             {"alpha": noise.alphas, "depth": depths}, {"cosine": perturbed.recovery.mean(2)}
@@ -124,7 +121,7 @@ def run(
         "winning": pd.concat(winning, ignore_index=True),
         "heads": table(
             {"layer": tuple(range(1, layers + 1)), "head": tuple(range(1, heads + 1))},
-            {f"{name}_difference": effects.difference(name) for name in MEASURES},
+            effects.differences(),
         ),
         "overlap": head_overlap(loss, label, group, settings.top, **statistics),
         "compression": table({}, lengths.values()),

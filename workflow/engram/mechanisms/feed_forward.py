@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.knockout.kept_conditions import measure_conditions
-from engram.lm.conditions import MEASURES, OPERATIONS, Condition
+from engram.lm.conditions import MEASURES, OPERATIONS, Condition, check_operation, differences
 from engram.lm.feed_forward_removal import (
     FeedForwardMeans,
     average_feed_forward,
@@ -54,7 +54,7 @@ class BlockEffects:
         """Return `<measure>_difference`, without the block minus intact, float64 (n, L) each:
         negative for a loss.
         """
-        return _differences(self.intact, self.ablated)
+        return differences(self.intact, self.ablated)
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,7 @@ class NeuronEffects:
         """Return `<measure>_difference`, without the neurons minus intact, float64 (n, R, S, 2)
         each.
         """
-        return _differences(self.intact, self.ablated)
-
-
-def _differences(intact: np.ndarray, ablated: np.ndarray) -> dict[str, np.ndarray]:
-    middle = (1,) * (ablated.ndim - 2)
-    former = intact.astype(np.float64).reshape(len(intact), *middle, len(MEASURES))
-    difference = ablated - former
-    return {f"{name}_difference": difference[..., i] for i, name in enumerate(MEASURES)}
+        return differences(self.intact, self.ablated)
 
 
 def ablate_blocks(
@@ -329,10 +322,7 @@ def _means(
     *,
     neurons: bool,
 ) -> FeedForwardMeans | None:
-    if operation not in OPERATIONS:
-        raise EngramError(f"operation: {operation!r}; choose {', '.join(OPERATIONS)}")
-    if operation != "mean":
+    check_operation(operation, OPERATIONS, reference)
+    if operation != "mean" or reference is None:
         return None
-    if reference is None:
-        raise EngramError("reference: none; operation='mean' needs texts to average over")
     return average_feed_forward(model, reference, batch_tokens, neurons=neurons)

@@ -13,9 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from transformers import PreTrainedModel
 
-from engram.io.errors import EngramError
 from engram.knockout.kept_conditions import measure_conditions
-from engram.lm.conditions import HEAD_OPERATIONS, MEASURES, Condition
+from engram.lm.conditions import (
+    HEAD_OPERATIONS,
+    MEASURES,
+    Condition,
+    check_operation,
+    differences,
+)
 from engram.lm.interventions import average
 from engram.lm.kept_batches import Kept
 
@@ -30,14 +35,15 @@ class HeadEffects:
     ablated: np.ndarray
     """Measures without head (l, h), float32 (n, L, H, 3)."""
 
-    def difference(self, measure: str) -> np.ndarray:
-        """Return a measure without each head minus that of the intact model, float64 (n, L, H):
+    def differences(self) -> dict[str, np.ndarray]:
+        """Return `<measure>_difference`, without each head minus intact, float64 (n, L, H) each:
         negative for a loss.
         """
-        position = MEASURES.index(measure)
-        intact = self.intact[:, None, None, position].astype(np.float64)
-        difference: np.ndarray = self.ablated[..., position] - intact
-        return difference
+        return differences(self.intact, self.ablated)
+
+    def difference(self, measure: str) -> np.ndarray:
+        """Return the difference of one measure, float64 (n, L, H)."""
+        return self.differences()[f"{measure}_difference"]
 
 
 def ablate_each_head(
@@ -65,10 +71,7 @@ def ablate_each_head(
         EngramError: an unknown operation, `mean` without reference, one head per layer with
             `layer_mean`, or as `engram.lm.interventions.knock_out`.
     """
-    if operation not in HEAD_OPERATIONS:
-        raise EngramError(f"operation: {operation!r}; choose {', '.join(HEAD_OPERATIONS)}")
-    if operation == "mean" and reference is None:
-        raise EngramError("reference: none; operation='mean' needs texts to average over")
+    check_operation(operation, HEAD_OPERATIONS, reference)
     config = model.config.get_text_config()
     layers, heads = config.num_hidden_layers, config.num_attention_heads
     each = np.eye(layers * heads, dtype=bool).reshape(-1, layers, heads)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import hypergeom
 
-from engram.lm.conditions import MEASURES
+from engram.lm.conditions import by_measure
 from engram.mechanisms.class_means import class_table
 from engram.mechanisms.embedding_attack import Attacked
 from engram.mechanisms.locality_settings import LocalitySettings
@@ -79,7 +79,7 @@ class Locality:
         counts = tuple(range(self.left.shape[1]))
         table = class_table(
             {"removed": counts},
-            {name: self.left[..., position] for position, name in enumerate(MEASURES)},
+            by_measure(self.left),
             np.full(len(self.recalled.tokens), RECALLED, object),
             self.recalled.group,
             resamples=resamples,
@@ -100,7 +100,7 @@ class Locality:
         tables = []
         for (kind, state), attacked in self.attacks.items():
             measures = attacked.measures
-            values = {name: measures[..., position] for position, name in enumerate(MEASURES)}
+            values = by_measure(measures)
             values["recovered"] = np.maximum.accumulate(measures[..., 0], axis=1)
             texts = self.recalled if kind == RECALLED else self.unseen
             table = class_table(

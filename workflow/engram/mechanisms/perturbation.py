@@ -26,6 +26,8 @@ from engram.lm.inputs import opening
 from engram.lm.kept_batches import Kept, kept_batches
 from engram.lm.models import suffix_logits, token_scores
 from engram.lm.residual_stream import (
+    LowerLayers,
+    ResidualHook,
     decoder_layers,
     residual_hook,
     run_lower_layers,
@@ -140,10 +142,9 @@ def perturb(
     layers = len(decoder_layers(model))
     settings.check(layers)
     windows = torch.as_tensor(np.asarray(tokens), dtype=torch.long)
-    n, first = len(windows), len(opening(model))
-    alphas = np.asarray(settings.alphas, np.float32)
+    n, alphas = len(windows), np.asarray(settings.alphas, np.float32)
     shape = (n, len(settings.seeds), len(alphas))
-    rows = max(1, batch_tokens // (first + windows.shape[1]))
+    rows = max(1, batch_tokens // (len(opening(model)) + windows.shape[1]))
     below = (
         run_lower_layers(model, windows, settings.depth, rows, attention=None)
         if settings.depth and n
@@ -153,57 +154,11 @@ def perturb(
     # Without noise at all, a sample has one clean run.
     if not len(noisy):
         noisy = np.argwhere(np.ones((n, 1, 1), bool))
-
-    def run(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return samples of the slice, and measures and recovery of clean and noisy rows: the clean
-        run of each sample is in the same batch.
-        """
-        pairs = noisy[part]
-        samples, of_clean = np.unique(pairs[:, 0], return_inverse=True)
-        clean = len(samples)
-        row = torch.from_numpy(np.concatenate([samples, pairs[:, 0]]))  # (b,)
-        strength = np.concatenate([np.zeros(clean, np.float32), alphas[pairs[:, 2]]])
-        alpha = torch.from_numpy(strength).to(model.device)
-        partner = torch.from_numpy(of_clean.reshape(-1)).to(model.device)
-        cosines: list[torch.Tensor] = []
-
-        def hook(depth: int, hidden: torch.Tensor) -> torch.Tensor | None:
-            if depth < settings.depth:
-                return None
-            edited = None
-            if depth == settings.depth:
-                noise = _noise(windows, pairs, settings.seeds, hidden.shape[1:]).to(hidden.device)
-                hidden = edited = torch.cat(
-                    [
-                        hidden[:clean],
-                        add_noise(hidden[clean:], noise, alpha[clean:], settings.scale),
-                    ]
-                )
-            states = hidden[:, first:].float()  # (b, T, width)
-            cosines.append(
-                cosine_similarity(states[clean:], states[:clean][partner], dim=-1).mean(1)
-            )
-            return edited
-
-        batch = windows[row].to(model.device)  # (b, T)
-        with (
-            torch.inference_mode(),
-            residual_hook(model, hook),
-            starting_from(below, row),
-        ):
-            logits, _ = suffix_logits(model, batch, prefix)
-            matches, log_probabilities = token_scores(model, logits, batch[:, prefix:])
-        measures = (matches.all(1).float(), matches.float().mean(1), log_probabilities.mean(1))
-        return (
-            samples,
-            torch.stack(measures, 1).cpu().numpy(),
-            torch.stack(cosines, 1).cpu().numpy(),
-        )
-
+    runs = _Runs(model, windows, prefix, settings, noisy, below)
     measures = np.empty((*shape, len(MEASURES)), np.float32)
     recovery = np.ones((*shape, layers + 1 - settings.depth), np.float32)
     for part, (samples, values, cosines) in kept_batches(
-        run, windows.numpy(), rows, "perturbation", model.device, kept, len(noisy)
+        runs.measure, windows.numpy(), rows, "perturbation", model.device, kept, len(noisy)
     ):
         clean = len(samples)
         silent = np.flatnonzero(alphas == 0)
@@ -214,6 +169,73 @@ def perturb(
         place = sample[moved], seed[moved], strength[moved]
         measures[place], recovery[place] = values[clean:][moved], cosines[moved]
     return Perturbed(measures.swapaxes(1, 2), recovery.swapaxes(1, 2))
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Noisy runs of samples, each in a batch with the clean run of its sample."""
+
+    model: PreTrainedModel
+    windows: torch.Tensor
+    """Token ids, (n, T)."""
+    prefix: int
+    settings: PerturbationSettings
+    noisy: np.ndarray
+    """Sample, seed and strength of every noisy run, as positions, (pairs, 3)."""
+    below: LowerLayers | None
+    """What the layers below the noise put out; None where there are none."""
+
+    def measure(self, part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the samples of some noisy runs, (s,); measures of the clean runs of these samples
+        and then of the noisy runs, (s + pairs, 3); recovery of the noisy runs, (pairs, depths).
+        """
+        pairs = self.noisy[part]
+        samples, of_clean = np.unique(pairs[:, 0], return_inverse=True)
+        row = torch.from_numpy(np.concatenate([samples, pairs[:, 0]]))  # (b,)
+        partner = torch.from_numpy(of_clean.reshape(-1)).to(self.model.device)
+        cosines: list[torch.Tensor] = []
+        batch = self.windows[row].to(self.model.device)  # (b, T)
+        with (
+            torch.inference_mode(),
+            residual_hook(self.model, self._hook(pairs, partner, len(samples), cosines)),
+            starting_from(self.below, row),
+        ):
+            logits, _ = suffix_logits(self.model, batch, self.prefix)
+            matches, log_probs = token_scores(self.model, logits, batch[:, self.prefix :])
+        measures = (matches.all(1).float(), matches.float().mean(1), log_probs.mean(1))
+        return (
+            samples,
+            torch.stack(measures, 1).cpu().numpy(),
+            torch.stack(cosines, 1).cpu().numpy(),
+        )
+
+    def _hook(
+        self, pairs: np.ndarray, partner: torch.Tensor, clean: int, cosines: list[torch.Tensor]
+    ) -> ResidualHook:
+        """Return what adds the noise to the rows behind the `clean` first ones, and from there on
+        appends the cosine of each noisy row to its clean partner, (pairs,), at every depth.
+        """
+        first = len(opening(self.model))
+        alphas = np.asarray(self.settings.alphas, np.float32)
+        alpha = torch.from_numpy(alphas[pairs[:, 2]]).to(self.model.device)
+
+        def hook(depth: int, hidden: torch.Tensor) -> torch.Tensor | None:
+            if depth < self.settings.depth:
+                return None
+            edited = None
+            if depth == self.settings.depth:
+                noise = _noise(self.windows, pairs, self.settings.seeds, hidden.shape[1:])
+                moved = add_noise(
+                    hidden[clean:], noise.to(hidden.device), alpha, self.settings.scale
+                )
+                hidden = edited = torch.cat([hidden[:clean], moved])
+            states = hidden[:, first:].float()  # (b, T, width)
+            cosines.append(
+                cosine_similarity(states[clean:], states[:clean][partner], dim=-1).mean(1)
+            )
+            return edited
+
+        return hook
 
 
 def _noise(

@@ -14,7 +14,7 @@ import pandas as pd
 
 from engram.io.errors import EngramError
 from engram.knockout.experiment import Samples
-from engram.lm.conditions import MEASURES
+from engram.lm.conditions import MEASURES, by_measure
 from engram.mechanisms.class_means import class_table
 from engram.mechanisms.recall_direction import Direction
 from engram.mechanisms.steering_settings import SteeringSettings
@@ -175,7 +175,7 @@ class Steered:
         values = self.by_kind()
         table = class_table(
             {"direction": (PROBE, RANDOM, SHUFFLED), "alpha": self.alphas},
-            {name: values[..., position] for position, name in enumerate(MEASURES)},
+            by_measure(values),
             self.label,
             self.group,
             resamples=resamples,

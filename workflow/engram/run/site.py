@@ -111,18 +111,25 @@ def load_site() -> Site:
     for key, value in values.items():
         if key not in known:
             raise EngramError(f"{path}: key {key!r} is unknown; there are {', '.join(known)}")
-        if known[key] is int and (type(value) is not int or value < 1):
-            raise EngramError(f"{path}: {key} is {value!r}; a whole number from 1 on is wanted")
-        # Accounts and partitions may look like numbers.
-        if known[key] is str and (
-            type(value) not in (str, int) or any(mark in str(value) for mark in " '\"\n")
-        ):
-            raise EngramError(
-                f"{path}: {key} is {value!r}; a name without spaces or quotes is wanted"
-            )
+        _check_value(path, key, value, known[key])
     if values.get("cnn_device", "cpu") not in ("cpu", "cuda"):
         raise EngramError(f"{path}: cnn_device is {values['cnn_device']!r}; it is cpu or cuda")
     typed: dict[str, Any] = {
         key: str(value) if known[key] is str else value for key, value in values.items()
     }
     return Site(**typed)
+
+
+def _check_value(path: Path, key: str, value: Any, kind: type) -> None:
+    """Check a value of the site file.
+
+    Raises:
+        EngramError: it is not of the kind.
+    """
+    if kind is int and (type(value) is not int or value < 1):
+        raise EngramError(f"{path}: {key} is {value!r}; a whole number from 1 on is wanted")
+    # Accounts and partitions may look like numbers.
+    if kind is str and (
+        type(value) not in (str, int) or any(mark in str(value) for mark in " '\"\n")
+    ):
+        raise EngramError(f"{path}: {key} is {value!r}; a name without spaces or quotes is wanted")

@@ -9,6 +9,7 @@ class. Δ orders the cells on one half of the samples, and the other half is mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -28,6 +29,8 @@ JUDGED_SHARE = 0.1
 """Share of removed cells at which a method is compared with random cells."""
 RANDOM_DRAWS = 3
 """Random orders of the cells, whose probabilities are averaged."""
+_Setting = tuple[str, str, float]
+"""Name of the cells, mode, share."""
 
 
 def falling_order(maps: np.ndarray) -> np.ndarray:
@@ -78,8 +81,8 @@ def deletion_curves(
     random = [np.stack([generator.permutation(size) for _ in groups]) for _ in range(RANDOM_DRAWS)]
     steps = [(name, [order]) for name, order in {**orders, "attention": by_attention}.items()]
     steps.append(("random", random))
-    neutral = _neutral_cells(samples, odd)
-    measured: dict[tuple[str, str, float], list[np.ndarray]] = {}  # per class (C, n)
+    asked = _Asked(cnns, samples, odd, _neutral_cells(samples, odd))
+    measured: dict[_Setting, list[np.ndarray]] = {}
     with tqdm(
         total=2 * len(SHARES) * len(steps),
         desc="deletion and insertion",
@@ -87,65 +90,116 @@ def deletion_curves(
         mininterval=2,
     ) as progress:
         for mode, share, (name, repeats) in product(("deletion", "insertion"), SHARES, steps):
-            count = max(1, round(share * size))
-            measured[name, mode, share] = [
-                np.mean(
-                    [
-                        _probabilities(cnns, samples, rows, k, order[k][:count], mode, neutral)
-                        for order in repeats
-                    ],
-                    axis=0,
-                )
-                for k, rows in enumerate(odd)
-            ]
+            count = _count(share, size)
+            runs = [asked.probabilities(order[:, :count], mode) for order in repeats]
+            measured[name, mode, share] = [np.mean(run, axis=0) for run in zip(*runs, strict=True)]
             progress.update()
-    nothing = np.empty(0, np.int64)
-    measured["none", "deletion", 0.0] = [
-        _probabilities(cnns, samples, rows, k, nothing, "deletion", neutral)
-        for k, rows in enumerate(odd)
-    ]
-    text = samples.text()
-    table = []
-    for (name, mode, share), per_class in measured.items():
-        means = np.stack(
-            [
-                _drawn_means(values, text[rows], settings)
-                for values, rows in zip(per_class, odd, strict=True)
-            ]
-        )  # (K, 1 + R)
-        of_classes = zip(samples.classes, means, strict=True)
-        for of_class, drawn in (("all", means.mean(axis=0)), *of_classes):
-            interval = percentile_interval(drawn[0], drawn[1:], settings.confidence)
-            row = {"cells": name, "mode": mode, "share": share, "class": of_class}
-            row |= {"probability": interval.value, "low": interval.low, "high": interval.high}
-            table.append(row)
+    nothing = np.empty((len(groups), 0), np.int64)
+    measured["none", "deletion", 0.0] = asked.probabilities(nothing, "deletion")
     judged = {
         name: values
         for (name, mode, share), values in measured.items()
         if (mode, share) == ("deletion", JUDGED_SHARE)
     }
-    count = max(1, round(JUDGED_SHARE * size))
+    count = _count(JUDGED_SHARE, size)
+    under_shuffled: dict[str, list[np.ndarray]] = {
+        method: asked.probabilities(shuffled[method][:, :count], "deletion")
+        for method in settings.methods
+        if method in shuffled
+    }
+    texts = [samples.text()[rows] for rows in odd]
+    table = _table(measured, samples.classes, texts, settings)
+    return table, _gains(judged, under_shuffled, texts, settings)
+
+
+def _count(share: float, size: int) -> int:
+    """Return the number of cells of a share."""
+    return max(1, round(share * size))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """CNNs, and the samples that they are asked about."""
+
+    cnns: Sequence[AttentionCNN]
+    samples: HeldOut
+    rows: Sequence[np.ndarray]
+    """Samples of each class."""
+    neutral: Mapping[str, np.ndarray]
+    """What a removed cell becomes; see `_neutral_cells`."""
+
+    def probabilities(self, cells: np.ndarray, mode: str) -> list[np.ndarray]:
+        """Return the probability of its true class for each CNN and sample, class by class (C, n),
+        with cells of the class, (K, cells), removed (deletion) or kept alone (insertion).
+        """
+        return [
+            _probabilities(self.cnns, self.samples, rows, k, of_class, mode, self.neutral)
+            for k, (rows, of_class) in enumerate(zip(self.rows, cells, strict=True))
+        ]
+
+
+def _table(
+    measured: Mapping[_Setting, Sequence[np.ndarray]],
+    classes: Sequence[str],
+    texts: Sequence[np.ndarray],
+    settings: CheckSettings,
+) -> pd.DataFrame:
+    """Return the table `deletion`: a row per setting and class, and one for all classes.
+
+    Args:
+        measured: probabilities, class by class (C, n).
+        classes: their names.
+        texts: the text of each sample, class by class (n,).
+        settings: how much is measured.
+    """
+    table = []
+    for (name, mode, share), per_class in measured.items():
+        means = np.stack(
+            [
+                _drawn_means(values, text, settings)
+                for values, text in zip(per_class, texts, strict=True)
+            ]
+        )  # (K, 1 + R)
+        of_classes = zip(classes, means, strict=True)
+        for of_class, drawn in (("all", means.mean(axis=0)), *of_classes):
+            interval = percentile_interval(drawn[0], drawn[1:], settings.confidence)
+            row = {"cells": name, "mode": mode, "share": share, "class": of_class}
+            row |= {"probability": interval.value, "low": interval.low, "high": interval.high}
+            table.append(row)
+    return pd.DataFrame(table)
+
+
+def _gains(
+    judged: Mapping[str, Sequence[np.ndarray]],
+    under_shuffled: Mapping[str, Sequence[np.ndarray]],
+    texts: Sequence[np.ndarray],
+    settings: CheckSettings,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Return how much more the removal of each method's cells costs than that of other cells; see
+    `deletion_curves`.
+
+    Args:
+        judged: probabilities without the cells of each name, class by class (C, n).
+        under_shuffled: the same of the cells that a method finds in CNNs of shuffled labels.
+        texts: the text of each sample, class by class (n,).
+        settings: how much is measured.
+    """
     gains: dict[str, dict[str, np.ndarray]] = {}
     for method in settings.methods:
         others = {name: judged[name] for name in ("random", "attention")}
-        if method in shuffled:
-            others["shuffled labels"] = [
-                _probabilities(
-                    cnns, samples, rows, k, shuffled[method][k][:count], "deletion", neutral
-                )
-                for k, rows in enumerate(odd)
-            ]
+        if method in under_shuffled:
+            others["shuffled labels"] = under_shuffled[method]
         gains[method] = {
             name: np.mean(
                 [
-                    _drawn_means(other - own, text[rows], settings)
-                    for other, own, rows in zip(values, judged[method], odd, strict=True)
+                    _drawn_means(other - own, text, settings)
+                    for other, own, text in zip(values, judged[method], texts, strict=True)
                 ],
                 axis=0,
             )
             for name, values in others.items()
         }
-    return pd.DataFrame(table), gains
+    return gains
 
 
 def _neutral_cells(samples: HeldOut, rows: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

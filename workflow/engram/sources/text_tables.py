@@ -272,59 +272,86 @@ def _loaded(path: Path, number: int, line: str) -> Any:
         raise EngramError(f"{path}: line {number} is not JSON ({reason(error)})") from None
 
 
+class _JsonText:
+    """JSON that is read in chunks: no more than one value and a chunk are in memory."""
+
+    def __init__(self, path: Path, file: IO[str]) -> None:
+        self.number = 0
+        """Values that were read."""
+        self._path, self._file = path, file
+        self._held, self._at = file.read(CHUNK), 0
+        self._decoder = json.JSONDecoder()
+
+    def sign(self) -> str:
+        """Pass over white space, and return the character behind it; empty at the end."""
+        self._pass_space()
+        while self._at == len(self._held) and self._more():
+            self._pass_space()
+        return self._held[self._at : self._at + 1]
+
+    def skip(self) -> None:
+        """Pass over one character."""
+        self._at += 1
+
+    def value(self) -> tuple[int, Any, int]:
+        """Read a value, and return its number, itself and its characters.
+
+        Raises:
+            EngramError: there is none.
+        """
+        self.sign()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._held, self._at)
+                break
+            except json.JSONDecodeError as error:
+                cut = error.msg.startswith("Unterminated") or error.pos >= len(self._held) - 16
+                if not cut or not self._more():
+                    raise self.wrong(reason(error)) from None
+            except RecursionError as error:
+                raise self.wrong(reason(error)) from None
+        characters = end - self._at
+        self.number, self._at = self.number + 1, end
+        return self.number, value, characters
+
+    def wrong(self, what: str) -> EngramError:
+        """Return the error of what is read next."""
+        return EngramError(f"{self._path}: not JSON behind object {self.number} ({what})")
+
+    def _pass_space(self) -> None:
+        self._at = _SPACE.match(self._held, self._at).end()  # type: ignore[union-attr]
+
+    def _more(self) -> bool:
+        """Read on; return whether there was anything left."""
+        self._held, self._at = self._held[self._at :], 0
+        read = self._file.read(max(CHUNK, len(self._held)))
+        self._held += read
+        return bool(read)
+
+
 def _json_values(path: Path, file: IO[str]) -> Iterator[tuple[int, Any, int]]:
     """Yield the items of a JSON array, or consecutive JSON values, each with its number and
     characters.
-
-    No more than one item and a chunk of the file are in memory.
     """
-    decoder = json.JSONDecoder()
-    held, at, number = file.read(CHUNK), 0, 0
+    text = _JsonText(path, file)
+    if text.sign() == "[":
+        text.skip()
+        yield from _json_items(text)
+        return
+    while text.sign():
+        yield text.value()
 
-    def more() -> bool:
-        """Read on; return whether there was anything left."""
-        nonlocal held, at
-        held, at = held[at:], 0
-        read = file.read(max(CHUNK, len(held)))
-        held += read
-        return bool(read)
 
-    def next_sign() -> str:
-        """Pass over white space, and return the character behind it; empty at the end."""
-        nonlocal at
-        at = _SPACE.match(held, at).end()  # type: ignore[union-attr]
-        while at == len(held) and more():
-            at = _SPACE.match(held, at).end()  # type: ignore[union-attr]
-        return held[at : at + 1]
-
-    def wrong(what: str) -> EngramError:
-        return EngramError(f"{path}: not JSON behind object {number} ({what})")
-
-    array = next_sign() == "["
-    at += array
-    while sign := next_sign():
-        if array and sign == "]":
-            at += 1
-            if next_sign():
-                raise wrong("text behind the closing bracket")
-            return
-        if array and number:
+def _json_items(text: _JsonText) -> Iterator[tuple[int, Any, int]]:
+    """Yield the items of an array behind its opening bracket."""
+    while (sign := text.sign()) != "]":
+        if not sign:
+            raise text.wrong("the closing bracket is missing")
+        if text.number:
             if sign != ",":
-                raise wrong("a comma is missing")
-            at += 1
-            next_sign()
-        while True:
-            try:
-                value, end = decoder.raw_decode(held, at)
-                break
-            except json.JSONDecodeError as error:
-                cut = error.msg.startswith("Unterminated") or error.pos >= len(held) - 16
-                if not cut or not more():
-                    raise wrong(reason(error)) from None
-            except RecursionError as error:
-                raise wrong(reason(error)) from None
-        number += 1
-        yield number, value, end - at
-        at = end
-    if array:
-        raise wrong("the closing bracket is missing")
+                raise text.wrong("a comma is missing")
+            text.skip()
+        yield text.value()
+    text.skip()
+    if text.sign():
+        raise text.wrong("text behind the closing bracket")

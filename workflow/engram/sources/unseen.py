@@ -102,36 +102,16 @@ def write_windows(
     ):
         dtype = np.dtype(np.uint16 if limits.vocabulary <= 1 << 16 else np.uint32)
         older = TokenStream(file, dtype)
-        _append(older, "library", library_files(), tokenizer)
-        runs: list[_Run] = []
-        for number, release in enumerate(tqdm(releases, desc="releases", mininterval=2)):
-            earlier = {file.name: file for file in _files(release["before"])}
-            if release["before"]:
-                _append(older, release["before"]["package"], earlier.values(), tokenizer)
-            texts = [
-                text
-                for file in _files(release["wheel"], account)
-                for text in new_text(
-                    file, earlier[file.name].text if file.name in earlier else None
-                )
-            ]
-            runs += [
-                _Run(number, text, np.array(ids, dtype=np.int64))
-                for text, ids in _encoded(texts, tokenizer)
-            ]
+        runs = _read(releases, tokenizer, older, account)
         log.info(account.line())
         windows, stream = _cut(runs, releases, length, unseen.stride)
         reference = older.read()
         boundaries = np.array(older.starts, dtype=np.int64)
+        tokens = stream[windows["start"].to_numpy()[:, None] + np.arange(length)].astype(np.int32)
+        shortest = min(unseen.run, length)
         owners = np.repeat([run.release for run in runs], [len(run.tokens) for run in runs])
-        run = min(unseen.run, length)
-        known = runs_elsewhere(stream, owners, reference, boundaries, run)
-        before = np.concatenate([[0], np.cumsum(known)])  # known runs that begin before a token
-        starts = windows["start"].to_numpy()
-        windows["seen_before"] = before[starts + length - run + 1] > before[starts]
-        tokens = stream[starts[:, None] + np.arange(length)].astype(np.int32)  # (n, T)
-        windows["half_overlap"] = np.maximum(*prefix_suffix_rouge(tokens, length // 2))
-        windows["high"] = windows["half_overlap"] >= OVERLAP
+        known = runs_elsewhere(stream, owners, reference, boundaries, shortest)
+        windows = _marked(windows, tokens, known, shortest)
         drawn = _draw(windows, unseen, seed)
         strata = _strata(windows, drawn)
         for name, numbers in strata.items():
@@ -142,9 +122,8 @@ def write_windows(
                 "`unseen.seen_before: flag`"
             )
         tokens = tokens[drawn.index]
-        suffixes = tokens[:, window[0] :]
-        drawn["sequence_duplicates"] = suffix_occurrences(suffixes, reference, boundaries)
-        drawn["repeated"], drawn["copies"] = False, 0
+        duplicates = suffix_occurrences(tokens[:, window[0] :], reference, boundaries)
+        drawn = drawn.assign(sequence_duplicates=duplicates, repeated=False, copies=0)
         if repeated.low or repeated.high:
             records = [record for release in releases for record in _wheels(release)]
             others, rows = repeated_windows(records, tokenizer, window, repeated, OVERLAP, seed)
@@ -164,6 +143,56 @@ def write_windows(
         with stream_parquet(output, metadata | said) as written:
             columns = _columns(tokens, drawn, tokenizer)
             written.append(window_table(tokens, columns | token_frequencies(tokens, counts)))
+
+
+def _read(
+    releases: Sequence[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    older: TokenStream,
+    account: Account,
+) -> list[_Run]:
+    """Return the runs of new lines of the releases; `older` gets the standard library and the
+    earlier releases, `account` the files.
+    """
+    _append(older, "library", library_files(), tokenizer)
+    runs: list[_Run] = []
+    for number, release in enumerate(tqdm(releases, desc="releases", mininterval=2)):
+        earlier = {file.name: file for file in _files(release["before"])}
+        if release["before"]:
+            _append(older, release["before"]["package"], earlier.values(), tokenizer)
+        texts = [
+            text
+            for file in _files(release["wheel"], account)
+            for text in new_text(file, earlier[file.name].text if file.name in earlier else None)
+        ]
+        runs += [
+            _Run(number, text, np.array(ids, dtype=np.int64))
+            for text, ids in _encoded(texts, tokenizer)
+        ]
+    return runs
+
+
+def _marked(
+    windows: pd.DataFrame, tokens: np.ndarray, known: np.ndarray, shortest: int
+) -> pd.DataFrame:
+    """Return windows with seen_before, half_overlap and high (whether the overlap is).
+
+    Args:
+        windows: of `_cut`.
+        tokens: of the windows, (n, T).
+        known: of every token of the stream, whether `shortest` tokens from there on are in older
+            text.
+        shortest: see `known`.
+    """
+    length = tokens.shape[1]
+    before = np.concatenate([[0], np.cumsum(known)])  # known runs that begin before a token
+    starts = windows["start"].to_numpy()
+    overlap = np.maximum(*prefix_suffix_rouge(tokens, length // 2))
+    return windows.assign(
+        seen_before=before[starts + length - shortest + 1] > before[starts],
+        half_overlap=overlap,
+        high=overlap >= OVERLAP,
+    )
 
 
 def _columns(
