@@ -46,6 +46,9 @@ def test_a_planted_difference_is_outside_the_null_and_inside_its_interval() -> N
     row = distance_row(sets([60, 30, 10], [40, 60, 100]), **STATISTICS)
     assert row["distance"] == pytest.approx(truth) and row["low"] < truth < row["high"]
     assert row["p"] < 0.01 and row["null_95"] < row["low"]
+    # The interval is centred on the distance without its bias.
+    bias = row["distance"] - (row["low"] + row["high"]) / 2
+    assert bias == pytest.approx((3 - 1) * (1 / 100 + 1 / 200) / (8 * np.log(2)), rel=0.6)
     assert [row[name] for name in ("n_first", "n_second", "groups", "domains")] == [
         *(100, 200, 300, 3)
     ]
@@ -67,6 +70,10 @@ def test_texts_that_both_sides_have_change_sides_as_a_whole() -> None:
     assert distance_row(shared, **STATISTICS)["null_95"] == 0
     apart = Sets(counts, counts, np.zeros(len(counts), bool))
     assert distance_row(apart, **STATISTICS)["null_95"] > 0
+    # Every text is code for one side and prose for the other: no chance of the draw.
+    code, prose = (np.tile(kind, (30, 1)) for kind in np.eye(3)[:2])
+    row = distance_row(Sets(code, prose, np.ones(30, bool)), **STATISTICS)
+    assert row["distance"] == 1 and row["p"] < 0.01 and row["null_95"] < 0.3
 
 
 def test_sets_of_one_distribution_are_rejected_as_often_as_they_should() -> None:
