@@ -29,6 +29,7 @@ from engram.run.study_taxonomies import (
 ROOT = Path(__file__).parents[3]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 CLASSES = yaml.safe_load((ROOT / "studies/classes.yaml").read_text(encoding="utf-8"))
+CROSSED = yaml.safe_load((ROOT / "studies/crossed.yaml").read_text(encoding="utf-8"))
 OWN_TABLE = {
     "name": "own",
     "source": "table",
@@ -586,6 +587,19 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "one category to search": (
         changed("search", "categories", to=["Guess"]),
         "search.categories: `Guess` alone can be neither merged nor ordered",
+    ),
+    "blocks that leave nothing": (
+        changed("attention", "block", to=16),
+        "cnn.kernels: 6 is too large for windows of prefix + suffix = 64 tokens in 4 blocks of "
+        "attention.block; take smaller kernels",
+    ),
+    "blocks under the paper's protocol": (
+        changed("attention", "block", to=2, of=changed("protocols", to=["engram", "paper"])),
+        "attention.block: 2; the protocol `paper` has a cell for every token, set it to 1",
+    ),
+    "blocks of a crossed pair": (
+        changed("attention", "block", to=2, of=CROSSED),
+        "attention.block: 2; crossed pairs are compared token by token, set it to 1",
     ),
     "row below window": (
         changed("nursery_base", "text", "row_tokens", to=32),

@@ -15,6 +15,7 @@ import pytest
 import torch
 from tiny_models import gpt_neox, random_tokens
 
+from engram.io.artifacts import read_metadata
 from engram.io.errors import EngramError
 from engram.io.schema import SCHEMA_VERSION
 from engram.lm import oracle
@@ -247,6 +248,32 @@ def test_second_study_with_other_shards_needs_no_model(
         == 0
     )
     assert (counted.loads, counted.sequences) == (1, 8)
+
+
+def test_blockwise_store_has_the_pooled_maps_of_a_store_of_tokens(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(4))
+    assert build(range(4), "blocks/shard-0.h5", SETTINGS.replace(block=4)).forwards == 4
+    assert build(range(4), "again/shard-0.h5", SETTINGS.replace(block=4)).forwards == 0
+    ids, tokenwise = np.array([3, 1]), opened(tmp_path, "demo/shard-0.h5")
+    store = opened(tmp_path, "again/shard-0.h5")
+    assert (store.header.block, tokenwise.header.block) == (4, 1)
+    assert read_metadata(store.index)["block"] == 4
+    assert "block" not in read_metadata(tokenwise.index)
+    for pooling in ("mean", "max"):
+        expected = store.header.spans.pool(tokenwise.read(ids, pooling), pooling)
+        np.testing.assert_allclose(store.read(ids, pooling), expected, rtol=1e-3)
+    assert store.read(ids[:0], "mean").shape == (0, store.header.layers, 10)
+
+
+def test_shards_of_different_blocks_are_refused(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(4))
+    build(range(4, 8), "demo/shard-1.h5", SETTINGS.replace(block=2))
+    with pytest.raises(EngramError, match="block is 2, in "):
+        opened(tmp_path, "demo/shard-0.h5", "demo/shard-1.h5")
 
 
 @pytest.mark.parametrize(
@@ -577,9 +604,9 @@ def test_rows_that_differ_from_transformers_are_not_kept(
     monkeypatch.setattr(shards, "PART_ROWS", 1)
     monkeypatch.setattr(oracle, "SECONDS", 600.0)  # all three, on a busy machine too
 
-    def wrong(model, tokens, prefix, batch_tokens):
+    def wrong(model, tokens, prefix, batch_tokens, block):
         # As on a GPU whose memory is half of what was thought.
-        for batch in extract(model, tokens, prefix, batch_tokens // 2):
+        for batch in extract(model, tokens, prefix, batch_tokens // 2, block):
             first = {name: getattr(batch, name)[[0, 0]] for name in ("mean", "max")}
             yield replace(batch, **first) if batch.rows.start == 2 else batch
 
