@@ -70,6 +70,7 @@ rule extract_attention:
                     "prefix": STUDY["prefix"],
                     "dtype": entry["dtype"],
                     "mean_dtype": STUDY["attention"]["mean_dtype"],
+                    "block": STUDY["attention"]["block"],
                     "shards": entry["shards"],
                 }
                 for name, entry in MODELS.items()

@@ -276,7 +276,7 @@ def extracted(name):
             "state": state.model_state(entry["model"]),
             "code": CODE["fetch_model"],
         }
-    stored = {key: STUDY["attention"][key] for key in ("mean_dtype", *CONTINUED)}
+    stored = {key: STUDY["attention"][key] for key in ("mean_dtype", "block", *CONTINUED)}
     return {
         **WINDOW,
         **stored,

@@ -28,6 +28,7 @@ rule plan_study:
             },
             bounds=BOUNDS,
             mean_dtype=STUDY["attention"]["mean_dtype"],
+            block=STUDY["attention"]["block"],
             rates=STUDY["plan"],
             **WINDOW,
             shown=SHOWN,

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from chromium import SCREENSHOTS, pixels, settled, show
 from playwright.sync_api import Browser, Page
+from synthetic_study import write_study
 
+from engram.explorer.content import collect
+from engram.explorer.page import render, write_page
 from engram.io.artifacts import read_parquet
 
 MAPS = ("attention-map", "delta-map")
@@ -69,6 +72,29 @@ def test_a_token_that_the_model_reads_first_has_a_row_and_a_name(page: Page) -> 
     settled(page, lambda: page.locator("#model").select_option(index=0))
     assert page.locator("#tokens .token").count() == 64
     assert page.locator("#attention-map .tick", has_text="bos").count() == 0
+
+
+def test_rows_of_blocks_are_ranges_of_tokens(browser: Browser, tmp_path: Path) -> None:
+    written = write_study(tmp_path / "study", samples=6, openings={"nursery": (0,)}, block=5)
+    write_page(render(*collect(written)), tmp_path / "page.html", written.page.megabytes)
+    page, said = show(browser, tmp_path / "page.html", "light")
+    canvas = page.locator("#attention-map canvas")
+    assert canvas.evaluate("c => [c.width, c.height]") == [15, 15]
+    assert page.locator("#attention-map .tick.query").all_inner_texts() == [
+        *("bos", "31–32", "63–64", "query")
+    ]
+    tokens = page.locator("#tokens .token")
+    assert tokens.count() == 65
+    tokens.nth(7).hover()
+    assert page.locator("#readout").inner_text().startswith("Tokens 6–10 ")
+    assert page.locator("#tokens .token.source").count() == 5
+    assert page.locator("#tokens .token.lit").count() == 11  # bos and two blocks
+    canvas.focus()
+    page.keyboard.press("ArrowUp")
+    assert "distance 0 blocks" in page.locator("#cell").inner_text()
+    assert page.locator("#cell").inner_text().startswith("Query 58–62 ")
+    page.context.close()
+    assert said == []
 
 
 def test_the_id_shown_is_that_of_the_study(page: Page, explorer: Path) -> None:

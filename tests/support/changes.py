@@ -86,6 +86,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         kinds=[{"name": "code", "train": "is_code", "test": "not is_code"}],
     ),
     "attention.mean_dtype": _in("attention", mean_dtype="float16"),
+    "attention.block": _in("attention", block=2),
     "attention.examples": _in("attention", examples=[1]),
     "attention.end_of_text": _in("attention", end_of_text="forbidden"),
     "attention.generation_mask": _in("attention", generation_mask="reference"),

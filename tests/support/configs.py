@@ -13,6 +13,7 @@ from engram.run.config import complete
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 CLASSES = yaml.safe_load((ROOT / "studies/classes.yaml").read_text(encoding="utf-8"))
+CROSSED = yaml.safe_load((ROOT / "studies/crossed.yaml").read_text(encoding="utf-8"))
 OWN_TABLE = {
     "name": "own",
     "source": "table",

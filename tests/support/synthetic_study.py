@@ -20,6 +20,7 @@ from engram.explorer.content import ExplorerStudy, TaxonomyEntry
 from engram.explorer.settings import ExplorerSettings
 from engram.io.artifacts import read_parquet, write_csv, write_parquet
 from engram.io.packing import pack, packed_length
+from engram.io.spans import Spans
 from engram.knockout.effects import effect_table
 from engram.knockout.trials import COLUMNS
 from engram.saliency.file import Saliency, write_saliency
@@ -70,13 +71,15 @@ def write_study(
     samples: int = 12,
     megabytes: float = 25,
     openings: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+    block: int = 1,
 ) -> ExplorerStudy:
     """Writes results/<study> under `root`; `per_class` test samples of each class, and as many
-    training samples. `openings`: special tokens that a model reads in front of every window.
+    training samples. `openings`: special tokens that a model reads in front of every window;
+    `block`: tokens of a row of the maps.
     """
     for number, name in enumerate(models):
         first = openings.get(name, ())
-        _write_model(root / name, layers, per_class, protocols, methods, number, first)
+        _write_model(root / name, layers, per_class, protocols, methods, number, first, block)
     named = {
         "root": root,
         "name": "synthetic",
@@ -97,6 +100,7 @@ def _write_model(
     methods: tuple[str, ...],
     seed: int,
     first: tuple[int, ...],
+    block: int,
 ) -> None:
     random = np.random.default_rng(seed)
     (folder / "model").mkdir(parents=True)
@@ -128,7 +132,7 @@ def _write_model(
     tokens[~memorized, PREFIX + 8 :] = np.roll(tokens[~memorized, PREFIX + 8 :], 3, axis=1)
     texts = pd.DataFrame({"sequence_id": ids[~memorized], "tokens": list(tokens[~memorized])})
     write_parquet(texts, folder / "continuations.parquet")
-    write_attention(folder / "attention", ids, tokens, layers, random, first)
+    write_attention(folder / "attention", ids, tokens, layers, random, first, block)
     for protocol in protocols:
         lists = []
         for slug, entry in TAXONOMIES.items():
@@ -154,7 +158,8 @@ def _write_model(
                 random,
             )
             saliency = {
-                method: _saliency(entry.classes, layers, random, len(first)) for method in methods
+                method: _saliency(entry.classes, layers, random, len(first), block)
+                for method in methods
             }
             write_saliency(folder / protocol / "saliency" / f"{slug}.h5", saliency, entry.name)
         first = lists[0]
@@ -170,12 +175,13 @@ def write_attention(
     layers: int,
     random: np.random.Generator,
     first: tuple[int, ...],
+    block: int = 1,
 ) -> None:
     """Writes an attention store of one shard with its index: made-up maps of tokens (n, T) behind
-    the special tokens `first`.
+    the special tokens `first`, pooled in blocks.
     """
     sizes = (PREFIX, TOKENS - PREFIX, layers, 8)
-    header = Header("synthetic", "0" * 24, "float32", *sizes, "float32", first)
+    header = Header("synthetic", "0" * 24, "float32", *sizes, "float32", first, block)
     tokens = header.read_tokens(tokens)
     shard = folder / "shard-0.h5"
     with new_attention_file(shard, len(ids), header) as file:
@@ -188,7 +194,10 @@ def write_attention(
             }
             file.write(
                 [position],
-                {"mean": mean[None], "max": maximum[None]},
+                {
+                    "mean": header.spans.pool(mean[None], "mean"),
+                    "max": header.spans.pool(maximum[None], "max"),
+                },
                 columns | {"matched_fraction": [1.0], "suffix_log_prob": [-1.5]},
             )
     write_index([shard], folder / "index.parquet")
@@ -244,9 +253,10 @@ def _write_knockout(
 
 
 def _saliency(
-    classes: tuple[str, ...], layers: int, random: np.random.Generator, opening: int
+    classes: tuple[str, ...], layers: int, random: np.random.Generator, opening: int, block: int
 ) -> Saliency:
-    cnns, kinds, side = ["a/0", "b/0", "c/0"], len(classes), opening + TOKENS
+    cnns, kinds = ["a/0", "b/0", "c/0"], len(classes)
+    side = Spans(opening, PREFIX, TOKENS - PREFIX, block).rows
     distance = np.subtract(*np.tril_indices(side))  # (P,)
     bump = np.exp(
         -np.square(np.linspace(0, 1, layers) - np.linspace(0.2, 0.8, kinds)[:, None]) / 0.05
@@ -271,4 +281,5 @@ def _saliency(
         attention=binned[0],
         sizes=np.full((kinds, 1), 20),
         opening=opening,
+        block=block,
     )

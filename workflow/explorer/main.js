@@ -6,8 +6,10 @@ const state = { model: 0, protocol: "", taxonomy: "", class: 0, sample: 0, layer
 const shown = { attention: null, delta: null, attentionTop: 1, deltaTop: 1, query: null, key: undefined };
 
 const model = () => study.models[state.model];
-/** Rows of the model's maps: the special tokens that it reads first, and the text's. */
-const rows = () => model().samples[0].tokens.length;
+/** First token of every row of the model's maps, and behind them the number of tokens; null where a row is a token. */
+const edges = () => model().edges || null;
+/** Rows of the model's maps: the special tokens that it reads first, and the text's, or blocks of them. */
+const rows = () => (edges() ? edges().length - 1 : model().samples[0].tokens.length);
 const viewNumber = () => model().views.findIndex((view) => view.protocol === state.protocol && view.taxonomy === state.taxonomy);
 const view = () => model().views[viewNumber()];
 /** Samples of the chosen model that have the chosen class in the chosen taxonomy. */
@@ -61,7 +63,7 @@ let drawing = 0;
 async function draw() {
   const mine = ++drawing;
   settle();
-  for (const map of [attentionView, deltaView]) map.resize(rows(), study.prefix, model().opening);
+  for (const map of [attentionView, deltaView]) map.resize(rows(), study.prefix, model().opening, edges());
   drawSample();
   const [attention, delta] = await Promise.all([allLayers("attention"), allLayers("delta")]);
   if (mine !== drawing) return;
@@ -69,7 +71,7 @@ async function draw() {
   drawThumbs(attention, delta);
   drawProfile();
   drawKnockout(one("knockout"), view(), sample()?.places[viewNumber()], state.layer, setLayer);
-  point(text.chosen(), undefined);
+  point(text.row(text.chosen()), undefined);
   remember();
   document.documentElement.dataset.ready = mine;
 }
@@ -78,7 +80,7 @@ function drawSample() {
   const current = sample();
   const place = current?.places[viewNumber()];
   one("corpus").hidden = !current?.corpus;
-  drawText(current, model().opening, "No sample of this class is in this page; raise explorer.samples in the config.");
+  drawText(current, model().opening, "No sample of this class is in this page; raise explorer.samples in the config.", edges());
   if (!current) {
     one("probabilities").replaceChildren(empty("No sample, no prediction."));
     return;
@@ -138,7 +140,7 @@ function point(query, key) {
   }
   const tokens = sample().tokens;
   const places = keysOf(shown.attention, query, tokens, (weight) => weight.toFixed(2));
-  one("readout").replaceChildren(html("b", {}, `Token ${text.number(query)} `), quoted(tokens[query]), ` looks in layer ${state.layer + 1} (${state.pooling} over heads) at `, ...places);
+  one("readout").replaceChildren(html("b", {}, `${edges() ? "Tokens" : "Token"} ${text.rowName(query)} `), quoted(text.rowText(query, tokens)), ` ${edges() ? "look" : "looks"} in layer ${state.layer + 1} (${state.pooling} over heads) at `, ...places);
   if (key === undefined) {
     one("cell").textContent = "Move over a map for the value of a cell.";
     return;

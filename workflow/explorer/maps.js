@@ -30,6 +30,7 @@ class MapView {
   constructor(host, name, onCell) {
     this.host = host;
     this.tokens = this.opening = 0;
+    this.edges = null;
     this.plot = html("div", { class: "plot" });
     this.canvas = html("canvas", { tabindex: 0, role: "img", "aria-label": name });
     host.replaceChildren(this.plot);
@@ -37,14 +38,15 @@ class MapView {
     this.listen(onCell);
   }
 
-  /** Makes room for maps of `tokens` rows: `opening` special tokens, the prefix, the suffix. */
-  resize(tokens, prefix, opening) {
-    if (this.tokens === tokens && this.opening === opening) return;
+  /** Makes room for maps of `tokens` rows: `opening` special tokens, the prefix, the suffix; `edges` as in `TextView.draw`. */
+  resize(tokens, prefix, opening, edges = null) {
+    if (this.tokens === tokens && this.opening === opening && String(this.edges) === String(edges)) return;
     this.tokens = tokens;
     this.opening = opening;
+    this.edges = edges;
     this.cell = null;
     this.canvas.width = this.canvas.height = tokens;
-    const start = opening + prefix;
+    const start = edges ? edges.indexOf(opening + prefix) : opening + prefix;
     const frame = svg("svg", { viewBox: `0 0 ${tokens} ${tokens}`, "aria-hidden": "true", preserveAspectRatio: "none" });
     svg("path", { class: "edge", d: `M0 0 V${tokens} H${tokens} Z` }, frame);
     svg("path", { class: "part", d: `M0 ${start} H${start} V${tokens}` }, frame);
@@ -52,8 +54,13 @@ class MapView {
     this.row = svg("rect", { class: "row", height: 1, x: 0, visibility: "hidden" }, frame);
     this.at = svg("rect", { class: "at", width: 1, height: 1, visibility: "hidden" }, frame);
     this.plot.replaceChildren(this.canvas, frame);
-    const first = opening ? [opening === 1 ? "bos" : "special", opening / 2] : ["1", 0.5];
-    for (const [label, row] of [first, [prefix, start - 0.5], [tokens - opening, tokens - 0.5]]) {
+    /** The number of a row's token, or of its first and last. */
+    const name = (row) => {
+      const [begin, end] = edges ? edges.slice(row, row + 2) : [row, row + 1];
+      return end - begin === 1 ? end - opening : `${begin - opening + 1}–${end - opening}`;
+    };
+    const first = opening ? [opening === 1 ? "bos" : "special", opening / 2] : [name(0), 0.5];
+    for (const [label, row] of [first, [name(start - 1), start - 0.5], [name(tokens - 1), tokens - 0.5]]) {
       const place = `${(100 * row) / tokens}%`;
       this.plot.append(html("span", { class: "tick query", style: `top: ${place}` }, String(label)));
       this.plot.append(html("span", { class: "tick key", style: `left: ${place}` }, String(label)));

@@ -2,7 +2,7 @@
 // `draw()`, `point(query, key)`, `layerCount()` and `samples()`.
 
 const clamp = (number, length) => Math.max(0, Math.min(number, length - 1));
-const text = new TextView(one("tokens"), (position) => point(position, undefined));
+const text = new TextView(one("tokens"), (position) => point(text.row(position), undefined));
 
 function swatch(color) {
   return html("span", { class: "swatch", style: `--class: ${color}` });
@@ -43,15 +43,15 @@ function settleSamples(name) {
 }
 
 let drawnSample = null;
-/** Draws a sample's text unless it is there already; without a sample it says why there is none. */
-function drawText(sample, opening, without) {
+/** Draws a sample's text unless it is there already; without a sample it says why there is none. `edges` as in `TextView.draw`. */
+function drawText(sample, opening, without, edges = null) {
   if (!sample) {
     text.tokens = [];
     text.hovered = null;
     one("tokens").replaceChildren(empty(without));
     one("badges").replaceChildren();
     one("facts").replaceChildren();
-  } else if (drawnSample !== sample) text.draw(sample, study.prefix, opening);
+  } else if (drawnSample !== sample) text.draw(sample, study.prefix, opening, edges);
   drawnSample = sample || null;
 }
 
@@ -86,12 +86,13 @@ function drawRest() {
 function keysOf(map, query, tokens, form) {
   const values = map.row(query).map((number, position) => [number, position]);
   const best = values.sort((a, b) => Math.abs(b[0]) - Math.abs(a[0])).slice(0, 4);
-  return best.flatMap(([number, position], i) => [i ? ", " : "", quoted(tokens[position]), ` ${text.number(position)}: `, html("b", {}, form(number))]);
+  return best.flatMap(([number, position], i) => [i ? ", " : "", quoted(text.rowText(position, tokens)), ` ${text.rowName(position)}: `, html("b", {}, form(number))]);
 }
 
 /** Says which cell is pointed at, and its values: [name, words]. */
 function drawCell(query, key, tokens, values) {
-  const parts = ["Query ", html("b", {}, text.number(query)), " ", quoted(tokens[query]), ", key ", html("b", {}, text.number(key)), " ", quoted(tokens[key]), `, distance ${query - key}: `];
+  const parts = ["Query ", html("b", {}, text.rowName(query)), " ", quoted(text.rowText(query, tokens)), ", key ", html("b", {}, text.rowName(key))];
+  parts.push(" ", quoted(text.rowText(key, tokens)), `, distance ${query - key}${text.edges ? " blocks" : ""}: `);
   values.forEach(([name, words], i) => parts.push(`${i ? ", " : ""}${name} `, html("b", {}, words)));
   one("cell").replaceChildren(...parts);
 }

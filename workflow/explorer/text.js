@@ -24,14 +24,19 @@ class TextView {
     this.onToken = onToken;
     this.tokens = [];
     this.opening = 0;
+    this.edges = null;
     this.hovered = null;
     host.addEventListener("keydown", (event) => this.walk(event));
   }
 
-  /** Draws a sample: `opening` special tokens that the model reads first, the prefix, the suffix; `matched` marks tokens of a suffix that the model wrote. */
-  draw(sample, prefix, opening) {
+  /**
+   * Draws a sample: `opening` special tokens that the model reads first, the prefix, the suffix; `matched` marks tokens of a suffix that the model
+   * wrote. `edges` are the first tokens of the rows of blockwise maps, and behind them the number of tokens; null where a row is a token.
+   */
+  draw(sample, prefix, opening, edges) {
     this.hovered = null;
     this.opening = opening;
+    this.edges = edges;
     const start = opening + prefix;
     this.tokens = sample.tokens.map((text, position) => {
       const part = position < opening ? "special" : position < start ? "prefix" : "suffix";
@@ -55,6 +60,24 @@ class TextView {
   number(position) {
     if (position >= this.opening) return String(position - this.opening + 1);
     return this.opening === 1 ? "bos" : "special";
+  }
+
+  /** The row of the maps that a token is in; null for null. */
+  row(position) {
+    return this.edges && position !== null ? this.edges.findIndex((edge) => edge > position) - 1 : position;
+  }
+
+  /** What a row is called: its token, or the first and the last of its tokens. */
+  rowName(row) {
+    if (!this.edges || this.edges[row + 1] - this.edges[row] === 1) return this.number(this.edges ? this.edges[row] : row);
+    return `${this.number(this.edges[row])}–${this.number(this.edges[row + 1] - 1)}`;
+  }
+
+  /** The text of a row, of all `tokens` the first ones where they are many. */
+  rowText(row, tokens) {
+    if (!this.edges) return tokens[row];
+    const [first, end] = this.edges.slice(row, row + 2);
+    return tokens.slice(first, Math.min(end, first + 8)).join("") + (end > first + 8 ? "…" : "");
   }
 
   /** Position of the token that is pointed at, else of the one that has the focus, or null. */
@@ -87,12 +110,15 @@ class TextView {
     const colors = palette(kind);
     const row = query === null ? [] : map.row(query);
     const top = Math.max(...row.map(Math.abs));
+    let own = 0;
     this.tokens.forEach((token, position) => {
-      const lit = position < row.length;
+      if (!this.edges) own = position;
+      else if (position >= this.edges[own + 1]) own += 1;
+      const lit = own < row.length;
       token.classList.toggle("lit", lit);
-      token.classList.toggle("source", position === query || position === key);
+      token.classList.toggle("source", own === query || own === key);
       if (!lit) return;
-      const color = colors[step(row[position], top, scale, kind)];
+      const color = colors[step(row[own], top, scale, kind)];
       token.style.setProperty("--lit", `rgb(${color.join(" ")})`);
       token.style.setProperty("--lit-ink", inkOn(color));
     });

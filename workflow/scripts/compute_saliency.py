@@ -48,6 +48,7 @@ with job(snakemake) as settings:
         settings.methods,
         settings.prefix,
         len(store.header.opening),
+        store.header.block,
     )
     per_class, first = settings.samples_per_class, settings.methods[0]
     rows = choose_held_out(split, label, priority, per_class, region_split(split))

@@ -23,6 +23,7 @@ with job(snakemake) as settings:
     extraction = ExtractionSettings(
         prefix=settings.prefix,
         mean_dtype=settings.mean_dtype,
+        block=settings.block,
         batch_tokens=snakemake.resources.batch_tokens,
     )
     report = build_shard(source, chosen, PARTS, Path(snakemake.output.shard), extraction)

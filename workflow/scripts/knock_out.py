@@ -32,7 +32,8 @@ with job(snakemake) as settings:
         PARTS / "knockout",
         settings.code,
     )
-    delta = read_saliency(Path(files.saliency), settings.method).region_delta
+    saliency = read_saliency(Path(files.saliency), settings.method)
+    delta = saliency.region_delta
     if delta is None:
         raise EngramError(
             f"{files.samples}: a class has no usable sample outside the test split, so that no "
@@ -40,7 +41,8 @@ with job(snakemake) as settings:
             f"`knockout.taxonomies`"
         )
     seed = model_seed(settings.seed, identity)
-    conditions, results = run(runner, test, ranking, delta, classes, knockout, seed)
+    chosen = (delta, classes, knockout, seed, saliency.block)
+    conditions, results = run(runner, test, ranking, *chosen)
     table = effect_table(conditions, results, classes, seed=settings.seed, **settings.statistics)
     write_csv(table, snakemake.output.effects)
     metadata |= {"fingerprint": identity, "samples": len(np.unique(test.sequence_id))}

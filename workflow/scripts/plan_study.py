@@ -46,7 +46,7 @@ with job(snakemake) as settings:
         shape = model_shape(folder, repository)
         first = planned_opening(folder, settings.bos.get(name, False))
         arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
-        costs = plan_model(*arguments, settings.shown, scored, forwards)
+        costs = plan_model(*arguments, settings.shown, scored, forwards, settings.block)
         costs["memory_gb"] = memory_gb(
             shape,
             len(first),
@@ -54,6 +54,7 @@ with job(snakemake) as settings:
             study["attention"]["batch_tokens"],
             precision[name],
             continued=costs["continued"] + sum(scored) > 0,
+            block=settings.block,
         )
         rows.append({"model": name, **costs, **({"at_most": "yes"} if bound else {})})
         shapes[name] = shape, first

@@ -22,7 +22,7 @@ with job(snakemake) as settings:
     tables = [read_selected(path, shown, columns) for path in paths]
     texts = pd.concat(tables).drop_duplicates("sequence_id").set_index("sequence_id")["text"]
     store = AttentionStore(Path(files.attention))
-    maps, opening = store.read(shown, "mean"), len(store.header.opening)
-    words = texts.loc[shown].tolist()
-    figure = attention_examples(maps, classes, words, settings.prefix, opening=opening, style=style)
+    maps, words = store.read(shown, "mean"), texts.loc[shown].tolist()
+    rows = {"opening": len(store.header.opening), "block": store.header.block}
+    figure = attention_examples(maps, classes, words, settings.prefix, **rows, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

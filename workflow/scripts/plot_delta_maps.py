@@ -12,5 +12,6 @@ with job(snakemake) as settings:
     method = snakemake.wildcards.get("method") or settings.method
     saliency = read_saliency(snakemake.input.saliency, method)
     maps = (saliency.delta, saliency.classes, saliency.n, settings.prefix)
-    figure = delta_maps(*maps, opening=saliency.opening, style=style)
+    rows = {"opening": saliency.opening, "block": saliency.block}
+    figure = delta_maps(*maps, **rows, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

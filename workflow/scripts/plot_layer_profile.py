@@ -22,6 +22,7 @@ with job(snakemake) as settings:
         saliency.prefix,
         {shown["name"]: shown["layer"] for shown in settings.layers},
         saliency.opening,
+        block=saliency.block,
         style=style,
     )
     save(figure, Path(snakemake.output.peaks[0]).with_suffix(""), style)

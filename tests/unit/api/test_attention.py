@@ -31,6 +31,21 @@ def test_maps_are_those_of_pooled_attention(maps: AttentionMaps) -> None:
     assert (len(maps), maps.layers, maps.window) == (6, LAYERS, WINDOW)
 
 
+def test_blocks_pool_the_maps_of_tokens(maps: AttentionMaps) -> None:
+    blocks = attention(tiny_lm(), TOKENS, PREFIX, SUFFIX, block=3)
+    spans = blocks.spans
+    np.testing.assert_allclose(blocks.packed_mean, spans.pool(maps.packed_mean, "mean"), atol=1e-6)
+    np.testing.assert_allclose(blocks.packed_max, spans.pool(maps.packed_max, "max"), atol=1e-3)
+    assert blocks[:2].mean.shape == (2, LAYERS, spans.rows, spans.rows)
+    assert blocks.window == WINDOW and blocks.heads(0).shape[-1] == WINDOW
+    rows = f"{spans.before_suffix} + {spans.rows - spans.before_suffix} blocks of 3"
+    assert rows in repr(blocks)
+    assert isinstance(blocks.plot(0), Figure)
+    for wrong in (0, True, 2.0):
+        with pytest.raises(EngramError, match="give the tokens of a row"):
+            attention(tiny_lm(), TOKENS, PREFIX, SUFFIX, block=wrong)
+
+
 def test_square_maps_are_causal_and_their_rows_sum_to_one(maps: AttentionMaps) -> None:
     assert maps.mean.shape == maps.max.shape == (6, LAYERS, WINDOW, WINDOW)
     assert not np.triu(maps.mean, 1).any() and not np.triu(maps.max, 1).any()

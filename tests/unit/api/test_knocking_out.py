@@ -19,6 +19,7 @@ from engram.api.language_model import LanguageModel
 from engram.api.regions import Region
 from engram.io.errors import EngramError
 from engram.io.packing import pack, packed_length, unpack
+from engram.io.spans import Spans
 from engram.knockout.trials import units
 from engram.lm.conditions import MEASURES, Condition
 from engram.lm.generation import greedy_continuations
@@ -97,6 +98,21 @@ def test_groups_are_removed_at_once() -> None:
     np.testing.assert_array_equal(table[table["region"] == "1+3"]["suffix_log_prob"], expected)
     one = knocked(texts(), layers=2)
     assert set(one["region"]) == {"2"}
+
+
+def test_a_block_is_removed_with_all_its_pairs_of_tokens() -> None:
+    spans = Spans(0, PREFIX, SUFFIX, 3)
+    cells = np.random.default_rng(1).random((LAYERS, spans.packed)) < 0.3
+    region = Region(cells, "blocks", PREFIX, frozenset(), 0, block=3)
+    table = knocked(texts(), cells=[region, region.control()])
+    pairs = spans.expand(cells)
+    of_region = table[table["region"] == "blocks"]
+    assert set(of_region["removed"]) == {int(pairs.sum())}
+    expected = measures([Condition("remove", cells=pairs)])[1, :, 2]
+    np.testing.assert_allclose(of_region["suffix_log_prob"], expected, atol=1e-6)
+    assert "blocks of 3" in repr(region)
+    with pytest.raises(EngramError, match="localize with the same model and window"):
+        knock_out(tiny_lm(), texts(), PREFIX - 1, SUFFIX + 1, cells=region)
 
 
 def test_nothing_removed_changes_nothing() -> None:

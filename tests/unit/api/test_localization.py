@@ -19,6 +19,8 @@ from engram.cnn.grid import train_grid
 from engram.cnn.network import AttentionCNN
 from engram.io.errors import EngramError
 from engram.io.packing import pack, unpack
+from engram.io.spans import Spans
+from engram.knockout.regions import blocks as blocks_of_map
 from engram.saliency.delta import saliency_of_grid
 from engram.scores.score_table import score_table
 
@@ -61,6 +63,25 @@ def test_the_top_cells_of_a_class_are_the_planted_ones(name: str) -> None:
     layers = planted_delta().layers
     mine = layers[layers["class"] == name].set_index("layer")["share"]
     assert mine.idxmax() == int(planted.any(1).argmax()) + 1
+
+
+def test_blocks_go_through_to_the_region() -> None:
+    """The maps of 2 × 2 tokens of maps that are twice as large, with a ragged end."""
+    maps, classes = planted_maps()
+    spans = Spans(0, 2 * PREFIX - 1, 2 * (TOKENS - PREFIX) - 1, 2)
+    tokens = np.random.default_rng(0).integers(0, 1000, (len(maps), spans.tokens))
+    blocks = replace(maps, tokens=tokens, prefix=spans.prefix, block=2)
+    found = localize(blocks, classes, settings=FEWER, resamples=50)
+    assert found.delta().shape == (LAYERS, TOKENS, TOKENS)
+    assert f"{PREFIX} + {TOKENS - PREFIX} blocks of 2 tokens" in repr(found)
+    chosen = found.top(region("Near").mean(), "Near")
+    assert (chosen.cells & region("Near")).sum() > 0.5 * region("Near").sum()
+    parts = [
+        blocks_of_map(TOKENS, PREFIX)[cells.any(0)]
+        for cells in (chosen.cells, chosen.control().cells)
+    ]
+    assert set(parts[0]) == set(parts[1]) and chosen.block == 2
+    assert isinstance(found.plot(), Figure)
 
 
 def test_without_a_class_the_memorized_ones_are_averaged() -> None:

@@ -22,7 +22,7 @@ from engram.auditing.classifier import calibrate, choose, load_calibrated
 from engram.auditing.joins import class_counts, with_class_tokens, with_classes
 from engram.cnn.checkpoints import load_cnns
 from engram.cnn.network import square_maps
-from engram.io.artifacts import read_parquet, write_parquet
+from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.io.errors import EngramError
 from engram.lm.attention import pooled_attention
 from engram.lm.generation import greedy_continuations
@@ -155,6 +155,14 @@ def test_what_does_not_fit_is_refused_in_a_line(finished, changes, message: str)
     with pytest.raises(EngramError, match=message) as error:
         choose(fingerprints=prints(finished.root / "model", dtype), **asked)
     assert "\n" not in str(error.value)
+
+
+def test_a_study_of_blocks_is_refused(finished, tmp_path: Path) -> None:
+    study = shutil.copytree(finished.study, tmp_path / "study")
+    index = study / "m" / "attention" / "index.parquet"
+    write_parquet(read_parquet(index), index, read_metadata(index) | {"block": 4})
+    with pytest.raises(EngramError, match="in blocks of 4 tokens; name a study with"):
+        choose(study, TAXONOMY, prints(finished.root / "model"), "float32", (PREFIX, SUFFIX))
 
 
 def test_checkpoints_of_another_training_are_refused(finished, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from engram.cnn.architecture import Architecture
 from engram.cnn.network import AttentionCNN, Dropout, square_maps, token_identity
 from engram.io.errors import EngramError
 from engram.io.packing import pack, packed_length, unpack
+from engram.io.spans import Spans
 
 
 def make_cnn(**settings: object) -> AttentionCNN:
@@ -181,6 +182,16 @@ def test_gradients_flow_through_square_maps() -> None:
 
 def test_square_maps_give_the_channels_of_a_pixel_side_by_side() -> None:
     assert square_maps(torch.rand(2, 4, 10)).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_token_identity_of_blocks_is_the_share_of_equal_pairs() -> None:
+    tokens = np.random.default_rng(0).integers(0, 4, (5, 17))
+    spans = Spans(1, 9, 7, 4)
+    expected = spans.pool(token_identity(tokens).astype(np.float32), "mean")
+    found = token_identity(tokens, spans)
+    assert found.shape == (5, spans.packed)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(token_identity(tokens, Spans(1, 9, 7)), token_identity(tokens))
 
 
 def test_token_identity_marks_equal_earlier_tokens() -> None:

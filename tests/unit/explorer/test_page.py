@@ -75,6 +75,18 @@ def test_a_token_that_is_read_first_has_its_row(collected: tuple[dict, dict]) ->
     assert two["samples"][0]["tokens"][0] == "<|endoftext|>"
 
 
+def test_blockwise_maps_come_with_their_rows(tmp_path: Path) -> None:
+    study = write_study(tmp_path, samples=6, openings={"nursery": (0,)}, block=5)
+    blocks = collect(study)
+    (model,) = blocks[0]["models"]
+    assert model["edges"] == [0, *range(1, 33, 5), *range(33, 65, 5), 65]
+    sample, side = model["samples"][0], len(model["edges"]) - 1
+    assert len(sample["tokens"]) == 1 + TOKENS
+    assert block(blocks, sample["block"], 8).shape[1] == side * (side + 1) // 2
+    (entry,) = model["views"][0]["delta"]
+    assert block(blocks, entry["block"], 12).shape[1] == side * (side + 1) // 2
+
+
 def test_delta_is_the_saliency_file_s(written: ExplorerStudy, collected: tuple[dict, dict]) -> None:
     view = collected[0]["models"][1]["views"][1]
     entry = view["delta"][0]

@@ -54,6 +54,17 @@ def test_the_greatest_value_of_each_layer_is_written(style):
     assert notes == [f"max {maps[:, layer].max():.2g}" for layer in range(4)]
 
 
+def test_axes_of_blockwise_maps_count_blocks(style):
+    options = {"opening": 1, "block": 4, "style": style}
+    figure = delta_maps(pack(random_maps(2, 1)), NAMES[:2], [1, 1], 13, **options)
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert "query block (4 tokens)" in written and "key block (4 tokens)" in written
+    assert {"bos", "4", "7"} <= set(written)  # blocks of the prefix, and of the window
+    border = figure.axes[0].collections[1].get_segments()[1]
+    x, y = border[0][0], border[2][1] - TOKENS
+    np.testing.assert_array_equal(border - [x, y], [[0, 5], [5, 5], [5, TOKENS]])
+
+
 def test_the_border_runs_between_the_last_prefix_and_the_first_suffix_token(style):
     figure = delta_maps(pack(random_maps(2, 1)), NAMES[:2], [1, 1], PREFIX, style=style)
     border = figure.axes[0].collections[1].get_segments()[0]

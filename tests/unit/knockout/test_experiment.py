@@ -14,7 +14,8 @@ from engram.figures.knockout import PLOTS
 from engram.figures.style import FigureStyle
 from engram.io.artifacts import read_parquet, write_parquet
 from engram.io.errors import EngramError
-from engram.io.packing import packed_length, query_key
+from engram.io.packing import pack, packed_length, query_key
+from engram.io.spans import Spans
 from engram.knockout import experiment, kept_conditions
 from engram.knockout.causal_agreement import causal_agreement, permutation_test
 from engram.knockout.dissociation import POOLED, dissociations
@@ -253,6 +254,29 @@ def test_a_killed_experiment_keeps_what_is_finished(
     np.testing.assert_allclose(
         resumed, runner(tmp_path / "fresh").measure(tokens, conditions, means), atol=1e-6
     )
+
+
+def test_regions_of_blockwise_maps_are_whole_blocks_of_tokens(tmp_path: Path) -> None:
+    spans = Spans(0, PREFIX, WINDOW - PREFIX, 3)
+    delta = np.random.default_rng(3).random((len(CLASSES), LAYERS, spans.packed))
+    few = SETTINGS.model_copy(update={"draws": 1, "operations": ["remove"], "curve_points": 1})
+    own, test, ranking = runner(tmp_path), samples(4, 1), samples(4, 2)
+    conditions, results = run(own, test, ranking, delta, CLASSES, few, 5, block=3)
+    means = average(own.model, ranking.tokens, 64 * WINDOW)
+    mass = pack(means.weights.mean(1)).numpy()
+    region = spans.expand(top_cells(delta[1], 0.2))
+    (row,) = conditions.query("kind == 'delta' and region == 'B' and size == 0.2").to_dict(
+        "records"
+    )
+    assert row["cells"] == region.sum()
+    assert row["mass"] == pytest.approx(mass[region].sum(), rel=1e-4)
+    ((_, expected),) = knock_out(own.model, test.tokens, PREFIX, [Condition(cells=region)])
+    found = results[results["condition"] == row["condition"]]
+    np.testing.assert_allclose(found[list(MEASURES)].to_numpy(float), expected, atol=1e-5)
+    bands = conditions.query("kind == 'band' and region == '0-0'")
+    assert bands["cells"].tolist() == [LAYERS * WINDOW]
+    with pytest.raises(EngramError, match="Δ has shape"):
+        run(own, test, ranking, delta, CLASSES, few, 5)
 
 
 def test_a_class_without_samples_is_named(tmp_path: Path) -> None:

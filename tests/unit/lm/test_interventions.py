@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.packing import packed_length, unpack
+from engram.io.spans import Spans
 from engram.lm.attention_hook import INTERFACE, attention_hook
 from engram.lm.conditions import Condition
 from engram.lm.interventions import Means, average, knock_out
@@ -94,6 +95,24 @@ def test_every_condition_equals_the_slow_implementation(architecture: str) -> No
             atol=1e-5,
             err_msg=str(condition),
         )
+
+
+@pytest.mark.parametrize("operation", ["remove", "mean"])
+def test_a_cell_of_a_blockwise_map_is_all_its_pairs_of_tokens(operation: str) -> None:
+    model, tokens = gpt_neox(), random_tokens(3, WINDOW)
+    means, generator = average(model, tokens[1:], 2 * WINDOW), np.random.default_rng(0)
+    kept, blocks, expanded = some_cells(0.1), [], []
+    for spans in (Spans(0, PREFIX, WINDOW - PREFIX, 3), Spans(0, PREFIX, WINDOW - PREFIX, 4)):
+        cells = generator.random((LAYERS, spans.packed)) < 0.3
+        blocks.append(Condition(operation, cells=cells, spans=spans))
+        expanded.append(Condition(operation, cells=spans.expand(cells)))
+    together = [blocks[0], Condition(operation, cells=kept), blocks[1]]  # in one batch
+    expected = [expanded[0], together[1], expanded[1]]
+    np.testing.assert_allclose(
+        results(model, tokens, together, means),
+        results(model, tokens, expected, means),
+        atol=1e-6,
+    )
 
 
 # --- properties

@@ -105,9 +105,9 @@ def test_the_oracle_sees_a_wrong_block(monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokens = model_of("gpt_neox"), random_tokens(1, WHOLE + 8)
     blocks = attention.row_blocks
 
-    def shifted(arguments: tuple[Any, ...], rows: int) -> Iterator[Any]:
+    def shifted(arguments: tuple[Any, ...], cuts: Any) -> Iterator[Any]:
         query, key, value, mask = arguments
-        yield from blocks((query.flip(2), key, value, mask), rows)
+        yield from blocks((query.flip(2), key, value, mask), cuts)
 
     monkeypatch.setattr(attention, "row_blocks", shifted)
     (found,) = extract(model, tokens, WHOLE)
@@ -129,7 +129,7 @@ def test_a_mask_that_shows_later_blocks_is_refused() -> None:
     mask = torch.full((1, 1, window, window), torch.finfo(torch.float32).min).triu(1)
     mask[..., 0, -1] = 0
     query = torch.zeros(1, 1, window, 2)
-    first, second = attention.row_blocks((query, query, query, mask), ROWS)
+    first, second = attention.row_blocks((query, query, query, mask), [(0, ROWS), (ROWS, window)])
     assert first.later
     assert not second.later
 

@@ -1,7 +1,7 @@
 """Values of a config that do not go together: one clear line each."""
 
 import pytest
-from configs import changed, message, one_line
+from configs import CROSSED, changed, message, one_line
 
 MISTAKES: dict[str, tuple[dict, str]] = {
     "study of the base": (
@@ -109,6 +109,19 @@ MISTAKES: dict[str, tuple[dict, str]] = {
     "one category to search": (
         changed("search", "categories", to=["Guess"]),
         "search.categories: `Guess` alone can be neither merged nor ordered",
+    ),
+    "blocks that leave nothing": (
+        changed("attention", "block", to=16),
+        "cnn.kernels: 6 is too large for windows of prefix + suffix = 64 tokens in 4 blocks of "
+        "attention.block; take smaller kernels",
+    ),
+    "blocks under the paper's protocol": (
+        changed("attention", "block", to=2, of=changed("protocols", to=["engram", "paper"])),
+        "attention.block: 2; the protocol `paper` has a cell for every token, set it to 1",
+    ),
+    "blocks of a crossed pair": (
+        changed("attention", "block", to=2, of=CROSSED),
+        "attention.block: 2; crossed pairs are compared token by token, set it to 1",
     ),
     "row below window": (
         changed("nursery_base", "text", "row_tokens", to=32),

@@ -74,12 +74,14 @@ def test_the_largest_model_of_the_paper() -> None:
 
 @pytest.mark.parametrize("opening", [(), (5,)])
 @pytest.mark.parametrize("mean_dtype", ["float16", "float32"])
+@pytest.mark.parametrize("block", [1, 4])
 def test_bytes_are_those_of_a_file(
-    tmp_path: Path, mean_dtype: str, opening: tuple[int, ...]
+    tmp_path: Path, mean_dtype: str, opening: tuple[int, ...], block: int
 ) -> None:
     shape, sizes = Shape(3, 4, 32, 1, 1), []
     window = (PREFIX, WINDOW - PREFIX)
-    header = Header("m", "f", "float32", *window, shape.layers, shape.heads, mean_dtype, opening)
+    sizes_of = (*window, shape.layers, shape.heads)
+    header = Header("m", "f", "float32", *sizes_of, mean_dtype, opening, block)
     for rows in (100, 300):
         columns = {name: np.zeros(rows, dtype) for name, dtype in COLUMNS.items()} | {
             "key": np.zeros((rows, KEY_BYTES), np.uint8)
@@ -89,7 +91,7 @@ def test_bytes_are_those_of_a_file(
             writer.write(range(rows), {"max": maps, "mean": maps}, columns)
         sizes.append((tmp_path / "shard.h5").stat().st_size)
     assert (sizes[1] - sizes[0]) / 200 == pytest.approx(
-        bytes_per_sequence(shape, *window, mean_dtype, opening), rel=1e-3
+        bytes_per_sequence(shape, *window, mean_dtype, opening, block), rel=1e-3
     )
 
 

@@ -28,6 +28,15 @@ def test_weights_of_long_windows_do_not_grow_with_their_square() -> None:
     assert short < 0.05
 
 
+def test_blockwise_maps_take_the_square_of_a_block_less() -> None:
+    tokenwise, blocks = (
+        memory_gb(SHAPE, 0, (1024, 1024), 1, "float16", continued=False, block=block)
+        for block in (1, 16)
+    )
+    cells = 2048 * 2049 / 2 - 128 * 129 / 2
+    assert tokenwise - blocks == pytest.approx(36 * cells * 6 / 1e9)
+
+
 def test_keys_and_values_that_heads_share_take_less() -> None:
     hubble = model_shape(None, "allegrolab/hubble-8b-100b_toks-standard-hf")
     assert hubble.kv_width == 1024

@@ -1,5 +1,7 @@
 """Δ in numbers and words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -102,6 +104,27 @@ def test_shares_are_those_of_the_maps_and_sum_to_one() -> None:
             maps[k][:, local].sum() / total[k], rel=1e-4
         )
         assert blocks[name].iloc[:4].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_blockwise_delta_is_named_in_blocks() -> None:
+    """Rows are blocks of 8 tokens, eight of them the prefix: 64 tokens, 57 without raggedness."""
+    saliency = replace(saliency_of(random_maps()), prefix=8 * PREFIX - 7, block=8)
+    queries, keys = query_key(TOKENS)
+    assert saliency.bins.prefix == PREFIX
+    within = saliency.bins.cells[1].sum()  # the last row of the prefix has more than its last token
+    assert within == ((keys > 0) & (queries < PREFIX)).sum()
+    drawn = draw_shares(saliency, 20, 0.95, 0)
+    names = block_shares(drawn)["region"].unique().tolist()
+    assert names[0] == "first 8 tokens"
+    assert names[-1] == "local (distance up to 3 blocks of 8 tokens)"
+    one = np.zeros_like(random_maps())
+    one[:, 2, (queries - keys == 2) & (keys > 0) & (queries < PREFIX)] = 1
+    drawn = draw_shares(replace(saliency_of(one), prefix=8 * PREFIX, block=8), 20, 0.95, 0)
+    assert top_regions(drawn)["words"].iloc[0] == (
+        "layer 3, within the prefix, distance 2 blocks of 8 tokens"
+    )
+    opened = replace(saliency, opening=1, prefix=8 * (PREFIX - 1))
+    assert (opened.bins.prefix, opened.parts[0]) == (PREFIX, "first token")
 
 
 def test_attention_share_of_even_attention_is_the_share_of_cells() -> None:

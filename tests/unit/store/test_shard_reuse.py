@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from tiny_shards import PREFIX, SETTINGS, Counted, opened, sequences
 
+from engram.io.artifacts import read_metadata
+from engram.io.errors import EngramError
 from engram.lm.attention import extract
 from engram.store import shards
 from engram.store.attention_file import AttentionFile
@@ -40,6 +42,32 @@ def test_second_study_with_other_shards_needs_no_model(
         == 0
     )
     assert (counted.loads, counted.sequences) == (1, 8)
+
+
+def test_blockwise_store_has_the_pooled_maps_of_a_store_of_tokens(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(4))
+    assert build(range(4), "blocks/shard-0.h5", SETTINGS.replace(block=4)).forwards == 4
+    assert build(range(4), "again/shard-0.h5", SETTINGS.replace(block=4)).forwards == 0
+    ids, tokenwise = np.array([3, 1]), opened(tmp_path, "demo/shard-0.h5")
+    store = opened(tmp_path, "again/shard-0.h5")
+    assert (store.header.block, tokenwise.header.block) == (4, 1)
+    assert read_metadata(store.index)["block"] == 4
+    assert "block" not in read_metadata(tokenwise.index)
+    for pooling in ("mean", "max"):
+        expected = store.header.spans.pool(tokenwise.read(ids, pooling), pooling)
+        np.testing.assert_allclose(store.read(ids, pooling), expected, rtol=1e-3)
+    assert store.read(ids[:0], "mean").shape == (0, store.header.layers, 10)
+
+
+def test_shards_of_different_blocks_are_refused(
+    build: Callable[..., ShardReport], tmp_path: Path
+) -> None:
+    build(range(4))
+    build(range(4, 8), "demo/shard-1.h5", SETTINGS.replace(block=2))
+    with pytest.raises(EngramError, match="block is 2, in "):
+        opened(tmp_path, "demo/shard-0.h5", "demo/shard-1.h5")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from engram.api.display import STYLE, html_table, parts_text, shown
+from engram.api.display import STYLE, html_table, map_text, shown
 from engram.api.language_model import LanguageModel, check_language_model
 from engram.api.texts import read_windows
 from engram.figures.attention import attention_examples, attention_heads
 from engram.io.errors import EngramError, printable
 from engram.io.packing import unpack
+from engram.io.spans import Spans
 from engram.lm.attention import BATCH_TOKENS, all_heads, extract
 from engram.lm.models import check_tokens
 from engram.store.attention_file import behind
@@ -27,7 +28,8 @@ PLOTTED = 3
 @dataclass(frozen=True, repr=False, eq=False)
 class AttentionMaps:
     """Attention of n texts in L layers, pooled over heads; packed, P = T'(T'+1)/2 values per map of
-    T' = B + T rows: the model's opening of B special tokens, if it has one, then the text's T.
+    T' = B + T rows: the model's opening of B special tokens, if it has one, then the text's T, or
+    as many blocks as they make (`engram.io.spans`).
     """
 
     tokens: np.ndarray
@@ -50,6 +52,8 @@ class AttentionMaps:
     opening: tuple[int, ...] = ()
     """Special tokens that the model read in front of every text, the maps' first rows and
     columns."""
+    block: int = 1
+    """Tokens of every other row and column."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -66,8 +70,13 @@ class AttentionMaps:
 
     @property
     def read_tokens(self) -> np.ndarray:
-        """What the model read, int64 (n, B + T): a token per row of a map."""
+        """What the model read, int64 (n, B + T)."""
         return behind(self.opening, self.tokens)
+
+    @property
+    def spans(self) -> Spans:
+        """The tokens of every row of a map."""
+        return Spans(len(self.opening), self.prefix, self.window - self.prefix, self.block)
 
     @property
     def nbytes(self) -> int:
@@ -88,7 +97,8 @@ class AttentionMaps:
         return unpack(self.packed_max)
 
     def heads(self, i: int) -> np.ndarray:
-        """Return the attention of every head to text i (a position from 0): float32 (L, H, T', T').
+        """Return the attention of every head to text i (a position from 0), token by token: float32
+        (L, H, T', T').
 
         Heads are not kept: the model reads the text again.
 
@@ -143,10 +153,8 @@ class AttentionMaps:
         texts = [""] * len(chosen) if self.lm is None else self.lm.decode(self.tokens[chosen])
         maps = self.packed_mean[chosen].astype(np.float32)
         names = [printable(str(name)) for name in names]
-        opening = len(self.opening)
-        return shown(
-            attention_examples(maps, names, texts, self.prefix, opening=opening, style=STYLE)
-        )
+        axes: dict[str, Any] = {"opening": len(self.opening), "block": self.block}
+        return shown(attention_examples(maps, names, texts, self.prefix, **axes, style=STYLE))
 
     def plot_heads(self, i: int) -> Figure:
         """Draw the maps of single heads of text i, in up to six layers."""
@@ -179,7 +187,7 @@ class AttentionMaps:
             "texts": f"{len(self):,}",
             "extracted": f"{int(self.verification['extracted'].sum()):,}",
             "layers": f"{self.layers}",
-            "tokens": parts_text(len(self.opening), self.prefix, self.window - self.prefix),
+            "tokens": map_text(len(self.opening), self.prefix, self.spans.rows, self.block),
             "memory": f"{self.nbytes / 1e6:,.1f} MB, packed",
         }
 
@@ -197,6 +205,7 @@ def attention(
     prefix: int = 32,
     suffix: int = 32,
     *,
+    block: int = 1,
     short: str = "error",
     batch_tokens: int = BATCH_TOKENS,
 ) -> AttentionMaps:
@@ -210,17 +219,22 @@ def attention(
             `engram.label`.
         prefix: tokens of the prompt.
         suffix: tokens after it.
+        block: tokens of a row and column of the maps; with b, a cell is the mean (`mean`) or the
+            largest (`max`) of up to b × b values, which keeps maps of long texts small. The exact
+            definition is that of `engram.io.spans`.
         short: `error` refuses a text that is too short, `drop` leaves it out and warns.
         batch_tokens: tokens per forward; halved when a GPU runs out of memory.
 
     Raises:
-        EngramError: texts that cannot be read, tokens of another model, or an architecture whose
-            attention cannot be seen.
+        EngramError: texts that cannot be read, tokens of another model, a block of no token, or an
+            architecture whose attention cannot be seen.
     """
     check_language_model(lm)
+    if isinstance(block, bool) or not isinstance(block, int) or block < 1:
+        raise EngramError(f"block: {block!r}; give the tokens of a row of the maps, 1 or more")
     windows = read_windows(texts, lm.tokenizer, prefix, suffix, short=short)
     check_tokens(lm.model, windows.tokens, "texts")
-    parts = list(extract(lm.model, windows.tokens, prefix, batch_tokens))
+    parts = list(extract(lm.model, windows.tokens, prefix, batch_tokens, block))
     names = ("extracted", "matched_fraction", "suffix_log_prob")
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return AttentionMaps(
@@ -233,4 +247,5 @@ def attention(
         model=lm.name,
         lm=lm,
         opening=lm.opening,
+        block=block,
     )

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from engram.figures.style import FigureStyle
 from engram.io.errors import printable
+from engram.io.spans import Spans
 
 STYLE = FigureStyle()
 """The default look of the figures."""
@@ -42,3 +43,18 @@ def html_table(title: str, facts: Mapping[str, Any]) -> str:
         for name, value in facts.items()
     )
     return f"<div><strong>{escape(printable(title))}</strong><table>{rows}</table></div>"
+
+
+def map_text(opening: int, prefix: int, rows: int, block: int) -> str:
+    """Return the rows of the parts of a map as text, and what they are where they are not single
+    tokens.
+
+    Args:
+        opening: special tokens.
+        prefix: tokens of the prefix.
+        rows: of the whole map.
+        block: tokens of a row.
+    """
+    before = Spans(opening, prefix, 0, block).before_suffix
+    unit = f" blocks of {block}" * (block > 1)
+    return parts_text(opening, before - opening, rows - before) + unit

@@ -16,7 +16,8 @@ from engram.api.measured import BATCH_TOKENS
 from engram.api.regions import Region
 from engram.api.texts import Windows, read_windows
 from engram.io.errors import EngramError
-from engram.io.packing import pack, packed_length
+from engram.io.packing import pack
+from engram.io.spans import Spans
 from engram.lm.conditions import HEAD_OPERATIONS, MEASURES, Condition, check_reference
 from engram.lm.interventions import average
 from engram.lm.interventions import knock_out as run_conditions
@@ -59,7 +60,8 @@ def knock_out(
         prefix: tokens that prompt the model; of maps, theirs is taken.
         suffix: tokens to reproduce.
         cells: a region of `Localization.top`, its `control()`, a list of regions, a dict of them by
-            name, or cells of one's choice: bool (L, T, T) or packed (L, P).
+            name, or cells of one's choice: bool (L, T, T) or packed (L, P). A cell of blockwise
+            maps is removed with all its pairs of query and key.
         layers: numbers of layers, `[3, 5]`; a tuple is removed at once, `[(3, 5)]`.
         heads: pairs of layer and head, `[(3, 5)]` for head 5 of layer 3; a list of pairs is removed
             at once, `[[(3, 5), (4, 1)]]`.
@@ -73,9 +75,9 @@ def knock_out(
 
     Returns:
         a row per condition and text: row (name of the text), kind (cells, layer or head), region
-        (name of the cells, `3` for a layer, `3.5` for a head), operation, removed (cells, or heads
-        where layers and heads are removed), class (where `held_out` is a frame that has one); then
-        for extracted, matched_fraction and suffix_log_prob (definitions:
+        (name of the cells, `3` for a layer, `3.5` for a head), operation, removed (pairs of query
+        and key, or heads where layers and heads are removed), class (where `held_out` is a frame
+        that has one); then for extracted, matched_fraction and suffix_log_prob (definitions:
         `engram.lm.attention.Extraction`) the measure without the attention, `<measure>_intact` of
         the intact model, and `<measure>_difference`, the former minus the latter: negative for a
         loss.
@@ -91,7 +93,7 @@ def knock_out(
         prefix, suffix = held_out.prefix, held_out.window - held_out.prefix
     windows = _windows(lm, held_out, prefix, suffix, short, "held_out")
     removals = [
-        *_cell_removals(lm, cells, len(lm.opening) + prefix + suffix, operation),
+        *_cell_removals(lm, cells, (len(lm.opening), prefix, suffix), operation),
         *_layer_removals(lm, layers, operation),
         *_head_removals(lm, heads, operation),
     ]
@@ -142,12 +144,14 @@ def _table(
     condition = removal.condition
     mask = condition.cells if condition.cells is not None else condition.heads
     assert mask is not None
+    spans = condition.spans if condition.cells is not None else None
+    removed = int(mask.sum() if spans is None else (mask * spans.sizes).sum())
     names: dict[str, Any] = {
         "row": windows.index,
         "kind": removal.kind,
         "region": removal.region,
         "operation": condition.operation,
-        "removed": int(mask.sum()),
+        "removed": removed,
     }
     if "class" in windows.columns:
         names["class"] = windows.columns["class"].array
@@ -164,28 +168,32 @@ def _table(
 
 
 def _cell_removals(
-    lm: LanguageModel, cells: Any, window: int, operation: str
+    lm: LanguageModel, cells: Any, sizes: tuple[int, int, int], operation: str
 ) -> Iterable[_Removal]:
-    """Return a removal per region of cells."""
+    """Return a removal per region of cells; sizes are those of opening, prefix and suffix."""
     if cells is None:
         return
+    window = sum(sizes)
     if isinstance(cells, Mapping):
         named = list(cells.items())
     elif isinstance(cells, Region) or hasattr(cells, "ndim"):
         named = [(None, cells)]
     else:
         named = [(None, region) for region in cells]
-    shape = (lm.layers, packed_length(window))
     for number, (name, region) in enumerate(named, start=1):
-        mask = region.cells if isinstance(region, Region) else _packed(region, window)
-        if mask.shape != shape:
+        chosen = region if isinstance(region, Region) else None
+        mask = _packed(region, window) if chosen is None else chosen.cells
+        spans = Spans(*sizes, 1 if chosen is None else chosen.block)
+        shape = (lm.layers, spans.packed)
+        blocks_differ = chosen is not None and chosen.block > 1 and chosen.prefix != spans.prefix
+        if mask.shape != shape or blocks_differ:
             raise EngramError(
                 f"cells: {mask.shape[0]} layers of {mask.shape[1]:,} packed cells, the model and "
                 f"window have {shape[0]} of {shape[1]:,}; localize with the same model and window"
             )
-        own = region.name if isinstance(region, Region) else f"cells {number}"
-        chosen = region if isinstance(region, Region) else None
-        yield _Removal("cells", str(name or own), Condition(operation, cells=mask), chosen)
+        own = f"cells {number}" if chosen is None else chosen.name
+        condition = Condition(operation, cells=mask, spans=spans if spans.block > 1 else None)
+        yield _Removal("cells", str(name or own), condition, chosen)
 
 
 def _packed(cells: Any, window: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from engram.api.attention import AttentionMaps
 from engram.api.content import all_halves, content_numbers
-from engram.api.display import STYLE, html_table, parts_text, shown
+from engram.api.display import STYLE, html_table, map_text, shown
 from engram.api.regions import Region, check_share
 from engram.cnn.dataset import Dataset
 from engram.cnn.grid import GridResult, train_grid
@@ -83,7 +83,7 @@ class Localization:
 
     def delta(self, class_name: str | None = None) -> np.ndarray:
         """Return Δ of a class, attention weighted by evidence: float32 (L, T', T'), [l, query, key]
-        of the opening and the text.
+        of the opening and the text; of blocks, where the maps have them.
 
         Args:
             class_name: None takes the mean over all classes but Non-Memo.
@@ -104,13 +104,15 @@ class Localization:
         cells = top_cells(self._packed(class_name), share)
         name = f"Δ of {class_name or 'memorized classes'}, {share:.2%}"
         texts = len(self.samples)
-        return Region(cells, name, self.prefix, self.chosen_by, texts, self.opening)
+        rows = (self.opening, self.saliency.block)
+        return Region(cells, name, self.prefix, self.chosen_by, texts, *rows)
 
     def plot(self) -> Figure:
         """Draw Δ of every class and layer."""
         found = self.saliency
         maps = (found.delta, self.classes, found.n, self.prefix)
-        return shown(delta_maps(*maps, opening=self.opening, style=STYLE))
+        axes: dict[str, Any] = {"opening": self.opening, "block": found.block}
+        return shown(delta_maps(*maps, **axes, style=STYLE))
 
     def plot_layers(self) -> Figure:
         """Draw the share of Δ in each layer, with its interval."""
@@ -134,11 +136,11 @@ class Localization:
                 labels = "" if row["labels"] == "real" else f", {row['labels']} labels"
                 value, low, high = (row[f"balanced_accuracy{end}"] for end in ("", "_low", "_high"))
                 facts[f"balanced accuracy{labels}"] = f"{value:.3f} [{low:.3f}, {high:.3f}]"
-        suffix = window_length(self.saliency.delta.shape[2]) - self.opening - self.prefix
+        rows = window_length(self.saliency.delta.shape[2])
         facts["Δ"] = (
             f"{self.method}, {len(self.saliency.cnns)} CNNs, {sum(self.saliency.n):,} texts, "
             f"{self.saliency.delta.shape[1]} layers, "
-            f"{parts_text(self.opening, self.prefix, suffix)} tokens"
+            f"{map_text(self.opening, self.prefix, rows, self.saliency.block)} tokens"
         )
         return facts
 
@@ -207,6 +209,7 @@ def localize(
         [method],
         maps.prefix,
         len(maps.opening),
+        maps.block,
     )[method]
     trained = in_order(result)
     diverged = [(key.input, key.labels) for key, cnn in trained.items() if cnn.diverged]
@@ -302,6 +305,7 @@ def _dataset(
         label=code[rows],
         split=splits(pd.DataFrame({"content_group": group}), settings, seed),
         classes=names,
+        spans=maps.spans if maps.block > 1 else None,
     )
 
 
@@ -318,7 +322,7 @@ def _cnns(result: GridResult) -> dict[str, AttentionCNN]:
         if (key.input, key.labels) == ("attention", "real") and not trained.diverged:
             data = result.dataset
             cnn = AttentionCNN.of(
-                architecture, data.layers("attention"), len(data.classes), data.window
+                architecture, data.layers("attention"), len(data.classes), data.side
             )
             cnn.load_state_dict(trained.parameters)
             cnns[f"{key.cnn}/{key.seed}"] = cnn.eval()

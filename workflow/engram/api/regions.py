@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from engram.api.display import html_table, parts_text
+from engram.api.display import html_table, map_text
 from engram.io.errors import EngramError
 from engram.io.packing import unpack, window_length
+from engram.io.spans import Spans
 from engram.knockout.regions import random_region
 
 
@@ -29,6 +30,8 @@ class Region:
     """How many texts these are."""
     opening: int = 0
     """Special tokens in front of every text, the first rows and columns of its map."""
+    block: int = 1
+    """Tokens of every other row and column; a cell is all its pairs of query and key."""
 
     @property
     def share(self) -> float:
@@ -49,7 +52,9 @@ class Region:
 
     @property
     def mask(self) -> np.ndarray:
-        """The cells unpacked, bool (L, T', T'): [l, query, key]."""
+        """The cells unpacked, bool (L, T', T'): [l, query, key], rows of blocks where there are
+        blocks.
+        """
         return unpack(self.cells)
 
     def control(self, draw: int = 1) -> Region:
@@ -63,16 +68,17 @@ class Region:
             draw: number of the draw; every number gives other cells, the same each time.
         """
         generator = np.random.default_rng([draw, int(self.cells.sum())])
-        cells = random_region(self.cells, self.opening + self.prefix, generator)
+        before = Spans(self.opening, self.prefix, 0, self.block).before_suffix
+        cells = random_region(self.cells, before, generator)
         return replace(self, cells=cells, name=f"{self.name}, control {draw}")
 
     def _facts(self) -> dict[str, str]:
-        suffix = window_length(self.cells.shape[1]) - self.opening - self.prefix
+        rows = window_length(self.cells.shape[1])
         held = [f"{row.layer}" for row in self.layers.itertuples() if row.cells]
         return {
             "cells": f"{int(self.cells.sum()):,} of {self.cells.size:,} ({self.share:.2%})",
             "layers": f"{', '.join(held) or 'none'} of {len(self.cells)}",
-            "tokens": parts_text(self.opening, self.prefix, suffix),
+            "tokens": map_text(self.opening, self.prefix, rows, self.block),
             "chosen by": f"{self.texts:,} texts",
         }
 

@@ -166,6 +166,7 @@ class Study:
             model=name,
             lm=lm,
             opening=store.header.opening,
+            block=store.header.block,
         )
 
     def delta(

@@ -131,6 +131,11 @@ def choose(
             f"has {asked}; take prefix {header['prefix']} and suffix {header['suffix']}, or leave "
             f"`cnns` out"
         )
+    if (block := header.get("block", 1)) != 1:
+        raise EngramError(
+            f"audit.cnns: {study}: its CNNs read attention in blocks of {block} tokens; name a "
+            f"study with attention.block 1, or leave `cnns` out"
+        )
     chosen = Chosen(root, name, taxonomy.slug)
     if not (chosen.folder / "checkpoints.safetensors").is_file():
         files = sorted(chosen.folder.parent.glob("*/predictions.parquet"))

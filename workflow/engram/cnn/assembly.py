@@ -123,6 +123,7 @@ def assemble(
         label=pd.Categorical(chosen["class"], categories=classes).codes.astype(np.int64),
         split=chosen["split"].to_numpy(dtype=object),
         classes=classes,
+        spans=store.header.spans if store.header.block > 1 else None,
     )
 
 

@@ -35,7 +35,7 @@ def save_cnns(
         architectures: all that the keys name.
         classes: class names in the order of the logits.
         layers: L, channels of the inputs that are attention; `token_identity` has one.
-        tokens: T.
+        tokens: rows of the CNNs' maps.
     """
     tensors = {
         f"{key.path}/{name}": value.detach().cpu().numpy()

@@ -10,6 +10,7 @@ import numpy as np
 from engram.cnn.network import token_identity
 from engram.io.errors import EngramError
 from engram.io.packing import packed_length
+from engram.io.spans import Spans
 
 _BLOCK = 256
 """Samples that are checked at a time."""
@@ -36,6 +37,8 @@ class Dataset:
     """train, validation or test, str (n,)."""
     classes: Sequence[str]
     """The K class names."""
+    spans: Spans | None = None
+    """The tokens of every row of a map; None: one each."""
     random_mean: np.ndarray | None = None
     """Like `mean`, of the model with permuted weights; None where that baseline is not asked for.
     """
@@ -50,20 +53,20 @@ class Dataset:
         return len(self.sequence_id)
 
     @property
-    def window(self) -> int:
-        """T, tokens per sample."""
-        return self.tokens.shape[1]
+    def side(self) -> int:
+        """Rows of a map: T, tokens per sample, or as many as its spans."""
+        return self.tokens.shape[1] if self.spans is None else self.spans.rows
 
     def layers(self, source: str) -> int:
         """Return the channels of an input of CNNs: L for attention, 1 for token identity."""
         return 1 if source == "token_identity" else self.mean.shape[1]
 
     def maps(self, source: str, head_pooling: str) -> np.ndarray:
-        """Return the packed maps of an input, (n, channels, P): pooled attention, or token identity
-        (the same for both poolings).
+        """Return the packed maps of an input, (n, channels, P): pooled attention, or token
+        identity (the same for both poolings).
         """
         if source == "token_identity":
-            return token_identity(self.tokens)[:, None]  # (n, 1, P)
+            return token_identity(self.tokens, self.spans)[:, None]  # (n, 1, P)
         if source == "random_weights":
             random = self.random_mean if head_pooling == "mean" else self.random_max
             if random is None:
@@ -87,7 +90,8 @@ class Dataset:
             EngramError: shapes that do not fit, fewer than two classes, a class that a split lacks,
                 or attention that is not finite.
         """
-        n, packed = len(self), packed_length(self.window)
+        n, packed = len(self), packed_length(self.side)
+        unit = "tokens" if self.spans is None else "blocks"
         columns = {
             name: getattr(self, name) for name in ("content_group", "tokens", "label", "split")
         } | dict(self._attention())
@@ -97,7 +101,7 @@ class Dataset:
         for name, maps in self._attention():
             if maps.shape[2] != packed:
                 raise EngramError(
-                    f"CNN data: {name} has {maps.shape[2]} values per map, {self.window} tokens "
+                    f"CNN data: {name} has {maps.shape[2]} values per map, {self.side} {unit} "
                     f"make {packed}; extract it again"
                 )
         if len(self.classes) < 2:

@@ -20,7 +20,8 @@ from engram.cnn.architecture import PAPER_POOLING, Architecture, last_side
 from engram.cnn.settings import HeadPooling, InputScale
 from engram.cnn.staircase import convolve, cut
 from engram.io.errors import EngramError
-from engram.io.packing import query_key, window_length
+from engram.io.packing import pack, query_key, window_length
+from engram.io.spans import Spans
 
 HEAD_POOLINGS = (*get_args(HeadPooling), "none")
 INPUT_SCALES = get_args(InputScale)
@@ -93,12 +94,12 @@ class AttentionCNN(nn.Module):
     Args:
         layers: L, layers of the language model: channels of the input.
         classes: K.
-        kernel: side of both kernels, in tokens; no padding.
+        kernel: side of both kernels, in rows of the maps; no padding.
         features: feature maps of both convolutions.
         hidden: width of the fully connected layer.
         head_pooling: which pooled attention the CNN is meant for; it is recorded, not applied.
         dropout: share of activations dropped in training.
-        tokens: T, side of the input maps.
+        tokens: T, side of the input maps: tokens, or spans of tokens (`engram.io.spans`).
         input_scale: `raw` or `log`, applied to the input (see `Architecture`).
         pooling_kernel: side of both max-pooling windows; the paper's is 2.
 
@@ -263,17 +264,26 @@ def _cells(tokens: int, device: torch.device) -> torch.Tensor:
         return torch.from_numpy(queries * tokens + keys).to(device)
 
 
-def token_identity(tokens: np.ndarray) -> np.ndarray:
+def token_identity(tokens: np.ndarray, spans: Spans | None = None) -> np.ndarray:
     """Return which earlier tokens of a text equal each token: the baseline that knows the text and
     no language model.
 
     Args:
         tokens: (n, T).
+        spans: rows of the maps; None: single tokens.
 
     Returns:
         packed maps (n, P) uint8: 1 where key token == query token and key < query. The diagonal,
-            which is equal in every text, is 0.
+            which is equal in every text, is 0. Of spans: float32 (n, P), the share of a cell's
+            pairs that are equal; whether any is, what the largest attention could follow, can be
+            read off it.
     """
+    if spans is not None and spans.block > 1:
+        pooled = np.empty((len(tokens), spans.packed), np.float32)
+        for row, text in enumerate(tokens):
+            equal = np.tril(text[:, None] == text, -1).astype(np.float32)  # (T, T)
+            pooled[row] = spans.pool(pack(equal), "mean")
+        return pooled
     queries, keys = query_key(tokens.shape[1])
     maps = np.empty((len(tokens), len(queries)), np.uint8)
     for start in range(0, len(tokens), 1024):

@@ -30,7 +30,7 @@ def write_results(
         taxonomy: name for the metadata of the predictions.
     """
     data, trained = result.dataset, in_order(result)
-    layers, tokens = data.layers("attention"), data.window
+    layers, tokens = data.layers("attention"), data.side
     parameters = {
         key: cnn.parameters
         for key, cnn in trained.items()

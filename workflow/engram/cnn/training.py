@@ -67,7 +67,7 @@ def train_cnn(
     )  # (n, channels, P)
     label = torch.from_numpy(learned_labels(dataset, key.labels, random))  # (n,)
     cnn = AttentionCNN.of(
-        architecture, dataset.layers(key.input), len(dataset.classes), dataset.window
+        architecture, dataset.layers(key.input), len(dataset.classes), dataset.side
     )
     cnn.initialize(seed)
     cnn.to(settings.device)

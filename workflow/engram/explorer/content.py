@@ -150,6 +150,8 @@ def _model(
     return {
         "name": name,
         "opening": len(header.opening),
+        # First token of every row, only where rows are not single tokens.
+        **({"edges": header.spans.edges.tolist()} if header.block > 1 else {}),
         "layers": header.layers,
         "poolings": list(POOLINGS),
         "views": views,

@@ -36,6 +36,7 @@ def attention_examples(
     prefix: int,
     *,
     opening: int = 0,
+    block: int = 1,
     style: FigureStyle,
 ) -> Figure:
     """Draw attention, mean over heads, of one sample per class (columns) in up to six layers
@@ -50,11 +51,12 @@ def attention_examples(
         texts: the K samples' texts.
         prefix: tokens of the prefix.
         opening: special tokens in front of it.
+        block: tokens of a row of the maps.
 
     Raises:
         EngramError: the shapes do not fit or there is nothing to draw.
     """
-    parts = Parts(prefix, opening)
+    parts = Parts(prefix, opening, block)
     tokens = check_maps(attention.shape, classes, parts, "attention_examples")
     if len(texts) != len(classes):
         raise EngramError(

@@ -24,6 +24,7 @@ def delta_maps(
     prefix: int,
     *,
     opening: int = 0,
+    block: int = 1,
     style: FigureStyle,
 ) -> Figure:
     """Draw Δ of every layer (rows) and class (columns), each layer divided by its greatest value
@@ -38,11 +39,12 @@ def delta_maps(
         samples: number of samples behind Δ per class, (K,).
         prefix: tokens of the prefix.
         opening: special tokens in front of it.
+        block: tokens of a row of the maps.
 
     Raises:
         EngramError: the shapes do not fit or there is nothing to draw.
     """
-    parts = Parts(prefix, opening)
+    parts = Parts(prefix, opening, block)
     tokens = check_maps(delta.shape, classes, parts, "delta_maps")
     greatest = delta.max(axis=(0, 2))  # (L,)
     maps = unpack(

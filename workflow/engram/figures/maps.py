@@ -20,6 +20,7 @@ from matplotlib.image import AxesImage
 from engram.figures.style import INK, SOFT, FigureStyle, wrap_class
 from engram.io.errors import EngramError
 from engram.io.packing import window_length
+from engram.io.spans import Spans
 
 _GAP = 0.12
 """White between two maps, in widths of a map."""
@@ -27,17 +28,26 @@ _GAP = 0.12
 
 @dataclass(frozen=True)
 class Parts:
-    """What the rows and columns of a map are: special tokens, prefix, suffix."""
+    """What the rows and columns of a map are: special tokens, prefix, suffix; single tokens, or
+    blocks of them (`engram.io.spans`).
+    """
 
     prefix: int
     """Tokens of the prefix."""
     opening: int = 0
     """Special tokens in front of it."""
+    block: int = 1
+    """Tokens of every other row."""
 
     @property
     def before_suffix(self) -> int:
         """Rows before the suffix."""
-        return self.opening + self.prefix
+        return Spans(self.opening, self.prefix, 0, self.block).before_suffix
+
+    @property
+    def unit(self) -> str:
+        """What rows are, behind the name of an axis: nothing for tokens."""
+        return "" if self.block == 1 else f" block ({self.block} tokens)"
 
     @property
     def borders(self) -> list[int]:
@@ -45,9 +55,11 @@ class Parts:
         return [row for row in (self.opening, self.before_suffix) if row]
 
     def ticks(self, tokens: int) -> list[tuple[str, float]]:
-        """Return the labels of a map of `tokens` rows, each with the middle of what it names."""
+        """Return the labels of a map of `tokens` rows, each with the middle of what it names; rows
+        are counted without the special tokens.
+        """
         last = (f"{tokens - self.opening}", tokens - 0.5)
-        prefix = (f"{self.prefix}", self.before_suffix - 0.5)
+        prefix = (f"{self.before_suffix - self.opening}", self.before_suffix - 0.5)
         if not self.opening:
             return [("1", 0.5), prefix, last]
         name = "bos" if self.opening == 1 else f"{self.opening} special"
@@ -210,9 +222,9 @@ class Mosaic:
         )
 
     def ruler(self, axes: Axes, parts: Parts, style: FigureStyle) -> None:
-        """Draw token numbers: of the queries next to the first map, of the keys below the last map
-        of the first column. They count from the window's first token; what the model reads in front
-        of it has a name instead.
+        """Draw the numbers of tokens or blocks: of the queries next to the first map, of the keys
+        below the last map of the first column. They count from the window's first token; what the
+        model reads in front of it has a name instead.
         """
         kwargs: dict[str, Any] = {
             "textcoords": "offset points",
@@ -227,7 +239,7 @@ class Mosaic:
             axes.annotate(label, (x + place, below), (0, -2), ha="center", va="top", **kwargs)
         middle = (self.tokens + parts.before_suffix) / 2
         axes.annotate(
-            "key",
+            f"key{parts.unit}",
             (x + middle, below),
             (0, -2),
             ha="center",
@@ -235,11 +247,12 @@ class Mosaic:
             **kwargs,
         )
         axes.annotate(
-            "query",
+            f"query{parts.unit}",
             (x, y + middle),
             (-2, 0),
             ha="right",
             va="center",
+            rotation=90 if parts.unit else 0,
             **kwargs,
         )
 
@@ -259,7 +272,7 @@ def check_maps(shape: tuple[int, ...], classes: Sequence[str], parts: Parts, fig
         tokens = window_length(shape[2])
     except ValueError as error:
         raise EngramError(f"figure {figure}: {error}") from None
-    if not 0 < parts.prefix <= parts.before_suffix < tokens:
+    if parts.prefix <= 0 or not 0 <= parts.opening < parts.before_suffix < tokens:
         raise EngramError(
             f"figure {figure}: a prefix of {parts.prefix} of {tokens} tokens; it must leave a "
             f"suffix"

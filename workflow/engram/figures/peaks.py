@@ -39,6 +39,7 @@ def delta_peaks(
     layers: Mapping[str, int] | None = None,
     opening: int = 0,
     *,
+    block: int = 1,
     style: FigureStyle,
 ) -> Figure:
     """Draw one map of Δ per class, and below them Δ by layer as a line per class with its interval
@@ -54,12 +55,13 @@ def delta_peaks(
         prefix: tokens of the prefix.
         layers: class → its layer, from 1; a class that is not named shows its highest level.
         opening: special tokens in front of the prefix.
+        block: tokens of a row of the maps.
 
     Raises:
         EngramError: the shapes do not fit, a column or a class is missing, or a layer that the
             model does not have.
     """
-    parts = Parts(prefix, opening)
+    parts = Parts(prefix, opening, block)
     tokens = check_maps(delta.shape, classes, parts, "delta_peaks")
     require(levels, ["class", "layer", "level", "low", "high", "n"], "delta_peaks")
     if missing := [name for name in classes if name not in set(levels["class"])]:

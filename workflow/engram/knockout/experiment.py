@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.packing import pack
+from engram.io.spans import Spans
 from engram.knockout.kept_conditions import measure_conditions
 from engram.knockout.trials import (
     COLUMNS,
@@ -94,6 +95,7 @@ def run(
     classes: Sequence[str],
     settings: KnockoutSettings,
     seed: int,
+    block: int = 1,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Run all knock-outs.
 
@@ -106,13 +108,15 @@ def run(
         classes: the K class names.
         settings: of the config.
         seed: of the random regions.
+        block: tokens of a row of Δ's maps. Regions and their controls are made of whole blocks,
+            distance bands of single tokens.
 
     Returns:
         conditions: `condition` (its number), the columns that name it
-        (`engram.knockout.trials.Trial`), `cells` (cells or, for layers and heads, heads that are
-        removed) and `mass` (mean attention that the cells have on the ranking samples, summed; NaN
-        for heads); and results: condition and the columns that name it, sequence_id, content_group,
-        class, and `MEASURES`, a row per condition and test sample.
+        (`engram.knockout.trials.Trial`), `cells` (pairs of query and key or, for layers and heads,
+        heads that are removed) and `mass` (mean attention that the cells have on the ranking
+        samples, summed; NaN for heads); and results: condition and the columns that name it,
+        sequence_id, content_group, class, and `MEASURES`, a row per condition and test sample.
 
     Raises:
         EngramError: a class without samples, Δ of another model.
@@ -126,7 +130,10 @@ def run(
             )
     means = average(runner.model, ranking.tokens, runner.batch_tokens)
     layers, heads, window, _ = means.weights.shape
-    mass = pack(means.weights.mean(1)).cpu().numpy()  # (L, P)
+    before = len(opening(runner.model)), runner.prefix
+    spans = Spans(*before, window - sum(before), block)
+    of_tokens = pack(means.weights.mean(1)).cpu().numpy()  # (L, P of single tokens)
+    mass = spans.pool(of_tokens, "sum")  # (L, P)
     if delta.shape != (len(classes), *mass.shape):
         raise EngramError(
             f"knock-out: Δ has shape {delta.shape}, the model's is {(len(classes), *mass.shape)}; "
@@ -142,23 +149,26 @@ def run(
     cost = np.stack(
         [falls[:, ranking.label == k].mean(axis=1) for k in range(len(classes))], axis=1
     )  # (trials, K)
-    before_suffix = len(opening(runner.model)) + runner.prefix
+    maps = (mass, spans.before_suffix, settings, seed, spans if block > 1 else None)
     trials = [
         *singles,
-        *region_trials(delta, classes, mass, before_suffix, settings, seed),
+        *region_trials(delta, classes, *maps),
         *cumulative_trials(all_units, rank_units(singles, cost, classes), settings.curve_points),
     ]
     measures = runner.measure(
         test.tokens, [trial.condition for trial in trials], means
     )  # (C, n, 3)
-    conditions = _conditions(trials, mass)
+    conditions = _conditions(trials, of_tokens)
     return conditions, _results(conditions, measures, test, classes)
 
 
 def _conditions(trials: Sequence[Trial], mass: np.ndarray) -> pd.DataFrame:
+    """Return the table of conditions; mass is that of single tokens."""
     rows = []
     for number, trial in enumerate(trials):
         cells, heads = trial.condition.cells, trial.condition.heads
+        if cells is not None and trial.condition.spans is not None:
+            cells = trial.condition.spans.expand(cells)
         mask = cells if cells is not None else heads
         removed = 0 if mask is None else int(mask.sum())
         summed = (

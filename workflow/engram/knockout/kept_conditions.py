@@ -90,7 +90,8 @@ def _key(condition: Condition) -> str:
     """Return a name of a condition, by what it removes."""
     masks = {name: getattr(condition, name) for name in ("cells", "heads", "blocks", "neurons")}
     parts = [part for name, mask in masks.items() if mask is not None for part in (name, mask)]
-    return content_digest(condition.operation, *parts)
+    rows = () if condition.spans is None else (str(condition.spans),)
+    return content_digest(condition.operation, *parts, *rows)
 
 
 def _read(parts: Parts) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from engram.io.hashing import splitmix64
+from engram.io.spans import Spans
 from engram.knockout.regions import check_bands, distance_band, random_region, top_cells
 from engram.knockout.settings import KnockoutSettings
 from engram.lm.conditions import Condition
@@ -105,6 +106,7 @@ def region_trials(
     prefix: int,
     settings: KnockoutSettings,
     seed: int,
+    spans: Spans | None = None,
 ) -> list[Trial]:
     """Return the cells of largest Δ of every class at every size, and random regions of equal cell
     count and of equal attention.
@@ -112,9 +114,12 @@ def region_trials(
     Args:
         delta: of other samples than those that are knocked out, (K, L, P).
         classes: the K class names.
-        mass: mean attention over heads and reference samples, (L, P).
-        prefix: rows of a map before the suffix: tokens of the opening and the prefix.
+        mass: mean attention over heads and reference samples, (L, P); of blockwise maps, summed
+            over the tokens of a cell.
+        prefix: rows of a map before the suffix: tokens of the opening and the prefix, or spans of
+            them.
         seed: of the draws; each draw has its own stream.
+        spans: the tokens of every row of the maps; None: single tokens.
     """
     trials = []
     for k, name in enumerate(classes):
@@ -126,7 +131,7 @@ def region_trials(
                     generator = np.random.default_rng([seed, k, s, draw, given is not None])
                     masks.append((kind, draw, random_region(region, prefix, generator, given)))
             trials += [
-                Trial(kind, name, size, draw, Condition(operation, cells=cells))
+                Trial(kind, name, size, draw, Condition(operation, cells, spans=spans))
                 for kind, draw, cells in masks
                 for operation in settings.operations
             ]

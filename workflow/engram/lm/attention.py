@@ -24,6 +24,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.packing import pack, packed_length
+from engram.io.spans import Spans, pool_rows
 from engram.lm.attention_hook import (
     Attend,
     attention_hook,
@@ -32,7 +33,7 @@ from engram.lm.attention_hook import (
     implementation,
 )
 from engram.lm.finite import check_finite
-from engram.lm.inputs import model_input
+from engram.lm.inputs import model_input, opening
 from engram.lm.models import in_batches, suffix_logits, token_scores
 from engram.lm.row_blocks import RowBlock, can_be_cut, row_blocks, rows_of_block
 
@@ -43,9 +44,13 @@ BATCH_TOKENS = 4096
 class PooledMaps:
     """The maps of one forward, appended layer by layer."""
 
-    def __init__(self, watch: Callable[[torch.Tensor], None] | None = None) -> None:
+    def __init__(
+        self, watch: Callable[[torch.Tensor], None] | None = None, spans: Spans | None = None
+    ) -> None:
         self.watch = watch
         """Is given each layer's weights (b, H, T, T) before they are pooled."""
+        self.spans = spans
+        """Rows of the maps, where they are not single tokens."""
         self.mean: list[torch.Tensor] = []
         """Mean over heads, (b, P) float32 per layer."""
         self.max: list[torch.Tensor] = []
@@ -59,10 +64,13 @@ class PooledMaps:
         """Pool one layer's softmax weights (b, H, T, T)."""
         if self.watch is not None:
             self.watch(weights)
-        highest = weights.amax(1)  # (b, T, T)
-        self.max.append(pack(highest))
-        self.mean.append(pack(weights.mean(1, dtype=torch.float32)))
+        highest, average = weights.amax(1), weights.mean(1, dtype=torch.float32)  # (b, T, T)
         self.above.append(highest.triu(1).amax())
+        if self.spans is not None:
+            highest = pool_rows(highest, self.spans, 0, "max")
+            average = pool_rows(average, self.spans, 0, "sum")
+        self.max.append(pack(highest))
+        self.mean.append(self._divided(pack(average)))
         self.heads = weights.shape[1]
 
     def add_block(self, block: RowBlock, weights: torch.Tensor, window: int) -> None:
@@ -74,22 +82,33 @@ class PooledMaps:
             weights: of its queries, for the keys up to its last query.
             window: T.
         """
+        spans = self.spans or Spans(0, window, 0)
         if block.begin == 0:
-            packed = (len(weights), packed_length(window))
+            packed = (len(weights), spans.packed)
             self.max.append(weights.new_empty(packed))
             self.mean.append(weights.new_empty(packed, dtype=torch.float32))
             self.above.append(weights.new_zeros(()))
-        rows, keys = weights.shape[2:]
-        queries, before = torch.tril_indices(rows, keys, block.begin, device=weights.device)
-        cells = queries * keys + before
-        place = slice(packed_length(block.begin), packed_length(keys))  # of these rows in (b, P)
-        highest = weights.amax(1)  # (b, R, begin + R)
-        average = weights.mean(1, dtype=torch.float32)
-        self.max[-1][:, place] = highest.flatten(1).index_select(1, cells)
-        self.mean[-1][:, place] = average.flatten(1).index_select(1, cells)
+        highest, average = weights.amax(1), weights.mean(1, dtype=torch.float32)
         above = torch.maximum(highest.triu(block.begin + 1).amax(), block.later.to(highest.dtype))
         self.above[-1] = torch.maximum(self.above[-1], above)
+        first = block.begin
+        if self.spans is not None:
+            first = int(np.searchsorted(spans.edges, first))
+            highest = pool_rows(highest, spans, block.begin, "max")
+            average = pool_rows(average, spans, block.begin, "sum")
+        rows, keys = highest.shape[1:]  # of the map: (b, rows, keys), keys up to the last query's
+        queries, before = torch.tril_indices(rows, keys, first, device=weights.device)
+        cells = queries * keys + before
+        place = slice(packed_length(first), packed_length(keys))  # of these rows in (b, P)
+        self.max[-1][:, place] = highest.flatten(1).index_select(1, cells)
+        self.mean[-1][:, place] = average.flatten(1).index_select(1, cells)
+        if keys == spans.rows:
+            self.mean[-1] = self._divided(self.mean[-1])
         self.heads = weights.shape[1]
+
+    def _divided(self, sums: torch.Tensor) -> torch.Tensor:
+        """Return means of sums over the tokens of each cell, (b, P)."""
+        return sums if self.spans is None else sums / self.spans.sizes_on(sums)
 
 
 @contextmanager
@@ -97,6 +116,7 @@ def pooling_heads(
     model: PreTrainedModel,
     watch: Callable[[torch.Tensor], None] | None = None,
     rows: int | None = None,
+    spans: Spans | None = None,
 ) -> Iterator[PooledMaps]:
     """While it is open, one forward of `model` appends its pooled maps to the object that is
     yielded.
@@ -105,11 +125,12 @@ def pooling_heads(
         model: the model.
         watch: that of `PooledMaps`; with it, weights are computed whole.
         rows: queries that are computed at a time; None: as `engram.lm.row_blocks.rows_of_block`.
+        spans: rows of the maps; None: single tokens.
 
     Raises:
         EngramError: as `attention_hook`.
     """
-    maps = PooledMaps(watch)
+    maps = PooledMaps(watch, spans)
 
     def attend(
         _layer: int,
@@ -125,7 +146,8 @@ def pooling_heads(
             maps.add(weights)
             return output
         outputs = []
-        for block in row_blocks(arguments, together):
+        cuts = (spans or Spans(0, window, 0)).row_groups(together)
+        for block in row_blocks(arguments, cuts):
             output, weights = eager(module, *block.arguments, **options)
             maps.add_block(block, weights, window)
             outputs.append(output)  # (b, R, H, d)
@@ -207,7 +229,7 @@ class Extraction:
     rows: slice
     """Which rows of the tokens these are."""
     mean: np.ndarray
-    """(b, L, P) float32, P of the model's opening and the window."""
+    """(b, L, P) float32, P of the model's opening and the window (`engram.io.spans`)."""
     max: np.ndarray
     """(b, L, P) float16: exact for float16 models, rounded for others."""
     extracted: np.ndarray
@@ -225,7 +247,11 @@ class Extraction:
 
 
 def extract(
-    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int = BATCH_TOKENS
+    model: PreTrainedModel,
+    tokens: np.ndarray,
+    prefix: int,
+    batch_tokens: int = BATCH_TOKENS,
+    block: int = 1,
 ) -> Iterator[Extraction]:
     """Yield attention and verification of sequences, batch by batch in order, under a progress bar.
 
@@ -233,16 +259,20 @@ def extract(
         tokens: (n, T); the first `prefix` tokens are the prompt.
         prefix: 1 … T - 1.
         batch_tokens: as in `pooled_attention`.
+        block: tokens of a row and column of the maps.
 
     Raises:
         EngramError: as `pooled_attention`.
     """
     windows = torch.as_tensor(tokens)
+    spans = Spans(len(opening(model)), prefix, windows.shape[1] - prefix, block)
 
     def run(part: slice) -> Extraction:
         batch = windows[part].to(model.device, torch.long)  # (b, T)
         forward = _maps_of_forward(
-            model, lambda **options: suffix_logits(model, batch, prefix, **options)
+            model,
+            lambda **options: suffix_logits(model, batch, prefix, **options),
+            spans=spans if block > 1 else None,
         )
         matches, log_probabilities = token_scores(
             model, forward.output[0], batch[:, prefix:]
@@ -275,15 +305,16 @@ def _maps_of_forward(
     model: PreTrainedModel,
     forward: Callable[..., Any],
     watch: Callable[[torch.Tensor], None] | None = None,
+    spans: Spans | None = None,
 ) -> _Forward:
     """Run one forward and return its pooled maps, checked, with what the forward returned."""
     with torch.no_grad():
         if has_interface(model):
-            with pooling_heads(model, watch) as maps:
+            with pooling_heads(model, watch, spans=spans) as maps:
                 output = forward()
         else:
             # These architectures report all heads of all layers at once or not at all.
-            maps = PooledMaps(watch)
+            maps = PooledMaps(watch, spans)
             with implementation(model, "eager"):
                 output = forward(output_attentions=True)
             for weights in output[1].attentions:

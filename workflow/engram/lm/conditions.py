@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engram.io.errors import EngramError
+from engram.io.spans import Spans
 
 OPERATIONS = ("remove", "mean")
 """What can be done to cells, heads, feed-forward blocks and their neurons."""
@@ -79,6 +80,9 @@ class Condition:
     """Feed-forward blocks, bool (L,)."""
     neurons: np.ndarray | None = None
     """Neurons of the feed-forward blocks, bool (L, M)."""
+    spans: Spans | None = None
+    """The tokens of every row of `cells`, each of which is removed with all its pairs of query and
+    key; None: single tokens."""
 
     def __post_init__(self) -> None:
         """Refuse a mean over a layer's other heads where there are none.

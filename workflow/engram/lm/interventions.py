@@ -2,7 +2,8 @@
 
 What can be removed, in any set of layers:
 
-* cells (query, key), from all heads of a layer. `remove`: the scores are masked before the softmax,
+* cells (query, key), from all heads of a layer; a cell of a blockwise map (`engram.io.spans`) is
+  all its pairs of query and key. `remove`: the scores are masked before the softmax,
   so that the other keys of the query share what is freed (an attention sink takes its part). A
   query with no key left reads nothing: its heads put out 0. `mean`: the softmax weight of a cell
   becomes its mean over reference samples, per layer and head; the query's other weights stay as
@@ -39,6 +40,7 @@ from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
 from engram.io.packing import unpack
+from engram.io.spans import Spans
 from engram.lm.attention_hook import Attend, Hook, attention_hook
 from engram.lm.conditions import HEAD_OPERATIONS, Condition
 from engram.lm.feed_forward_removal import FeedForwardMeans, FeedForwardRemoval
@@ -235,21 +237,20 @@ class _Removal:
     ) -> None:
         device = model.device
         self.row, self.means = row, means
-        self.cells: dict[str, torch.Tensor] = {}
-        """(C, L, P) bool by operation; only operations that occur."""
+        self.cells: dict[tuple[str, Spans | None], torch.Tensor] = {}
+        """(C, L, P) bool by operation and the tokens of rows; only what occurs."""
         self.heads: dict[str, torch.Tensor] = {}
         """(C, L, H) bool by operation."""
         for operation in HEAD_OPERATIONS:
-            for name, found in (("cells", self.cells), ("heads", self.heads)):
-                given = [getattr(c, name) if c.operation == operation else None for c in conditions]
-                if (
-                    shape := next((one.shape for one in given if one is not None), None)
-                ) is not None:
-                    stacked = np.stack(
-                        [np.zeros(shape, bool) if one is None else one for one in given]
-                    )
-                    found[operation] = torch.from_numpy(stacked).to(device)
-        if means is None and ("mean" in self.cells or "mean" in self.heads):
+            some = [c if c.operation == operation else Condition() for c in conditions]
+            if (heads := _stacked([c.heads for c in some])) is not None:
+                self.heads[operation] = torch.from_numpy(heads).to(device)
+            for spans in {c.spans for c in some}:
+                given = [c.cells if c.spans == spans else None for c in some]
+                if (cells := _stacked(given)) is not None:
+                    self.cells[operation, spans] = torch.from_numpy(cells).to(device)
+        averaged = {operation for operation, _ in self.cells} | set(self.heads)
+        if means is None and "mean" in averaged:
             raise ValueError("mean-ablation needs the means of reference samples")
 
     def __call__(
@@ -301,12 +302,24 @@ class _Removal:
         """Return which cells of a layer fall under an operation, row by row; None where no row has
         any.
         """
-        if operation not in self.cells:
-            return None
-        packed = self.cells[operation][:, layer]  # (C, P)
-        if not packed.any():
-            return None
-        return unpack(packed)[self.row][:, None]
+        chosen: torch.Tensor | None = None
+        for (own, spans), cells in self.cells.items():
+            packed = cells[:, layer]  # (C, P)
+            if own != operation or not packed.any():
+                continue
+            tokens = unpack(packed if spans is None else spans.expand(packed))  # (C, T, T)
+            chosen = tokens if chosen is None else chosen | tokens
+        return None if chosen is None else chosen[self.row][:, None]
+
+
+def _stacked(masks: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return masks of conditions in one array, empty where a condition has none; None where none
+    has one.
+    """
+    shape = next((mask.shape for mask in masks if mask is not None), None)
+    if shape is None:
+        return None
+    return np.stack([np.zeros(shape, bool) if mask is None else mask for mask in masks])
 
 
 def _start(model: PreTrainedModel, first: int | None) -> int:

@@ -24,10 +24,11 @@ from transformers.utils.output_capturing import OutputRecorder
 
 from engram.io.errors import EngramError
 from engram.io.packing import pack
+from engram.io.spans import Spans
 from engram.lm.attention import Extraction
 from engram.lm.attention_hook import implementation
 from engram.lm.generation import greedy_continuations
-from engram.lm.inputs import model_input
+from engram.lm.inputs import model_input, opening
 from engram.lm.models import PROCESSOR_ROWS, token_scores
 from engram.lm.row_blocks import WHOLE
 
@@ -72,7 +73,7 @@ class Expected:
     """What transformers computes of one sequence."""
 
     mean: np.ndarray
-    """Mean attention over heads, float32 (L, P)."""
+    """Mean attention over heads, float32 (L, P); P as in the extraction (`engram.io.spans`)."""
     largest: np.ndarray
     """Largest attention of any head, float32 (L, P)."""
     matches: np.ndarray
@@ -83,7 +84,9 @@ class Expected:
     """Mean log-probability of the suffix, nats per token."""
 
 
-def expect(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> list[Expected]:
+def expect(
+    model: PreTrainedModel, tokens: np.ndarray, prefix: int, block: int = 1
+) -> list[Expected]:
     """Return what transformers computes of sequences, as far as `SECONDS` allow, and compare the
     greedy continuation of each prefix with `generate()`.
 
@@ -93,6 +96,7 @@ def expect(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> list[Expe
         model: the model.
         tokens: (n, T).
         prefix: tokens of the prompt.
+        block: tokens of a row and column of the maps.
 
     Raises:
         EngramError: a continuation differs where the two tokens are not about equally likely.
@@ -102,13 +106,13 @@ def expect(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> list[Expe
     for sequence in tokens:
         if done and time.monotonic() - begun > SECONDS:
             break
-        done.append(_forward(model, sequence, prefix))
+        done.append(_forward(model, sequence, prefix, block))
         _compare_continuation(model, sequence, prefix)
     return done
 
 
 def expect_some(
-    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int
+    model: PreTrainedModel, tokens: np.ndarray, prefix: int, batch_tokens: int, block: int = 1
 ) -> dict[int, Expected]:
     """Return what transformers computes of a few sequences of an extraction's first batch, by their
     rows.
@@ -118,13 +122,14 @@ def expect_some(
         tokens: (n, T), n at least 1.
         prefix: tokens of the prompt.
         batch_tokens: tokens per batch of the extraction.
+        block: tokens of a row and column of the maps.
 
     Raises:
         EngramError: as `expect`.
     """
     first = min(len(tokens), PROCESSOR_ROWS, max(1, batch_tokens // tokens.shape[1]))
     rows = np.unique(np.linspace(0, first - 1, ORACLE_SEQUENCES).astype(int))
-    found = expect(model, tokens[rows], prefix)
+    found = expect(model, tokens[rows], prefix, block)
     return dict(zip(rows.tolist(), found, strict=False))  # slow models leave out some
 
 
@@ -175,16 +180,18 @@ def _tolerance(model: PreTrainedModel) -> Tolerance:
     return TOLERANCES[str(model.dtype).removeprefix("torch.")]
 
 
-def _forward(model: PreTrainedModel, tokens: np.ndarray, prefix: int) -> Expected:
+def _forward(model: PreTrainedModel, tokens: np.ndarray, prefix: int, block: int) -> Expected:
     """Return what transformers computes of one sequence (T,)."""
     batch = torch.as_tensor(tokens, device=model.device, dtype=torch.long)[None]  # (1, T)
     read = model_input(model, batch)  # (1, B + T)
     modules = attention_modules(model) if read.shape[1] > WHOLE else {}
     maps: list[tuple[np.ndarray, np.ndarray]] = []
+    spans = Spans(len(opening(model)), prefix, len(tokens) - prefix, block)
 
     def add(weights: torch.Tensor) -> None:
         layer = weights[0].float()  # (H, T', T')
-        maps.append((pack(layer.mean(0)).cpu().numpy(), pack(layer.amax(0)).cpu().numpy()))
+        mean, largest = (pack(pooled).cpu().numpy() for pooled in (layer.mean(0), layer.amax(0)))
+        maps.append((spans.pool(mean, "mean"), spans.pool(largest, "max")))
 
     with ExitStack() as stack:
         for module, place in modules.items():

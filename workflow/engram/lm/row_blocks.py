@@ -9,7 +9,7 @@ causal model. Sinks, capped scores, sliding windows and grouped queries stay the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,18 +63,17 @@ def can_be_cut(arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
     return (key.shape[2], value.shape[2], *mask.shape[2:]) == (window,) * 4 and not biased
 
 
-def row_blocks(arguments: tuple[Any, ...], rows: int) -> Iterator[RowBlock]:
+def row_blocks(arguments: tuple[Any, ...], cuts: Iterable[tuple[int, int]]) -> Iterator[RowBlock]:
     """Yield the blocks of an attention function's arguments, first queries first.
 
     Args:
         arguments: query (b, H, T, d), key and value (b, G, T, d), mask (b or 1, 1 or H, T, T), for
             which `can_be_cut` is true.
-        rows: queries of a block; the last one may have fewer.
+        cuts: first query of every block, and the query behind its last.
     """
     query, key, value, mask = arguments
     hidden = torch.finfo(mask.dtype).min / 2
-    for begin in range(0, query.shape[2], rows):
-        end = min(begin + rows, query.shape[2])
+    for begin, end in cuts:
         queries = slice(begin, end)
         yield RowBlock(
             begin,

@@ -11,6 +11,7 @@ from engram.auditing.templates import DIRECTIONS, prompt
 from engram.cnn.architecture import PAPER_POOLING, last_side
 from engram.io.errors import EngramError
 from engram.io.settings import Settings
+from engram.io.spans import Spans
 from engram.nursery.settings import CrossedDesign, DrillingKeys, DrillingSettings
 from engram.run.settings import ModelEntry, StudyConfig
 from engram.run.study_taxonomies import (
@@ -52,6 +53,7 @@ def mistakes_of(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
     yield from _wrong_pairs(study)
     yield from _wrong_code_classifier(study)
     yield from _wrong_windows(study)
+    yield from _wrong_blocks(study)
     yield from _wrong_audit(study)
     yield from _wrong_seeds(study)
     yield from _wrong_series(study)
@@ -191,16 +193,18 @@ def _wrong_code_classifier(study: StudyConfig) -> Iterator[str]:
 def _wrong_windows(study: StudyConfig) -> Iterator[str]:
     """Yield sizes that do not fit prefix and suffix."""
     tokens, pooling = study.prefix + study.suffix, study.cnn.pooling_kernel
+    rows = Spans(0, study.prefix, study.suffix, study.attention.block).rows
     too_large = [
         kernel
         for kernel in (*study.cnn.kernels, *study.cnn.baseline_grid.kernels)
-        if last_side(tokens, kernel, pooling) < 1
+        if last_side(rows, kernel, pooling) < 1
     ]
     if too_large:
         pooled = f" with cnn.pooling_kernel {pooling}" * (pooling != PAPER_POOLING)
+        blocks = f" in {rows} blocks of attention.block" * (study.attention.block > 1)
         yield (
             f"cnn.kernels: {min(too_large)}{pooled} is too large for windows of prefix + suffix = "
-            f"{tokens} tokens; take smaller kernels"
+            f"{tokens} tokens{blocks}; take smaller kernels"
         )
     for model in study.models:
         if model.early_exit.tokens >= study.suffix:
@@ -225,6 +229,23 @@ def _wrong_windows(study: StudyConfig) -> Iterator[str]:
         yield (
             f"nursery_base.text.row_tokens: {row} is less than prefix + suffix = {tokens}; a "
             f"window must fit into a row"
+        )
+
+
+def _wrong_blocks(study: StudyConfig) -> Iterator[str]:
+    """Yield what needs maps of single tokens, where the study stores blocks."""
+    if (block := study.attention.block) == 1:
+        return
+    for protocol in study.protocols:
+        if protocol != "engram":
+            yield (
+                f"attention.block: {block}; the protocol `{protocol}` has a cell for every token, "
+                f"set it to 1, or leave the protocol out"
+            )
+    if any(model.arm for model in study.models):
+        yield (
+            f"attention.block: {block}; crossed pairs are compared token by token, set it to 1, or "
+            f"study the pair elsewhere"
         )
 
 

@@ -229,11 +229,16 @@ def _kv_width(text: PreTrainedConfig) -> int:
 
 
 def bytes_per_sequence(
-    shape: Shape, prefix: int, suffix: int, mean_dtype: str, opening: Sequence[int] = ()
+    shape: Shape,
+    prefix: int,
+    suffix: int,
+    mean_dtype: str,
+    opening: Sequence[int] = (),
+    block: int = 1,
 ) -> int:
     """Return the bytes of a sequence's row in an attention file."""
     sizes = (prefix, suffix, shape.layers, shape.heads)
-    return Header("", "", "", *sizes, mean_dtype, tuple(opening)).bytes_of(1)
+    return Header("", "", "", *sizes, mean_dtype, tuple(opening), block).bytes_of(1)
 
 
 def planned_opening(folder: Path | None, bos: Bos) -> tuple[int, ...]:
@@ -265,6 +270,7 @@ def plan_model(
     shown: str = OWN,
     scored: tuple[int, int] = (0, 0),
     prior_forwards: int = 0,
+    block: int = 1,
 ) -> dict[str, Any]:
     """Return what one model costs.
 
@@ -281,6 +287,7 @@ def plan_model(
             counted once more, and those of them whose suffix is decoded. None where candidates have
             their scores.
         prior_forwards: of the prior (`prior.prefixes`), which the labels and so this plan needed.
+        block: tokens of a row of the stored maps.
 
     Returns:
         `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
@@ -291,7 +298,7 @@ def plan_model(
     """
     prefix, suffix = window
     sequences, continued = samples["sequence_id"].nunique(), len(displayed_own(samples, shown))
-    row = bytes_per_sequence(shape, prefix, suffix, mean_dtype, opening)
+    row = bytes_per_sequence(shape, prefix, suffix, mean_dtype, opening, block)
     forward = shape.forward_flops(len(opening) + prefix + suffix, suffix)
     return {
         "candidates": candidates,

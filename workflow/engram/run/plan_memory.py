@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engram.io.packing import packed_length
+from engram.io.spans import Spans
 from engram.lm.row_blocks import rows_of_block
 from engram.run.plan import Shape
 
@@ -20,6 +20,7 @@ def memory_gb(
     batch_tokens: int,
     dtype: str,
     continued: bool,
+    block: int = 1,
 ) -> float:
     """Return the memory that extraction and continuations take at their peak, 10⁹ bytes.
 
@@ -37,16 +38,18 @@ def memory_gb(
         batch_tokens: `attention.batch_tokens` of the config.
         dtype: of the model, as the config has it.
         continued: whether the model writes continuations.
+        block: tokens of a row of the maps.
     """
     prefix, suffix = window
     positions, size = opening + prefix + suffix, BYTES.get(dtype, 2)
     rows = max(1, batch_tokens // (prefix + suffix))
-    cells = shape.heads * min(positions, rows_of_block(positions)) * positions
+    queries = min(positions, max(rows_of_block(positions), block))
+    cells = shape.heads * queries * positions
     extraction = (
         HIDDEN * positions * shape.width * size
         + cells * (2 * size + 4)  # scores, scores with the mask, float32 softmax
         + positions**2 * size  # the mask
-        + shape.layers * packed_length(positions) * (size + 4)
+        + shape.layers * Spans(opening, prefix, suffix, block).packed * (size + 4)
         + suffix * shape.head_weights // shape.width * size
     )
     continuation = (

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from engram.cnn.network import AttentionCNN
 from engram.io.errors import EngramError
+from engram.io.spans import Spans
 from engram.saliency.file import Bins, Saliency
 from engram.saliency.methods import check_methods, contrasts
 
@@ -116,6 +117,7 @@ def saliency_of_grid(
     methods: Sequence[str],
     prefix: int,
     opening: int = 0,
+    block: int = 1,
 ) -> dict[str, Saliency]:
     """Return Δ of every class, averaged over CNNs, by every method.
 
@@ -129,6 +131,7 @@ def saliency_of_grid(
         methods: of `METHODS`.
         prefix: tokens of the prefix, for the bins.
         opening: special tokens in front of every window, the first rows and columns of its map.
+        block: tokens of every other row and column.
 
     Raises:
         EngramError: no CNN, a class without samples, or an unknown method.
@@ -141,7 +144,8 @@ def saliency_of_grid(
             "CNNs that diverged"
         )
     groups = [np.array_split(mine, min(GROUPS, len(mine))) for mine in rows]
-    bins = Bins(next(iter(cnns.values())).tokens, opening + prefix)
+    before = Spans(opening, prefix, 0, block).before_suffix
+    bins = Bins(next(iter(cnns.values())).tokens, before, block)
     shape = (len(cnns), len(classes), *mean.shape[1:])  # (C, K, L, P)
     maps = {method: np.zeros(shape, np.float32) for method in methods}
     binned = {
@@ -192,6 +196,7 @@ def saliency_of_grid(
             attention=attention,
             sizes=sizes,
             opening=opening,
+            block=block,
         )
         for method in methods
     }

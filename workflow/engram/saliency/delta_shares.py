@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from engram.saliency.file import BLOCKS, Saliency
+from engram.saliency.file import Saliency
 from engram.scores.bootstrap import draw_counts, percentile_interval
 
 LOCAL = 3
@@ -135,8 +135,8 @@ def _by_layer(sums: np.ndarray) -> np.ndarray:
 
 
 def distance_shares(drawn: DrawnShares) -> pd.DataFrame:
-    """Tabulate Δ by distance over all layers: class, distance (query minus key, in tokens), share,
-    low, high, attention, n.
+    """Tabulate Δ by distance over all layers: class, distance (query minus key, in tokens, or in
+    rows of blockwise maps), share, low, high, attention, n.
     """
     distances = drawn.saliency.binned.shape[5]
     return _table(drawn, "distance", list(range(distances)), lambda sums: sums.sum(axis=(-2, -3)))
@@ -145,8 +145,8 @@ def distance_shares(drawn: DrawnShares) -> pd.DataFrame:
 def block_shares(drawn: DrawnShares) -> pd.DataFrame:
     """Tabulate Δ by region: class, region, share, low, high, attention, n.
 
-    The four `BLOCKS` sum to 1; `local` (at most `LOCAL` tokens back, except at the first token)
-    overlaps with them.
+    The four blocks of `engram.saliency.file` sum to 1; `local` (at most `LOCAL` tokens, or rows of
+    blockwise maps, back, except at the first one) overlaps with them.
     """
 
     def parts(sums: np.ndarray) -> np.ndarray:
@@ -154,7 +154,8 @@ def block_shares(drawn: DrawnShares) -> pd.DataFrame:
         local = sums[..., 1:, : LOCAL + 1].sum(axis=(-1, -2, -3))
         return np.concatenate([blocks, local[..., None]], axis=-1)
 
-    return _table(drawn, "region", [*BLOCKS, f"local (distance up to {LOCAL})"], parts)
+    names = [*drawn.saliency.parts, f"local (distance up to {LOCAL}{_unit(drawn.saliency.block)})"]
+    return _table(drawn, "region", names, parts)
 
 
 def top_regions(drawn: DrawnShares) -> pd.DataFrame:
@@ -191,9 +192,9 @@ def top_regions(drawn: DrawnShares) -> pd.DataFrame:
             row = {
                 "class": name,
                 "rank": rank,
-                "words": _region_words(top, bottom, block, near, far),
+                "words": _region_words(top, bottom, block, near, far, saliency),
                 "layers": _span(top + 1, bottom + 1),
-                "block": BLOCKS[block],
+                "block": saliency.parts[block],
                 "distances": _span(near, far),
                 "share": interval.value,
                 "low": interval.low,
@@ -236,16 +237,25 @@ def _span(first: int, last: int) -> str:
     return f"{first}" if first == last else f"{first}–{last}"
 
 
-def _distance_words(near: int, far: int) -> str:
+def _unit(block: int) -> str:
+    """Return what distances count where they are not tokens."""
+    return f" blocks of {block} tokens" if block > 1 else ""
+
+
+def _distance_words(near: int, far: int, block: int) -> str:
     if far == 0:
-        return "each token at itself"
-    return f"distance {near}" if near == far else f"distances {near} to {far}"
+        return "each token at itself" if block == 1 else f"within blocks of {block} tokens"
+    distances = f"distance {near}" if near == far else f"distances {near} to {far}"
+    return distances + _unit(block)
 
 
-def _region_words(top: int, bottom: int, block: int, near: int, far: int) -> str:
+def _region_words(
+    top: int, bottom: int, block: int, near: int, far: int, saliency: Saliency
+) -> str:
     layers = f"layer{'s' if bottom > top else ''} {_span(top + 1, bottom + 1)}"
-    distances = f", {_distance_words(near, far)}" if block else ""
-    return f"{layers}, {_BLOCK_WORDS[block]}{distances}"
+    distances = f", {_distance_words(near, far, saliency.block)}" if block else ""
+    words = _BLOCK_WORDS[block] if block else f"key is the {saliency.parts[0]}"
+    return f"{layers}, {words}{distances}"
 
 
 def _table(

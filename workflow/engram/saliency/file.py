@@ -13,17 +13,22 @@ import numpy as np
 from engram.io.errors import EngramError
 from engram.io.hdf5 import new_hdf5, open_hdf5, read_group, write_group
 from engram.io.packing import query_key
+from engram.io.spans import Spans
 
 BLOCKS = ("first token", "within the prefix", "from suffix to prefix", "within the suffix")
 """Where a cell lies: key is the first token that the model read (its beginning-of-sequence token,
 where it reads one); else query and key in the prefix; query in
 the suffix and key in the prefix (the suffix looks back at the prompt: information flows from prefix
 to suffix); both in the suffix. The last query of the prefix counts as one of the suffix, whose
-first token it predicts. A causal model has no cells of prefix queries and suffix keys."""
+first token it predicts; in blockwise maps (`engram.io.spans`), whose last row of the prefix has
+more tokens than that, it does not. There, and where the model reads no special token first, the
+first token is the first block. A causal model has no cells of prefix queries and suffix keys."""
 
 _ARRAYS = ("delta", "spread", "profile", "binned", "attention", "sizes")
 _OF_REGIONS = "region_delta"
-_ATTRIBUTES = ("classes", "cnns", "n", "without_evidence", "dead", "prefix", "opening")
+_ATTRIBUTES = ("classes", "cnns", "n", "without_evidence", "dead", "prefix", "opening", "block")
+_PLAIN = {"opening": 0, "block": 1}
+"""Attributes that are left out where they have these values."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,9 @@ class Bins:
     tokens: int
     """T, rows of a map."""
     prefix: int
-    """Rows before the suffix: tokens of the opening and the prefix."""
+    """Rows before the suffix: tokens of the opening and the prefix, or spans of them."""
+    block: int = 1
+    """Tokens of a row."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,7 +52,7 @@ class Bins:
         """The bin of every packed cell, flattened over (B, T): (P,)."""
         queries, keys = query_key(self.tokens)
         # The last query of the prefix predicts the first token of the suffix.
-        before = queries < self.prefix - 1
+        before = queries < (self.prefix - 1 if self.block == 1 else self.prefix)
         block = np.select([keys == 0, before, keys < self.prefix], [0, 1, 2], 3)
         return block * self.tokens + queries - keys
 
@@ -100,6 +107,9 @@ class Saliency:
     """Samples in each group, (K, G); groups of 0 where a class has fewer samples than groups."""
     opening: int = 0
     """Special tokens in front of every window, the first rows and columns of its map."""
+    block: int = 1
+    """Tokens of every other row and column; L maps of P cells are of blocks, and distances T count
+    blocks."""
     region_delta: np.ndarray | None = None
     """Δ over other samples than the test samples, by which knock-outs choose their regions, float32
     (K, L, P): validation samples, training samples where there is no validation split. None: not
@@ -108,7 +118,14 @@ class Saliency:
     @property
     def bins(self) -> Bins:
         """The bins of `binned` and `attention`."""
-        return Bins(self.binned.shape[-1], self.opening + self.prefix)
+        before = Spans(self.opening, self.prefix, 0, self.block).before_suffix
+        return Bins(self.binned.shape[-1], before, self.block)
+
+    @property
+    def parts(self) -> list[str]:
+        """What the four `BLOCKS` are called: a first block is named as such."""
+        first_block = self.block > 1 and not self.opening
+        return [f"first {self.block} tokens" if first_block else BLOCKS[0], *BLOCKS[1:]]
 
 
 def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) -> None:
@@ -128,9 +145,9 @@ def write_saliency(path: Path, saliency: Mapping[str, Saliency], taxonomy: str) 
 
 
 def _attributes(result: Saliency) -> dict[str, Any]:
-    """Return what a group has as attributes; an opening of no tokens is left out."""
+    """Return what a group has as attributes; those of `_PLAIN` are left out."""
     values = {name: getattr(result, name) for name in _ATTRIBUTES}
-    return values if values["opening"] else {k: v for k, v in values.items() if k != "opening"}
+    return {k: value for k, value in values.items() if k not in _PLAIN or value != _PLAIN[k]}
 
 
 def read_saliency(path: str | Path, method: str) -> Saliency:

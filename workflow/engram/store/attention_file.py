@@ -20,7 +20,7 @@ import numpy as np
 from engram.io.checksums import BROKEN
 from engram.io.errors import EngramError, reason
 from engram.io.hdf5 import new_hdf5, open_hdf5, read_group, write_group
-from engram.io.packing import packed_length
+from engram.io.spans import Spans
 
 POOLINGS = ("max", "mean")
 KEY_BYTES = 16
@@ -72,6 +72,8 @@ class Header:
     opening: tuple[int, ...] = ()
     """Special tokens that the model read in front of every window (`engram.lm.inputs`): the first
     rows and columns of its maps."""
+    block: int = 1
+    """Tokens of every other row and column, see `engram.io.spans`."""
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> Header:
@@ -79,17 +81,25 @@ class Header:
         return cls(**{**attributes, "opening": tuple(attributes.get("opening", ()))})
 
     def attributes(self) -> dict[str, Any]:
-        """Return the header as a file stores it; an empty opening is left out."""
+        """Return the header as a file stores it; an empty opening and blocks of one token are left
+        out.
+        """
         values = {**vars(self), "opening": list(self.opening)}
-        return {name: value for name, value in values.items() if value != []}
+        plain = {"opening": [], "block": 1}
+        return {k: value for k, value in values.items() if k not in plain or value != plain[k]}
+
+    @property
+    def spans(self) -> Spans:
+        """The tokens of every row of a map."""
+        return Spans(len(self.opening), self.prefix, self.suffix, self.block)
 
     @property
     def packed(self) -> int:
         """P, the values of one packed map."""
-        return packed_length(len(self.opening) + self.prefix + self.suffix)
+        return self.spans.packed
 
     def read_tokens(self, tokens: np.ndarray) -> np.ndarray:
-        """Return what the model read of windows, (n, T) -> (n, B + T): a token per row of a map."""
+        """Return what the model read of windows, (n, T) -> (n, B + T)."""
         return behind(self.opening, tokens)
 
     def arrays(self, rows: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:

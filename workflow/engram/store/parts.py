@@ -32,11 +32,12 @@ from engram.store.attention_file import (
 log = logging.getLogger(__name__)
 
 
-def row_keys(tokens: np.ndarray, prefix: int, mean_dtype: str) -> list[bytes]:
+def row_keys(tokens: np.ndarray, prefix: int, mean_dtype: str, block: int = 1) -> list[bytes]:
     """Return keys of sequences (n, T) of one model: equal keys mean equal rows, whatever study they
     belong to.
     """
-    settings = f"schema {SCHEMA_VERSION}, prefix {prefix}, mean {mean_dtype};".encode()
+    blockwise = f", block {block}" * (block > 1)
+    settings = f"schema {SCHEMA_VERSION}, prefix {prefix}, mean {mean_dtype}{blockwise};".encode()
     rows = np.ascontiguousarray(tokens, dtype="<i4")
     return [
         hashlib.blake2b(settings + row.tobytes(), digest_size=KEY_BYTES).digest() for row in rows

@@ -15,6 +15,12 @@ class AttentionSettings(Settings):
     mean_dtype: MeanDtype = "float32"
     """Stored precision of the mean over heads. float16 saves a third of the disk space and moves
     cells of Δ by less than 0.5 % of the largest (docs/store.md)."""
+    block: int = Field(default=1, ge=1, le=256)
+    """Tokens of a row and column of the stored maps. With b, a cell holds the mean (head pooling
+    `mean`) or the largest (`max`) of up to b × b values, so that maps take b² times less memory and
+    disk: for long windows (docs/store.md). Spans of b tokens begin at the first token of the prefix
+    and of the suffix; special tokens in front keep their own rows. 1 keeps every token apart; the
+    protocols `paper` and `reference`, crossed pairs and `audit.cnns` need it."""
     examples: Annotated[tuple[int, ...], Items()] = ()
     """`sequence_id` of the samples whose attention `snakemake attention_example` exports with all
     heads. Empty: one test sample of each class of the first taxonomy."""
@@ -41,5 +47,7 @@ class ExtractionSettings(Settings):
     """Tokens of the prompt."""
     mean_dtype: MeanDtype = "float32"
     """Stored precision of the mean maps."""
+    block: int = Field(default=1, ge=1)
+    """Tokens of a row and column of the maps."""
     batch_tokens: int = Field(ge=1)
     """Tokens per forward pass."""

@@ -108,7 +108,7 @@ def build_shard(
     """
     sequences = sequences.sort_values("sequence_id", ignore_index=True)
     tokens = _token_matrix(sequences, settings.prefix, output)  # (n, T)
-    keys = row_keys(tokens, settings.prefix, settings.mean_dtype)
+    keys = row_keys(tokens, settings.prefix, settings.mean_dtype, settings.block)
     finished = FinishedRows(parts_root / source.fingerprint, source.fingerprint)
     model, forwards = None, 0
     while True:
@@ -186,7 +186,8 @@ def _extract(
     extraction breaks off; none before a few of them agree with transformers.
     """
     # Before the workers use the model.
-    expected = expect_some(model, tokens, settings.prefix, settings.batch_tokens)
+    sizes = (settings.prefix, settings.batch_tokens, settings.block)
+    expected = expect_some(model, tokens, *sizes)
     agreeing = len(expected)
     pending: list[Extraction] = []
     since = time.monotonic()
@@ -208,6 +209,7 @@ def _extract(
             heads=batches[0].heads,
             mean_dtype=settings.mean_dtype,
             opening=opening(model),
+            block=settings.block,
         )
         of_rows = keys[batches[0].rows.start : batches[-1].rows.stop]
         rows = {
@@ -219,7 +221,7 @@ def _extract(
         finished.write(header, of_rows, rows | {"sequence_id": np.full(len(of_rows), -1)})
 
     try:
-        for batch in extract(model, tokens, settings.prefix, settings.batch_tokens):
+        for batch in extract(model, tokens, *sizes):
             for row in [row for row in expected if row < batch.rows.stop]:
                 compare(model, expected[row], batch, row - batch.rows.start)
                 del expected[row]
@@ -248,6 +250,7 @@ def _empty_header(source: ModelSource, window: int, settings: ExtractionSettings
         layers=0,
         heads=0,
         mean_dtype=settings.mean_dtype,
+        block=settings.block,
     )
 
 
