@@ -37,7 +37,8 @@ with job(snakemake) as settings:
         return read_texts(samples, *map(str, inputs), classes, settings.prefix)
 
     own = texts_of(number, tests)
-    maps = Maps(mean, largest, store.header.read_tokens(own.tokens))
+    spans = store.header.spans if store.header.block > 1 else None
+    maps = Maps(mean, largest, store.header.read_tokens(own.tokens), spans)
     parts, sources = [], {}
     for place, name in enumerate(settings.models):
         if name == model:
@@ -46,7 +47,7 @@ with job(snakemake) as settings:
         header = read_header(checkpoints)
         sources[name] = {"layers": header["layers"], "refused": ""}
         try:
-            require_tokens(header["tokens"], maps.tokens.shape[1], name)
+            require_tokens(header["tokens"], maps.side, name)
         except EngramError as error:
             logging.info("%s", error)
             sources[name]["refused"] = str(error)

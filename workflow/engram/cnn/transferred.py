@@ -22,6 +22,7 @@ from engram.cnn.probes import choose_strength
 from engram.cnn.text_rivals import FUSED, KIND, SCALARS, TEXT
 from engram.cnn.training import predict
 from engram.io.errors import EngramError
+from engram.io.spans import Spans
 
 ATTENTION, IDENTITY = "attention", "token_identity"
 SINGLE_DEPTH = 0.5
@@ -79,10 +80,17 @@ class Maps:
     """The largest attention of any head, packed, (n, L, P)."""
     tokens: np.ndarray
     """What the model read, its opening included, (n, T)."""
+    spans: Spans | None = None
+    """The tokens of every row of a map; None: one each."""
+
+    @property
+    def side(self) -> int:
+        """Rows of a map."""
+        return self.tokens.shape[1] if self.spans is None else self.spans.rows
 
     def rows(self, chosen: np.ndarray) -> Maps:
         """Return those of some samples, bool (n,)."""
-        return Maps(self.mean[chosen], self.max[chosen], self.tokens[chosen])
+        return Maps(self.mean[chosen], self.max[chosen], self.tokens[chosen], self.spans)
 
 
 def unseen(tested: Texts, trained: Texts) -> np.ndarray:
@@ -158,7 +166,7 @@ def cnn_logits(
     """
     chosen = {key: cnn for key, cnn in cnns.items() if key.input in (ATTENTION, IDENTITY)}
     for key, cnn in chosen.items():
-        require_tokens(cnn.tokens, maps.tokens.shape[1], key.path)
+        require_tokens(cnn.tokens, maps.side, key.path)
     logits: dict[CnnKey, list[np.ndarray]] = {key: [] for key in chosen}
     for start in range(0, len(maps.tokens), _BLOCK):
         part = slice(start, start + _BLOCK)
@@ -167,7 +175,7 @@ def cnn_logits(
             name = (IDENTITY if key.input == IDENTITY else cnn.head_pooling, cnn.layers)
             if name not in shown:
                 shown[name] = (
-                    token_identity(maps.tokens[part])[:, None]
+                    token_identity(maps.tokens[part], maps.spans)[:, None]
                     if key.input == IDENTITY
                     else resample_layers(getattr(maps, cnn.head_pooling)[part], cnn.layers)
                 )
