@@ -17,9 +17,11 @@ from tiny_samples import TOKENS
 from engram.cnn.checkpoints import load_cnns
 from engram.cnn.dataset import Dataset
 from engram.cnn.grid import train_grid
+from engram.cnn.network import token_identity
 from engram.cnn.results import write_results
 from engram.cnn.settings import CnnSettings
 from engram.cnn.text_rivals import text_features
+from engram.cnn.training import predict
 from engram.cnn.transferred import (
     Maps,
     Samples,
@@ -35,6 +37,7 @@ from engram.cnn.transferred_samples import PREDICTED, listed_samples, read_texts
 from engram.io.artifacts import read_metadata, read_parquet, write_parquet
 from engram.io.errors import EngramError
 from engram.io.packing import pack, packed_length, query_key
+from engram.io.spans import Spans
 from engram.store.attention_file import KEY_BYTES, Header, new_attention_file
 from engram.store.index import write_index
 
@@ -179,6 +182,18 @@ def test_maps_of_another_number_of_tokens_are_refused_in_one_line(study: Any) ->
     wide = np.zeros((1, 2, packed_length(TOKENS + 1)))
     with pytest.raises(EngramError, match="16 tokens, these maps have 17; give both models the"):
         cnn_logits(cnns, Maps(wide, wide, np.zeros((1, TOKENS + 1), int)))
+
+
+def test_blockwise_maps_fit_cnns_of_as_many_blocks(study: Any) -> None:
+    cnns = load_cnns(study.root / "a" / "cnns" / "checkpoints.safetensors")
+    spans = Spans(0, 2 * PREFIX, 2 * PREFIX, 2)  # twice the tokens in as many rows
+    shown = np.random.default_rng(0).random((3, 2, packed_length(TOKENS)), np.float32)
+    tokens = np.arange(6 * TOKENS).reshape(3, 2 * TOKENS) % 7
+    logits = cnn_logits(cnns, Maps(shown, shown, tokens, spans))
+    identity = token_identity(tokens, spans)[:, None]
+    key = next(key for key in logits if key.input == "token_identity")
+    expected = predict(cnns[key], identity, np.arange(3), "float32")
+    np.testing.assert_allclose(logits[key], expected, atol=1e-6)
 
 
 def test_at_home_the_logits_are_those_of_the_training(study: Any) -> None:
