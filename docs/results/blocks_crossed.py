@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-from cells import filled, interval, markdown, nats, only, points, score, select, short, table
+from cells import (
+    filled,
+    hundredths,
+    interval,
+    markdown,
+    nats,
+    only,
+    points,
+    score,
+    select,
+    short,
+    table,
+)
 
 STRATA = {
     "natural": "natural",
@@ -167,6 +179,22 @@ def crossed_knockout_low(study: str) -> str:
         f"- its two pairs: {_differences(costs[of_first])} nats;\n"
         f"- the four others: {_differences(costs[~of_first])} nats."
     )
+
+
+def crossed_entropy(study: str) -> str:
+    """Return by how much the entropy of representations differs between the exposed model and its
+    counterpart on the same windows, by depth, in hundredths of a nat."""
+    rows = []
+    means = select(table(f"{study}/mechanisms"), measure="entropy", value="entropy")
+    means = select(means, pair=ALL_PAIRS if ALL_PAIRS in set(means["pair"]) else "first")
+    shown = [name for name in ("natural", "guessed", "templates") if name in set(means["stratum"])]
+    for depth in sorted(means["depth"].unique()):
+        cells = [
+            interval(only(means, depth=depth, stratum=stratum), "difference", hundredths)
+            for stratum in shown
+        ]
+        rows.append([f"{depth:.0f}", *cells])
+    return markdown(["depth", *shown], rows)
 
 
 def findings() -> str:

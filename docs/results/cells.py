@@ -32,6 +32,11 @@ def nats(value: float) -> str:
     return f"{value:.1f}".replace("-", "−")
 
 
+def hundredths(value: float) -> str:
+    """Return hundredths with one place: 5.5, −1.7."""
+    return nats(100 * value)
+
+
 def points(value: float) -> str:
     """Return a fraction as whole percent or points, halves away from zero: 38, −4."""
     whole = math.floor(abs(value) * 100 + 0.5 + 1e-9)

@@ -34,6 +34,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "crossed-mechanisms": partial(
         blocks_crossed.crossed_scores, "crossed", blocks_crossed.MEASURED_INPUTS
     ),
+    "crossed-entropy": partial(blocks_crossed.crossed_entropy, "crossed"),
     "crossed-transfer": partial(blocks_crossed.crossed_transfer, "crossed"),
     "smollm2-effects": partial(blocks_crossed.crossed_effects, "smollm2-crossed"),
     "smollm2-scores": partial(blocks_crossed.crossed_scores, "smollm2-crossed"),
