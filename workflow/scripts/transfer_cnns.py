@@ -43,7 +43,7 @@ with job(snakemake) as settings:
     for place, name in enumerate(settings.models):
         if name == model:
             continue
-        checkpoints, predictions = files.checkpoints[place], files.predictions[place]
+        checkpoints, predictions = Path(files.checkpoints[place]), files.predictions[place]
         header = read_header(checkpoints)
         sources[name] = {"layers": header["layers"], "refused": ""}
         try:

@@ -128,15 +128,18 @@ def ran(study: SimpleNamespace, model: str) -> tuple[pd.DataFrame, dict[str, Any
     """Return what the script `transfer_cnns` writes of a model."""
     output = study.root / model / "transfer.parquet"
     if not output.exists():
-        folders = [study.root / name for name in study.models]
+        of_cnns, folders = (
+            f"{study.root}/{{}}/cnns/{{}}",
+            [f"{study.root}/{m}" for m in study.models],
+        )
         files: dict[str, Any] = {
-            "own": study.root / model / "cnns" / "predictions.parquet",
-            "attention": [study.root / model / "attention" / "index.parquet"],
-            "checkpoints": [folder / "cnns" / "checkpoints.safetensors" for folder in folders],
-            "predictions": [folder / "cnns" / "predictions.parquet" for folder in folders],
-        }
+            "own": of_cnns.format(model, "predictions.parquet"),
+            "attention": [f"{study.root}/{model}/attention/index.parquet"],
+            "checkpoints": [of_cnns.format(m, "checkpoints.safetensors") for m in study.models],
+            "predictions": [of_cnns.format(m, "predictions.parquet") for m in study.models],
+        }  # strings, as Snakemake gives them
         for name in ("labels", "candidates", "continuations"):
-            files[name] = [folder / f"{name}.parquet" for folder in folders]
+            files[name] = [f"{folder}/{name}.parquet" for folder in folders]
         settings = {"models": study.models, "prefix": PREFIX, "precision": "float32"}
         run_script("transfer_cnns", files, {"predictions": output}, settings, model=model)
     return read_parquet(output), read_metadata(output)
