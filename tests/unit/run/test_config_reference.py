@@ -20,6 +20,7 @@ from engram.run import config_reference
 from engram.run.config_reference import PAGE, SCHEMA_FILE, schema
 from engram.run.settings import ModelEntry, StudyConfig
 from engram.taxonomy.protocols import PROTOCOLS
+from engram.taxonomy.transfer_settings import TransferKind
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = schema()
@@ -86,7 +87,7 @@ def test_every_default_is_valid(settings: type[Settings]) -> None:
     "settings", [item for item in CLASSES if item not in (StudyConfig, ModelEntry)]
 )
 def test_the_defaults_written_out_are_the_defaults(settings: type[Settings]) -> None:
-    given = {key: REQUIRED[key] for key, f in settings.model_fields.items() if f.is_required()}
+    given = required(settings)
     plain = settings(**given).model_dump(mode="json")
     again = settings.parse(plain)
     assert again == settings(**given)
@@ -188,13 +189,21 @@ REQUIRED: dict[str, Any] = {
     "train": [True],
     "test": [False],
 }
+PREDICATES = {"train": "is_code", "test": "not is_code"}
+"""What `transfer.kinds` needs instead of lists of values."""
+
+
+def required(settings: type[Settings]) -> dict[str, Any]:
+    """Values for the keys that a section must have."""
+    values = REQUIRED | (PREDICATES if settings is TransferKind else {})
+    return {key: values[key] for key, f in settings.model_fields.items() if f.is_required()}
 
 
 def test_settings_have_the_limits_that_the_schema_and_the_reference_name() -> None:
     tried = 0
     for settings in CLASSES:
         entry = SCHEMA if settings is StudyConfig else SCHEMA["$defs"][settings.__name__]
-        given = {key: REQUIRED[key] for key, f in settings.model_fields.items() if f.is_required()}
+        given = required(settings)
         for name, value in entry["properties"].items():
             for within, beyond in bounds(value):
                 settings.parse_fields(given | {name: within})

@@ -343,6 +343,10 @@ def _wrong_transfer(config: dict[str, Any], named: list[Named]) -> Iterator[str]
     if not section["enabled"]:
         return
     yield from _error_of(transfer_lists, config, named)
+    for kinds in section["kinds"]:
+        for key in ("train", "test"):
+            for error in _error_of(names_of, kinds[key]):
+                yield f"transfer.kinds: {kinds['name']}: {key}: {error}"
     several = section["models"] and len(config["models"]) > 1
     if not section["kinds"] and not several:
         yield (
