@@ -21,6 +21,7 @@ from engram.knockout.causal_agreement import causal_agreement, permutation_test
 from engram.knockout.dissociation import POOLED, dissociations
 from engram.knockout.effects import effect_table
 from engram.knockout.experiment import Runner, Samples, choose, run
+from engram.knockout.kept_conditions import condition_digest
 from engram.knockout.regions import blocks, distance_band, random_region, top_cells
 from engram.knockout.trials import (
     COLUMNS,
@@ -277,6 +278,15 @@ def test_regions_of_blockwise_maps_are_whole_blocks_of_tokens(tmp_path: Path) ->
     assert bands["cells"].tolist() == [LAYERS * WINDOW]
     with pytest.raises(EngramError, match="Δ has shape"):
         run(own, test, ranking, delta, CLASSES, few, 5)
+
+
+def test_equal_cells_of_other_blocks_are_another_condition() -> None:
+    cells = some_delta()[0] > 0.8
+    conditions = [
+        Condition(cells=cells, spans=Spans(0, 16, 16, block)) if block else Condition(cells=cells)
+        for block in (0, 12, 14)
+    ]
+    assert len({condition_digest(condition, None) for condition in conditions}) == 3
 
 
 def test_a_class_without_samples_is_named(tmp_path: Path) -> None:
