@@ -13,6 +13,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import matplotlib
@@ -201,9 +202,12 @@ def dissociation(axes: Axes, theme: dict[str, str]) -> None:
     axes.legend(loc="upper left", handlelength=1.0)
 
 
-def crossed(axes: Axes, theme: dict[str, str]) -> None:
-    """Plot how often the exposed model of a crossed pair is named, by input and kind of text."""
-    rows = table("demo/scores").query(
+def crossed(
+    axes: Axes, theme: dict[str, str], study: str = "demo", second: str = "templates"
+) -> None:
+    """Plot how often the exposed model of a crossed pair is named, by input, on natural windows and
+    on a second kind of text."""
+    rows = table(f"{study}/scores").query(
         "pair == 'all pairs' and selection == 'assigned' and dose == 0 and trained_on == 'all'"
     )
     names = {
@@ -214,7 +218,7 @@ def crossed(axes: Axes, theme: dict[str, str]) -> None:
         "attention_mean": "attention, mean over heads",
         "attention_max": "attention, max over heads",
     }
-    kinds = {"natural": ("Others", 0.13), "templates": ("Guess", -0.13)}
+    kinds = {"natural": ("Others", 0.13), second: ("Guess", -0.13)}
     for y, source in enumerate(reversed(names)):
         for kind, (color, shift) in kinds.items():
             row = rows[(rows["input"] == source) & (rows["tested_on"] == kind)].iloc[0]
@@ -232,11 +236,16 @@ def crossed(axes: Axes, theme: dict[str, str]) -> None:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.legend(loc="lower right", handlelength=1.0)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, handlelength=1.0)
 
 
 PLOTS: dict[str, tuple[Callable[[Axes, dict[str, str]], None], str, tuple[float, float]]] = {
     "crossed": (crossed, "demo/scores", (7.2, 3.9)),
+    "real-model": (
+        partial(crossed, study="smollm2-crossed", second="guessed"),
+        "smollm2-crossed/scores",
+        (7.2, 3.9),
+    ),
     "scores": (scores, "classes/scores", (7.2, 2.7)),
     "exposures": (exposures, "classes/exposures", (5.6, 3.0)),
     "delta-layers": (delta_layers, "classes/delta_layers", (5.6, 3.0)),

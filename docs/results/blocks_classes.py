@@ -46,9 +46,6 @@ def classes() -> str:
     truth = select(table("classes/truth"), rule="Guess", kind="all")
     unseen, drilled = only(truth, drilled=False), only(truth, drilled=True)
     recalled = select(table("classes/truth"), kind="all", drilled=True)["recalled"].sum()
-    guess, recall = dissociation_pair(
-        select(table("classes/double_dissociation"), size=0.003, measure="extracted")
-    )
     three = select(table("localization/double_dissociation"), region="Guess")
     balanced = "balanced_accuracy"
     return filled(f"""\
@@ -58,16 +55,12 @@ def classes() -> str:
 - **The text separates them just as well.** The same CNNs, shown only which tokens are equal, reach
   {interval(identity, balanced, score)}. Attention minus text:
   {interval(adds, "difference", score)}.
-- **The paper's rule misses much recall.** Drilled windows were chosen among those that the model
-  does not extract before drilling: if it extracts them afterwards, it recalls them. The rule calls
-  {drilled["n"]} of these {recalled:,} Guess. On other windows it is right: before drilling, the
+- **The paper's rule misses much recall.** The model extracts no drilled window before drilling,
+  so what it extracts of them afterwards is recalled. The rule calls {drilled["n"]} of these
+  {recalled:,} Guess. On other windows it is right: before drilling, the
   model also extracts {unseen["guessed"]:,} of the {unseen["n"]:,} that it calls Guess.
-- **Δ finds attention that the model needs, but not reliably.** Without the 0.3 % of cells with
-  the largest Δ of Guess, extraction of Guess falls by {interval(guess, "own", points)} points, of
-  Others by {interval(guess, "other", points)}; without those of Others, by
-  {interval(recall, "other", points)} and {interval(recall, "own", points)} (n = {guess["n"]} a
-  class). Over three models, such a double dissociation holds in {three["double"].sum()} of
-  {len(three)} settings.""")
+- **Δ finds attention that the model needs, but not reliably:** over three models, removing
+  a class's cells costs that class most in {three["double"].sum()} of {len(three)} settings.""")
 
 
 def scores() -> str:

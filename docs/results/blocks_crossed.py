@@ -181,6 +181,18 @@ def crossed_knockout_low(study: str) -> str:
     )
 
 
+def crossed_matched(study: str, stratum: str) -> str:
+    """Return how well each input separates the arms within bins of the log-probability's own
+    difference, on windows of a stratum of the only pair."""
+    matched = select(table(f"{study}/matched"), trained_on="all", tested_on=stratum)
+    rows = [
+        [label, f"{row['windows']}, {row['fewer_arm']}", short(row["matched_auroc"])]
+        for name, label in CROSSED_INPUTS.items()
+        for row in select(matched, input=name).to_dict("records")
+    ]
+    return markdown(["the scorer sees", "windows, of the rarer arm", "AUROC"], rows)
+
+
 def crossed_entropy(study: str) -> str:
     """Return by how much the entropy of representations differs between the exposed model and its
     counterpart on the same windows, by depth, in hundredths of a nat."""
@@ -195,6 +207,20 @@ def crossed_entropy(study: str) -> str:
         ]
         rows.append([f"{depth:.0f}", *cells])
     return markdown(["depth", *shown], rows)
+
+
+def _real_model() -> str:
+    """Return what the pair of a real language model found, as a bullet."""
+    study, guessed = "smollm2-crossed", {"tested_on": "guessed"}
+    every = paired(study, "cnn_attention_mean")
+    cnn = paired(study, "cnn_attention_mean", **guessed)
+    loss = paired(study, "suffix_log_prob", **guessed)
+    return f"""\
+- **In a real model, more than the loss.** In a pair of SmolLM2-135M
+  (`studies/smollm2-crossed.yaml`), the CNN names the exposed copy in
+  {interval(every, "accuracy", points)} % of windows (n = {every["windows"]}), and in
+  {interval(cnn, "accuracy", points)} % of those it guesses anyway, the loss in
+  {interval(loss, "accuracy", points)} %. Recall does not need it."""
 
 
 def findings() -> str:
@@ -221,8 +247,8 @@ def findings() -> str:
 
     return filled(f"""\
 - **Showing a text makes a model reproduce it.** After {most["dose"]} showings, a model extracts
-  {interval(most, "exposed", points)} % of natural windows; its counterpart, which was not shown
-  them, {interval(most, "unexposed", points)} %.
+  {interval(most, "exposed", points)} % of natural windows; its counterpart,
+  {interval(most, "unexposed", points)} %.
 - **Attention carries a trace of it.** From both copies' attention on a held-out window, the
   paper's CNN names the one that was shown it in {percent(cnn)} of natural windows
   (n = {cnn["windows"]:,}; 95 % of redrawn arms give at most {points(cnn["null_95"])} %) and
@@ -231,11 +257,13 @@ def findings() -> str:
 - **Part of the trace is common to different models.** In other pairs, a linear scorer names the
   exposed copy in {percent(same)} of natural windows if they share its base, {percent(other)} if
   not.
-- **Whether recall needs it is open.** Removing the 5 % of cells with the largest Δ costs the
-  exposed copy {_differences(low[of_first])} nats more than its counterpart in the first base's
-  pairs, {nats(of_others.min())} to {nats(of_others.max())} in the others (low-overlap natural
+- **Whether recall needs it is open.** Without the 5 % of cells of largest Δ, the exposed
+  copy loses {_differences(low[of_first])} nats more than its counterpart in the first base's
+  pairs,
+  {nats(of_others.min())} to {nats(of_others.max())} in the others (low-overlap natural
   text, net of random cells with equal attention).
-- **The loss reveals more:** {percent(loss)} of natural windows; hidden states, {percent(states)}.
+- **The loss reveals more,** {percent(loss)}, as do hidden states, {percent(states)}.
+{_real_model()}
 - **The text alone reveals nothing,** as designed: {points(text["value"].min())} to
   {points(text["value"].max())} %, {(text["p"] > 0.05).sum()} of {len(text)} checks within 95 % of
   redrawn arms.""")

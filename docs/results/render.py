@@ -19,6 +19,7 @@ import blocks_crossed
 from cells import HERE
 
 ROOT = HERE.parents[1]
+ENTROPY = {"entropy": blocks_crossed.MEASURED_INPUTS["entropy"]}
 PAGES = (ROOT / "README.md", ROOT / "docs/index.md", ROOT / "docs/results.md")
 _BLOCK = re.compile(r"(<!-- results: (\S+) -->\n).*?(<!-- /results -->)", re.DOTALL)
 
@@ -38,10 +39,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "crossed-transfer": partial(blocks_crossed.crossed_transfer, "crossed"),
     "smollm2-effects": partial(blocks_crossed.crossed_effects, "smollm2-crossed"),
     "smollm2-scores": partial(blocks_crossed.crossed_scores, "smollm2-crossed"),
+    "smollm2-matched": partial(blocks_crossed.crossed_matched, "smollm2-crossed", "guessed"),
+    "smollm2-entropy": partial(blocks_crossed.crossed_scores, "smollm2-crossed", ENTROPY),
     "smollm2-knockout": partial(blocks_crossed.crossed_knockout, "smollm2-crossed"),
-    "smollm2-mechanisms": partial(
-        blocks_crossed.crossed_scores, "smollm2-crossed", blocks_crossed.MEASURED_INPUTS
-    ),
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
     "demo-scores": partial(blocks_crossed.crossed_scores, "demo"),
     "scores": blocks_classes.scores,
