@@ -200,8 +200,10 @@ const unfiltered = () => Object.fromEntries(Object.keys(FILTERS).map((name) => [
 start(() => {
   state.pair = clamp(state.pair, study.pairs.length);
   if (!(state.lit in LIT)) state.lit = "first";
-  one("edition").hidden = !study.whole;
-  one("edition").textContent = `This edition for the report has ${pair().windows.length} windows per pair; explorer_pairs.html in the study’s folder has ${study.whole}.`;
+  one("edition").hidden = !study.whole && pair().windows.length === pair().wanted;
+  one("edition").textContent = study.whole
+    ? `This edition for the report has ${pair().windows.length} windows per pair; explorer_pairs.html in the study’s folder has ${study.whole}.`
+    : `${pair().windows.length} of ${pair().wanted} windows per pair fit into this page; raise explorer.megabytes for more.`;
   onChoice("pair", "pair", () => ({ sample: 0 }));
   for (const name of Object.keys(FILTERS)) onChoice(name, name, () => ({ sample: 0 }));
   onChoice("lit", "lit");

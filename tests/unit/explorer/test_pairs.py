@@ -253,11 +253,20 @@ def test_an_edition_has_a_window_of_every_pair_at_least(collected: Collected) ->
     assert [len(pair["windows"]) for pair in study["pairs"]] == [1, 1]
 
 
-def test_windows_that_do_not_fit_are_an_error(written: PairStudy) -> None:
-    small = written.page.model_copy(update={"megabytes": 0.1})
-    with pytest.raises(
-        EngramError, match=r"of the pair a fill its 0.1 MB; lower explorer\.samples"
-    ):
+def test_windows_that_do_not_fit_are_left_out(written: PairStudy, collected: Collected) -> None:
+    whole = sum(map(len, collected[1].values()))
+    small = written.page.model_copy(update={"megabytes": 0.6 * whole / 1e6})
+    study, blocks = collect_pairs(replace(written, page=small))
+    assert sum(map(len, blocks.values())) <= 0.6 * whole
+    for pair, entire in zip(study["pairs"], collected[0]["pairs"], strict=True):
+        left = len(pair["windows"])
+        assert 1 < left < 12 == pair["wanted"] == entire["wanted"]
+        assert pair["windows"] == entire["windows"][:left]
+
+
+def test_where_not_one_window_fits_it_is_an_error(written: PairStudy) -> None:
+    small = written.page.model_copy(update={"megabytes": 0.01})
+    with pytest.raises(EngramError, match=r"fill its 0.01 MB; lower explorer\.samples"):
         collect_pairs(replace(written, page=small))
 
 

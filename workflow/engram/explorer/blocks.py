@@ -21,9 +21,10 @@ class Blocks:
     texts: dict[str, str] = field(default_factory=dict)
     """Name → base 64 of deflated maps."""
 
-    def add(self, name: str, text: str) -> bool:
-        """Keep a block unless the page would grow beyond its limit; return whether it was kept."""
-        limit = _PAGE_SHARE * self.page.megabytes * MEGABYTE
+    def add(self, name: str, text: str, share: float = 1.0) -> bool:
+        """Keep a block unless the blocks would fill more than a share of the page; return whether
+        it was kept."""
+        limit = share * _PAGE_SHARE * self.page.megabytes * MEGABYTE
         if sum(map(len, self.texts.values())) + len(text) > limit:
             return False
         self.texts[name] = text

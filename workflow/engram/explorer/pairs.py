@@ -6,6 +6,7 @@ difference of two maps, and the outcome of a window in words."""
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from engram.lm.models import load_tokenizer
 from engram.nursery.arms import FIRST, SECOND, STRATA
 from engram.store.attention_file import POOLINGS
 from engram.store.index import AttentionStore
+
+log = logging.getLogger(__name__)
 
 NEITHER, DRIFT, BY_ONE = "extracted by neither", "drift", "extracted by one"
 OUTCOMES = (RECALLED, EXTRACTED, NEITHER, DRIFT, BY_ONE)
@@ -67,15 +70,17 @@ class PairStudy:
 def collect_pairs(study: PairStudy) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the pairs as the page needs them, and its blocks of maps.
 
+    A pair whose windows would fill more than its share of the page has fewer of them, and the page
+    says so; the first ones are equally many from every stratum, arm and outcome.
+
     Raises:
-        EngramError: a file is missing or damaged, a pair has no test window, or the windows do not
-            fit into the page.
+        EngramError: a file is missing or damaged, a pair has no test window, or not one window of
+            every pair fits into the page.
     """
     blocks = Blocks(study.page)
     shares = share(study.page.samples, list(study.pairs))
     pairs = [
-        _pair(study, name, shares[name], f"p{number}", blocks)
-        for number, name in enumerate(study.pairs)
+        _pair(study, name, shares[name], number, blocks) for number, name in enumerate(study.pairs)
     ]
     present = {entry["stratum"] for pair in pairs for entry in pair["windows"]}
     return {
@@ -161,12 +166,13 @@ def choose_windows(windows: pd.DataFrame, number: int, seed: int) -> np.ndarray:
     return choose_samples(test.sort_values(list(_CELL)), number, _CELL)
 
 
-def _pair(study: PairStudy, name: str, number: int, prefix: str, blocks: Blocks) -> dict[str, Any]:
-    """Return one pair: its scorers, Δ and windows; maps go into the blocks."""
+def _pair(study: PairStudy, name: str, most: int, place: int, blocks: Blocks) -> dict[str, Any]:
+    """Return one pair: its scorers, Δ and windows, at most so many; maps go into the blocks."""
+    prefix, room = f"p{place}", (place + 1) / len(study.pairs)
     models = (name, study.pairs[name])
     folder = study.root / name / "crossed"
     windows = read_parquet(folder / "windows.parquet")
-    chosen = choose_windows(windows, number, study.seed)
+    chosen = choose_windows(windows, most, study.seed)
     if not len(chosen):
         raise EngramError(f"{folder / 'windows.parquet'}: it has no test window; take more windows")
     stores = [
@@ -187,8 +193,12 @@ def _pair(study: PairStudy, name: str, number: int, prefix: str, blocks: Blocks)
     ):
         row, block = known.loc[sequence], f"{prefix}-w{position}"
         levels, maxima = _maps(stores, sequence)
-        done = f"{position} of {len(chosen)} windows of the pair {name}"
-        blocks.require(block, encode(levels), done)
+        done, text = f"{position} of {len(chosen)} windows of the pair {name}", encode(levels)
+        if not entries:
+            blocks.require(block, text, done)
+        elif not blocks.add(block, text, room):
+            log.warning("explorer: %s fit into its %g MB", done, study.page.megabytes)
+            break
         entries.append(
             {
                 # As text: JavaScript's numbers are doubles and change ids beyond 2^53.
@@ -220,6 +230,7 @@ def _pair(study: PairStudy, name: str, number: int, prefix: str, blocks: Blocks)
         "delta": delta,
         "profile": _profile(folder, header.layers),
         "windows": entries,
+        "wanted": len(chosen),
     }
 
 

@@ -15,4 +15,4 @@ class ExplorerSettings(Settings):
     outcome the same number of windows."""
     megabytes: float = Field(default=25.0, ge=1, le=500)
     """Largest size of each page, in 10⁶ bytes. Where it would be exceeded, Δ of the last taxonomies
-    is left out."""
+    is left out of explorer.html, and the last windows of every pair of explorer_pairs.html."""
