@@ -187,7 +187,7 @@ def _pair(study: PairStudy, name: str, most: int, place: int, blocks: Blocks) ->
     words = Words(load_tokenizer(study.root / name / "model"))
     known = windows.assign(outcome=outcome_names(windows)).set_index("sequence_id")
     known = known.join(texts.set_index("sequence_id"), how="inner")
-    entries = []
+    entries: list[dict[str, Any]] = []
     for position, sequence in enumerate(
         tqdm(chosen.tolist(), desc=f"windows of {name}", unit="window", mininterval=2)
     ):
