@@ -226,3 +226,50 @@ def bound(name):
     }
     models = 2 if name in COMPARED else 1
     return {"candidates": entry["candidates"], "models": models, "lists": lists}
+
+
+def transfer_settings():
+    """Write the settings of the lists of every transfer, and return their pattern."""
+    for protocol, of_taxonomies in TRANSFERS.items():
+        lists = {
+            slug: {
+                "taxonomy": defined(TAXONOMIES[slug]),
+                "kinds": kinds,
+                "samples": DRAWN,
+                "seed": STUDY["seed"],
+            }
+            for slug, kinds in of_taxonomies.items()
+        }
+        settings.by("taxonomy", protocol, lists, script="draw_transfer")
+    return f"{settings.folder}/taxonomy/{{taxonomy}}/{{protocol}}.json"
+
+
+def measure_settings(name):
+    """Return the settings file of a measure that has a section of its own."""
+    section = STUDY["mechanisms"][name]
+    return settings.stamped(
+        f"measure_{name}",
+        measure={
+            key: value
+            for key, value in section.items()
+            if key != "enabled" and not key.startswith("course")
+        },
+        samples_per_class=STUDY["mechanisms"]["samples_per_class"],
+        prefix=STUDY["prefix"],
+        **VERIFIED,
+        **STATISTICS,
+    )
+
+
+def other_direction(run):
+    """Return the run of the same kinds whose classifiers come from the other one."""
+    name = run["protocol"]
+    other = name.removesuffix(BACK) if name.endswith(BACK) else f"{name}{BACK}"
+    return {**run, "protocol": other}
+
+
+def of_taxonomy(file, folder="engram"):
+    """Return a function for a file of every model, for a taxonomy."""
+    return lambda wildcards: [
+        f"{RESULTS}/{model}/{folder}/cnns/{wildcards.taxonomy}/{file}" for model in MOVED_MODELS
+    ]

@@ -31,23 +31,6 @@ OF_SAMPLES = {
 }
 
 
-def measure_settings(name):
-    """Return the settings file of a measure that has a section of its own."""
-    section = STUDY["mechanisms"][name]
-    return settings.stamped(
-        f"measure_{name}",
-        measure={
-            key: value
-            for key, value in section.items()
-            if key != "enabled" and not key.startswith("course")
-        },
-        samples_per_class=STUDY["mechanisms"]["samples_per_class"],
-        prefix=STUDY["prefix"],
-        **VERIFIED,
-        **STATISTICS,
-    )
-
-
 rule measure_mechanisms:
     input:
         model=f"{MODEL}/model/config.json",

@@ -75,22 +75,6 @@ use rule draw_samples as draw_held_out with:
         protocol=among(HELD_OUT),
 
 
-def transfer_settings():
-    """Write the settings of the lists of every transfer, and return their pattern."""
-    for protocol, of_taxonomies in TRANSFERS.items():
-        lists = {
-            slug: {
-                "taxonomy": defined(TAXONOMIES[slug]),
-                "kinds": kinds,
-                "samples": DRAWN,
-                "seed": STUDY["seed"],
-            }
-            for slug, kinds in of_taxonomies.items()
-        }
-        settings.by("taxonomy", protocol, lists, script="draw_transfer")
-    return f"{settings.folder}/taxonomy/{{taxonomy}}/{{protocol}}.json"
-
-
 rule draw_transfer:
     """Draw the samples of classifiers that are trained on one kind of windows and tested on two."""
     input:

@@ -17,20 +17,6 @@ TRANSFER_RESULTS = (
 )
 
 
-def other_direction(run):
-    """Return the run of the same kinds whose classifiers come from the other one."""
-    name = run["protocol"]
-    other = name.removesuffix(BACK) if name.endswith(BACK) else f"{name}{BACK}"
-    return {**run, "protocol": other}
-
-
-def of_taxonomy(file, folder="engram"):
-    """Return a function for a file of every model, for a taxonomy."""
-    return lambda wildcards: [
-        f"{RESULTS}/{model}/{folder}/cnns/{wildcards.taxonomy}/{file}" for model in MOVED_MODELS
-    ]
-
-
 rule transfer_cnns:
     """Test the classifiers of every other model on one model's samples."""
     input:
