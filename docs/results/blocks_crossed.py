@@ -216,11 +216,11 @@ def _real_model() -> str:
     cnn = paired(study, "cnn_attention_mean", **guessed)
     loss = paired(study, "suffix_log_prob", **guessed)
     return f"""\
-- **In a real model, more than the loss.** In a pair of SmolLM2-135M
+- **In a real model, more than the loss.** In SmolLM2-135M
   (`studies/smollm2-crossed.yaml`), the CNN names the exposed copy in
   {interval(every, "accuracy", points)} % of windows (n = {every["windows"]}), and in
-  {interval(cnn, "accuracy", points)} % of those it guesses anyway, the loss in
-  {interval(loss, "accuracy", points)} %. Recall does not need it."""
+  {interval(cnn, "accuracy", points)} % of those the model guesses anyway, the loss in
+  {interval(loss, "accuracy", points)} %. Removing its cells costs both copies alike."""
 
 
 def findings() -> str:
