@@ -27,6 +27,7 @@ from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
 from engram.sources.entry import brings_scores, published
 from engram.sources.published_shapes import known_by_name
+from engram.taxonomy.transfer_settings import REVERSED
 
 GIVEN = study_config.without_dates(dict(config))
 try:
@@ -264,12 +265,12 @@ def measure_settings(name):
 def other_direction(run):
     """Return the run of the same kinds whose classifiers come from the other one."""
     name = run["protocol"]
-    other = name.removesuffix(BACK) if name.endswith(BACK) else f"{name}{BACK}"
+    other = name.removesuffix(REVERSED) if name.endswith(REVERSED) else f"{name}{REVERSED}"
     return {**run, "protocol": other}
 
 
-def of_taxonomy(file, folder="engram"):
+def of_taxonomy(file):
     """Return a function for a file of every model, for a taxonomy."""
     return lambda wildcards: [
-        f"{RESULTS}/{model}/{folder}/cnns/{wildcards.taxonomy}/{file}" for model in MOVED_MODELS
+        f"{RESULTS}/{model}/engram/cnns/{wildcards.taxonomy}/{file}" for model in MOVED_MODELS
     ]

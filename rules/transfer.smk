@@ -6,7 +6,6 @@ of every model under the protocol `engram`, attention.
 Outputs: <model>/engram/transfer/<taxonomy>.parquet, tables/transfer.csv and its figure.
 """
 
-BACK = "-reversed"
 MOVED = [entry.trained.slug for entry in study_taxonomies.transferred(STUDY)]
 MOVED_MODELS = list(MODELS) if STUDY["transfer"]["models"] and len(MODELS) > 1 else []
 MOVED_RUNS = runs(MOVED, MOVED_MODELS, ["engram"])
