@@ -34,7 +34,7 @@ with job(snakemake) as settings:
         state / "entropy",
         settings.seed,
     )
-    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve), course)
+    base.drill(rows, drilling, state, Path(output.model).parent, Path(output.curve), watch=course)
     if course:
         write_parquet(course.table(), output.course)
     in_design = windows["sequence_id"].isin(design.index)

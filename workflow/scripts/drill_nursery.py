@@ -30,7 +30,7 @@ with job(snakemake) as settings:
         settings.seed,
     )
     places = (state, Path(output.model).parent, Path(output.curve))
-    base.drill(rows, drilling, *places, shape, settings.seed, course)
+    base.drill(rows, drilling, *places, shape=shape, seed=settings.seed, watch=course)
     if course:
         write_parquet(course.table(), output.course)
     chosen = choose_candidates(windows, settings.windows, settings.seed)

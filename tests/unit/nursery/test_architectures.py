@@ -44,7 +44,7 @@ def test_a_model_from_scratch_learns_a_window_and_comes_back(
     base = StartingPoint(tmp_path / "no base", byte_tokenizer(), pd.DataFrame(), rows[:1], rows[:0])
     settings = DrillingSettings(training=TRAINING)
     files = (tmp_path / "state", tmp_path / "model", tmp_path / "curve.csv")
-    base.drill(np.tile(rows[:1], (240, 1)), settings, *files, shape(architecture), 1)
+    base.drill(np.tile(rows[:1], (240, 1)), settings, *files, shape=shape(architecture), seed=1)
     model = load_model(tmp_path / "model", device="cpu")
     assert model.config.model_type == architecture
     scores = teacher_forced_scores(model, rows.astype(np.int64), PREFIX)

@@ -68,6 +68,7 @@ class StartingPoint:
         state: Path,
         model: Path,
         curve: Path,
+        *,
         shape: ShapeSettings | None = None,
         seed: int = 0,
         watch: Watch | None = None,
