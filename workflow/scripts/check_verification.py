@@ -9,7 +9,7 @@ from engram.taxonomy.pool import agreement, measured_scores
 
 with job(snakemake) as settings:
     files, tables = snakemake.input, []
-    for model, *paths in zip(
+    for model, verified, labelled, continued, listed in zip(
         settings.models,
         files.verification,
         files.labels,
@@ -17,12 +17,12 @@ with job(snakemake) as settings:
         files.candidates,
         strict=True,
     ):
-        verification = read_parquet(paths[0])
-        continuations = read_parquet(paths[2], ["sequence_id", "tokens"])
+        verification = read_parquet(verified)
+        continuations = read_parquet(continued, ["sequence_id", "tokens"])
         columns = ["sequence_id", "memorization_score"]
-        labels = read_selected(paths[1], verification["sequence_id"], columns)
+        labels = read_selected(labelled, verification["sequence_id"].to_numpy(), columns)
         columns = ["sequence_id", "tokens"]
-        candidates = read_selected(paths[3], continuations["sequence_id"], columns)
+        candidates = read_selected(listed, continuations["sequence_id"].to_numpy(), columns)
         measured = measured_scores(continuations, candidates, settings.prefix)
         tables.append(agreement(verification, labels, measured).assign(model=model))
     write_csv(pd.concat(tables, ignore_index=True), snakemake.output.verification)

@@ -39,10 +39,11 @@ with job(snakemake) as settings:
         for key, cnn in cnns.items()
         if (key.input, key.labels) == ("attention", "real")
     }
-    maps = [store.read(held_out, pooling) for pooling in ("mean", "max")]
+    mean, maximum = (store.read(held_out, pooling) for pooling in ("mean", "max"))
     saliency = saliency_of_grid(
         real,
-        *maps,
+        mean,
+        maximum,
         label[rows],
         classes,
         settings.methods,
@@ -53,8 +54,8 @@ with job(snakemake) as settings:
     per_class, first = settings.samples_per_class, settings.methods[0]
     rows = choose_held_out(split, label, priority, per_class, region_split(split))
     choosing = chosen["sequence_id"].to_numpy()[rows]
-    maps = [store.read(choosing, pooling) for pooling in ("mean", "max")]
-    of_regions = mean_delta(real, *maps, label[rows], classes, first)
+    mean, maximum = (store.read(choosing, pooling) for pooling in ("mean", "max"))
+    of_regions = mean_delta(real, mean, maximum, label[rows], classes, first)
     saliency[first] = replace(saliency[first], region_delta=of_regions)
     taxonomy = read_metadata(files.samples)["taxonomy"]
     write_saliency(Path(snakemake.output.saliency), saliency, taxonomy)

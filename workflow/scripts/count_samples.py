@@ -11,8 +11,9 @@ with job(snakemake) as settings:
         # A list that was drawn before `samples.minimum` was raised is not drawn again.
         samples = read_parquet(path)
         # Of matched classes fewer are left than there are candidates.
-        counts = samples["class"].value_counts() if "balance" in metadata else None
-        counts = metadata["candidates"] if counts is None else counts.to_dict()
+        counts = metadata["candidates"]
+        if "balance" in metadata:
+            counts = samples["class"].value_counts().to_dict()
         if "held_out" not in metadata:  # there the minimum is shared by both sides
             require_samples(metadata["taxonomy"], counts, settings.minimum)
         tables.append(count_samples(samples, metadata))

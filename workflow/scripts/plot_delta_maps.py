@@ -11,7 +11,13 @@ with job(snakemake) as settings:
     style = FigureStyle(**settings.style)
     method = snakemake.wildcards.get("method") or settings.method
     saliency = read_saliency(snakemake.input.saliency, method)
-    maps = (saliency.delta, saliency.classes, saliency.n, settings.prefix)
-    rows = {"opening": saliency.opening, "block": saliency.block}
-    figure = delta_maps(*maps, **rows, style=style)
+    figure = delta_maps(
+        saliency.delta,
+        saliency.classes,
+        saliency.n,
+        settings.prefix,
+        opening=saliency.opening,
+        block=saliency.block,
+        style=style,
+    )
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

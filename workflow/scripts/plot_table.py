@@ -1,15 +1,17 @@
 """Draws one table of the benchmark."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from engram.figures import contrasts, ranking
 from engram.figures.style import FigureStyle, save
 from engram.run.job import job
 
-FIGURES = {
+FIGURES: dict[str, Callable[..., Figure]] = {
     "ranking": ranking.ranking,
     "rho": ranking.thresholds,
     "comparisons": partial(ranking.comparisons, score="min_f1"),

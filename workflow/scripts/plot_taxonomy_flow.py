@@ -17,8 +17,9 @@ with job(snakemake) as settings:
     categories = categories_from_config(settings.categories)
     old, new = (Taxonomy.parse(name, categories) for name in settings.flow)
     samples = pd.DataFrame({"old": old.assign(labels), "new": new.assign(labels)})
-    classes = [
+    old_classes, new_classes = (
         [name for name in taxonomy.class_names if name != NON_MEMO] for taxonomy in (old, new)
-    ]
-    figure = taxonomy_flow(samples, *classes, titles=(old.name, new.name), style=style)
+    )
+    titles = (old.name, new.name)
+    figure = taxonomy_flow(samples, old_classes, new_classes, titles, style=style)
     save(figure, Path(snakemake.output[0]).with_suffix(""), style)

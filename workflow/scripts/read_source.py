@@ -24,6 +24,8 @@ with job(snakemake) as settings:
         metadata |= {"dataset": dataset["dataset"], "dataset_commit": dataset["commit"]}
         files = [Path(file) for file in dataset["files"]]
         hub.write_candidates(files, output, window, limits, metadata)
+    elif folder is None or limits is None:
+        raise ValueError(f"{entry['source']}: the model has no configuration")
     elif entry["source"] == "table":
         reader = table.TableReader(entry["columns"], window, limits, load_tokenizer(folder))
         table.write_windows(entry["table"], reader, output, metadata)

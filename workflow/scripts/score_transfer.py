@@ -1,5 +1,7 @@
 """Score classifiers on kinds of windows and on models that they were not trained on."""
 
+from typing import Any
+
 import pandas as pd
 
 from engram.io.artifacts import read_metadata, read_parquet, write_csv
@@ -11,14 +13,16 @@ with job(snakemake) as settings:
     options, files = {**settings.statistics, "seed": settings.seed}, snakemake.input
     names, tables = [], []
 
-    def tests(path):
+    def tests(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Return the predictions of a file's test samples, and its metadata."""
         predictions = read_parquet(path)
         if "split" in predictions:
             predictions = predictions[predictions["split"] == "test"]
         return predictions, read_metadata(path)
 
-    def add(row, elsewhere, own, classes):
+    def add(
+        row: dict[str, Any], elsewhere: pd.DataFrame, own: pd.DataFrame, classes: list[str]
+    ) -> None:
         """Score one set of classifiers in one place."""
         tables.append(transfer_scores(elsewhere, own, classes, **options))
         names.append(row)
@@ -49,6 +53,6 @@ with job(snakemake) as settings:
             else:
                 add(row, here, own, metadata["classes"])
     table = gather(names, tables)
-    known = {name: [] for row in names for name in row}
+    known = dict.fromkeys(name for row in names for name in row)
     leading = [*known, *COLUMNS]
     write_csv(table[leading], snakemake.output.table)

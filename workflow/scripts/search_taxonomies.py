@@ -18,7 +18,8 @@ from engram.taxonomy.taxonomy import categories_from_config
 with job(snakemake) as settings:
     files, search, protocol = snakemake.input, settings.search, PROTOCOLS["engram"]
     labels, columns = read_parquet(files.labels), ["sequence_id", "tokens"]
-    texts = [read_parquet(path, columns) for path in (files.candidates, files.continuations)]
+    candidates = read_parquet(files.candidates, columns)
+    continuations = read_parquet(files.continuations, columns)
     shown = read_shown(files.continuations)
     store = AttentionStore(Path(files.attention))
     memory = Memory(snakemake.resources.maps_mb, PARTS / "cnns")
@@ -29,7 +30,9 @@ with job(snakemake) as settings:
         usable_samples(read_parquet(files.samples), verification, protocol.drop_unverified),
         search["categories"],
         categories_from_config(settings.categories),
-        lambda chosen, classes: assemble(chosen, classes, labels, *texts, store, memory, shown),
+        lambda chosen, classes: assemble(
+            chosen, classes, labels, candidates, continuations, store, memory, shown
+        ),
         protocol.sample_settings(**settings.samples, minimum=snakemake.resources.fewest_samples),
         CnnSettings(**{**settings.cnn, **grid, "controls": [], "baselines": []}),
         most_classes=search["most_classes"],

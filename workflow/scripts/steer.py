@@ -21,11 +21,13 @@ with job(snakemake) as settings:
     dtype = json.loads(Path(files.version).read_text())["dtype"]
     classes = read_metadata(files.samples)["classes"]
     protocol = PROTOCOLS[snakemake.wildcards.protocol]
-    parts = split_samples(files, classes, protocol, steering.samples_per_class, SPLITS)
+    train, validation, test = split_samples(
+        files, classes, protocol, steering.samples_per_class, SPLITS
+    )
     other = unmemorized_texts(files, steering.other_texts, settings.seed)
     steered = steer(
         load_model(folder, dtype=dtype),
-        SplitTexts(*parts, classes, other),
+        SplitTexts(train, validation, test, classes, other),
         settings.prefix,
         steering,
         snakemake.resources.batch_tokens,

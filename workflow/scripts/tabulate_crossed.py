@@ -31,8 +31,8 @@ with job(snakemake) as settings:
         settings.confidence,
     )
     names = [{"pair": pair} for pair in pairs]
-    controls = [control_table(table, settings.confidence) for table in windows.values()]
-    controls = gather(names, [table.rename(columns={"arm": "check"}) for table in controls])
+    tables = [control_table(table, settings.confidence) for table in windows.values()]
+    controls = gather(names, [table.rename(columns={"arm": "check"}) for table in tables])
     controls = controls.rename(columns=lambda name: name.replace("difference", "value"))
     controls = controls.rename(columns={"value_low": "low", "value_high": "high"})
     controls["check"] = "extraction, model 1 − model 2: " + controls["check"]

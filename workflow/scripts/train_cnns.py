@@ -44,5 +44,10 @@ with job(snakemake) as settings:
     code = code_digest(Path(grid.__file__))
     result = grid.train_grid(dataset, cnn, protocol.selection, PARTS / "cnns", code)
     outputs = snakemake.output
-    paths = (outputs.checkpoints, outputs.history, outputs.predictions)
-    write_results(result, *map(Path, paths), taxonomy=metadata["taxonomy"])
+    write_results(
+        result,
+        Path(outputs.checkpoints),
+        Path(outputs.history),
+        Path(outputs.predictions),
+        metadata["taxonomy"],
+    )

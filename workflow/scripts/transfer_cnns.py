@@ -3,9 +3,12 @@
 import logging
 from pathlib import Path
 
+import pandas as pd
+
 from engram.cnn.checkpoints import load_cnns, read_header
 from engram.cnn.transferred import (
     Maps,
+    Texts,
     cnn_logits,
     prediction_rows,
     require_tokens,
@@ -31,10 +34,16 @@ with job(snakemake) as settings:
     ids = tests["sequence_id"].to_numpy()
     mean, largest = (memory.read(store, ids, pooling) for pooling in ("mean", "max"))
 
-    def texts_of(place, samples):
+    def texts_of(place: int, samples: pd.DataFrame) -> Texts:
         """Return the texts of a model's samples, by its place among the models."""
-        inputs = (files.candidates[place], files.continuations[place], files.labels[place])
-        return read_texts(samples, *map(str, inputs), classes, settings.prefix)
+        return read_texts(
+            samples,
+            str(files.candidates[place]),
+            str(files.continuations[place]),
+            str(files.labels[place]),
+            classes,
+            settings.prefix,
+        )
 
     own = texts_of(number, tests)
     spans = store.header.spans if store.header.block > 1 else None

@@ -6,7 +6,7 @@ texts are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -25,7 +25,7 @@ BY = ("tokens", "text")
 """Columns by which windows are matched, in this order."""
 
 
-def window_keys(tokens: np.ndarray, texts: Sequence[str]) -> pd.DataFrame:
+def window_keys(tokens: np.ndarray, texts: Iterable[str]) -> pd.DataFrame:
     """Return the keys of n windows: `tokens` and `text`, int64, equal where these are equal.
 
     Args:
