@@ -15,6 +15,7 @@ from scipy.stats import hypergeom
 
 from engram.lm.conditions import by_measure
 from engram.mechanisms.class_means import class_table
+from engram.mechanisms.drawn_means import drawn_means
 from engram.mechanisms.embedding_attack import Attacked
 from engram.mechanisms.locality_settings import LocalitySettings
 from engram.mechanisms.overlap import chance_jaccard, jaccard, top_count, top_heads
@@ -23,7 +24,6 @@ from engram.scores.bootstrap import (
     cluster_sums,
     draw_counts,
     normal_interval,
-    percentile_interval,
 )
 
 RECALLED, UNSEEN = "recalled", "never seen"
@@ -144,23 +144,21 @@ class Locality:
                 "n_recalled": len(self.recalled.tokens),
                 "n_unseen": len(self.unseen.tokens),
             }
-            means, draws = [], []
+            groups = []
             for kind, texts in ((RECALLED, self.recalled), (UNSEEN, self.unseen)):
                 attacked = self.attacks[kind, state]
                 values = np.stack(
                     [attacked.recovered, attacked.steps_needed, attacked.distance], 1
                 ).astype(np.float64)
-                sums, sizes = cluster_sums(values, texts.group)
-                counts = draw_counts(generator, len(sizes), resamples)
-                means.append(values.mean(0))
-                draws.append(cluster_means(counts, sums, sizes))
+                groups.append(drawn_means(values, texts.group, resamples, generator))
+            recalled, unseen = groups
             for position, name in enumerate(("recovered", "steps", "distance")):
-                for what, value, drawn in (
-                    ("recalled", means[0], draws[0]),
-                    ("unseen", means[1], draws[1]),
-                    ("difference", means[0] - means[1], draws[0] - draws[1]),
+                for what, means in (
+                    ("recalled", recalled),
+                    ("unseen", unseen),
+                    ("difference", recalled - unseen),
                 ):
-                    interval = percentile_interval(value[position], drawn[:, position], confidence)
+                    interval = means.interval(position, confidence)
                     row |= interval.columns(f"{name}_{what}")
                     if (name, what) == ("recovered", "difference"):
                         more_often = interval.low > 0

@@ -16,15 +16,10 @@ from engram.io.errors import EngramError
 from engram.knockout.experiment import Samples
 from engram.lm.conditions import MEASURES, by_measure
 from engram.mechanisms.class_means import class_table
+from engram.mechanisms.drawn_means import drawn_means
 from engram.mechanisms.recall_direction import Direction
 from engram.mechanisms.steering_settings import SteeringSettings
-from engram.scores.bootstrap import (
-    Interval,
-    cluster_means,
-    cluster_sums,
-    draw_counts,
-    percentile_interval,
-)
+from engram.scores.bootstrap import Interval
 
 PROBE, RANDOM, SHUFFLED = "probe", "random", "shuffled"
 """Kinds of directions: the probe's, random ones, those of probes of shuffled classes."""
@@ -87,14 +82,13 @@ class DepthChoice:
         over content groups; chosen.
         """
         generator = np.random.default_rng(seed)
-        values, draws = [], []
-        for falls, group in (
-            (self.recalled_fall, self.recalled_group),
-            (self.kept_fall, self.kept_group),
-        ):
-            mean, drawn = _drawn_means(falls, group, resamples, generator)
-            values.append(mean)
-            draws.append(drawn)
+        recalled, kept = (
+            drawn_means(falls, group, resamples, generator)
+            for falls, group in (
+                (self.recalled_fall, self.recalled_group),
+                (self.kept_fall, self.kept_group),
+            )
+        )
         rows = []
         for number, auroc in enumerate(self.auroc):
             row: dict[str, object] = {
@@ -103,13 +97,12 @@ class DepthChoice:
                 "n_kept": len(self.kept_fall),
                 "auroc": auroc,
             }
-            for name, value, drawn in (
-                ("recalled_fall", values[0], draws[0]),
-                ("kept_fall", values[1], draws[1]),
-                ("selectivity", values[0] - values[1], draws[0] - draws[1]),
+            for name, means in (
+                ("recalled_fall", recalled),
+                ("kept_fall", kept),
+                ("selectivity", recalled - kept),
             ):
-                interval = percentile_interval(value[number], drawn[:, number], confidence)
-                row |= interval.columns(name)
+                row |= means.interval(number, confidence).columns(name)
             rows.append(row | {"chosen": number + 1 == self.depth})
         return pd.DataFrame(rows)
 
@@ -211,20 +204,20 @@ class Steered:
         intact = self.alphas.index(0.0)
         joined = self.measures.astype(np.float64)
         effects = joined - joined[:, :, intact, None]  # (n, D, A, 3)
-        means, draws, sizes = [], [], []
+        means, of_probe, sizes = [], [], []
         for name in (self.settings.recalled, self.settings.kept):
             rows = texts.are(test, name)
             sizes.append(int(rows.sum()))
             means.append(
                 effects[rows].mean(0) if rows.any() else np.full(effects.shape[1:], np.nan)
             )
-            draws.append(
-                _drawn_means(
-                    effects[rows, 0].reshape(sizes[-1], -1),
+            of_probe.append(
+                drawn_means(
+                    effects[rows, 0].reshape(sizes[-1], int(np.prod(effects.shape[2:]))),  # (n, 3A)
                     test.content_group[rows],
                     resamples,
                     generator,
-                )[1].reshape(resamples, *effects.shape[2:])
+                )
             )
         differences = means[0] - means[1]  # (D, A, 3)
         kinds = np.array(self.kinds)
@@ -240,10 +233,8 @@ class Steered:
                     "n_kept": sizes[1],
                 }
                 recalled, kept, difference = (
-                    percentile_interval(value[0, a, m], drawn[:, a, m], confidence)
-                    for value, drawn in zip(
-                        (*means, differences), (*draws, draws[0] - draws[1]), strict=True
-                    )
+                    drawn.interval(a * len(MEASURES) + m, confidence)
+                    for drawn in (*of_probe, of_probe[0] - of_probe[1])
                 )
                 row |= recalled.columns("recalled") | kept.columns("kept")
                 row |= difference.columns("difference")
@@ -262,18 +253,6 @@ class Steered:
                 }
                 rows_of_table.append(row)
         return pd.DataFrame(rows_of_table)
-
-
-def _drawn_means(
-    values: np.ndarray, group: np.ndarray, resamples: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of values (n, X) and its bootstrap over content groups, (X,) and (R, X)."""
-    if not len(values):
-        empty = np.full((1 + resamples, values.shape[1]), np.nan)
-        return empty[0], empty[1:]
-    sums, sizes = cluster_sums(values, group)
-    counts = draw_counts(generator, len(sizes), resamples)
-    return values.mean(0), cluster_means(counts, sums, sizes)
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:
