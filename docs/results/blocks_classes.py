@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
-from cells import filled, interval, markdown, only, points, score, select, short, table
+from cells import filled, interval, listed, markdown, only, points, score, select, short, table
 
 NEW, OLD = "Non-Memo, Guess, Others", "Non-Memo, Recite[36], Reconstruct, Others"
 SLUG = "non-memo_guess_others"
@@ -228,7 +228,4 @@ def knockout_layers() -> str:
 def last_layer() -> str:
     """Return the share of Δ of Guess in the last layer, in words."""
     shares = [points(share) for share in table("localization/delta_last_layer")["share"]]
-    return (
-        f"In all three models Δ of Guess lies mostly in the last layer: {', '.join(shares[:-1])} "
-        f"and {shares[-1]} %."
-    )
+    return f"In all three models Δ of Guess lies mostly in the last layer: {listed(shares)} %."

@@ -9,6 +9,7 @@ from cells import (
     filled,
     hundredths,
     interval,
+    listed,
     markdown,
     nats,
     only,
@@ -16,6 +17,7 @@ from cells import (
     score,
     select,
     short,
+    span,
     table,
 )
 
@@ -158,27 +160,16 @@ def crossed_knockout(study: str) -> str:
     return markdown(head, rows)
 
 
-def _low_overlap(study: str) -> pd.DataFrame:
+def low_overlap(study: str) -> pd.DataFrame:
     """Return the costs of the region of 5 % on natural text of low overlap, a row for every pair,
     beyond regions of equal attention."""
     costs = select(table(f"{study}/knockout"), control="mass", size=0.05, stratum="low")
     return costs[~costs["pair"].isin([ALL_PAIRS, "all bases"])]
 
 
-def _differences(costs: pd.DataFrame) -> str:
+def differences(costs: pd.DataFrame) -> str:
     """Return the differences of some pairs with their intervals, in words."""
-    *others, last = (interval(row, "difference", nats) for _, row in costs.iterrows())
-    return f"{', '.join(others)} and {last}"
-
-
-def crossed_knockout_low(study: str) -> str:
-    """Return what the region costs the exposed model more on text of low overlap, pair by pair."""
-    costs = _low_overlap(study)
-    of_first = costs["pair"].str.startswith("first-")
-    return filled(
-        f"- its two pairs: {_differences(costs[of_first])} nats;\n"
-        f"- the four others: {_differences(costs[~of_first])} nats."
-    )
+    return listed(interval(row, "difference", nats) for _, row in costs.iterrows())
 
 
 def crossed_matched(study: str, stratum: str) -> str:
@@ -238,7 +229,7 @@ def findings() -> str:
     transfer = select(table(f"{study}/transfer"), tested_in="all pairs", input="attention_mean")
     other = only(transfer, bases="other base", trained_on="natural", tested_on="natural")
     same = only(transfer, bases="same base", trained_on="natural", tested_on="natural")
-    low = _low_overlap(study)
+    low = low_overlap(study)
     of_first = low["pair"].str.startswith("first-")
     of_others = low.loc[~of_first, "difference"]
 
@@ -258,12 +249,10 @@ def findings() -> str:
   exposed copy in {percent(same)} of natural windows if they share its base, {percent(other)} if
   not.
 - **Whether recall needs it is open.** Without the 5 % of cells of largest Δ, the exposed
-  copy loses {_differences(low[of_first])} nats more than its counterpart in the first base's
-  pairs,
-  {nats(of_others.min())} to {nats(of_others.max())} in the others (low-overlap natural
-  text, net of random cells with equal attention).
+  copy loses {differences(low[of_first])} nats more than its counterpart in the first base's
+  pairs, {span(of_others, nats)} in the others (low-overlap natural text,
+  net of random cells with equal attention).
 - **The loss reveals more,** {percent(loss)}, as do hidden states, {percent(states)}.
 {_real_model()}
-- **The text alone reveals nothing,** as designed: {points(text["value"].min())} to
-  {points(text["value"].max())} %, {(text["p"] > 0.05).sum()} of {len(text)} checks within 95 % of
-  redrawn arms.""")
+- **The text alone reveals nothing,** as designed: {span(text["value"], points)} %,
+  {(text["p"] > 0.05).sum()} of {len(text)} checks within 95 % of redrawn arms.""")

@@ -16,6 +16,7 @@ from functools import partial
 import blocks_benchmark
 import blocks_classes
 import blocks_crossed
+import blocks_prose
 from cells import HERE
 
 ROOT = HERE.parents[1]
@@ -30,7 +31,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
         blocks_crossed.crossed_effects, "crossed", ("natural", "templates"), most=True
     ),
     "crossed-knockout": partial(blocks_crossed.crossed_knockout, "crossed"),
-    "crossed-knockout-low": partial(blocks_crossed.crossed_knockout_low, "crossed"),
     "crossed-scores": partial(blocks_crossed.crossed_scores, "crossed"),
     "crossed-mechanisms": partial(
         blocks_crossed.crossed_scores, "crossed", blocks_crossed.MEASURED_INPUTS
@@ -42,6 +42,14 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "smollm2-matched": partial(blocks_crossed.crossed_matched, "smollm2-crossed", "guessed"),
     "smollm2-entropy": partial(blocks_crossed.crossed_scores, "smollm2-crossed", ENTROPY),
     "smollm2-knockout": partial(blocks_crossed.crossed_knockout, "smollm2-crossed"),
+    "crossed-study": blocks_prose.crossed_study,
+    "crossed-question": blocks_prose.crossed_question,
+    "crossed-reading": blocks_prose.crossed_reading,
+    "crossed-checks": blocks_prose.crossed_checks,
+    "crossed-inside": blocks_prose.crossed_inside,
+    "smollm2-study": blocks_prose.smollm2_study,
+    "smollm2-reading": blocks_prose.smollm2_reading,
+    "smollm2-checks": blocks_prose.smollm2_checks,
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
     "demo-scores": partial(blocks_crossed.crossed_scores, "demo"),
     "scores": blocks_classes.scores,

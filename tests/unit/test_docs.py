@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -116,6 +117,27 @@ def test_another_number_in_a_block_is_found() -> None:
     assert number
     at = block + number.start()
     assert render(f"{text[:at]}.999{text[at + 4 :]}") == text
+
+
+def test_no_number_of_crossed_pairs_is_typed_by_hand() -> None:
+    """Neither an interval nor a *p* is outside the blocks that render.py writes."""
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    crossed = page[page.index("## Crossed exposures") : page.index("## The classes of the paper")]
+    by_hand = re.sub(r"<!-- results: .*?<!-- /results -->", "", crossed, flags=re.DOTALL)
+    assert re.findall(r"\[[−\d.]+, [−\d.]+\]|p = \.\d+", by_hand) == []
+
+
+def test_a_paragraph_follows_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    script("results/render.py")
+    prose = importlib.import_module("blocks_prose")
+    checks = prose.table("smollm2-crossed/checks").assign(value=0.6, low=0.55, high=0.65, p=0.2)
+    monkeypatch.setattr(
+        prose, "table", lambda path, read=prose.table: checks if "checks" in path else read(path)
+    )
+    text = " ".join(prose.smollm2_checks().split())
+    assert "of five predictions of the arm from the text, none are beyond the 95 % of red" in text
+    assert "redrawn arms. Of 14 preferences" in text and ", 14 leave out 50 % (mean over" in text
+    assert "mean over heads, both: 60 [55, 65] %" in text
 
 
 def test_the_diagrams_are_what_their_script_draws() -> None:
