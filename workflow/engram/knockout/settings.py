@@ -7,7 +7,7 @@ from pydantic import Field
 
 from engram.io.settings import Items, Settings
 
-Distance = Annotated[int, Field(ge=0, le=127)]
+Distance = Annotated[int, Field(ge=0, le=2047)]
 """A distance between query and key, in tokens."""
 Band = Annotated[tuple[Distance, ...], Items(2, 2, unique=False)]
 """Least and greatest distance."""
@@ -41,9 +41,11 @@ class KnockoutSettings(Settings):
         (8, 15),
         (16, 31),
         (32, 127),
+        (128, 511),
+        (512, 2047),
     )
     """Bands of query-key distance that are removed from all layers: least and greatest distance in
-    tokens. Distances above 127 belong to none."""
+    tokens. Bands beyond the window are left out."""
     curve_points: int = Field(default=8, ge=1)
     """Most points on a curve of layers, heads or bands that are removed one after another."""
 
