@@ -207,26 +207,53 @@ def per_figure(pattern, **wildcards):
     return expand(f"{RESULTS}/figures/{pattern}.{{kind}}", kind=FORMATS, **wildcards)
 
 
-def bound(name):
-    """Return what bounds the cost of a model from above; nothing where its windows are labelled, or
-    its shape is not known without its files.
+def designed(name):
+    """Return how many windows the design of a crossed pair holds. Only the nursery has templates."""
+    crossed = MODELS[name]["drilling"]["crossed"]
+    strata = ("low", "high", "guessed", *(["templates"] if name in NURSERY else []))
+    return sum(crossed[stratum] for stratum in strata)
+
+
+def most_candidates(name):
+    """Return the most candidates that a model can have; 0 where only its windows can tell, or its
+    shape is not known without its weights.
     """
     entry = MODELS[name]
-    if name not in MEASURED or not entry.get("candidates") or not known_by_name(entry["model"]):
-        return {}
-    if Path(RESULTS, name, "labels.parquet").exists():
+    if name in DRILLED:
+        return designed(name)
+    if name not in MEASURED:
+        return 0
+    if name in PACKAGED:
+        drawn = (entry["unseen"]["code"], entry["unseen"]["prose"], entry["repeated"])
+        return sum(sizes[overlap] for sizes in drawn for overlap in ("low", "high"))
+    return entry.get("candidates", 0) if known_by_name(entry["model"]) else 0
+
+
+def bound(name):
+    """Return what bounds the cost of a model from above; nothing where its windows are labelled, or
+    nothing is known of their number.
+    """
+    most = most_candidates(name)
+    if not most or Path(RESULTS, name, "labels.parquet").exists():
         return {}
     moved = [slug for of_taxonomies in TRANSFERS.values() for slug in of_taxonomies]
+    held_out = [slug for _ in HELD_OUT for slug in TAXONOMIES]
+    drawn, per_class = (*TAXONOMIES, *moved, *held_out), STUDY["samples"]["per_class"]
+    # The list of a search may hold every candidate.
+    searched = [["Non-Memo", *(["search"] * -(-most // per_class))]] if SEARCHED else []
     lists = {
-        "taxonomies": [
-            taxonomy.class_names
-            for taxonomy in (*TAXONOMIES.values(), *(TAXONOMIES[slug] for slug in moved))
-        ],
+        "taxonomies": [TAXONOMIES[slug].class_names for slug in drawn] + searched,
         "protocols": len(PROTOCOLS),
-        "per_class": STUDY["samples"]["per_class"],
+        "per_class": per_class,
     }
-    models = 2 if name in COMPARED else 1
-    return {"candidates": entry["candidates"], "models": models, "lists": lists}
+    # The base of pairs is asked once, whatever their number.
+    asked = MODELS[name]["drilling"]["crossed"]["asked"] if name in OWNERS else {}
+    return {
+        "candidates": most,
+        "models": 2 if name in (*COMPARED, *DRILLED) else 1,
+        "asked": sum(asked.values()),
+        "lists": lists,
+    }
 
 
 def transfer_settings():

@@ -350,6 +350,17 @@ def configuration(name):
     return [f"{RESULTS}/{name}/model/config.json"]
 
 
+def planned_configuration(name, bounded):
+    """Do as `configuration`, for a plan. Where the plan is a bound, the base of a model that is drilled
+    here has its shape, and models that are known by name need no file.
+    """
+    if bounded and known_by_name(MODELS[name]["model"]):
+        return []
+    if bounded and name in DRILLED:
+        return [f"{RESULTS}/{base_owner(name)}/base/config.json"]
+    return configuration(name)
+
+
 def configuration_of_model(wildcards):
     """Do as `configuration`, for a rule's input."""
     return configuration(wildcards.model)

@@ -1,7 +1,8 @@
 """`snakemake plan`: what the study costs, before any model runs.
 
-Inputs: the sample lists, the models' shapes, the documents of an audit. Of models that are known by
-name and have not scored their windows yet, the plan is an upper bound, which needs neither.
+Inputs: the sample lists, the models' shapes, the documents of an audit. Of models from packages, of
+models that are drilled here unless the nursery's, and of models that are known by name, the plan is
+an upper bound until their windows have scores; it needs no list, and of a known name no shape.
 Outputs: tables/plan.csv, tables/plan_measures.csv, tables/plan_jobs.csv, tables/plan_audit.csv. No
 part of a default run.
 """
@@ -12,21 +13,21 @@ ONLY_AUDIT = AUDITED == list(MODELS) and not TAXONOMIES
 
 BOUNDS = {name: bounded for name in MODELS if (bounded := bound(name))}
 PLANNED = [name for name in MODELS if name not in BOUNDS]
+SHAPED = {name: planned_configuration(name, name in BOUNDS) for name in MODELS}
 
 
 rule plan_study:
     input:
         samples=per_model("samples.parquet", PLANNED),
         labels=per_model("labels.parquet", PLANNED),
-        configurations=[path for name in PLANNED for path in configuration(name)],
+        configurations=list(dict.fromkeys(path for paths in SHAPED.values() for path in paths)),
         settings=settings(
             "plan_study",
             models={name: entry["model"] for name, entry in MODELS.items()},
-            bos={name: MODELS[name]["bos"] for name in BROUGHT},
-            configurations={
-                name: [] if name in BOUNDS else configuration(name) for name in MODELS
-            },
+            bos={name: MODELS[name]["bos"] for name in (*BROUGHT, *DRILLED)},
+            configurations=SHAPED,
             bounds=BOUNDS,
+            paired={name: designed(name) for name in CROSSED},
             mean_dtype=STUDY["attention"]["mean_dtype"],
             block=STUDY["attention"]["block"],
             rates=STUDY["plan"],

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from checkout import ROOT, Checkout, copy_project
+from tiny_sources import byte_tokenizer, tiny_model
 
 MODEL = "pythia-2.8b-deduped-v0"
 
@@ -81,6 +82,71 @@ def test_the_plan_is_printed_whenever_it_is_asked_for(planned: tuple[Checkout, s
         assert "gpu_hours" in text
         assert "extract_attention" in text
     assert "read_scored" not in again.partition("gpu_hours")[0]
+
+
+@pytest.mark.parametrize(
+    ("study", "fetched"), [("smollm2", "fetch_model"), ("smollm2-crossed", "fetch_base")]
+)
+def test_a_model_from_a_package_is_planned_from_its_configuration_alone(
+    study: str, fetched: str, tmp_path: Path
+) -> None:
+    planned = copy_project(tmp_path).planned("--configfile", f"studies/{study}.yaml", "--", "plan")
+    assert planned == {fetched: 1, "plan_study": 1, "plan": 1}
+
+
+def of_packages(name: str, model: Path, **keys: object) -> dict[str, object]:
+    """A model whose candidates are new lines of a package that nobody downloads."""
+    return {
+        "name": name,
+        "source": "packages",
+        "model": str(model),
+        "released": "2024-11-01",
+        "releases": [{"name": "some-package", "version": "1.0", "released": "2025-01-01"}],
+        "unseen": {"code": {"low": 700, "high": 300}, "prose": {"low": 30, "high": 20}},
+        "repeated": {"low": 50, "high": 5},
+        "shards": 1,
+        **keys,
+    }
+
+
+def test_windows_of_packages_are_bounded_before_they_are_cut(tmp_path: Path) -> None:
+    model = tmp_path / "llama"
+    tiny_model("llama", context=128).save_pretrained(model)
+    byte_tokenizer().save_pretrained(model)
+    (tmp_path / "copy").mkdir()
+    checkout = copy_project(tmp_path / "copy")
+    crossed = {"low": 40, "high": 20, "guessed": 10, "asked": {"low": 90, "high": 60}}
+    drilling = {"design": "crossed", "crossed": crossed}
+    models = [
+        of_packages("plain", model),
+        of_packages("first", model, arm=1, counterpart="second", drilling=drilling),
+        of_packages("second", model, arm=2, counterpart="first", drilling=drilling),
+    ]
+    taxonomies = ["Non-Memo, Guess, Others"]
+    checkout.configure(models=models, taxonomies=taxonomies, flow=[], knockout={})
+    said = checkout.snakemake("plan").stdout
+    assert "these are counted, too): first, plain, second." in said
+    assert "Drilling is not counted." in said
+    plan = pd.read_csv(checkout.folder / "results/tiny/tables/plan.csv").set_index("model")
+    assert plan["candidates"].to_dict() == {
+        "plain": 1105,
+        "first": 70,
+        "second": 70,
+        "all models": 1245,
+    }
+    # 30 of each of three classes at most; a pair also has the maps of its design.
+    sequences = plan["sequences"].drop("all models").to_dict()
+    assert sequences == {"plain": 90, "first": 70 + 70, "second": 70 + 70}
+    forwards = (plan["pflop"] / plan["tflop_per_forward"] * 1000).dropna()
+    # Extracted, continued, scored and decoded; the pair's by both models, after the base.
+    assert forwards.to_dict() == pytest.approx(
+        {
+            "plain": 90 + 30 + 2 * 1105,
+            "first": 140 + 30 + 3 * 70 + 150,
+            "second": 140 + 30 + 3 * 70,
+        },
+        rel=1e-4,
+    )
 
 
 def local_rules() -> set[str]:

@@ -33,7 +33,7 @@ with job(snakemake) as settings:
         if bound := settings.bounds.get(name):
             candidates = bound["candidates"]
             samples = most_samples(**bound["lists"], candidates=candidates)
-            scored = (candidates * bound["models"], candidates)
+            scored = (candidates * bound["models"] + bound["asked"], candidates)
             forwards = candidates * (settings.prefixes + 1) if settings.prefixes else 0
         else:
             labels, lists = files_of[name]
@@ -46,7 +46,8 @@ with job(snakemake) as settings:
         shape = model_shape(folder, repository)
         first = planned_opening(folder, settings.bos.get(name, False))
         arguments = (samples, candidates, shape, window, settings.mean_dtype, rates, first)
-        costs = plan_model(*arguments, settings.shown, scored, forwards, settings.block)
+        paired = settings.paired.get(name, 0)
+        costs = plan_model(*arguments, settings.shown, scored, forwards, settings.block, paired)
         costs["memory_gb"] = memory_gb(
             shape,
             len(first),

@@ -30,6 +30,7 @@ from engram.run.plan import (
 )
 from engram.sources.published_shapes import SHAPES, known_by_name
 from engram.store.attention_file import COLUMNS, KEY_BYTES, Header, new_attention_file
+from engram.taxonomy.pool import OWN, displayed_own
 
 ROOT = Path(__file__).parents[3]
 WINDOW, PREFIX = 16, 8
@@ -153,11 +154,25 @@ def test_before_windows_are_scored_the_plan_is_an_upper_bound() -> None:
     assert plan["pflop"] == pytest.approx(forward * (50 + 10 + 600) / 1e15)
     assert plan["gpu_hours"] * 3600 == pytest.approx(450 * forward / 1e6 + 210 * forward / 1e5)
     assert most_samples(lists, 1, 10, candidates=7)["sequence_id"].nunique() == 7
+    overlapping = most_samples([["Guess", "Non-Memo"]] * 2, 1, 10, candidates=25)
+    assert len(displayed_own(overlapping, OWN)) == 20
     table = with_total(pd.DataFrame([{"model": "a", **plan, "at_most": "yes"}]))
     jobs = pd.DataFrame({"rule": ["x"], "jobs": [1]})
     assert "have no scores yet (these are counted, too): a." in plan_text(table, jobs, rates)
     table = with_total(pd.DataFrame([{"model": "a", **plan_model(*arguments)}]))
-    assert "At most" not in plan_text(table, jobs, rates)
+    text = plan_text(table, jobs, rates)
+    assert "At most" not in text and "Drilling" not in text
+    drilled = plan_text(table, jobs.assign(rule="drill_model"), rates)
+    assert "Drilling is not counted." in drilled
+
+
+def test_maps_of_a_pair_are_counted_on_their_own() -> None:
+    samples = pd.DataFrame({"sequence_id": [1], "class": ["Guess"], "lists": [1]})
+    shape, rates = Shape(2, 4, 8, 1000, 100), Rates(forward=1e6, continuation=1e5)
+    plan = plan_model(samples, 50, shape, (8, 8), "float32", rates, paired=6)
+    assert (plan["drawn"], plan["sequences"], plan["continued"]) == (1, 7, 0)
+    assert plan["gb_on_disk"] == pytest.approx(7 * plan["kb_per_sequence"] / 1e6)
+    assert plan["pflop"] == pytest.approx(7 * shape.forward_flops(16, 8) / 1e15)
 
 
 def test_what_a_model_reads_first_is_planned(tmp_path: Path) -> None:

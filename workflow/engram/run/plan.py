@@ -37,7 +37,7 @@ from engram.sources.entry import hubble_sizes
 from engram.sources.published_shapes import PYTHIA as PYTHIA_NAMES
 from engram.sources.published_shapes import SHAPES
 from engram.store.attention_file import Header
-from engram.taxonomy.pool import OWN, displayed_own
+from engram.taxonomy.pool import OWN, displayed_own, holds_non_memo
 
 PYTHIA: dict[str, tuple[int, int, int, int]] = {
     "70m": (6, 512, 8, 50_304),
@@ -271,6 +271,7 @@ def plan_model(
     scored: tuple[int, int] = (0, 0),
     prior_forwards: int = 0,
     block: int = 1,
+    paired: int = 0,
 ) -> dict[str, Any]:
     """Return what one model costs.
 
@@ -284,20 +285,23 @@ def plan_model(
         opening: special tokens in front of every window.
         shown: which text the samples show, see `engram.taxonomy.pool.displayed_own`.
         scored: windows that a model still has to score before classes are known, the counterpart's
-            counted once more, and those of them whose suffix is decoded. None where candidates have
-            their scores.
+            counted once more, with those that a base is asked before they are drawn; and those of
+            them whose suffix is decoded. None where candidates have their scores.
         prior_forwards: of the prior (`prior.prefixes`), which the labels and so this plan needed.
         block: tokens of a row of the stored maps.
+        paired: windows of the design of a crossed pair, whose maps are stored on their own.
 
     Returns:
-        `candidates`; `drawn`, rows of all lists together; `sequences`, different ones, each of
-        which goes through the model once; `continued`, those of them whose suffix the model writes
-        first; `prior_forwards`; `kb_per_sequence` and `gb_on_disk` (10³ and 10⁹ bytes);
-        `tflop_per_forward`; `pflop`, of extraction, continuations, the prior and `scored`;
+        `candidates`; `drawn`, rows of all lists together; `sequences`, different ones and the
+        pair's windows, each of which goes through the model once; `continued`, those of them whose
+        suffix the model writes first; `prior_forwards`; `kb_per_sequence` and `gb_on_disk` (10³
+        and 10⁹ bytes); `tflop_per_forward`; `pflop`, of extraction, continuations, the prior and
+        `scored`;
         `gpu_hours`, at the rates.
     """
     prefix, suffix = window
-    sequences, continued = samples["sequence_id"].nunique(), len(displayed_own(samples, shown))
+    sequences = samples["sequence_id"].nunique() + paired
+    continued = len(displayed_own(samples, shown))
     row = bytes_per_sequence(shape, prefix, suffix, mean_dtype, opening, block)
     forward = shape.forward_flops(len(opening) + prefix + suffix, suffix)
     return {
@@ -334,7 +338,10 @@ def most_samples(
     Returns:
         sequence_id, class, lists, as `engram.taxonomy.pool.gather_lists` has them.
     """
-    classes = [name for names in taxonomies for name in names]
+    # Those that are continued come first: as many different ones as there can be.
+    classes = sorted(
+        (name for names in taxonomies for name in names), key=lambda name: not holds_non_memo(name)
+    )
     drawn = np.repeat(np.arange(len(classes)), per_class)
     return pd.DataFrame(
         {
@@ -397,6 +404,11 @@ def plan_text(plan: pd.DataFrame, jobs: pd.DataFrame, rates: Rates) -> str:
                     f"too): {', '.join(bounds)}."
                 ]
                 if len(bounds)
+                else []
+            ),
+            *(
+                ["\nDrilling is not counted."]
+                if jobs["rule"].str.startswith("drill_").any()
                 else []
             ),
             f"\nGPU hours at {rates.forward:.3g} FLOP/s in forwards and {rates.continuation:.3g} "

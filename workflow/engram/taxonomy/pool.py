@@ -19,11 +19,16 @@ ROUNDING = 1e-3
 """Scores are fractions of at most 64 tokens; a source may have rounded them."""
 
 
+def holds_non_memo(name: str) -> bool:
+    """Return whether a class holds sequences that are not memorized, by its name."""
+    return NON_MEMO in name.split("-or-")
+
+
 def non_memorized(samples: pd.DataFrame) -> np.ndarray:
     """Return the sequence_id of every sample in a class of sequences that are not
     memorized.
     """
-    with_non_memo = [name for name in samples["class"].unique() if NON_MEMO in name.split("-or-")]
+    with_non_memo = [name for name in samples["class"].unique() if holds_non_memo(name)]
     return np.unique(samples.loc[samples["class"].isin(with_non_memo), "sequence_id"])
 
 
