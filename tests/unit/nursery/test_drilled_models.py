@@ -216,3 +216,36 @@ def test_too_few_guessed_windows_are_an_error(pair: Pair) -> None:
     many = SETTINGS.crossed.replace(guessed=900)
     with pytest.raises(EngramError, match=r"drilling\.crossed\.guessed asks for 900 windows"):
         draw_design(scored, many, PREFIX, 1, 1)
+
+
+def test_a_watched_drilling_gives_the_same_weights(tmp_path: Path) -> None:
+    base, windows = tmp_path / "base/config.json", tmp_path / "windows.parquet"
+    replay, design = tmp_path / "replay.parquet", tmp_path / "design.parquet"
+    save_base(base.parent)
+    table = text_windows(byte_tokenizer(), base.parent)[:40]
+    write_parquet(table[:20], windows, {})
+    write_parquet(table[20:], replay, {})
+    shown = pd.DataFrame({"sequence_id": table["sequence_id"][:10], "exposures_2": 0})
+    write_parquet(shown.assign(exposures_1=2), design, {})
+    drilling = SETTINGS.model_dump(mode="json")
+    drilling["training"] |= {"batch_size": 8, "checkpoint_steps": 2, "workers": 1}
+    settings = {"prefix": PREFIX, "suffix": SUFFIX, "drilling": drilling, "arm": 1, "seed": 1}
+    files = {"base": base, "windows": windows, "replay": replay, "design": design}
+    watching = {"course": {"patch": 2, "course_windows": 3}}
+    weights, course = [], tmp_path / "course.parquet"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        for name, watched in (("plain", {}), ("watched", watching)):
+            made = {
+                "model": "model.safetensors",
+                "curve": "curve.csv",
+                "drilled": "drilled.parquet",
+            }
+            output = {key: tmp_path / name / file for key, file in made.items()}
+            chosen = settings | {"windows": 1} | watched
+            run_script("drill_crossed", files, output | {"course": course}, chosen)
+            weights.append(output["model"].read_bytes())
+    assert weights[0] == weights[1]
+    values = read_parquet(course)
+    assert sorted(set(values["step"])) == [0, 2, 3]  # of 25 rows, 8 a step
+    assert values.groupby(values["exposures"] > 0)["sequence_id"].nunique().to_list() == [3, 3]
