@@ -1,5 +1,5 @@
-"""Tables of taxonomies and of their differences: the same numbers as scikit-learn from
-predictions.parquet, published rows next to them, aliases relabelled.
+"""Tables of taxonomies: the same numbers as scikit-learn from predictions.parquet, published rows
+next to them, aliases relabelled.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import tiny_predictions
 from scipy.special import softmax
+from scored_taxonomies import DRAWS, NAMES, read
 from sklearn.metrics import (
     balanced_accuracy_score,
     confusion_matrix,
@@ -24,59 +25,14 @@ from sklearn.metrics import (
 
 from engram.io.artifacts import write_parquet
 from engram.io.errors import EngramError
-from engram.scores import difference_tables, taxonomy_tables
+from engram.scores import taxonomy_tables
 from engram.scores.metrics import class_scores
 from engram.scores.trained import Trained, read_trained, score_together, text_keys
 from engram.taxonomy.partitions import Named, merge_equal
 from engram.taxonomy.taxonomy import Taxonomy
 
 PUBLISHED = Path(__file__).parents[3] / "resources" / "published"
-NAMES = ["Non-Memo, Guess, Others", "Non-Memo, Recite[5], Others", "Non-Memo, Recollect[5], Others"]
 PUBLISHED_TABLE = pd.read_csv(PUBLISHED / "taxonomy_scores.csv")
-DRAWS = {"resamples": 200, "seed": 1}
-
-
-@pytest.fixture(scope="module")
-def names() -> list[Named]:
-    return merge_equal(map(Taxonomy.parse, NAMES))
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    root = tmp_path_factory.mktemp("study")
-    paths = []
-    for model, shift in (("pythia-12b-deduped-v0", 0), ("other", 7)):
-        for name, accuracy in zip(NAMES[:2], (0.8, 0.6), strict=True):
-            classes, slug = name.split(", "), Taxonomy.parse(name).slug
-            frames = [
-                tiny_predictions.predictions(accuracy, classes=classes, seed=shift),
-                tiny_predictions.predictions(
-                    1 / 3, classes=classes, seed=shift, run=("attention", "shuffled")
-                ),
-                tiny_predictions.predictions(
-                    0.7,
-                    classes=classes,
-                    seed=shift,
-                    cnns=["k6-f10"],
-                    seeds=[0],
-                    run=("token_identity", "real"),
-                ),
-            ]
-            paths.append(tiny_predictions.write(frames, root, name, slug, model=model))
-    return paths
-
-
-@pytest.fixture(scope="module")
-def trained(files: list[Path]) -> list[Trained]:
-    candidates = {"Non-Memo": 800, "Guess": 50, "Others": 150, "Recite[5]": 100}
-    return [read(path, candidates) for path in files]
-
-
-def read(path: Path, candidates: dict[str, int]) -> Trained:
-    """Read predictions under results/<study>/<model>/<protocol>/cnns/<taxonomy>/."""
-    model, protocol, _, slug = path.parts[-5:-1]
-    arguments = (path, model, protocol, slug, candidates)
-    return read_trained(*arguments, natural=candidates, confidence=0.95, **DRAWS)
 
 
 @pytest.fixture(scope="module")
@@ -189,87 +145,6 @@ def test_every_published_matrix_gives_the_published_row() -> None:
                 entry["taxonomy"],
                 name,
             )
-
-
-def test_a_better_taxonomy_is_told_from_a_worse_one(
-    trained: list[Trained], names: list[Named]
-) -> None:
-    table = difference_tables.comparison_table(score_together(trained, **DRAWS), names)
-    row = table[(table["models"] == "all") & (table["score"] == "balanced_accuracy")].iloc[0]
-    assert (row["first"], row["second"], bool(row["different"])) == (NAMES[0], NAMES[1], True)
-    assert (
-        row["simultaneous_low"]
-        <= row["difference_low"]
-        <= row["difference"]
-        <= row["difference_high"]
-        <= row["simultaneous_high"]
-    )
-
-
-def test_attention_is_compared_with_every_other_run(
-    trained: list[Trained], names: list[Named]
-) -> None:
-    table = difference_tables.added_table(trained, names, **DRAWS)
-    assert set(zip(table["input"], table["labels"], strict=True)) == {
-        ("attention", "shuffled"),
-        ("token_identity", "real"),
-    }
-    shuffled = table[(table["labels"] == "shuffled") & (table["score"] == "balanced_accuracy")]
-    assert shuffled["different"].all()
-    assert np.allclose(table["difference"], table["attention"] - table["baseline"])
-
-
-def test_text_alone_is_compared_with_text_and_attention(tmp_path: Path, names: list[Named]) -> None:
-    """Attention is no better than its rivals and still adds to the text, or adds nothing to it."""
-    slug, added = Taxonomy.parse(NAMES[0]).slug, {}
-    for model, fused in (("adds", 0.95), ("not", 0.6)):
-        frames = [
-            tiny_predictions.predictions(0.6),
-            tiny_predictions.predictions(
-                0.6, cnns=["logistic"], seeds=[0], run=("text", "real"), seed=1
-            ),
-            tiny_predictions.predictions(fused, run=("text_and_attention", "real"), seed=2),
-        ]
-        path = tiny_predictions.write(frames, tmp_path, NAMES[0], slug, model=model)
-        run = read(path, dict.fromkeys(tiny_predictions.CLASSES, 10))
-        table = difference_tables.added_table([run], names, **DRAWS)
-        assert table["input"].unique().tolist() == ["text"]
-        assert table["compared"].unique().tolist() == ["text_and_attention"]
-        added[model] = table[table["score"] == "balanced_accuracy"].iloc[0]
-    assert added["adds"]["difference"] > 0.2 and added["adds"]["different"]
-    assert not added["not"]["different"]
-    for row in added.values():
-        farthest = max(abs(row["simultaneous_low"]), abs(row["simultaneous_high"]))
-        assert row["within_points"] == pytest.approx(100 * farthest)
-
-
-def test_protocols_stand_side_by_side(tmp_path: Path, names: list[Named]) -> None:
-    parts = []
-    for protocol, accuracy in (("engram", 0.5), ("paper", 0.9)):
-        frame = tiny_predictions.predictions(accuracy)
-        path = tiny_predictions.write(
-            [frame], tmp_path, NAMES[0], Taxonomy.parse(NAMES[0]).slug, protocol=protocol
-        )
-        parts.append(read(path, dict.fromkeys(tiny_predictions.CLASSES, 10)))
-    leaked = {("m", "paper", parts[0].slug): set(range(30))}
-    table = difference_tables.protocol_table(parts, names, leaked, **DRAWS).set_index("protocol")
-    excess = table.loc["paper", "balanced_accuracy"] - table.loc["engram", "balanced_accuracy"]
-    assert table.loc["paper", "excess_balanced_accuracy"] == pytest.approx(excess)
-    assert table.loc["paper", "excess_balanced_accuracy_low"] > 0
-    assert np.isnan(table.loc["engram", "excess_balanced_accuracy"])
-    assert table.loc["paper", "leaked_share"] == pytest.approx(30 / 60)
-    assert table.loc["engram", "leaked_share"] == 0
-
-
-def test_leaked_groups_are_those_of_both_splits() -> None:
-    samples = pd.DataFrame(
-        {
-            "sequence_id": [1, 2, 3, 4],
-            "split": ["train", "test", "test", "validation"],
-        }
-    )
-    groups = pd.Series([7, 7, 8, 8], index=[1, 2, 3, 4])
-    assert difference_tables.leaked_groups(samples, groups) == {7}
 
 
 def test_thresholds_stand_beside_the_published_ones(tmp_path: Path) -> None:
