@@ -12,7 +12,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-DOMAINS = ("licence", "code", "structured", "prose")
 LETTERS = 0.6
 """Least share of letters in prose."""
 _LICENCE = re.compile(
