@@ -44,20 +44,6 @@ def similarity(true: np.ndarray, written: np.ndarray) -> dict[str, float]:
     }
 
 
-def edit_distance(first: np.ndarray, second: np.ndarray) -> int:
-    """Return the least number of insertions, deletions and substitutions of tokens that make one
-    text the other (Levenshtein), by the bit vectors of Myers (1999) and Hyyrö (2003).
-    """
-    return int(_edits(*_compact(first, second)))
-
-
-def common_subsequence(first: np.ndarray, second: np.ndarray) -> int:
-    """Return the tokens of the longest common subsequence of two texts, by the bit vectors of
-    Crochemore et al. (2001).
-    """
-    return int(_subsequence(*_compact(first, second)))
-
-
 def longest_common_run(first: np.ndarray, second: np.ndarray) -> int:
     """Return the tokens of the longest run that two texts have in common, by halving: what shares a
     run shares all shorter ones. Runs are compared by 64-bit hashes.
@@ -84,7 +70,9 @@ def _compact(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 @njit
 def _subsequence(first: np.ndarray, second: np.ndarray) -> int:  # pragma: no cover
-    """Return the length of the longest common subsequence of compact texts."""
+    """Return the length of the longest common subsequence of compact texts, by the bit vectors of
+    Crochemore et al. (2001).
+    """
     n, m = len(first), len(second)
     if n == 0 or m == 0:
         return 0
@@ -114,7 +102,9 @@ def _subsequence(first: np.ndarray, second: np.ndarray) -> int:  # pragma: no co
 
 @njit
 def _edits(first: np.ndarray, second: np.ndarray) -> int:  # pragma: no cover
-    """Return the edit distance of compact texts."""
+    """Return the least number of insertions, deletions and substitutions of tokens that make one
+    compact text the other (Levenshtein), by the bit vectors of Myers (1999) and Hyyrö (2003).
+    """
     n, m = len(first), len(second)
     if n == 0 or m == 0:
         return max(n, m)
