@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram.io.errors import EngramError
-from engram.windows.code_text import CODE_POINTS, FEATURES, MOST_COUNTED, code_points, is_code
+from engram.windows.code_text import CODE_POINTS, FEATURES, MOST_COUNTED, is_code
+
+
+def code_points(text: str) -> int:
+    """Sum of the points of `FEATURES`, each counted up to `MOST_COUNTED` times."""
+    return sum(
+        points * min(len(pattern.findall(text)), MOST_COUNTED)
+        for pattern, points in FEATURES.values()
+    )
 
 
 @pytest.mark.parametrize("text", list(CODE.values()), ids=list(CODE))

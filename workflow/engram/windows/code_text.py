@@ -47,7 +47,9 @@ FEATURES: dict[str, tuple[re.Pattern[str], int]] = {
 """Signs of code and natural language, with points for each occurrence: positive for code."""
 
 MOST_COUNTED = 5
-"""Further occurrences of a feature do not count, so that no single one decides."""
+"""Further occurrences of a feature do not count, so that no single one decides: a text has -5
+(prose) to 65 (code) points.
+"""
 
 CODE_POINTS = 4
 """A text with at least so many points is code."""
@@ -96,16 +98,6 @@ def refuse_gaps(texts: Sequence[str]) -> None:
                 f"text: row {row} holds {text!r}; every row needs its text, decode it from the "
                 f"tokens"
             )
-
-
-def code_points(text: str) -> int:
-    """Sum of the points of `FEATURES`, each counted up to `MOST_COUNTED` times: -5 (prose) to 65
-    (code).
-    """
-    return sum(
-        points * min(len(pattern.findall(text)), MOST_COUNTED)
-        for pattern, points in FEATURES.values()
-    )
 
 
 def _reaches(text: str) -> bool:
