@@ -11,12 +11,12 @@ async function readBlock(name) {
   return decoded.get(name);
 }
 
-/** The value of a level: maximum · (level / 255)², as engram.explorer.maps.dequantize has it. */
+/** The value of a level: maximum · (level / 255)², for the bytes of engram.explorer.maps.quantize. */
 function value(level, maximum) {
   return maximum * (level / 255) * (level / 255);
 }
 
-/** The same of a map of either sign, as engram.explorer.maps.dequantize_signed has it: level 128 is 0. */
+/** The same of a map of either sign, for the bytes of engram.explorer.maps.quantize_signed: level 128 is 0. */
 function signedValue(level, maximum) {
   const part = (level - 128) / 127;
   return maximum * part * Math.abs(part);

@@ -8,16 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from page_maps import dequantize, dequantize_signed
 
-from engram.explorer.maps import (
-    LEVELS,
-    SIGNED_LEVELS,
-    dequantize,
-    dequantize_signed,
-    encode,
-    quantize,
-    quantize_signed,
-)
+from engram.explorer.maps import LEVELS, SIGNED_LEVELS, encode, quantize, quantize_signed
 
 
 @given(arrays(np.float32, (3, 21), elements=st.floats(0, 1, width=32)))

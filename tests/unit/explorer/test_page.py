@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_maps import dequantize
 from synthetic_study import PREFIX, TAXONOMIES, TOKENS, write_study
 
 from engram.explorer.blocks import MEGABYTE
 from engram.explorer.content import ExplorerStudy, collect
-from engram.explorer.maps import dequantize, encode, quantize
+from engram.explorer.maps import encode, quantize
 from engram.explorer.page import render, write_page
 from engram.explorer.predictions import sample_probabilities
 from engram.io.artifacts import read_parquet

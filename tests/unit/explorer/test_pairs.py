@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from page_maps import dequantize, dequantize_signed
 from synthetic_pair import INPUTS, LAYERS, write_pairs
 from synthetic_study import TOKENS
 
-from engram.explorer.maps import dequantize, dequantize_signed
 from engram.explorer.page import PAIRS, render
 from engram.explorer.pairs import (
     OUTCOMES,

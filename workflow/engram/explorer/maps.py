@@ -51,7 +51,8 @@ def quantize_signed(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         maps: (…, P), finite.
 
     Returns:
-        levels uint8 (…, P), 1 to 255, and largest absolute values float32 (…).
+        levels uint8 (…, P), 1 to 255, and largest absolute values float32 (…); a value is
+        largest · s · |s| with s = (level − 128) / 127.
 
     Raises:
         ValueError: a value is not finite.
@@ -63,19 +64,6 @@ def quantize_signed(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     relative = np.abs(values) / np.where(largest > 0, largest, 1)[..., None]
     steps = np.rint(SIGNED_LEVELS * np.sqrt(relative.clip(0, 1)))
     return (ZERO + np.sign(values) * steps).astype(np.uint8), largest
-
-
-def dequantize_signed(levels: np.ndarray, largest: np.ndarray) -> np.ndarray:
-    """Return what the page shows for the bytes of `quantize_signed`, float32 (…, P)."""
-    steps = (levels.astype(np.float32) - ZERO) / SIGNED_LEVELS
-    return largest[..., None] * np.sign(steps) * np.square(steps)
-
-
-def dequantize(levels: np.ndarray, maxima: np.ndarray) -> np.ndarray:
-    """Return what the page shows for `quantize`'s bytes, float32 (…, P); the page's own code does
-    the same.
-    """
-    return maxima[..., None] * np.square(levels.astype(np.float32) / LEVELS)
 
 
 def encode(levels: np.ndarray) -> str:
