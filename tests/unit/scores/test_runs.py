@@ -72,14 +72,6 @@ def test_summed_runs_have_the_groups_of_all_and_the_cnns_that_all_have() -> None
     np.testing.assert_array_equal(both.total, one.counts[1].sum(0) + two.counts[0].sum(0))
 
 
-def test_reflected_draws_stay_where_they_cannot_be_mirrored() -> None:
-    value = resample({0: run()}, statistics, resamples=200)["min_f1"][0]
-    assert value.reflected.mean() - value.value == pytest.approx(
-        value.value - value.draws.mean(), abs=0.01
-    )
-    assert (value.reflected >= 0).all() and (value.reflected <= 1).all()
-
-
 def test_a_text_that_several_models_have_is_drawn_once_for_all_of_them() -> None:
     """Three copies of one model are as sure as it is alone; drawn apart, they seem 1 / √3 as far
     from the truth.

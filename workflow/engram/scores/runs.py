@@ -16,13 +16,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from engram.scores.bootstrap import (
-    Interval,
-    draw_counts,
-    draw_in_parts,
-    logit_basic_interval,
-    mirror,
-)
+from engram.scores.bootstrap import Interval, draw_counts, draw_in_parts, logit_basic_interval
 from engram.scores.metrics import predicted_classes
 
 Key = TypeVar("Key", bound=Hashable)
@@ -136,15 +130,6 @@ class Resampled:
     """See `Run.half_sample`."""
     trials: float | None = None
     """See `Run.smallest_class`; None: as many as half a sample says."""
-
-    @property
-    def reflected(self) -> np.ndarray:
-        """Resamples of where the truth lies, (R,): `draws` mirrored at the value on the logit
-        scale, which removes the bias of a minimum over classes. Draws at the ends of the scale
-        cannot be mirrored and stay as they are.
-        """
-        ends = (self.draws <= self.half_sample) | (self.draws >= 1 - self.half_sample)
-        return np.where(ends, self.draws, mirror(self.value, self.draws, self.half_sample))
 
     def interval(self, confidence: float = 0.95) -> Interval:
         """Return the basic interval on the logit scale (see `engram.scores.bootstrap`)."""
