@@ -111,13 +111,6 @@ def contrasts(
     return found
 
 
-def logits_from_first(cnn: AttentionCNN, first: torch.Tensor) -> torch.Tensor:
-    """Return the logits (n, K) of a CNN without dropout, from the output of its first convolution
-    (n, F, T', T').
-    """
-    return cnn.fc2(_forth(cnn, functional.max_pool2d(first, cnn.pooling_kernel)).hidden)
-
-
 @dataclass(frozen=True)
 class _Forth:
     """A forward pass from the pooled first convolution on: what going back needs."""
