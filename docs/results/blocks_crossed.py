@@ -206,12 +206,13 @@ def _real_model() -> str:
     every = paired(study, "cnn_attention_mean")
     cnn = paired(study, "cnn_attention_mean", **guessed)
     loss = paired(study, "suffix_log_prob", **guessed)
+    states = paired(study, "hidden_states", **guessed)
     return f"""\
-- **In a real model, more than the loss.** In SmolLM2-135M
-  (`studies/smollm2-crossed.yaml`), the CNN names the exposed copy in
-  {interval(every, "accuracy", points)} % of windows (n = {every["windows"]}), and in
-  {interval(cnn, "accuracy", points)} % of those the model guesses anyway, the loss in
-  {interval(loss, "accuracy", points)} %. Removing its cells costs both copies alike."""
+- **In a real model, too.** In SmolLM2-135M (`studies/smollm2-crossed.yaml`), the CNN names the
+  exposed copy in {interval(every, "accuracy", points)} % of windows (n = {every["windows"]}), and
+  in {interval(cnn, "accuracy", points)} % of those the model guesses anyway; there, the loss does in
+  {interval(loss, "accuracy", points)} %, hidden states in
+  {interval(states, "accuracy", points)} %."""
 
 
 def findings() -> str:
