@@ -209,10 +209,14 @@ def _real_model() -> str:
     states = paired(study, "hidden_states", **guessed)
     return f"""\
 - **In a real model, too.** In SmolLM2-135M (`studies/smollm2-crossed.yaml`), the CNN names the
-  exposed copy in {interval(every, "accuracy", points)} % of windows (n = {every["windows"]}), and
-  in {interval(cnn, "accuracy", points)} % of those the model guesses anyway; there, the loss does in
-  {interval(loss, "accuracy", points)} %, hidden states in
-  {interval(states, "accuracy", points)} %."""
+  exposed copy in {percent(every)} of windows (n = {every["windows"]}), and in {percent(cnn)} of
+  those the model guesses anyway; there, the loss does in {percent(loss)}, hidden states in
+  {percent(states)}."""
+
+
+def percent(row: pd.Series) -> str:
+    """Return an accuracy with its interval: `89 [85, 92] %`."""
+    return f"{interval(row, 'accuracy', points)} %"
 
 
 def findings() -> str:
@@ -233,9 +237,6 @@ def findings() -> str:
     low = low_overlap(study)
     of_first = low["pair"].str.startswith("first-")
     of_others = low.loc[~of_first, "difference"]
-
-    def percent(row: pd.Series) -> str:
-        return f"{interval(row, 'accuracy', points)} %"
 
     return filled(f"""\
 - **Showing a text makes a model reproduce it.** After {most["dose"]} showings, a model extracts
