@@ -240,9 +240,9 @@ attention says more of it than the loss, this study does not show.
 **Removing the attention that gives recall away costs both copies nearly alike.** The scorer looks
 at the last {word(LAST_LAYERS)} of {len(layers)} layers (each alone:
 {span(layers["accuracy"].tail(LAST_LAYERS), points)} %, `docs/results/{study}/layers.csv`). Removing
-the {100 * cost["size"]:g} % of cells of largest Δ costs both copies, on average, *less* than removing random cells of equal
-attention, and no difference between the copies leaves out 0 (guessed text:
-{interval(cost, "difference", nats)} nats).""")
+the {100 * cost["size"]:g} % of cells of largest Δ costs both copies, on average, *less* than
+removing random cells of equal attention, and no difference between the copies leaves out 0 (guessed
+text: {interval(cost, "difference", nats)} nats).""")
 
 
 def smollm2_checks() -> str:
