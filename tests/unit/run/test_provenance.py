@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from engram.run.config import complete
 from engram.run.provenance import origins
@@ -15,6 +16,7 @@ CAPTIONS = sorted(
     for path in (Path(__file__).parents[3] / "workflow/report").glob("*.rst")
     if path.name != "workflow.rst"
 )
+STUDIES = sorted((Path(__file__).parents[3] / "studies").glob("*.yaml"))
 HUB = "pythia-2.8b-deduped-v0"
 STUDY = {"study": "s", "taxonomies": ["Non-Memo, Guess, Others"]}
 MODELS = [
@@ -81,3 +83,13 @@ def test_another_config_has_another_digest(tmp_path: Path) -> None:
         for n in (100, 200)
     )
     assert one != other
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_the_origin_of_every_study_names_what_it_has(path: Path) -> None:
+    config = complete(yaml.safe_load(path.read_text()))
+    text = origins(config, Path("no run.json"))[""]
+    assert "````" not in text and "None" not in text
+    for model in config["models"]:
+        for release in model.get("releases", ()):
+            assert f"``{release['name']}=={release['version']}``" in text

@@ -82,7 +82,9 @@ def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
     of_model = f" at ``{revision}``" if revision else ""
     drilled = f", drilled here with seed {entry['seed']}" if entry.get("arm") else ""
     of = entry["model"] or entry.get("package")
-    candidates = entry.get("table") or entry.get("documents") or entry.get("dataset")
+    place = entry.get("table") or entry.get("documents") or entry.get("dataset")
+    releases = [f"{release['name']}=={release['version']}" for release in entry.get("releases", ())]
+    candidates = "".join(f", ``{of_text}``" for of_text in ([place] if place else releases))
     of_dataset = f" at ``{entry['dataset_revision']}``" if entry.get("dataset_revision") else ""
     compared = ""
     if (other := entry.get("counterpart")) and not drilled:
@@ -90,7 +92,7 @@ def _model_origin(entry: dict[str, Any], found: dict[str, Any]) -> str:
         compared = f"; counterpart: ``{other}``" + (f" at ``{known}``" if known else "")
     return (
         f"Model ``{name}``: ``{of}``{of_model}{drilled} (weights ``{weights}``); "
-        f"candidates: {entry['source']}, ``{candidates}``{of_dataset}{compared}."
+        f"candidates: {entry['source']}{candidates}{of_dataset}{compared}."
     )
 
 
