@@ -239,6 +239,43 @@ def crossed(
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, handlelength=1.0)
 
 
+def steering(axes: Axes, theme: dict[str, str]) -> None:
+    """Plot the share of each class that is still extracted over the step α, in both models."""
+    rows = table("mechanisms/steering")
+    colors = {"Recalled": "Others", "Drilled": "accent", "Guessed": "Guess"}
+    for name, color in colors.items():
+        of_class = rows[rows["class"] == name].sort_values("alpha")
+        for model, marker in zip(of_class["model"].unique(), "os", strict=True):
+            part = of_class[of_class["model"] == model]
+            probe, random = (part[part["direction"] == kind] for kind in ("probe", "random"))
+            alpha = probe["alpha"]
+            low, high = 100 * probe["extracted_low"], 100 * probe["extracted_high"]
+            axes.fill_between(alpha, low, high, color=theme[color], alpha=0.12, lw=0)
+            label = f"{name}, {model} model, n = {probe['n'].iloc[0]}"
+            style = {"color": theme[color], "lw": 1.6, "ms": 5}
+            axes.plot(alpha, 100 * probe["extracted"], f"{marker}-", label=label, **style)
+            axes.plot(random["alpha"], 100 * random["extracted"], "--", color=theme[color], lw=1)
+    axes.axvline(0, color=theme["soft"], lw=0.8)
+    axes.plot([], [], "--", color=theme["soft"], lw=1, label="random directions")
+    axes.set(ylim=(-2, 104), xlabel="step α, away from recall →", ylabel="still extracted, %")
+    axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+
+
+def attack(axes: Axes, theme: dict[str, str]) -> None:
+    """Plot the share of texts that come back over the attack's steps, with the heads removed."""
+    rows = table("mechanisms/attack_curves").query("state == 'heads removed'")
+    for texts, color in (("recalled", "Others"), ("never seen", "soft")):
+        of_texts = rows[rows["texts"] == texts]
+        for model, line in zip(of_texts["model"].unique(), ("-", "--"), strict=True):
+            part = of_texts[of_texts["model"] == model]
+            low, high = 100 * part["recovered_low"], 100 * part["recovered_high"]
+            axes.fill_between(part["step"], low, high, color=theme[color], alpha=0.14, lw=0)
+            label = f"{texts}, {model} model, n = {part['n'].iloc[0]}"
+            axes.plot(part["step"], 100 * part["recovered"], line, color=theme[color], label=label)
+    axes.set(ylim=(-2, 104), xlabel="steps of the attack", ylabel="texts that come back, %")
+    axes.legend(loc="lower right", handlelength=1.6)
+
+
 PLOTS: dict[str, tuple[Callable[[Axes, dict[str, str]], None], str, tuple[float, float]]] = {
     "crossed": (crossed, "demo/scores", (7.2, 3.9)),
     "real-model": (
@@ -246,6 +283,8 @@ PLOTS: dict[str, tuple[Callable[[Axes, dict[str, str]], None], str, tuple[float,
         "smollm2-crossed/scores",
         (7.2, 3.9),
     ),
+    "steering": (steering, "mechanisms/steering", (7.2, 3.0)),
+    "attack": (attack, "mechanisms/attack_curves", (5.6, 3.0)),
     "scores": (scores, "classes/scores", (7.2, 2.7)),
     "exposures": (exposures, "classes/exposures", (5.6, 3.0)),
     "delta-layers": (delta_layers, "classes/delta_layers", (5.6, 3.0)),

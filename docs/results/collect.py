@@ -2,10 +2,13 @@
 
     python docs/results/collect.py results/demo       # crossed exposures, one pair
     python docs/results/collect.py results/crossed    # crossed exposures, pairs of several bases
+    python docs/results/collect.py results/mechanisms # measures inside the models of a pair
     python docs/results/collect.py results/classes
 
-Afterwards run `make docs`, which writes their numbers into README.md and docs/. Three tables of
-`classes` are made here, because a study keeps what they hold in larger files:
+Afterwards run `make docs`, which writes their numbers into README.md and docs/. Tables of
+`mechanisms` that a study has per model are joined, with the model in their first column; a table's
+own `model`, intact or with heads removed, becomes `state`. Three tables of `classes` are made here,
+because a study keeps what they hold in larger files:
 
 - exposures.csv: windows by kind of text and number of exposures, and how many of them the drilled
   model and its twin extract (from labels.parquet);
@@ -36,6 +39,24 @@ CLASSES = (
     "truth",
 )
 MODEL, PROTOCOL, TAXONOMY = "nursery", "engram", "non-memo_guess_others"
+PER_MODEL = {
+    "steering": {"depths": "steering_depths", "doses": "steering", "selectivity": "selectivity"},
+    "locality": {
+        "comparison": "attack",
+        "curves": "attack_curves",
+        "removal": "attack_removal",
+        "overlap": "attack_heads",
+    },
+    "mechanisms": {
+        "compression": "compression",
+        "feed_forward": "feed_forward",
+        "neurons": "neurons",
+        "overlap": "heads",
+        "remind": "remind",
+        "winning": "lens",
+    },
+}
+"""Tables that every model of a study has: folder, name there, and name here."""
 
 
 def exposures(labels: pd.DataFrame) -> pd.DataFrame:
@@ -55,6 +76,18 @@ def copy_crossed(study: Path, target: Path) -> None:
     further = [name for name in FURTHER if (tables / f"crossed_{name}.csv").exists()]
     for name in (*CROSSED, *further):
         shutil.copyfile(tables / f"crossed_{name}.csv", target / f"{name}.csv")
+
+
+def copy_mechanisms(study: Path, target: Path) -> None:
+    """Join the tables of measures inside models, and copy the course of entropy."""
+    for folder, names in PER_MODEL.items():
+        for name, ours in names.items():
+            paths = sorted(study.glob(f"*/{PROTOCOL}/{folder}/*/{name}.csv"))
+            parts = {path.relative_to(study).parts[0]: pd.read_csv(path) for path in paths}
+            rows = pd.concat(parts).rename(columns={"model": "state"})
+            rows = rows.rename_axis(["model", "row"]).reset_index("model")
+            rows.to_csv(target / f"{ours}.csv", index=False)
+    shutil.copyfile(study / "tables" / "entropy_course.csv", target / "entropy_course.csv")
 
 
 def copy_classes(study: Path, target: Path) -> None:
@@ -85,7 +118,9 @@ def main(study: Path) -> None:
     """Copy the tables of the finished study in folder `study`."""
     target = HERE / study.resolve().name
     target.mkdir(exist_ok=True)
-    if (study / "tables" / "crossed_scores.csv").exists():
+    if any(study.glob(f"*/{PROTOCOL}/steering")):
+        copy_mechanisms(study, target)
+    elif (study / "tables" / "crossed_scores.csv").exists():
         copy_crossed(study, target)
     else:
         copy_classes(study, target)

@@ -16,6 +16,7 @@ from functools import partial
 import blocks_benchmark
 import blocks_classes
 import blocks_crossed
+import blocks_mechanisms
 import blocks_prose
 from cells import HERE
 
@@ -50,6 +51,14 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "smollm2-study": blocks_prose.smollm2_study,
     "smollm2-reading": blocks_prose.smollm2_reading,
     "smollm2-checks": blocks_prose.smollm2_checks,
+    "mechanisms-study": blocks_mechanisms.study,
+    "mechanisms-steering": blocks_mechanisms.steering,
+    "mechanisms-attack": blocks_mechanisms.attack,
+    "mechanisms-second": blocks_mechanisms.second_localization,
+    "mechanisms-remind": blocks_mechanisms.remind,
+    "mechanisms-feed-forward": blocks_mechanisms.feed_forward,
+    "mechanisms-neurons": blocks_mechanisms.neurons,
+    "mechanisms-classes": blocks_mechanisms.classes,
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
     "demo-scores": partial(blocks_crossed.crossed_scores, "demo"),
     "scores": blocks_classes.scores,
