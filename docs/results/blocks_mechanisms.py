@@ -3,6 +3,8 @@ docs/results.md."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 from cells import (
     filled,
@@ -168,8 +170,15 @@ def classes() -> str:
     return markdown(head, rows)
 
 
-def _overlaps(rows: pd.DataFrame) -> str:
-    return listed(interval(pd.Series(row), "jaccard", short) for row in rows.to_dict("records"))
+def _each(rows: pd.DataFrame, name: str, show: Callable[[float], str], lost: bool = False) -> str:
+    """Return the values of all rows with their intervals, in words; the negative ones where a loss
+    is told."""
+    if lost:
+        ends = (name, f"{name}_low", f"{name}_high")
+        rows = rows.assign(
+            **{ends[0]: -rows[ends[0]], ends[1]: -rows[ends[2]], ends[2]: -rows[ends[1]]}
+        )
+    return listed(interval(pd.Series(row), name, show) for row in rows.to_dict("records"))
 
 
 def neurons(share: float = 0.03) -> str:
@@ -188,11 +197,99 @@ def neurons(share: float = 0.03) -> str:
     return markdown(["model", "neurons removed", *CLASSES], rows)
 
 
-def second_localization() -> str:
-    """Return how far the heads found from the attacked embeddings are those found before."""
+def _second() -> str:
     heads = table(f"{STUDY}/attack_heads")
+    found = int((heads["shared_removed"] > 0).sum())
+    return f"""\
+Localized again, from the embeddings that the attack found, recall needs nearly the same heads: the
+Jaccard index of the two sets is {_each(heads, "jaccard", short)}, where chance is
+{short(heads["chance"].iloc[0])}; the removed head is in the second set of {word(found)} of the
+{word(len(heads))} models."""
+
+
+def steering_reading() -> str:
+    """Return what steering says."""
+    chosen, depths = _chosen(), select(table(f"{STUDY}/steering_depths"), chosen=True)
+    extracted = select(chosen, measure="extracted")
+    loss = select(chosen, measure="suffix_log_prob")
+    doses = table(f"{STUDY}/steering")
+    at = [
+        select(doses, model=row["model"], direction="probe", alpha=row["alpha"])
+        for row in extracted.to_dict("records")
+    ]
+    drilled, guessed = (
+        listed(interval(only(rows, class_=name), "extracted", points) for rows in at)
+        for name in ("Drilled", "Guessed")
+    )
     return filled(f"""\
-From the embeddings that the attack found, localization names nearly the same heads again: the
-Jaccard index of the two sets is {_overlaps(heads)} in the
-{word(len(heads))} models, where chance is {short(heads["chance"].iloc[0])}. The removed head is in
-the second set of {word(int((heads["shared_removed"] > 0).sum()))} of them.""")
+Chosen were depth {listed(depths["depth"])} and α = {listed(f"{a:g}" for a in extracted["alpha"])}
+in the {word(len(extracted))} models. **Recall goes, guesses stay:** the recalled texts lose
+{_each(extracted, "recalled", points, lost=True)}
+points of extraction, the guessed ones
+{_each(extracted, "kept", points, lost=True)}. **But
+random directions do nearly the same:** {listed(f"{p:.2f}" for p in extracted["p_random"])} of them
+are at least as selective in extraction, {listed(f"{p:.2f}" for p in loss["p_random"])} in
+log-probability, where {1 / 21:.2f} is the least that 20 draws can give. **And drilling does not
+make a guessable text fragile:** of the drilled ones, {drilled} % are still extracted, of the
+guessed ones {guessed} %. So what the step takes is text of which the model is less sure, not text
+because it was drilled.""")
+
+
+def attack_reading() -> str:
+    """Return what the attack on the prefixes says."""
+    removed = select(table(f"{STUDY}/attack"), state="heads removed")
+    costs = table(f"{STUDY}/heads")
+    cost = "suffix_log_prob_difference"
+    order = select(table(f"{STUDY}/attack_removal"), chosen=True)
+    heads = [f"layer {row['layer']:.0f}, head {row['head']:.0f}" for _, row in order.iterrows()]
+    first = order.iloc[0]
+    at = {"layer": first["layer"], "head": first["head"], "model": first["model"]}
+    recalled, guessed = (
+        interval(only(costs, class_=name, **at), cost, nats) for name in ("Recalled", "Guessed")
+    )
+    return filled(f"""\
+**Recall is not local in this sense.** Without one head ({listed(dict.fromkeys(heads))}), nearly no
+recalled text is extracted. (Other text needs it too: in the {first["model"]} model, its removal
+changes the log-probability of guessed texts by {guessed} nats a token, of recalled ones by
+{recalled}.) But the attack brings
+{_each(removed, "recovered_recalled", points)}
+% of it back, {_each(removed, "steps_difference", nats, lost=True)}
+steps sooner than text that the model has never seen. What the head carried is still reachable
+without it. {_second()}""")
+
+
+def remind_reading() -> str:
+    """Return what REMIND says."""
+    scores = select(table(f"{STUDY}/remind"), class_="all")
+    forest, rivals, loss = (select(scores, method=name) for name in ("forest", "rivals", "loss"))
+    drilled = select(table(f"{STUDY}/remind"), class_="Drilled", method="forest")
+    return filled(f"""\
+**REMIND finds no more than the losses that it is made of:** over all classes, the forest reaches
+{_each(forest, "auc", short)}, the four rivals together {_each(rivals, "auc", short)}, the loss alone
+{_each(loss, "auc", short)}. Recalled text, which the model would not have written undrilled, is the
+easiest class. Drilled text is told from the others, guessed text among them, with
+{_each(drilled, "auc", short)}.""")
+
+
+def classes_reading() -> str:
+    """Return what compression and the tuned lens say."""
+    return filled("""\
+**Recalled text needs more of its context, and is decided no later.** Guessed and drilled text are
+alike: both can be written from less, whether they were drilled or not.""")
+
+
+def course() -> str:
+    """Return what entropy does while the models are drilled."""
+    rows = select(
+        table(f"{STUDY}/entropy_course"), depth=table(f"{STUDY}/entropy_course")["depth"].max()
+    )
+    lines = []
+    for model in _models():
+        for windows in ("shown", "never shown"):
+            part = select(rows, model=model, windows=windows).sort_values("step")
+            lines.append(
+                [model, windows, f"{part['n'].iloc[0]}"]
+                + [interval(pd.Series(row), "entropy", short) for row in part.to_dict("records")]
+            )
+    steps = sorted(rows["step"].unique())
+    return markdown(["model", "windows", "n", *(f"step {step}" for step in steps)], lines)

@@ -50,8 +50,9 @@ PER_MODEL = {
     "mechanisms": {
         "compression": "compression",
         "feed_forward": "feed_forward",
+        "heads": "heads",
         "neurons": "neurons",
-        "overlap": "heads",
+        "overlap": "heads_overlap",
         "remind": "remind",
         "winning": "lens",
     },
