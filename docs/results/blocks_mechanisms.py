@@ -265,8 +265,8 @@ def remind_reading() -> str:
     drilled = select(table(f"{STUDY}/remind"), class_="Drilled", method="forest")
     return filled(f"""\
 **REMIND finds no more than the losses that it is made of:** over all classes, the forest reaches
-{_each(forest, "auc", short)}, the four rivals together {_each(rivals, "auc", short)}, the loss alone
-{_each(loss, "auc", short)}. Recalled text, which the model would not have written undrilled, is the
+{_each(forest, "auc", short)}, the four rivals together {_each(rivals, "auc", short)}, and the loss
+alone {_each(loss, "auc", short)}. Recalled text, which the model would not have written undrilled, is the
 easiest class. Drilled text is told from the others, guessed text among them, with
 {_each(drilled, "auc", short)}.""")
 
