@@ -264,11 +264,10 @@ def remind_reading() -> str:
     forest, rivals, loss = (select(scores, method=name) for name in ("forest", "rivals", "loss"))
     drilled = select(table(f"{STUDY}/remind"), class_="Drilled", method="forest")
     return filled(f"""\
-**REMIND finds no more than the losses that it is made of:** over all classes, the forest reaches
-{_each(forest, "auc", short)}, the four rivals together {_each(rivals, "auc", short)}, and the loss
-alone {_each(loss, "auc", short)}. Recalled text, which the model would not have written undrilled, is the
-easiest class. Drilled text is told from the others, guessed text among them, with
-{_each(drilled, "auc", short)}.""")
+**REMIND finds no more than the loss that it is made of:** over all classes, the forest reaches
+{_each(forest, "auc", short)}, the loss alone {_each(loss, "auc", short)}, the four rivals together
+{_each(rivals, "auc", short)}. It tells drilled text from the other classes, guessed text among
+them, with {_each(drilled, "auc", short)}: drilling a guessable text leaves a mark on the losses.""")
 
 
 def classes_reading() -> str:
