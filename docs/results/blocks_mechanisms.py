@@ -211,7 +211,6 @@ def steering_reading() -> str:
     """Return what steering says."""
     chosen, depths = _chosen(), select(table(f"{STUDY}/steering_depths"), chosen=True)
     extracted = select(chosen, measure="extracted")
-    loss = select(chosen, measure="suffix_log_prob")
     doses = table(f"{STUDY}/steering")
     at = [
         select(doses, model=row["model"], direction="probe", alpha=row["alpha"])
@@ -226,13 +225,14 @@ Chosen were depth {listed(depths["depth"])} and α = {listed(f"{a:g}" for a in e
 in the {word(len(extracted))} models. **Recall goes, guesses stay:** the recalled texts lose
 {_each(extracted, "recalled", points, lost=True)}
 points of extraction, the guessed ones
-{_each(extracted, "kept", points, lost=True)}. **But
-random directions do nearly the same:** {listed(f"{p:.2f}" for p in extracted["p_random"])} of them
-are at least as selective in extraction, {listed(f"{p:.2f}" for p in loss["p_random"])} in
-log-probability, where {1 / 21:.2f} is the least that 20 draws can give. **And drilling does not
-make a guessable text fragile:** of the drilled ones, {drilled} % are still extracted, of the
-guessed ones {guessed} %. So what the step takes is text of which the model is less sure, not text
-because it was drilled.""")
+{_each(extracted, "kept", points, lost=True)}. **Random
+directions do much of it:** the probe's step takes
+{_each(extracted, "difference", points, lost=True)} points more from recalled texts than from
+guessed ones, random directions on average {_each(extracted, "random", points, lost=True)}; at least as selective as the probe are
+{listed(f"{p:.2f}" for p in extracted["p_random"])} of them, the probe included, where 20 draws can
+give {1 / 21:.2f}. **And what the step takes is not what was drilled:** of the drilled guessable
+texts, {drilled} % are still extracted, of the guessed ones {guessed} %. Steering takes text that
+the model would not have written undrilled, however it was learned; it does not find drilling.""")
 
 
 def attack_reading() -> str:
