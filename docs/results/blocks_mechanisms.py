@@ -228,7 +228,8 @@ points of extraction, the guessed ones
 {_each(extracted, "kept", points, lost=True)}. **Random
 directions do much of it:** the probe's step takes
 {_each(extracted, "difference", points, lost=True)} points more from recalled texts than from
-guessed ones, random directions on average {_each(extracted, "random", points, lost=True)}; at least as selective as the probe are
+guessed ones, random directions on average {_each(extracted, "random", points, lost=True)}; at
+least as selective as the probe are
 {listed(f"{p:.2f}" for p in extracted["p_random"])} of them, the probe included, where 20 draws can
 give {1 / 21:.2f}. **And what the step takes is not what was drilled:** of the drilled guessable
 texts, {drilled} % are still extracted, of the guessed ones {guessed} %. Steering takes text that
@@ -291,4 +292,8 @@ def course() -> str:
                 + [interval(pd.Series(row), "entropy", short) for row in part.to_dict("records")]
             )
     steps = sorted(rows["step"].unique())
-    return markdown(["model", "windows", "n", *(f"step {step}" for step in steps)], lines)
+    shown = markdown(["model", "windows", "n", *(f"step {step}" for step in steps)], lines)
+    return f"{shown}\n\n" + filled("""\
+**Entropy rises once; it does not cycle.** So it is in every saved state of the drilling, at the
+output of the last layer (all depths: `entropy_course.csv`). The paper's cycles are those of a
+training from scratch; a drilling of a trained model is another matter.""")
