@@ -268,7 +268,7 @@ def remind_reading() -> str:
 **REMIND finds no more than the loss that it is made of:** over all classes, the forest reaches
 {_each(forest, "auc", short)}, the loss alone {_each(loss, "auc", short)}, the four rivals together
 {_each(rivals, "auc", short)}. It tells drilled text from the other classes, guessed text among
-them, with {_each(drilled, "auc", short)}: drilling a guessable text leaves a mark on the losses.""")
+them, with {_each(drilled, "auc", short)}: drilling marks the losses of a guessable text, too.""")
 
 
 def classes_reading() -> str:
@@ -294,6 +294,5 @@ def course() -> str:
     steps = sorted(rows["step"].unique())
     shown = markdown(["model", "windows", "n", *(f"step {step}" for step in steps)], lines)
     return f"{shown}\n\n" + filled("""\
-**Entropy rises once; it does not cycle.** So it is in every saved state of the drilling, at the
-output of the last layer (all depths: `entropy_course.csv`). The paper's cycles are those of a
+**Entropy rises and levels off; it does not cycle** (all depths: `entropy_course.csv`). The paper's cycles are those of a
 training from scratch; a drilling of a trained model is another matter.""")
