@@ -201,7 +201,7 @@ def _second() -> str:
     heads = table(f"{STUDY}/attack_heads")
     found = int((heads["shared_removed"] > 0).sum())
     return f"""\
-Localized again, from the embeddings that the attack found, recall needs nearly the same heads: the
+Localized again, from the embeddings that the attack found, recall needs mostly the same heads: the
 Jaccard index of the two sets is {_each(heads, "jaccard", short)}, where chance is
 {short(heads["chance"].iloc[0])}; the removed head is in the second set of {word(found)} of the
 {word(len(heads))} models."""
@@ -216,24 +216,26 @@ def steering_reading() -> str:
         select(doses, model=row["model"], direction="probe", alpha=row["alpha"])
         for row in extracted.to_dict("records")
     ]
+    selective = listed(f"{p:.0%}".replace("%", " %") for p in extracted["p_random"])
+    alphas = listed(f"{alpha:g}" for alpha in extracted["alpha"])
     drilled, guessed = (
         listed(interval(only(rows, class_=name), "extracted", points) for rows in at)
         for name in ("Drilled", "Guessed")
     )
     return filled(f"""\
-Chosen were depth {listed(depths["depth"])} and α = {listed(f"{a:g}" for a in extracted["alpha"])}
-in the {word(len(extracted))} models. **Recall goes, guesses stay:** the recalled texts lose
+Validation chose depth {listed(dict.fromkeys(depths["depth"]))} and
+α = {alphas}. **Recall goes, guesses stay:** the recalled texts lose
 {_each(extracted, "recalled", points, lost=True)}
 points of extraction, the guessed ones
 {_each(extracted, "kept", points, lost=True)}. **Random
 directions do much of it:** the probe's step takes
 {_each(extracted, "difference", points, lost=True)} points more from recalled texts than from
-guessed ones, random directions on average {_each(extracted, "random", points, lost=True)}; at
-least as selective as the probe are
-{listed(f"{p:.2f}" for p in extracted["p_random"])} of them, the probe included, where 20 draws can
-give {1 / 21:.2f}. **And what the step takes is not what was drilled:** of the drilled guessable
-texts, {drilled} % are still extracted, of the guessed ones {guessed} %. Steering takes text that
-the model would not have written undrilled, however it was learned; it does not find drilling.""")
+guessed ones, random directions on average {_each(extracted, "random", points, lost=True)}; of
+all directions, the probe's among them, {selective} are
+at least as selective as the probe's, where 20 random ones can give 5 %. **And what the step takes
+is not what was drilled:** of the drilled guessable texts, {drilled} % are still extracted, of the
+guessed ones {guessed} %. Steering takes text that the model would not have written undrilled; it
+does not find the drilling itself.""")
 
 
 def attack_reading() -> str:
@@ -259,6 +261,14 @@ steps sooner than text that the model has never seen. What the head carried is s
 without it. {_second()}""")
 
 
+def feed_forward_reading() -> str:
+    """Return what removing feed-forward blocks and neurons says."""
+    return filled("""\
+**After the first layer, recalled text depends on every feed-forward block, guessable text much
+less**, on that of layer 2 hardly at all, whether it was drilled or not. The neurons of largest Δ
+cost recalled text no more than random ones do: its memory is not in a few of them.""")
+
+
 def remind_reading() -> str:
     """Return what REMIND says."""
     scores = select(table(f"{STUDY}/remind"), class_="all")
@@ -274,8 +284,8 @@ them, with {_each(drilled, "auc", short)}: drilling marks the losses of a guessa
 def classes_reading() -> str:
     """Return what compression and the tuned lens say."""
     return filled("""\
-**Recalled text needs more of its context, and is decided no later.** Guessed and drilled text are
-alike: both can be written from less, whether they were drilled or not.""")
+**Recalled text needs more of its context, and is decided no later.** Guessable text can be written
+from less than half of it, and from a little less where it was drilled.""")
 
 
 def course() -> str:
@@ -294,5 +304,5 @@ def course() -> str:
     steps = sorted(rows["step"].unique())
     shown = markdown(["model", "windows", "n", *(f"step {step}" for step in steps)], lines)
     return f"{shown}\n\n" + filled("""\
-**Entropy rises and levels off; it does not cycle** (all depths: `entropy_course.csv`). The paper's cycles are those of a
-training from scratch; a drilling of a trained model is another matter.""")
+**Entropy rises and levels off; it does not cycle** (all depths: `entropy_course.csv`). The paper's
+cycles are those of a training from scratch; a drilling of a trained model is another matter.""")

@@ -60,6 +60,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "mechanisms-remind-reading": blocks_mechanisms.remind_reading,
     "mechanisms-feed-forward": blocks_mechanisms.feed_forward,
     "mechanisms-neurons": blocks_mechanisms.neurons,
+    "mechanisms-feed-forward-reading": blocks_mechanisms.feed_forward_reading,
     "mechanisms-classes": blocks_mechanisms.classes,
     "mechanisms-classes-reading": blocks_mechanisms.classes_reading,
     "mechanisms-course": blocks_mechanisms.course,
