@@ -234,8 +234,9 @@ guessed ones, random directions on average {_each(extracted, "random", points, l
 all directions, the probe's among them, {selective} are
 at least as selective as the probe's, where 20 random ones can give 5 %. **And what the step takes
 is not what was drilled:** of the drilled guessable texts, {drilled} % are still extracted, of the
-guessed ones {guessed} %. Steering takes text that the model would not have written undrilled; it
-does not find the drilling itself.""")
+guessed ones {guessed} %. A step the other way, towards recall, takes recalled texts as well. So
+steering takes text that the model would not have written undrilled; it does not find the drilling
+itself.""")
 
 
 def attack_reading() -> str:
