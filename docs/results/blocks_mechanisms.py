@@ -267,7 +267,7 @@ def feed_forward_reading() -> str:
     return filled("""\
 **After the first layer, recalled text depends on every feed-forward block, guessable text much
 less**, on that of layer 2 hardly at all, whether it was drilled or not. The neurons of largest Δ
-cost recalled text no more than random ones do: its memory is not in a few of them.""")
+cost recalled text no more than random ones do: this ranking does not find what recall needs.""")
 
 
 def remind_reading() -> str:

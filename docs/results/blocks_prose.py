@@ -233,9 +233,9 @@ states in {interval(states, "accuracy", points)} %; the entropy of the states al
 {word(EARLIER_RELEASES)} of the packages, had {interval(earlier, "accuracy", points)} % for the
 log-probability and {span(earlier_attention, points)} % for attention
 (`scores_three_packages.csv`). That looked like a lead of attention, and has not come back. Within
-bins of like log-probability, above, attention is ahead, but on few windows. So a recalled text and
-a guessed one leave different states behind even where the model would have written either; that
-attention says more of it than the loss, this study does not show.
+bins of like log-probability, above, attention is ahead, but on few windows. So drilling marks the
+states even where the model would have written the text anyway; that attention says more of it than
+the loss, this study does not show.
 
 **Removing the attention that gives recall away costs both copies nearly alike.** The scorer looks
 at the last {word(LAST_LAYERS)} of {len(layers)} layers (each alone:
