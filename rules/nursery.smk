@@ -53,6 +53,7 @@ rule drill_nursery:
 rule design_crossed:
     """Draw which windows which model of a pair is shown; the file lies with the pair's first model."""
     input:
+        base=base_file("model.safetensors"),
         windows=base_file("windows.parquet"),
         settings=settings.by(
             "model",

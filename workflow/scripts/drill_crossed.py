@@ -10,6 +10,7 @@ from engram.mechanisms.entropy_course import course_of
 from engram.nursery.drilling import choose_candidates, crossed_rows
 from engram.nursery.settings import DrillingSettings
 from engram.nursery.starting_point import StartingPoint
+from engram.nursery.windows import asked_at_prefix
 from engram.run.job import PARTS, job
 
 with job(snakemake) as settings:
@@ -41,4 +42,5 @@ with job(snakemake) as settings:
     chosen = choose_candidates(
         windows.assign(exposures=in_design.astype(int)), settings.windows, settings.seed
     )
-    write_parquet(windows[chosen], output.drilled)
+    candidates = asked_at_prefix(windows[chosen], base.folder, settings.prefix)
+    write_parquet(candidates, output.drilled)

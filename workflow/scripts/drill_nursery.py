@@ -8,13 +8,15 @@ from engram.mechanisms.entropy_course import course_of
 from engram.nursery.drilling import choose_candidates, drilling_rows, schedule_exposures
 from engram.nursery.settings import DrillingSettings, ShapeSettings
 from engram.nursery.starting_point import StartingPoint
+from engram.nursery.windows import asked_at_prefix
 from engram.run.job import PARTS, job
 
 with job(snakemake) as settings:
     files, output = snakemake.input, snakemake.output
     length = settings.prefix + settings.suffix
     base = StartingPoint.read(Path(files.base).parent, files.windows, files.replay, length)
-    drilling, windows = DrillingSettings(**settings.drilling), base.windows
+    drilling = DrillingSettings(**settings.drilling)
+    windows = asked_at_prefix(base.windows, base.folder, settings.prefix)
     windows["exposures"] = exposures = schedule_exposures(windows, drilling.schedule, settings.seed)
     rows = drilling_rows(
         base.tokens, exposures, base.replay, base.tokenizer, drilling, settings.seed

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from engram.io.artifacts import read_parquet
 from engram.io.errors import EngramError
 from engram.io.shipped import shipped_file
+from engram.lm.models import load_model
 from engram.nursery.arms import ARMS, BOTH, FIRST, NEITHER, SECOND, draw_design
 from engram.nursery.settings import CrossedDesign
+from engram.nursery.windows import asked_at_prefix
 from engram.windows.clusters import window_clusters
 
 SETTINGS = CrossedDesign(
@@ -98,3 +103,23 @@ def test_pairs_share_windows_and_split_but_not_arms(
 def test_too_few_windows_are_an_error(windows: pd.DataFrame) -> None:
     with pytest.raises(EngramError, match=r"drilling\.crossed\.low asks for 90,000"):
         draw_design(windows, CrossedDesign(low=90_000), 32, 1, 1)
+
+
+@pytest.mark.parametrize("prefix", [32, 48])
+def test_the_base_is_asked_at_the_prefix_of_the_study(windows: pd.DataFrame, prefix: int) -> None:
+    folder = shipped_file("resources/nursery/base.json").parent
+    few = windows.iloc[30:130]  # of high overlap; the base extracts the first of them at 32 tokens
+    found = asked_at_prefix(few, folder, prefix)
+    model = load_model(folder, dtype="float32")
+    for tokens, extracted in zip(few["tokens"], found["base_extracted"], strict=True):
+        row = torch.tensor(np.asarray(tokens, np.int64))
+        written = model.generate(row[None, :prefix], max_new_tokens=64 - prefix, do_sample=False)
+        assert extracted == bool((written[0, prefix:] == row[prefix:]).all())
+    again = (found["base_extracted"] != few["base_extracted"]).sum()
+    assert (again > 0) == (prefix != 32)
+
+
+def test_windows_that_the_study_scored_are_not_asked_again(
+    windows: pd.DataFrame, tmp_path: Path
+) -> None:
+    assert asked_at_prefix(windows, tmp_path, 48) is windows

@@ -4,13 +4,16 @@ has seen.
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from transformers import GPTNeoXForCausalLM
+from transformers import PreTrainedModel
 
 from engram.lm.generation import teacher_forced_scores
+from engram.lm.models import default_device, load_model
 from engram.nursery.corpus import Document
 from engram.nursery.settings import WindowSettings
 from engram.nursery.templates import FAMILIES, TemplateWriter
@@ -34,7 +37,7 @@ def held_out_windows(
 
 
 def select_windows(
-    base: GPTNeoXForCausalLM,
+    base: PreTrainedModel,
     writer: TemplateWriter,
     documents: list[Document],
     encoded: list[np.ndarray],
@@ -106,9 +109,30 @@ def _unseen(windows: pd.DataFrame, seen: np.ndarray, prefix: int) -> pd.DataFram
     return windows[new & first].reset_index(drop=True)
 
 
-def extracted(base: GPTNeoXForCausalLM, tokens: np.ndarray, prefix: int) -> np.ndarray:
+def extracted(base: PreTrainedModel, tokens: np.ndarray, prefix: int) -> np.ndarray:
     """Return whether the base's greedy decoding of each prefix gives the suffix, bool (n,)."""
     return teacher_forced_scores(base, tokens.astype(np.int64), prefix)["extracted"].to_numpy()
+
+
+def asked_at_prefix(windows: pd.DataFrame, folder: Path, prefix: int) -> pd.DataFrame:
+    """Return a base's windows with `base_extracted` at a study's prefix.
+
+    The nursery's windows come with the answers at one prefix, which base.json names; at any other,
+    the base is asked again. A folder without base.json has windows that this study scored.
+
+    Args:
+        windows: tokens, base_extracted.
+        folder: of the base.
+        prefix: tokens of the study's prompts.
+    """
+    record = folder / "base.json"
+    if not record.is_file():
+        return windows
+    if json.loads(record.read_text(encoding="utf-8"))["windows"]["prefix"] == prefix:
+        return windows
+    base = load_model(folder, dtype="float32", device=default_device())
+    tokens = np.stack(windows["tokens"].tolist())
+    return windows.assign(base_extracted=extracted(base, tokens, prefix))
 
 
 def _disjoint(
