@@ -244,12 +244,12 @@ def test_what_is_not_there_is_refused() -> None:
 
 
 def test_the_plan_counts_no_fewer_forwards_than_are_made() -> None:
-    model, rows = gpt_neox(), []
-    model.register_forward_hook(lambda _module, _inputs, output: rows.append(len(output.logits)))
+    model, positions = gpt_neox(), []
     model.base_model.register_forward_hook(
-        lambda _module, _inputs, output: rows.append(len(output.last_hidden_state))
+        lambda _module, _inputs, output: positions.append(output.last_hidden_state[..., 0].numel())
     )
     settings = SETTINGS.replace(samples_per_class=6, other_texts=4)
     steer(model, texts(), PREFIX, settings)
-    made, planned = sum(rows) / 2, settings.forwards(len(CLASSES), LAYERS)
+    share = (WINDOW - PREFIX) / WINDOW
+    made, planned = sum(positions) / WINDOW, settings.forwards(len(CLASSES), LAYERS, share)
     assert made <= planned < 2 * made

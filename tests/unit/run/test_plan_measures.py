@@ -26,10 +26,13 @@ def test_a_measure_costs_its_forwards_for_every_taxonomy_and_protocol() -> None:
     assert list(costs) == list(COLUMNS)
     assert costs["model"].tolist() == ["nursery", "other"]
     assert costs["measure"].tolist() == ["steering"] * 2
-    settings = SteeringSettings(samples_per_class=7)
-    forwards = 2 * settings.forwards(4, 6)  # one taxonomy has both classes
-    assert costs["forwards"].tolist() == [forwards] * 2
-    flops = SHAPE.forward_flops(64, 32) * forwards
+    settings, suffix = SteeringSettings(samples_per_class=7), SHAPE.forward_flops(32, 32)
+    forwards = [  # one taxonomy has both classes
+        2 * settings.forwards(4, 6, suffix / SHAPE.forward_flops(window, 32)) for window in (64, 65)
+    ]
+    assert costs["forwards"].tolist() == forwards
+    assert forwards[0] < 0.6 * 2 * settings.forwards(4, 6)
+    flops = SHAPE.forward_flops(64, 32) * forwards[0]
     assert costs["pflop"][0] == pytest.approx(flops / 1e15)
     assert costs["gpu_hours"][0] == pytest.approx(flops / 1e12 / 3600)
     assert costs["pflop"][1] > costs["pflop"][0]

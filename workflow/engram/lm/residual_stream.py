@@ -6,7 +6,8 @@ l is what layer l puts out, and depth L, after the last layer, is what the final
 Three ways into it, which threads that run one model at a time may use together:
 
 * `residual_hook` reads and edits the stream at every depth while a forward runs;
-* `starting_from` lets a forward begin at a depth, with hidden states that were computed before;
+* `starting_from` and `passing_on` let a forward begin at a depth, with hidden states that were
+  computed before;
 * `Unembedding` gives the logits of a state as if it were that of the last layer.
 """
 
@@ -35,7 +36,9 @@ ResidualHook = Callable[[int, torch.Tensor], torch.Tensor | None]
 them."""
 
 _hook: ContextVar[ResidualHook | None] = ContextVar("residual_hook", default=None)
-_entering: ContextVar[torch.Tensor | None] = ContextVar("states that layers pass on", default=None)
+_entering: ContextVar[tuple[int, torch.Tensor] | None] = ContextVar(
+    "the layers that pass on states, and the states", default=None
+)
 _switches: weakref.WeakKeyDictionary[PreTrainedModel, Switch] = weakref.WeakKeyDictionary()
 _lock = Lock()
 
@@ -128,6 +131,8 @@ class LowerLayers:
 
     hidden: torch.Tensor
     """(n, B + T, width), on the model's device."""
+    depth: int
+    """Of these states."""
     skipping: Switch
     """Makes the layers below it pass on hidden states."""
 
@@ -175,6 +180,7 @@ def run_lower_layers(
     in_tuple = isinstance(outputs[0], tuple)
     return LowerLayers(
         torch.cat([output[0] if in_tuple else output for output in outputs]),
+        depth,
         skipping(list(layers[:depth]), in_tuple),
     )
 
@@ -195,14 +201,22 @@ def starting_from(below: LowerLayers | None, samples: torch.Tensor) -> Iterator[
         yield
         return
     hidden = below.hidden[samples.to(below.hidden.device)]  # (b, B + T, width)
-    with _passing_on(hidden, below.skipping):
+    with passing_on(below.depth, hidden, below.skipping):
         yield
 
 
 @contextmanager
-def _passing_on(hidden: torch.Tensor, switch: Switch) -> Iterator[None]:
-    """While open, make this thread's skipped layers pass on hidden states."""
-    token = _entering.set(hidden)
+def passing_on(depth: int, hidden: torch.Tensor, switch: Switch) -> Iterator[None]:
+    """While open, make the layers below a depth pass on hidden states of this depth, in this
+    thread's forwards.
+
+    Args:
+        depth: 1 … L.
+        hidden: (b, S, width), for a forward over b rows of S positions.
+        switch: of `skipping`, for these layers at least; workers may begin at different depths of
+            one.
+    """
+    token = _entering.set((depth, hidden))
     try:
         with switch:
             yield
@@ -211,35 +225,55 @@ def _passing_on(hidden: torch.Tensor, switch: Switch) -> Iterator[None]:
 
 
 def skipping(layers: Sequence[nn.Module], in_tuple: bool) -> Switch:
-    """Return what makes layers pass on the hidden states that enter the first layer after them.
+    """Return what makes layers pass on the hidden states of `passing_on`.
 
     Threads that have none to pass on compute the layers.
 
     Args:
-        layers: to be skipped.
+        layers: the model's lowest.
         in_tuple: whether layers of this architecture put out a tuple.
     """
 
-    def handing_on(layer: nn.Module) -> Callable[..., Any]:
+    def handing_on(number: int, layer: nn.Module) -> Callable[..., Any]:
         own = layer.forward
 
         def forward(*arguments: Any, **options: Any) -> Any:
-            hidden = _entering.get()
-            if hidden is None:
+            entering = _entering.get()
+            if entering is None or number > entering[0]:
                 return own(*arguments, **options)
-            return (hidden,) if in_tuple else hidden
+            return (entering[1],) if in_tuple else entering[1]
 
         return forward
 
     def on() -> None:
-        for layer in layers:
-            layer.forward = handing_on(layer)  # type: ignore[method-assign]
+        for number, layer in enumerate(layers, start=1):
+            layer.forward = handing_on(number, layer)  # type: ignore[method-assign]
 
     def off() -> None:
         for layer in layers:
             layer.__dict__.pop("forward", None)
 
     return Switch(on, off)
+
+
+def skipping_any(model: PreTrainedModel) -> Switch:
+    """Return `skipping` for all layers of a model; runs it on one token, to see what they put out.
+
+    Raises:
+        EngramError: as `decoder_layers`.
+    """
+    layers = decoder_layers(model)
+    shapes: list[bool] = []
+    handle = layers[0].register_forward_hook(
+        lambda _layer, _inputs, output: shapes.append(isinstance(output, tuple))
+    )
+    try:
+        with torch.inference_mode():
+            token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+            model.base_model(input_ids=token, use_cache=False)
+    finally:
+        handle.remove()
+    return skipping(list(layers), shapes[0])
 
 
 # --- the logits of a hidden state
@@ -258,18 +292,8 @@ class Unembedding:
         Raises:
             EngramError: as `decoder_layers`.
         """
-        layers = decoder_layers(model)
-        shapes: list[bool] = []
-        handle = layers[0].register_forward_hook(
-            lambda _layer, _inputs, output: shapes.append(isinstance(output, tuple))
-        )
-        try:
-            with torch.inference_mode():
-                token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
-                model.base_model(input_ids=token, use_cache=False)
-        finally:
-            handle.remove()
-        self._model, self._switch = model, skipping(list(layers), shapes[0])
+        self._model, self._switch = model, skipping_any(model)
+        self._layers = len(decoder_layers(model))
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the logits of hidden states of depth L, or of another as if they were,
@@ -277,7 +301,7 @@ class Unembedding:
         """
         read = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
         without = nullcontext() if hidden.requires_grad else torch.inference_mode()
-        with without, _passing_on(hidden, self._switch):
+        with without, passing_on(self._layers, hidden, self._switch):
             return self._model(
                 input_ids=read, attention_mask=torch.ones_like(read), use_cache=False
             ).logits

@@ -12,12 +12,16 @@ the slope −1 and an offset: it sets the component of h along v̂ to the offset
 An edit looks at one position alone, so greedy decoding under it gives the suffix exactly if and
 only if each suffix token is the most likely one after the true tokens before it, under the same
 edit: one forward shows it.
+
+As an edit leaves the layers below it and the prefix alone, both are computed once per sample for
+all edits of all depths (`engram.lm.late_forwards`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -27,14 +31,14 @@ from engram.io.errors import EngramError
 from engram.lm.conditions import MEASURES
 from engram.lm.inputs import opening
 from engram.lm.kept_batches import Kept, kept_batches
+from engram.lm.late_forwards import Intact, LateForwards
 from engram.lm.models import suffix_logits, token_scores
-from engram.lm.residual_stream import (
-    LowerLayers,
-    decoder_layers,
-    residual_hook,
-    run_lower_layers,
-    starting_from,
-)
+from engram.lm.residual_stream import decoder_layers
+
+Run = Callable[[slice], list[np.ndarray]]
+"""From a slice of samples, or of pairs of sample and edit, to their measures, float32 (b, 3)."""
+REMEMBERED = 8
+"""Samples whose intact runs are kept for the next batches: those of one sample may be several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +121,7 @@ def measure_edits(
     """Return what the model reproduces of each sequence under each edit, float32 (n, E, 3), in the
     order of `engram.lm.conditions.MEASURES`.
 
-    Layers below an edit are the intact model, and are computed once per sequence and depth. All
-    edits that change nothing share one run of the intact model.
+    All edits that change nothing share one run of the intact model.
 
     Args:
         model: the model.
@@ -145,62 +148,80 @@ def measure_edits(
         return measures
     windows = torch.as_tensor(np.asarray(tokens), dtype=torch.long)
     rows = max(1, batch_tokens // (len(opening(model)) + windows.shape[1]))
-    levels: dict[int, list[int]] = {}
-    for position, edit in enumerate(edits):
-        levels.setdefault(edit.depth if edit.changes else 0, []).append(position)
-    for depth, chosen in sorted(levels.items()):
-        below = run_lower_layers(model, windows, depth, rows, attention=None) if depth else None
-        # Without a change, one run serves all.
-        level = [edits[position] for position in (chosen if depth else chosen[:1])]
-        run = _level(model, windows, prefix, level, depth, below)
+    changing = [position for position, edit in enumerate(edits) if edit.changes]
+    changing.sort(key=lambda position: edits[position].depth)
+    unchanging = [position for position, edit in enumerate(edits) if not edit.changes]
+
+    def measured(run: Run, label: str, chosen: list[Edit]) -> np.ndarray:
+        pairs = max(1, len(chosen)) * len(windows)
+        decided = (str(prefix), *(value for edit in chosen for value in edit.decided))
         batches = kept_batches(
-            run,
-            windows.numpy(),
-            rows,
-            f"edits at depth {depth}",
-            model.device,
-            kept and kept.also(str(prefix), *(value for edit in level for value in edit.decided)),
-            len(level) * len(windows),
+            run, windows.numpy(), rows, label, model.device, kept and kept.also(*decided), pairs
         )
-        parts = [values for _, (values,) in batches]
-        values = np.concatenate(parts).reshape(len(level), len(windows), len(MEASURES))
-        measures[:, chosen] = values.swapaxes(0, 1)
+        values = np.concatenate([part for _, (part,) in batches])
+        return values.reshape(len(windows), -1, len(MEASURES))
+
+    if unchanging:
+        run = _intact_runs(model, windows, prefix)
+        measures[:, unchanging] = measured(run, "intact runs", [])
+    if changing:
+        chosen = [edits[position] for position in changing]
+        run = _edited_runs(model, windows, prefix, chosen)
+        measures[:, changing] = measured(run, "edited runs", chosen)
     return measures
 
 
-def _level(
-    model: PreTrainedModel,
-    windows: torch.Tensor,
-    prefix: int,
-    edits: list[Edit],
-    depth: int,
-    below: LowerLayers | None,
-) -> Callable[[slice], list[np.ndarray]]:
-    """Return what measures a slice of the pairs (edit, sample) of one depth, sample by sample
-    within an edit; at depth 0 nothing is edited.
-    """
-    first = len(opening(model)) + prefix - 1  # the position that predicts the first suffix token
+def _intact_runs(model: PreTrainedModel, windows: torch.Tensor, prefix: int) -> Run:
+    """Return what measures a slice of the samples without an edit."""
 
+    @torch.inference_mode()
     def run(part: slice) -> list[np.ndarray]:
-        edit, sample = np.divmod(np.arange(part.start, part.stop), len(windows))
-        samples = torch.from_numpy(sample)
-        batch = windows[samples].to(model.device)  # (b, T)
-        change = EditRows(edits, edit, model.device)
-
-        def hook(reached: int, hidden: torch.Tensor) -> torch.Tensor | None:
-            if not depth or reached != depth:
-                return None
-            edited = change(hidden[:, first:-1])
-            return torch.cat([hidden[:, :first], edited, hidden[:, -1:]], 1)
-
-        with (
-            torch.inference_mode(),
-            residual_hook(model, hook),
-            starting_from(below, samples),
-        ):
-            logits, _ = suffix_logits(model, batch, prefix)
-            matches, log_probabilities = token_scores(model, logits, batch[:, prefix:])
-        measures = (matches.all(1).float(), matches.float().mean(1), log_probabilities.mean(1))
-        return [torch.stack(measures, 1).cpu().numpy()]
+        batch = windows[part].to(model.device)  # (b, T)
+        return [_measures(model, suffix_logits(model, batch, prefix)[0], batch[:, prefix:])]
 
     return run
+
+
+def _edited_runs(
+    model: PreTrainedModel, windows: torch.Tensor, prefix: int, edits: list[Edit]
+) -> Run:
+    """Return what measures a slice of the pairs (sample, edit), edit by edit within a sample; the
+    edits are sorted by depth.
+    """
+    depths = np.array([edit.depth for edit in edits])
+    suffix = windows.shape[1] - prefix
+    with torch.inference_mode():
+        forwards = LateForwards(model, prefix, set(depths.tolist()), windows[:1].to(model.device))
+
+    # A run of one sample at a time has the same bits in whichever batch it is needed.
+    @lru_cache(REMEMBERED)
+    def intact_run(sample: int) -> Intact:
+        return forwards.intact(windows[sample : sample + 1].to(model.device))
+
+    @torch.inference_mode()
+    def run(part: slice) -> list[np.ndarray]:
+        sample, edit = np.divmod(np.arange(part.start, part.stop), len(edits))
+        samples, row = np.unique(sample, return_inverse=True)
+        intact = Intact.joined([intact_run(int(number)) for number in samples])
+        measures = np.empty((len(sample), len(MEASURES)), np.float32)
+        for depth in np.unique(depths[edit]).tolist():
+            pairs = depths[edit] == depth
+            rows = torch.from_numpy(row[pairs]).to(model.device)  # (b,)
+            batch = windows[torch.from_numpy(sample[pairs])].to(model.device)  # (b, T)
+            states = intact.states[depth][rows]  # (b, R, width)
+            change = EditRows(edits, edit[pairs], model.device)
+            states[:, -suffix:] = change(states[:, -suffix:])
+            logits = forwards.logits(batch, depth, states, intact, rows)  # (b, S, V)
+            measures[pairs] = _measures(model, logits, batch[:, prefix:])
+        return [measures]
+
+    return run
+
+
+def _measures(model: PreTrainedModel, logits: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
+    """Return what is reproduced of suffixes (b, S) where the logits (b, S, V) predict them, float32
+    (b, 3).
+    """
+    matches, log_probabilities = token_scores(model, logits, targets)  # (b, S) each
+    measures = (matches.all(1).float(), matches.float().mean(1), log_probabilities.mean(1))
+    return torch.stack(measures, 1).cpu().numpy()

@@ -1,6 +1,7 @@
 """The section `mechanisms.steering` of the config."""
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Annotated
 
 from pydantic import Field
@@ -9,6 +10,10 @@ from engram.io.settings import Items, Settings
 
 Step = Annotated[float, Field(ge=-10, le=10)]
 """A step along the direction, as a fraction of the mean norm of a state."""
+WORKER_ROWS = 64
+"""Edited runs of a worker's batch, as `engram.lm.models.PROCESSOR_ROWS`."""
+TRIED = 3
+"""Forwards that find out whether edited runs may compute the suffix alone."""
 
 
 class SteeringSettings(Settings):
@@ -46,16 +51,23 @@ class SteeringSettings(Settings):
     strength: float = Field(default=0.01, gt=0)
     """Penalty λ of the probe: λ/2 · Σ w² on standardized states is added to the mean loss."""
 
-    def forwards(self, classes: int, layers: int) -> int:
+    def forwards(self, classes: int, layers: int, share: float = 1.0) -> int:
         """Return how many windows go through a model of so many layers, at most, for a taxonomy of
         so many classes.
+
+        Args:
+            share: of a whole forward that an edited run takes; below 1 where the run computes the
+                suffix alone, beginning from a forward of the intact model.
         """
-        of_two, steps = 2 * self.samples_per_class, len({0.0, *self.alphas})
+        of_two, steps = 2 * self.samples_per_class, len({*self.alphas} - {0.0})
         directions = 1 + self.draws + self.shuffles
-        tested = classes * self.samples_per_class + self.other_texts
-        states, patches = 2 * of_two, (1 + layers) * of_two
-        chosen = classes * self.samples_per_class * steps
-        return states + patches + chosen + tested * directions * steps
+        chosen = classes * self.samples_per_class
+        tested = chosen + self.other_texts
+        edited = layers * of_two + steps * (chosen + tested * directions)
+        # The intact model is measured, and gives what edited runs begin from: once per text, and
+        # once more where workers share a text. Four times a first text is tried.
+        intact = 2 * of_two + 2 * (of_two + chosen + tested) + edited // WORKER_ROWS + 4 * TRIED
+        return intact + ceil(share * edited)
 
     def mistakes(self) -> Iterator[str]:
         """Yield a class that is to be switched off and kept."""

@@ -44,20 +44,22 @@ def plan_measures(
     rows = []
     for model, (shape, opening) in shapes.items():
         size = (shape.layers, shape.heads, study["prefix"])
+        window = len(opening) + study["prefix"] + study["suffix"]
+        flops = shape.forward_flops(window, study["suffix"])
+        of_suffix = shape.forward_flops(study["suffix"], study["suffix"]) / flops
         forwards = Counter[str]()
         for slug in localized(study):
             forwards.update(count_forwards(mechanisms, *size, classes[slug]))
         forwards |= {
             "steering": sum(
-                mechanisms.steering.forwards(classes[slug], shape.layers) for slug in steered(study)
+                mechanisms.steering.forwards(classes[slug], shape.layers, of_suffix)
+                for slug in steered(study)
             ),
             "locality": len(attacked(study))
             * mechanisms.locality.forwards(shape.layers, shape.heads),
         }
         totals = {measure: count * len(study["protocols"]) for measure, count in forwards.items()}
         totals |= _of_pairs(study, model)
-        window = len(opening) + study["prefix"] + study["suffix"]
-        flops = shape.forward_flops(window, study["suffix"])
         for measure, total in totals.items():
             if total:
                 rows.append(
