@@ -31,6 +31,9 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(variable, str(max(1, (os.cpu_count() or 1) // workers)))
 
+# Triton's interpreter runs the kernel where there is no GPU; where there is one, TRITON_INTERPRET=0
+# tests the compiled kernel. Triton reads it on import, and importing torch may import triton.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # No test fails because the machine is busy.
 settings.register_profile("untimed", deadline=None)

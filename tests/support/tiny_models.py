@@ -187,6 +187,16 @@ FURTHER: dict[str, Callable[[], PreTrainedModel]] = {
 }
 """Further architectures, and two that compute no softmax attention in some layers."""
 
+EVERY = {**ARCHITECTURES, **SPECIAL, **FURTHER}
+
+WITH_INTERFACE = [
+    name
+    for name in EVERY
+    if name not in ("mamba", "lfm2", "bloom_no_interface", "gptj_no_interface", "gpt2_upcast")
+    and name not in ("falcon", "gpt_neo", "mpt", "codegen")
+]
+"""Those whose attention can be exchanged, in every layer."""
+
 
 def random_tokens(rows: int, window: int, seed: int = 0) -> np.ndarray:
     """Tokens (rows, window) without the end-of-text token 0."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import ARCHITECTURES, FURTHER, HEADS, SPECIAL, lengthened, random_tokens
-from torch.utils._python_dispatch import TorchDispatchMode
+from largest_tensor import Largest
+from tiny_models import EVERY, HEADS, WITH_INTERFACE, lengthened, random_tokens
 from transformers import PreTrainedModel
 
 from engram.io.errors import EngramError
@@ -19,20 +19,11 @@ from engram.lm.oracle import attention_modules, compare, expect
 from engram.lm.row_blocks import ROWS, WHOLE, can_be_cut, rows_of_block
 
 LONGEST = 512
-EVERY = {**ARCHITECTURES, **SPECIAL, **FURTHER}
 
 
 @cache
 def model_of(architecture: str) -> PreTrainedModel:
     return lengthened(EVERY[architecture](), LONGEST)
-
-
-WITH_BLOCKS = [
-    name
-    for name in EVERY
-    if name not in ("mamba", "lfm2", "bloom_no_interface", "gptj_no_interface", "gpt2_upcast")
-    and name not in ("falcon", "gpt_neo", "mpt", "codegen")
-]
 
 
 @torch.no_grad()
@@ -45,7 +36,7 @@ def maps(model: PreTrainedModel, window: int, rows: int) -> tuple[torch.Tensor, 
 
 
 @pytest.mark.parametrize("window", [64, 65, LONGEST])
-@pytest.mark.parametrize("architecture", WITH_BLOCKS)
+@pytest.mark.parametrize("architecture", WITH_INTERFACE)
 def test_maps_and_states_are_those_of_whole_windows(architecture: str, window: int) -> None:
     model = model_of(architecture)
     assert has_interface(model)
@@ -58,19 +49,6 @@ def test_maps_and_states_are_those_of_whole_windows(architecture: str, window: i
 def test_long_windows_are_cut_and_short_ones_are_not() -> None:
     assert rows_of_block(WHOLE) == WHOLE
     assert rows_of_block(WHOLE + 1) == ROWS
-
-
-class Largest(TorchDispatchMode):
-    """Remembers the most elements of any tensor that an operation puts out."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(tensor, torch.Tensor):
-                self.elements = max(self.elements, tensor.numel())
-        return result
 
 
 @contextmanager

@@ -5,7 +5,8 @@ of all layers are never held at once. Those of long windows are computed and poo
 queries (`engram.lm.row_blocks`), so that not even one layer's are. The architecture's own eager
 attention computes them, so sliding windows, attention sinks, logit caps and grouped queries come
 out as `output_attentions` reports them: beyond a sliding window weights are 0, and with a sink the
-rows sum to less than 1.
+rows sum to less than 1. On request a kernel for GPUs pools the layers whose eager attention it is
+found to equal (`engram.lm.fused_pooling`).
 Every token is attended to and positions count from 0, exactly as in `engram.lm.generation`. Maps
 have T' = B + T positions: those of the model's opening (`engram.lm.inputs`), then the window's.
 """
@@ -33,6 +34,7 @@ from engram.lm.attention_hook import (
     implementation,
 )
 from engram.lm.finite import check_finite
+from engram.lm.fused_pooling import FusedPooling, Kernel, fused_pooling
 from engram.lm.inputs import model_input, opening
 from engram.lm.models import in_batches, suffix_logits, token_scores
 from engram.lm.row_blocks import RowBlock, can_be_cut, row_blocks, rows_of_block
@@ -64,14 +66,25 @@ class PooledMaps:
         """Pool one layer's softmax weights (b, H, T, T)."""
         if self.watch is not None:
             self.watch(weights)
-        highest, average = weights.amax(1), weights.mean(1, dtype=torch.float32)  # (b, T, T)
+        self.add_pooled(
+            weights.mean(1, dtype=torch.float32), weights.amax(1), heads=weights.shape[1]
+        )
+
+    def add_pooled(self, average: torch.Tensor, highest: torch.Tensor, heads: int) -> None:
+        """Add one layer's weights, pooled over its heads.
+
+        Args:
+            average: mean over heads, (b, T, T) float32.
+            highest: largest of any head, (b, T, T) in the model's precision.
+            heads: H.
+        """
         self.above.append(highest.triu(1).amax())
         if self.spans is not None:
             highest = pool_rows(highest, self.spans, 0, "max")
             average = pool_rows(average, self.spans, 0, "sum")
         self.max.append(pack(highest))
         self.mean.append(self._divided(pack(average)))
-        self.heads = weights.shape[1]
+        self.heads = heads
 
     def add_block(self, block: RowBlock, weights: torch.Tensor, window: int) -> None:
         """Pool the softmax weights of a block of queries (b, H, R, begin + R) of the layer that is
@@ -117,6 +130,7 @@ def pooling_heads(
     watch: Callable[[torch.Tensor], None] | None = None,
     rows: int | None = None,
     spans: Spans | None = None,
+    fused: FusedPooling | None = None,
 ) -> Iterator[PooledMaps]:
     """While it is open, one forward of `model` appends its pooled maps to the object that is
     yielded.
@@ -126,6 +140,7 @@ def pooling_heads(
         watch: that of `PooledMaps`; with it, weights are computed whole.
         rows: queries that are computed at a time; None: as `engram.lm.row_blocks.rows_of_block`.
         spans: rows of the maps; None: single tokens.
+        fused: pools the layers that it can, unless they are watched.
 
     Raises:
         EngramError: as `attention_hook`.
@@ -133,12 +148,18 @@ def pooling_heads(
     maps = PooledMaps(watch, spans)
 
     def attend(
-        _layer: int,
+        layer: int,
         module: nn.Module,
         eager: Attend,
         arguments: tuple[Any, ...],
         options: dict[str, Any],
     ) -> torch.Tensor:
+        if fused is not None and watch is None:
+            pooled = fused.pool(layer, module, eager, arguments, options)
+            if pooled is not None:
+                output, average, highest = pooled
+                maps.add_pooled(average, highest.to(output.dtype), heads=output.shape[2])
+                return output
         window: int = arguments[0].shape[2]
         together = rows or rows_of_block(window)
         if watch is not None or together >= window or not can_be_cut(arguments, options):
@@ -158,7 +179,10 @@ def pooling_heads(
 
 
 def pooled_attention(
-    model: PreTrainedModel, tokens: np.ndarray | torch.Tensor, batch_tokens: int = BATCH_TOKENS
+    model: PreTrainedModel,
+    tokens: np.ndarray | torch.Tensor,
+    batch_tokens: int = BATCH_TOKENS,
+    kernel: Kernel = "torch",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mean and maximum over heads of every layer's attention, packed; the
     language-modelling head is not run.
@@ -166,6 +190,7 @@ def pooled_attention(
     Args:
         tokens: (n, T).
         batch_tokens: tokens per forward; halved, and halved again, when a GPU runs out of memory.
+        kernel: what pools a layer's attention (`engram.lm.fused_pooling`).
 
     Returns:
         mean (n, L, P) float32 and max (n, L, P) in the model's precision, on the processor; P of
@@ -173,9 +198,10 @@ def pooled_attention(
 
     Raises:
         EngramError: the architecture is not causal, not every layer computes softmax attention, or
-            a weight is no number.
+            a weight is no number; the kernel cannot run on this machine.
     """
     windows = torch.as_tensor(tokens)
+    fused = fused_pooling(kernel, model.device)
 
     def run(part: slice) -> tuple[torch.Tensor, torch.Tensor]:
         forward = _maps_of_forward(
@@ -183,6 +209,7 @@ def pooled_attention(
             lambda **options: _base_forward(
                 model, windows[part].to(model.device, torch.long), **options
             ),
+            fused=fused,
         )
         return forward.mean, forward.max
 
@@ -252,6 +279,7 @@ def extract(
     prefix: int,
     batch_tokens: int = BATCH_TOKENS,
     block: int = 1,
+    kernel: Kernel = "torch",
 ) -> Iterator[Extraction]:
     """Yield attention and verification of sequences, batch by batch in order, under a progress bar.
 
@@ -260,10 +288,12 @@ def extract(
         prefix: 1 … T - 1.
         batch_tokens: as in `pooled_attention`.
         block: tokens of a row and column of the maps.
+        kernel: as in `pooled_attention`.
 
     Raises:
         EngramError: as `pooled_attention`.
     """
+    fused = fused_pooling(kernel, model.device)
     windows = torch.as_tensor(tokens)
     spans = Spans(len(opening(model)), prefix, windows.shape[1] - prefix, block)
 
@@ -273,6 +303,7 @@ def extract(
             model,
             lambda **options: suffix_logits(model, batch, prefix, **options),
             spans=spans if block > 1 else None,
+            fused=fused,
         )
         matches, log_probabilities = token_scores(
             model, forward.output[0], batch[:, prefix:]
@@ -306,11 +337,12 @@ def _maps_of_forward(
     forward: Callable[..., Any],
     watch: Callable[[torch.Tensor], None] | None = None,
     spans: Spans | None = None,
+    fused: FusedPooling | None = None,
 ) -> _Forward:
     """Run one forward and return its pooled maps, checked, with what the forward returned."""
     with torch.no_grad():
         if has_interface(model):
-            with pooling_heads(model, watch, spans=spans) as maps:
+            with pooling_heads(model, watch, spans=spans, fused=fused) as maps:
                 output = forward()
         else:
             # These architectures report all heads of all layers at once or not at all.
