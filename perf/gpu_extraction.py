@@ -4,7 +4,7 @@ multiplication rate.
     python perf/gpu_extraction.py --shape 12b --dtype float16 python
     perf/gpu_extraction.py --shape 70m --dtype float32 --sequences 32 --batch-tokens 1024   #
     any machine
-    python perf/gpu_extraction.py --prefix 256 --suffix 256 --sequences 256
+    python perf/gpu_extraction.py --prefix 256 --suffix 256 --sequences 256 --kernel
 
 Prints sequences per second of the extraction with verification, how much longer it takes than the
 bare forward with the fastest attention of torch, the fraction of the measured matrix multiplication
@@ -74,6 +74,9 @@ def main() -> None:
     parser.add_argument("--suffix", type=int, default=32)
     parser.add_argument("--sequences", type=int, default=2048)
     parser.add_argument("--batch-tokens", type=int, default=16_384)
+    parser.add_argument(
+        "--kernel", action="store_true", help="measure attention.kernel: triton too"
+    )
     parser.add_argument("--pool", type=int, default=70_000, help="sequences to project for")
     parser.add_argument(
         "--continued", type=int, default=6_000, help="of them, continuations to project for"
@@ -100,6 +103,14 @@ def main() -> None:
         ),
         device,
     ) / len(tokens)
+    if options.kernel:
+
+        def with_kernel(windows: np.ndarray) -> None:
+            for _ in extract(model, windows, prefix, options.batch_tokens, kernel="triton"):
+                pass
+
+        with_kernel(warm)
+        kernel = timed(lambda: with_kernel(tokens), device) / len(tokens)
     rate = matmul_rate(options.batch_tokens, config.hidden_size, dtype, device)
     reached = shape.forward_flops(window, options.suffix) / extraction
     processor = f"processor, {torch.get_num_threads()} threads"
@@ -116,6 +127,11 @@ def main() -> None:
         f"bare forward with {model.config._attn_implementation}: {1 / bare:,.1f} sequences/s; "
         f"extraction takes {extraction / bare - 1:.1%} longer (bar: {OVERHEAD_BAR:.1%})"
     )
+    if options.kernel:
+        print(
+            f"extraction with the kernel: {1 / kernel:,.1f} sequences/s, {kernel / extraction:.2f} "
+            f"of the time without it; {kernel / bare - 1:.1%} longer than the bare forward"
+        )
     print(f"continuations: {options.suffix / continuation:,.0f} tokens/s")
     if device.type == "cuda":
         print(f"peak memory: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")

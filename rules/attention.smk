@@ -88,6 +88,7 @@ rule extract_attention:
     resources:
         gpu=1,
         batch_tokens=BATCH_TOKENS,
+        kernel=KERNEL,
     script:
         "../workflow/scripts/extract_attention.py"
 

@@ -89,6 +89,7 @@ KNOCKED_OUT = study_taxonomies.knocked_out(STUDY)
 FORMATS = STUDY["figures"]["formats"]
 BATCH_TOKENS = STUDY["attention"]["batch_tokens"]
 WORKERS = STUDY["attention"]["workers"]
+KERNEL = STUDY["attention"]["kernel"]
 BASELINES = STUDY["cnn"]["baselines"]
 WINDOW = {"prefix": STUDY["prefix"], "suffix": STUDY["suffix"]}
 SHOWN = STUDY["samples"]["shown"]

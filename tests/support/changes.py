@@ -90,6 +90,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "attention.examples": _in("attention", examples=[1]),
     "attention.end_of_text": _in("attention", end_of_text="forbidden"),
     "attention.generation_mask": _in("attention", generation_mask="reference"),
+    "attention.kernel": _in("attention", kernel="triton"),
     "attention.batch_tokens": _in("attention", batch_tokens=2048),
     "plan": _in("plan", forward=1.5),
     "cnn.epochs": _in("cnn", epochs=3),

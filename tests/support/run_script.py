@@ -32,7 +32,9 @@ def run_script(
     snakemake = SimpleNamespace(
         input=SimpleNamespace(**files),
         output=SimpleNamespace(**output),
-        resources=SimpleNamespace(batch_tokens=8192, maps_mb=100, fewest_samples=10),
+        resources=SimpleNamespace(
+            batch_tokens=8192, kernel="torch", maps_mb=100, fewest_samples=10
+        ),
         wildcards=SimpleNamespace(**wildcards),
     )
     with pytest.MonkeyPatch.context() as patch:

@@ -25,6 +25,7 @@ with job(snakemake) as settings:
         mean_dtype=settings.mean_dtype,
         block=settings.block,
         batch_tokens=snakemake.resources.batch_tokens,
+        kernel=snakemake.resources.kernel,
     )
     report = build_shard(source, chosen, PARTS, Path(snakemake.output.shard), extraction)
     logging.info("%d sequences, %d of them sent through the model", report.rows, report.forwards)

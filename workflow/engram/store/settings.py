@@ -32,6 +32,11 @@ class AttentionSettings(Settings):
     """Which tokens of the prompt the model attends to while it writes the continuations of
     Non-Memo samples. `reference` is what the paper's code does: token 0, Pythia's end of text, is
     masked there, although it is attended to when the attention maps are extracted."""
+    kernel: Literal["torch", "triton"] = "torch"
+    """What computes and pools a layer's attention. `triton`, for GPUs: a kernel that never holds
+    the weights of a head, for the layers in which it gives what the model's own attention gives
+    (docs/store.md). It has not been measured on a GPU yet. Values agree up to rounding, and rows
+    that are finished are not computed again."""
     batch_tokens: int = Field(default=8192, ge=64)
     """Tokens per batch of the language model; halved automatically when a GPU runs out of memory.
     On processors a batch has at most 64 sequences."""
@@ -51,3 +56,5 @@ class ExtractionSettings(Settings):
     """Tokens of a row and column of the maps."""
     batch_tokens: int = Field(ge=1)
     """Tokens per forward pass."""
+    kernel: Literal["torch", "triton"] = "torch"
+    """What computes and pools a layer's attention."""

@@ -221,7 +221,7 @@ def _extract(
         finished.write(header, of_rows, rows | {"sequence_id": np.full(len(of_rows), -1)})
 
     try:
-        for batch in extract(model, tokens, *sizes):
+        for batch in extract(model, tokens, *sizes, kernel=settings.kernel):
             for row in [row for row in expected if row < batch.rows.stop]:
                 compare(model, expected[row], batch, row - batch.rows.start)
                 del expected[row]
