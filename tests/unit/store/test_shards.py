@@ -69,6 +69,14 @@ def test_rows_are_what_extraction_yielded(
         np.testing.assert_array_equal(verification[column], getattr(batch, column))
 
 
+def test_the_kernel_of_the_settings_is_used(
+    build: Callable[..., ShardReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(EngramError, match="kernel: triton needs a GPU"):
+        build(range(2), settings=SETTINGS.replace(kernel="triton"))
+
+
 def test_header_names_model_window_and_precision(
     build: Callable[..., ShardReport], tmp_path: Path
 ) -> None:

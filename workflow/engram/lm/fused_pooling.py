@@ -56,6 +56,7 @@ def fused_pooling(kernel: Kernel, device: torch.device) -> FusedPooling | None:
             f"attention.kernel: {kernel} needs the package triton ({error}), which torch for GPUs "
             f"brings along; install it, or set attention.kernel to torch"
         ) from None
+    log.info("attention.kernel: %s", kernel)
     return FusedPooling(pool_heads)
 
 

@@ -22,11 +22,11 @@ import torch
 import triton
 import triton.language as tl
 
-SMALLEST = 16
-"""Fewest queries, and keys, of a tile."""
+SMALLEST, LARGEST = 16, 64
+"""Fewest and most queries, and keys, of a tile."""
 SIDE_BYTES, TILE_BYTES = 2**7, 2**14
 """Most bytes of a tile's side, that is 64 queries in half precision, and of its queries or its
-keys: a program then needs no more registers and shared memory than a GPU has for it."""
+keys, on a GPU: a program then needs no more registers and shared memory than there are for it."""
 LOWEST = torch.finfo(torch.float32).min
 _lock = Lock()
 """Of a launch: triton's interpreter runs one kernel at a time."""
@@ -58,8 +58,8 @@ def pool_heads(
     """
     batch, heads, window, width = query.shape
     groups, value_width = key.shape[1], value.shape[3]
-    dtype = query.dtype
-    if query.device.type == "cpu" and dtype == torch.bfloat16:
+    dtype, interpreted = query.dtype, query.device.type == "cpu"
+    if interpreted and dtype == torch.bfloat16:
         # The interpreter multiplies the bit patterns of bfloat16.
         query, key, value = query.float(), key.float(), value.float()
     query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
@@ -68,7 +68,8 @@ def pool_heads(
         max(SMALLEST, triton.next_power_of_2(size)) for size in (width, value_width)
     )
     most = min(SIDE_BYTES, TILE_BYTES // max(columns, value_columns))
-    tile = max(SMALLEST, most // query.element_size())
+    # The interpreter takes about as long for a small tile as for a large one.
+    tile = LARGEST if interpreted else max(SMALLEST, most // query.element_size())
     visible = visible_tiles(masks, tile)
     tiles = visible.shape[1]
     outputs = query.new_empty((batch, window, heads, value_width))
