@@ -86,7 +86,7 @@ def pool_heads(
         "WIDTH": width,
         "COLUMNS": columns,
         "CAPPED": cap is not None,
-        "MASKS": len(masks),
+        "OWN_MASKS": len(masks) > 1,
         "num_stages": 2,
     }
     with _lock:
@@ -139,9 +139,9 @@ def _rows_of(start, rows, window, WIDTH: tl.constexpr, COLUMNS: tl.constexpr):
 
 
 @triton.jit
-def _mask_of(masks, batch, rows, keys, window, MASKS: tl.constexpr):
+def _mask_of(masks, batch, rows, keys, window, OWN_MASKS: tl.constexpr):
     """The mask of a tile, float32; minus infinity for keys behind the window."""
-    if MASKS > 1:
+    if OWN_MASKS:
         masks += batch * window * window
     inside = (rows[:, None] < window) & (keys[None, :] < window)
     place = rows[:, None] * window + keys[None, :]
@@ -150,9 +150,9 @@ def _mask_of(masks, batch, rows, keys, window, MASKS: tl.constexpr):
 
 
 @triton.jit
-def _is_visible(visible, batch, row, column, TILES: tl.constexpr, MASKS: tl.constexpr):
+def _is_visible(visible, batch, row, column, TILES: tl.constexpr, OWN_MASKS: tl.constexpr):
     """Whether a tile has weights that are not 0."""
-    if MASKS > 1:
+    if OWN_MASKS:
         visible += batch * TILES * TILES
     return tl.load(visible + row * TILES + column) != 0
 
@@ -187,7 +187,7 @@ def _attend(
     WIDTH: tl.constexpr,
     COLUMNS: tl.constexpr,
     CAPPED: tl.constexpr,
-    MASKS: tl.constexpr,
+    OWN_MASKS: tl.constexpr,
     LOWEST: tl.constexpr,
     VALUE_WIDTH: tl.constexpr,
     VALUE_COLUMNS: tl.constexpr,
@@ -204,10 +204,10 @@ def _attend(
     summed = tl.zeros((TILE,), tl.float32)
     weighted = tl.zeros((TILE, VALUE_COLUMNS), tl.float32)
     for column in range(TILES):
-        if _is_visible(visible, batch, row, column, TILES, MASKS):
+        if _is_visible(visible, batch, row, column, TILES, OWN_MASKS):
             places = column * TILE + tl.arange(0, TILE)
             keys = _rows_of(key + group * window * WIDTH, places, window, WIDTH, COLUMNS)
-            added = _mask_of(masks, batch, rows, places, window, MASKS)
+            added = _mask_of(masks, batch, rows, places, window, OWN_MASKS)
             scores = _scores(queries, keys, added, scale, cap, CAPPED)
             larger = tl.maximum(largest, tl.max(scores, 1))
             exponentials = tl.exp(scores - larger[:, None])
@@ -250,7 +250,7 @@ def _pool(
     WIDTH: tl.constexpr,
     COLUMNS: tl.constexpr,
     CAPPED: tl.constexpr,
-    MASKS: tl.constexpr,
+    OWN_MASKS: tl.constexpr,
 ):
     """One tile of the maps of one sequence."""
     batch = tl.program_id(0).to(tl.int64)
@@ -258,8 +258,8 @@ def _pool(
     rows, places = row * TILE + tl.arange(0, TILE), column * TILE + tl.arange(0, TILE)
     summed = tl.zeros((TILE, TILE), tl.float32)
     largest = tl.zeros((TILE, TILE), tl.float32)
-    if _is_visible(visible, batch, row, column, TILES, MASKS):
-        added = _mask_of(masks, batch, rows, places, window, MASKS)
+    if _is_visible(visible, batch, row, column, TILES, OWN_MASKS):
+        added = _mask_of(masks, batch, rows, places, window, OWN_MASKS)
         for one in range(HEADS):
             head = batch * HEADS + one
             queries = _rows_of(query + head * window * WIDTH, rows, window, WIDTH, COLUMNS)
