@@ -13,6 +13,12 @@ if SERIES:
         table=["rates", "fits", "slopes", "scores", "texts", "distances", "agreement", "shared"],
     )
     FIGURES += per_figure("series_{plot}", plot=["rates", "scores"])
+# Of models whose windows were searched with an early exit, the share that is scored in full counts.
+EARLY_EXITS = {
+    name: {**MODELS[name]["early_exit"], "seed": MODELS[name]["seed"]}
+    for name in SERIES
+    if MODELS[name]["early_exit"]["tokens"]
+}
 OF_SERIES = {
     "taxonomies": [defined(each) for each in study_taxonomies.series_taxonomies(STUDY)],
     "series": {key: value for key, value in STUDY["series"].items() if key != "taxonomies"},
@@ -31,6 +37,7 @@ rule fit_series:
                     "family": family,
                     "model": MODELS[name]["model"],
                     "configuration": configuration(name),
+                    **({"early_exit": EARLY_EXITS[name]} if name in EARLY_EXITS else {}),
                 }
                 for name, family in SERIES.items()
             },
@@ -62,6 +69,7 @@ rule describe_series:
         settings=settings(
             "describe_series",
             families=SERIES,
+            **({"early_exits": EARLY_EXITS} if EARLY_EXITS else {}),
             prefix=STUDY["prefix"],
             **OF_SERIES,
             **STATISTICS,

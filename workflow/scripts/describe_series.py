@@ -11,6 +11,7 @@ from engram.series.agreement import agreement_table, shared_table, window_keys
 from engram.series.distances import DOMAIN, SUFFIX, distance_table
 from engram.series.measures import Member, measure_names, needed_labels, windows_of
 from engram.series.texts import FREQUENCIES, described, property_table, text_properties
+from engram.sources.scoring import EarlyExit
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 from engram.windows.domains import domains
@@ -27,6 +28,7 @@ with job(snakemake) as settings:
     optional = {PLAIN_DRAW, *FREQUENCIES.values()}
     needed = needed_labels(taxonomies, series["where"]) | optional | {column or "is_code"}
     half = (series["half_low"], series["half_high"])
+    early_exits = getattr(settings, "early_exits", {})
     models, parts, compared = {}, [], {}
     for name, path, candidates in zip(
         tqdm(settings.families, desc="models", unit="model"),
@@ -40,7 +42,16 @@ with job(snakemake) as settings:
         groups = labels["content_group"].unique()
         keys = pd.Series(groups, index=groups)
         member = Member(name, family, 0)
-        windows = windows_of(member, labels, keys, taxonomies, half, series["where"])
+        early = early_exits.get(name)
+        windows = windows_of(
+            member,
+            labels,
+            keys,
+            taxonomies,
+            half,
+            series["where"],
+            EarlyExit(**early) if early else None,
+        )
         texts = read_parquet(candidates, ["sequence_id", "tokens", "text"])
         texts = texts.set_index("sequence_id").loc[windows["sequence_id"]]
         tokens = np.stack(texts["tokens"].tolist())  # (n, T)

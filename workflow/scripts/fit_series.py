@@ -17,6 +17,7 @@ from engram.series.measures import (
     size_tables,
     windows_of,
 )
+from engram.sources.scoring import EarlyExit
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 
@@ -39,7 +40,9 @@ with job(snakemake) as settings:
         labels = read_parquet(path, sorted(needed - optional))
         groups = labels.set_index("sequence_id")["content_group"]
         keys = text_keys(candidates, groups, settings.prefix)
-        parts.append(windows_of(member, labels, keys, taxonomies, half, series["where"]))
+        early = EarlyExit(**entry["early_exit"]) if "early_exit" in entry else None
+        windows = windows_of(member, labels, keys, taxonomies, half, series["where"], early)
+        parts.append(windows)
     windows = pd.concat(parts, ignore_index=True)
     options = settings.statistics
     tables = size_tables(windows, measure_names(taxonomies), seed=settings.seed, **options)

@@ -41,6 +41,22 @@ def test_studies_of_families_are_valid(study: str, families: int, models: int) -
     assert all(drilling == drillings[0] for drilling in drillings)
 
 
+def test_the_study_of_real_families_asks_both_models_for_the_same_texts() -> None:
+    study = ROOT / "studies/real-families.yaml"
+    config = complete(yaml.safe_load(study.read_text(encoding="utf-8")))
+    one, other = config["models"]
+    assert one["family"] != other["family"] and one["package"] != other["package"]
+    for key in ("releases", "unseen", "repeated", "early_exit", "seed"):
+        assert one[key] == other[key]
+    # Scores are shared with the studies of single models.
+    for model in (one, other):
+        single = yaml.safe_load((ROOT / f"studies/{model['name']}.yaml").read_text("utf-8"))
+        (alone,) = complete(single)["models"]
+        kept = ("package", "released", "releases", "unseen", "repeated", "early_exit", "seed")
+        assert {key: alone[key] for key in kept} == {key: model[key] for key in kept}
+        assert (single["prefix"], single["suffix"]) == (config["prefix"], config["suffix"])
+
+
 def test_completion_leaves_the_given_config_alone() -> None:
     config = copy.deepcopy(MINIMAL)
     complete(config)

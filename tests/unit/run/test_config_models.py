@@ -8,9 +8,14 @@ from configs import MINIMAL, OWN_TABLE, changed, message, one_line
 from engram.run.config import complete
 
 MISTAKES: dict[str, tuple[dict, str]] = {
-    "family of one model": (
-        changed("models", 0, "family", to="Pythia"),
-        "models: family `Pythia` has one model; a line over sizes needs two or more",
+    "family without windows that count": (
+        MINIMAL
+        | {
+            "models": [
+                OWN_TABLE | {"family": "Pythia", "early_exit": {"tokens": 4, "scored": 0}},
+            ]
+        },
+        "models: own: early_exit.scored: a family's rates are of the share",
     ),
     "name of a family": (
         changed("models", 0, "family", to="a/b"),

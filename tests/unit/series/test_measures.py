@@ -20,6 +20,7 @@ from engram.series.measures import (
     size_tables,
     windows_of,
 )
+from engram.sources.scoring import EarlyExit
 from engram.taxonomy.taxonomy import Taxonomy
 
 GUESS = Taxonomy.parse("Non-Memo, Guess, Others")
@@ -75,6 +76,22 @@ def test_only_the_windows_that_are_named_count() -> None:
     unknown = LABELS.assign(memorization_score=[np.nan, 1, 1, 1, 1])
     with pytest.raises(EngramError, match="small has windows without a memorization_score"):
         windows_of(MEMBER, unknown, KEYS, [], HALF)
+
+
+def test_after_an_early_exit_only_its_share_counts() -> None:
+    rows, early = 400, EarlyExit(4, 0.25, 7)
+    labels = labelled([0.5] * rows, [0.9] * rows)
+    share = early.draw(labels["sequence_id"].to_numpy())
+    assert 60 < share.sum() < 140
+    extracted = np.arange(rows) % 5 == 0
+    score = np.where(extracted, 1.0, np.where(share, 0.5, np.nan))
+    keys = pd.Series(np.arange(rows), index=np.arange(rows))
+    known = labels.assign(memorization_score=score)
+    windows = windows_of(MEMBER, known, keys, [], HALF, early_exit=early)
+    assert windows["sequence_id"].tolist() == np.flatnonzero(share).tolist()
+    assert windows["full"].mean() == extracted[share].mean()
+    with pytest.raises(EngramError, match="windows without a memorization_score"):
+        windows_of(MEMBER, known, keys, [], HALF)
 
 
 def test_the_distribution_has_all_scores_of_the_series() -> None:

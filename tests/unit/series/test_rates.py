@@ -117,12 +117,28 @@ def test_tables_without_a_line_are_refused() -> None:
     for broken, message in (
         (table.drop(columns="value"), "table: no column value; give family, model"),
         (table.assign(value=np.nan), "table: a value is not finite"),
-        (table.assign(parameters=1e6), "family a: 1 size; a line needs two sizes or more"),
+        (table.assign(parameters=1e6), "family a: 3 models of one size; a line needs two"),
         (table.assign(parameters=0), "model a-1e.06 of family a: parameters 0"),
         (table.assign(model="m"), "model m of family a: parameters .*, 3 different values"),
     ):
         with pytest.raises(EngramError, match=message):
             fit_sizes(broken)
+
+
+def test_a_family_of_one_model_has_a_rate_and_no_line() -> None:
+    table = series({"a": 0.2, "b": 0.1, "c": 0.05})
+    one = table[(table["family"] != "b") | (table["parameters"] == SIZES[0])]
+    fits, all_lines = fit_sizes(one, resamples=100), fit_sizes(table, resamples=100)
+    assert fits.families["family"].tolist() == ["a", "b", "c"]
+    assert fits.families["models"].tolist() == [3, 1, 3]
+    assert fits.families.drop(columns=["family", "models"]).loc[1].isna().all()
+    assert fits.equal.families == 2 and list(fits.differences["first"]) == ["a"]
+    kept = all_lines.families["slope"].drop(1)
+    np.testing.assert_allclose(fits.families["slope"].drop(1), kept)
+    alone = fit_sizes(one[one["parameters"] == SIZES[0]], resamples=100)
+    assert alone.equal is None and alone.differences.empty
+    rate = one.loc[one["model"] == "b-1e+06", "value"].mean()
+    assert alone.models.set_index("family").loc["b", "rate"] == rate
 
 
 def test_buckets() -> None:

@@ -15,6 +15,7 @@ from engram.io.errors import EngramError
 from engram.io.streams import stream_parquet
 from engram.lm import generation
 from engram.lm.generation import greedy_continuations, may_be_extracted, memorization_scores
+from engram.lm.kept_batches import Kept
 from engram.run.config import complete
 from engram.sources import scoring
 from engram.sources.candidates import window_table
@@ -71,6 +72,25 @@ def test_the_labels_are_those_of_the_full_pass(
     )
 
 
+def test_what_is_kept_is_not_read_again(tmp_path: Path) -> None:
+    tokens, early, kept = windows_of("llama", 1), EarlyExit(3, 0.3, 1), Kept(tmp_path, "weights")
+    arguments = (np.arange(len(tokens)), tokens, PREFIX, early, 60)
+    expected = scores_with_early_exit(MODELS["llama"], *arguments)
+    model = tiny_model("llama")
+    first = scores_with_early_exit(model, *arguments, kept)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a window is read again")
+
+    model.register_forward_pre_hook(refuse)
+    model.base_model.register_forward_pre_hook(refuse)
+    again = scores_with_early_exit(model, *arguments, kept)
+    pd.testing.assert_frame_equal(first, expected)
+    pd.testing.assert_frame_equal(again, expected)
+    with pytest.raises(AssertionError, match="read again"):
+        scores_with_early_exit(model, *arguments, Kept(tmp_path, "other weights"))
+
+
 def test_a_window_that_fails_early_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = windows_of("llama", 1)
     passing = may_be_extracted(MODELS["llama"], tokens, PREFIX, 3)
@@ -78,9 +98,9 @@ def test_a_window_that_fails_early_is_read_no_further(monkeypatch: pytest.Monkey
     read: list[np.ndarray] = []
     whole = scoring.teacher_forced_scores
 
-    def recorded(model, windows, *arguments):
+    def recorded(model, windows, *arguments, kept):
         read.append(windows)
-        return whole(model, windows, *arguments)
+        return whole(model, windows, *arguments, kept=kept)
 
     monkeypatch.setattr(scoring, "teacher_forced_scores", recorded)
     monkeypatch.setattr(scoring, "memorization_scores", None)  # no window is in the share

@@ -18,7 +18,7 @@ from engram.io.errors import EngramError
 from engram.lm.finite import check_finite
 from engram.lm.inputs import model_input
 from engram.lm.kept_batches import Kept, kept_batches
-from engram.lm.models import in_batches, keep_logits, suffix_logits, token_scores
+from engram.lm.models import keep_logits, suffix_logits, token_scores
 
 ROUNDING = {torch.float32: 64, torch.float16: 8, torch.bfloat16: 8}
 """Units in the last place of the largest logit by which the same logit may differ between a forward
@@ -44,6 +44,7 @@ def greedy_continuations(
     forbid_end_of_text: bool = False,
     masked_token: int | None = None,
     quiet: bool = False,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """Return the model's own most likely continuation of each prefix, token by token.
 
@@ -58,6 +59,7 @@ def greedy_continuations(
             paper's code masks token 0 while it generates (`attention_mask=prompt != 0`), and not
             while it extracts attention.
         quiet: show no progress bar.
+        kept: where finished batches are kept; None keeps none.
 
     Returns:
         tokens (n, suffix_length) int32.
@@ -69,23 +71,17 @@ def greedy_continuations(
     forbidden = _end_of_text(model) if forbid_end_of_text else []
     tokens = torch.as_tensor(prefixes)
     rows = max(1, batch_tokens // (tokens.shape[1] + suffix_length))
-    parts = [
-        part
-        for _, part in in_batches(
-            lambda part: _decode(
-                model,
-                tokens[part].to(model.device, torch.long),
-                suffix_length,
-                forbidden,
-                masked_token,
-            ),
-            len(tokens),
-            rows,
-            "continuations",
-            model.device,
-            quiet,
-        )
-    ]
+
+    def run(part: slice) -> list[np.ndarray]:
+        batch = tokens[part].to(model.device, torch.long)
+        return [_decode(model, batch, suffix_length, forbidden, masked_token)]
+
+    if kept is not None:
+        kept = kept.also(f"{suffix_length} {forbidden} {masked_token}")
+    batches = kept_batches(
+        run, tokens.numpy(), rows, "continuations", model.device, kept, quiet=quiet
+    )
+    parts = (part for _, (part,) in batches)
     return np.concatenate([np.empty((0, suffix_length), np.int32), *parts])
 
 
@@ -130,6 +126,7 @@ def memorization_scores(
     prefix: int,
     batch_tokens: int = BATCH_TOKENS,
     per_token: bool = False,
+    kept: Kept | None = None,
 ) -> pd.DataFrame:
     """Return how much of each sequence's suffix the model reproduces, and how likely it finds it.
 
@@ -143,6 +140,7 @@ def memorization_scores(
         prefix: 1 … T - 1, the prompt's tokens; at least 2 for a prompt perplexity.
         batch_tokens: as in `greedy_continuations`.
         per_token: as in `teacher_forced_scores`.
+        kept: likewise.
 
     Returns:
         one row per sequence: `memorization_score`, the fraction of suffix positions at which the
@@ -155,11 +153,11 @@ def memorization_scores(
         log-probabilities by T - 1 instead, so their perplexities of a half are about the root of
         these.
     """
-    scores = teacher_forced_scores(model, tokens, prefix, batch_tokens, per_token)
+    scores = teacher_forced_scores(model, tokens, prefix, batch_tokens, per_token, kept)
     scores.insert(0, "memorization_score", 1.0)
     rest = np.flatnonzero(~scores["extracted"])
     written = greedy_continuations(
-        model, tokens[rest, :prefix], tokens.shape[1] - prefix, batch_tokens
+        model, tokens[rest, :prefix], tokens.shape[1] - prefix, batch_tokens, kept=kept
     )  # (rest, S)
     scores.loc[rest, "memorization_score"] = (written == tokens[rest, prefix:]).mean(1)
     return scores
@@ -171,6 +169,7 @@ def may_be_extracted(
     prefix: int,
     first: int,
     batch_tokens: int = BATCH_TOKENS,
+    kept: Kept | None = None,
 ) -> np.ndarray:
     """Return whether the first suffix tokens leave it open that the suffix is extracted, bool (n,).
 
@@ -183,6 +182,7 @@ def may_be_extracted(
         prefix: tokens of the prompt.
         first: 1 … T - prefix, suffix tokens that are read.
         batch_tokens: as in `greedy_continuations`.
+        kept: likewise.
 
     Raises:
         EngramError: a logit is not finite.
@@ -190,18 +190,19 @@ def may_be_extracted(
     windows = torch.as_tensor(tokens[:, : prefix + first])
 
     @torch.inference_mode()
-    def run(part: slice) -> np.ndarray:
+    def run(part: slice) -> list[np.ndarray]:
         batch = windows[part].to(model.device, torch.long)  # (b, prefix + first)
         logits, _ = suffix_logits(model, batch, prefix)  # (b, first, V)
         largest = logits.amax(-1)  # (b, first)
         check_finite(model, largest, "logits")
         behind = largest - logits.gather(-1, batch[:, prefix:, None])[..., 0]
         unit = torch.finfo(logits.dtype).eps * logits.abs().amax(-1)
-        return (behind <= ROUNDING.get(logits.dtype, 64) * unit).all(1).cpu().numpy()
+        return [(behind <= ROUNDING.get(logits.dtype, 64) * unit).all(1).cpu().numpy()]
 
     rows = max(1, batch_tokens // windows.shape[1])
-    batches = in_batches(run, len(windows), rows, "first suffix tokens", model.device)
-    return np.concatenate([np.empty(0, bool), *(part for _, part in batches)])
+    label = "first suffix tokens"
+    batches = kept_batches(run, windows.numpy(), rows, label, model.device, kept)
+    return np.concatenate([np.empty(0, bool), *(part for _, (part,) in batches)])
 
 
 @torch.inference_mode()

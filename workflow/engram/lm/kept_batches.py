@@ -44,6 +44,7 @@ def kept_batches(
     device: torch.device,
     kept: Kept | None = None,
     rows: int | None = None,
+    quiet: bool = False,
 ) -> Iterator[tuple[slice, Sequence[np.ndarray]]]:
     """Do as `engram.lm.models.in_batches`, and keep what is finished, every `PART_SECONDS`.
 
@@ -58,6 +59,7 @@ def kept_batches(
         device: of the model.
         kept: None keeps nothing.
         rows: how many there are, unless it is a row per text.
+        quiet: show no progress bar.
 
     Yields:
         each slice with its arrays, in order.
@@ -67,7 +69,7 @@ def kept_batches(
     """
     count = len(texts) if rows is None else rows
     if kept is None:
-        yield from in_batches(run, count, batch_rows, label, device)
+        yield from in_batches(run, count, batch_rows, label, device, quiet)
         return
     parts = Parts(kept.folder / content_digest(kept.decided, label, str(count), texts))
     start = 0
@@ -83,7 +85,7 @@ def kept_batches(
     def run_rest(part: slice) -> Sequence[np.ndarray]:
         return run(slice(start + part.start, start + part.stop))
 
-    for relative, result in in_batches(run_rest, count - start, batch_rows, label, device):
+    for relative, result in in_batches(run_rest, count - start, batch_rows, label, device, quiet):
         part = slice(start + relative.start, start + relative.stop)
         fresh.append((part, result))
         if time.monotonic() - since > PART_SECONDS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -297,19 +296,13 @@ def _wrong_seeds(study: StudyConfig) -> Iterator[str]:
 
 
 def _wrong_series(study: StudyConfig) -> Iterator[str]:
-    """Yield families without a line, and windows that cannot be chosen."""
-    families = Counter(model.family for model in study.models if model.family)
-    for family, models in families.items():
-        if models < 2:
-            yield (
-                f"models: family `{family}` has one model; a line over sizes needs two or more, "
-                f"name a second one or leave `family` out"
-            )
+    """Yield families without windows that count, and windows that cannot be chosen."""
+    families = any(model.family for model in study.models)
     for model in study.models:
-        if model.family and model.early_exit.tokens:
+        if model.family and model.early_exit.tokens and not model.early_exit.scored:
             yield (
-                f"models: {model.name}: early_exit.tokens: a family's rates need the score of "
-                f"every window; leave out early_exit or `family`"
+                f"models: {model.name}: early_exit.scored: a family's rates are of the share that "
+                f"is scored in any case, which is 0; raise it, or leave out `family`"
             )
     if study.series.where and not families:
         yield "series.where: no model has a `family`; give the models one, or leave `series` out"

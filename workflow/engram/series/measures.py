@@ -14,7 +14,8 @@ import pandas as pd
 
 from engram.io.errors import EngramError
 from engram.scores.bootstrap import cluster_sums, share_interval
-from engram.series.rates import BUCKETS, bucket, fit_measures
+from engram.series.rates import BUCKETS, LINE, bucket, fit_measures
+from engram.sources.scoring import EarlyExit
 from engram.taxonomy.expressions import evaluate, names_of
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import NON_MEMO, Taxonomy
@@ -23,6 +24,8 @@ SCORE = "matched_fraction"
 """The measure that is the memorization score itself."""
 ALL_FAMILIES = "all families"
 """Value of the column `family` for the slope that all families share."""
+TESTS = ("wald", "p_texts", "p_bootstrap", "f", "p_models")
+"""Columns of the row of all families alone: tests of equal slopes."""
 KEYS = ("taxonomy", "measure")
 """Columns that name a measure: `taxonomy` is empty where it belongs to none."""
 
@@ -44,6 +47,7 @@ def windows_of(
     taxonomies: Sequence[Taxonomy],
     half: tuple[float, float],
     where: str = "",
+    early_exit: EarlyExit | None = None,
 ) -> pd.DataFrame:
     """Return the windows of a model that count, with a column for every measure.
 
@@ -56,6 +60,8 @@ def windows_of(
         half: least and greatest score of the bucket `half`.
         where: predicate over the labels; empty for all windows, of published data those of the
             plain draw (`PLAIN_DRAW`).
+        early_exit: where the search for extracted windows used one: then only the windows of its
+            random share count, because the scores of the others are known if they are extracted.
 
     Returns:
         sequence_id, family, model, parameters, content_group (the key), and the columns of
@@ -64,6 +70,8 @@ def windows_of(
     Raises:
         EngramError: no window counts, or a score is not known.
     """
+    if early_exit is not None:
+        labels = labels[early_exit.draw(labels["sequence_id"].to_numpy())]
     if where:
         counts = evaluate(where, {str(name): labels[name].to_numpy() for name in labels})
         labels = labels[counts]
@@ -77,8 +85,8 @@ def windows_of(
     score = labels["memorization_score"].to_numpy(np.float64)
     if not np.isfinite(score).all():
         raise EngramError(
-            f"series: model {member.name} has windows without a memorization_score; leave its "
-            f"early_exit out, or its family"
+            f"series: model {member.name} has windows without a memorization_score; give its "
+            f"table all scores, or leave out its family"
         )
     buckets = bucket(score, half)
     columns = {SCORE: score} | {name: buckets == name for name in BUCKETS}
@@ -145,7 +153,7 @@ def size_tables(
     Returns:
         `rates`: taxonomy, measure, and the columns of `SizeFits.models`.
         `fits`: taxonomy, measure, and the columns of `SizeFits.families`; a row of all families has
-        the shared slope and the tests of `EqualSlopes` (wald, p_texts, p_bootstrap, f, p_models).
+        the shared slope and the tests of `EqualSlopes` (`TESTS`).
         `slopes`: taxonomy, measure, and the columns of `SizeFits.differences`.
 
     Raises:
@@ -156,13 +164,13 @@ def size_tables(
     tables: dict[str, list[pd.DataFrame]] = {"rates": [], "fits": [], "slopes": []}
     for measure, column in zip(measures, columns, strict=True):
         fits, named = found[column], dict(zip(KEYS, measure, strict=True))
-        lines = [fits.families]
+        lines = fits.families.to_dict("records")
         if equal := fits.equal:
-            shared = {"family": ALL_FAMILIES, "models": len(fits.models), **vars(equal)}
-            lines.append(pd.DataFrame([shared]).drop(columns=["families", "f_freedom"]))
+            of_lines = int(fits.families.loc[fits.families["slope"].notna(), "models"].sum())
+            lines.append({"family": ALL_FAMILIES, "models": of_lines, **vars(equal)})
         for name, table in (
             ("rates", fits.models),
-            ("fits", pd.concat(lines, ignore_index=True)),
+            ("fits", pd.DataFrame(lines, columns=[*LINE, *TESTS])),
             ("slopes", fits.differences),
         ):
             tables[name].append(_named(table, named))

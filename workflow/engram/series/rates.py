@@ -30,6 +30,11 @@ from engram.io.errors import EngramError
 from engram.scores.bootstrap import draw_in_parts, percentile_ends, share_interval
 
 COLUMNS = ("family", "model", "parameters", "content_group")
+LINE = (
+    *("family", "models", "intercept", "slope", "slope_low", "slope_high"),
+    *("slope_models_low", "slope_models_high", "r_squared"),
+)
+"""Columns of `SizeFits.families`."""
 BUCKETS = ("full", "half", "none")
 
 
@@ -94,12 +99,12 @@ class SizeFits:
     """A row per family: family, models; intercept (rate at one parameter), slope (change of the
     rate per tenfold size) with slope_low and slope_high (percentile interval over content groups)
     and slope_models_low and slope_models_high (Student's t over models; NaN for two sizes);
-    r_squared."""
+    r_squared. A family of one model has no line: NaN."""
     equal: EqualSlopes | None
-    """The comparison of slopes; None for one family."""
+    """The comparison of slopes; None for fewer than two lines."""
     differences: pd.DataFrame
-    """A row per two families: first, second, difference (slope of the first minus that of the
-    second) with low and high (percentile interval over content groups)."""
+    """A row per two families with a line: first, second, difference (slope of the first minus that
+    of the second) with low and high (percentile interval over content groups)."""
 
 
 def fit_sizes(
@@ -134,7 +139,7 @@ def fit_measures(
 
     Raises:
         EngramError: a missing column, values that are not finite, a model of two sizes, or a family
-            with fewer than two sizes.
+            of several models and one size.
     """
     wanted = (*COLUMNS, *measures)
     if missing := [name for name in wanted if name not in table]:
@@ -177,8 +182,9 @@ def _fit(models: pd.DataFrame, drawn: np.ndarray, confidence: float) -> SizeFits
     """Return the lines of M models' rates, whose draws are (R, M)."""
     rates = models["rate"].to_numpy()
     x = np.log10(models["parameters"].to_numpy(np.float64))
-    names = list(models["family"].unique())
-    member = np.array([models["family"] == name for name in names])  # (F, M)
+    single = ~models["family"].duplicated(keep=False)
+    names = list(models.loc[~single, "family"].unique())
+    member = np.array([models["family"] == name for name in names]).reshape(-1, len(x))  # (F, M)
     operator = _slope_operator(x, member)  # (F, M): slopes are linear in the rates
     slopes, slope_draws = operator @ rates, drawn @ operator.T  # (F,), (R, F)
     ends = percentile_ends(slope_draws, confidence)
@@ -205,11 +211,16 @@ def _fit(models: pd.DataFrame, drawn: np.ndarray, confidence: float) -> SizeFits
                 "r_squared": 1 - (error**2).sum() / total if total > 0 else np.nan,
             }
         )
+    found = {row["family"]: row for row in rows}
+    without = dict.fromkeys(LINE, np.nan) | {"models": 1}
+    families = pd.DataFrame(
+        [found.get(name, without | {"family": name}) for name in models["family"].unique()]
+    )
     equal = (
         _equal_slopes(x, rates, member, slopes, slope_draws, confidence) if len(names) > 1 else None
     )
     differences = _differences(names, slopes, slope_draws, confidence)
-    return SizeFits(models, pd.DataFrame(rows), equal, differences)
+    return SizeFits(models, families, equal, differences)
 
 
 def _differences(
@@ -231,7 +242,7 @@ def _differences(
 
 
 def _check(models: pd.DataFrame) -> None:
-    """Refuse models without a size, and families without a line."""
+    """Refuse models without a size, and families of several models without a line."""
     row: Any
     for row in models.itertuples():
         if row.sizes != 1 or not row.parameters > 0:
@@ -240,9 +251,10 @@ def _check(models: pd.DataFrame) -> None:
                 f"{row.sizes} different values; give its one number of weights"
             )
     for name, of_family in models.groupby("family", sort=False)["parameters"]:
-        if of_family.nunique() < 2:
+        if of_family.nunique() < min(2, len(of_family)):
             raise EngramError(
-                f"family {name}: {of_family.nunique()} size; a line needs two sizes or more"
+                f"family {name}: {len(of_family)} models of one size; a line needs two sizes or "
+                f"more"
             )
 
 
@@ -295,7 +307,7 @@ def _slope_operator(x: np.ndarray, member: np.ndarray) -> np.ndarray:
     for inside in member:
         centred = np.where(inside, x - x[inside].mean(), 0)
         rows.append(centred / (centred**2).sum())
-    return np.array(rows)
+    return np.array(rows).reshape(-1, len(x))
 
 
 def _equal_slopes(

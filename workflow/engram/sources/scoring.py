@@ -23,6 +23,7 @@ from engram.lm.generation import (
     memorization_scores,
     teacher_forced_scores,
 )
+from engram.lm.kept_batches import Kept
 from engram.lm.models import check_tokens, in_batches, suffix_logits, token_scores
 from engram.lm.tokens import decode, encoder, has_text
 
@@ -55,6 +56,10 @@ class EarlyExit:
     seed: int
     """Of that draw."""
 
+    def draw(self, sequence_ids: np.ndarray) -> np.ndarray:
+        """Return which windows are of that share, bool (n,)."""
+        return uniform(sequence_ids, self.seed, "early exit") < self.scored
+
 
 def write_scored(
     windows: Path,
@@ -66,6 +71,7 @@ def write_scored(
     decoded: bool = True,
     per_token: bool = False,
     early_exit: EarlyExit | None = None,
+    kept: Kept | None = None,
 ) -> None:
     """Write candidates.parquet: the windows with the columns of `generation.memorization_scores`.
 
@@ -85,6 +91,7 @@ def write_scored(
             suffix token are added.
         early_exit: which windows are read no further than their first suffix tokens; none unless
             given. Then `decoded` and `per_token` have their defaults.
+        kept: where finished batches are kept; None keeps none.
 
     Raises:
         EngramError: the file cannot be read, or the model cannot read its tokens.
@@ -98,9 +105,11 @@ def write_scored(
             check_tokens(model, tokens, str(windows))
             identifiers, read = table["sequence_id"].to_numpy(), tokens.astype(np.int64)
             scores = (
-                scores_with_early_exit(model, identifiers, read, prefix, early_exit, batch_tokens)
+                scores_with_early_exit(
+                    model, identifiers, read, prefix, early_exit, batch_tokens, kept
+                )
                 if early_exit
-                else score(model, read, prefix, batch_tokens, per_token)
+                else score(model, read, prefix, batch_tokens, per_token, kept)
             )
             for name in scores.columns:
                 table = table.append_column(name, pa.array(scores[name].to_numpy()))
@@ -114,6 +123,7 @@ def scores_with_early_exit(
     prefix: int,
     early_exit: EarlyExit,
     batch_tokens: int = BATCH_TOKENS,
+    kept: Kept | None = None,
 ) -> pd.DataFrame:
     """Return the columns of `generation.memorization_scores` of the extracted windows and of a
     random share of all windows.
@@ -128,18 +138,23 @@ def scores_with_early_exit(
         prefix: tokens of the prompt.
         early_exit: which windows are read no further.
         batch_tokens: tokens per batch.
+        kept: where finished batches are kept; None keeps none.
 
     Returns:
         one row per window: `extracted`; `scored`, whether the window is extracted or in the share;
         the other columns, NaN where it is neither.
     """
-    drawn = uniform(sequence_ids, early_exit.seed, "early exit") < early_exit.scored
+    drawn = early_exit.draw(sequence_ids)
     left = np.flatnonzero(~drawn)
-    left = left[may_be_extracted(model, tokens[left], prefix, early_exit.tokens, batch_tokens)]
-    parts = [memorization_scores(model, tokens[drawn], prefix, batch_tokens)] if any(drawn) else []
+    left = left[
+        may_be_extracted(model, tokens[left], prefix, early_exit.tokens, batch_tokens, kept)
+    ]
+    parts = []
+    if any(drawn):
+        parts = [memorization_scores(model, tokens[drawn], prefix, batch_tokens, kept=kept)]
     rows = np.flatnonzero(drawn)
     if len(left):
-        whole = teacher_forced_scores(model, tokens[left], prefix, batch_tokens)
+        whole = teacher_forced_scores(model, tokens[left], prefix, batch_tokens, kept=kept)
         extracted = whole["extracted"].to_numpy(dtype=bool)
         parts.append(whole[extracted].assign(memorization_score=1.0))
         rows = np.append(rows, left[extracted])

@@ -55,7 +55,7 @@ class EntryKeys(Settings):
     """Name of the model's folder in `results/<study>/`."""
     family: Family = ""
     """Family of models that are alike but for their size, e.g. pythia: rates are compared with
-    sizes, family by family. A family has two models or more. Empty: none."""
+    sizes, family by family. A line over size needs two models. Empty: none."""
     source: Literal["nursery", "hub", "table", "corpus", "packages"]
     """Where candidates and model come from. `nursery`: the embedded model and its windows. `hub`:
     the published windows of a Pythia model. `table`: your own windows or texts. `corpus`: windows
