@@ -10,6 +10,7 @@ stage runs, Snakemake looks at nothing but plain edges from jobs that run.
 """
 
 import functools
+import math
 import os
 import re
 from pathlib import Path
@@ -25,7 +26,7 @@ from engram.run.lost_memory import refresh
 from engram.run.paths import without_braces
 from engram.run.settings_files import SettingsFiles, locked
 from engram.sources import state
-from engram.sources.entry import brings_scores, published
+from engram.sources.entry import brings_scores, published, training_step
 from engram.sources.published_shapes import known_by_name
 from engram.taxonomy.transfer_settings import REVERSED
 

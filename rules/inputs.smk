@@ -3,7 +3,7 @@
 CONTINUED = ("end_of_text", "generation_mask")
 # What of a drilled model's entry its base does not know.
 OF_A_PAIR = (
-    *("name", "family", "seed", "shards", "counterpart", "arm", "drilling"),
+    *("name", "family", "step", "seed", "shards", "counterpart", "arm", "drilling"),
     *("base", "shape", "windows", "twin", "twin_revision", "counterpart_revision"),
 )
 
@@ -36,7 +36,7 @@ def base_digest(name):
 
 def model_entry(name):
     """Return a model's config without what only divides its work or is asked of it later."""
-    later = ("family", "shards", "twin", "twin_revision", "early_exit")
+    later = ("family", "shards", "twin", "twin_revision", "early_exit", "step")
     later += ("counterpart", "counterpart_revision")
     return {key: value for key, value in MODELS[name].items() if key not in later}
 
@@ -98,6 +98,8 @@ def drilled(name):
     chosen = {key: entry[key] for key in ("windows", "seed")}
     if from_scratch(name):
         chosen["shape"] = entry["shape"]
+    if entry["step"] is not None:
+        chosen["step"] = entry["step"]
     chosen["drilling"] = dict(entry["drilling"])
     if name in CROSSED:
         design = {**crossed_design(first_of(name)), "pair": None}
@@ -115,6 +117,26 @@ def drilled(name):
 def from_scratch(name):
     """Return whether a model of the nursery is trained from random weights."""
     return MODELS[name]["shape"]["architecture"] != "base"
+
+
+def earlier_checkpoint(wildcards):
+    """Return the model of the last earlier checkpoint of the same training, from whose state this one
+    goes on; nothing where there is none.
+    """
+
+    def training(name):
+        return {key: value for key, value in drilled(name).items() if key != "step"}
+
+    def last(name):
+        return MODELS[name]["step"] or math.inf
+
+    own = wildcards.model
+    earlier = [
+        name for name in SCHEDULED if last(name) < last(own) and training(name) == training(own)
+    ]
+    return (
+        [ancient(f"{RESULTS}/{max(earlier, key=last)}/model/model.safetensors")] if earlier else []
+    )
 
 
 def first_of(name):

@@ -25,6 +25,7 @@ rule drill_nursery:
         base=base_file("model.safetensors"),
         windows=base_file("windows.parquet"),
         replay=base_file("replay.parquet"),
+        earlier=earlier_checkpoint,
         settings=settings.by(
             "model", "drill_nursery", {name: drilled(name) | WATCHED for name in SCHEDULED}
         ),

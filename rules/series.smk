@@ -1,4 +1,5 @@
-"""Series: rates of memorization against model size, where the models have a `family`.
+"""Series: rates of memorization against model size or training step, where the models have a
+`family`.
 
 Inputs: labels and configurations of the models of all families.
 Outputs: tables/series_{rates,fits,slopes,scores,texts,distances,agreement,shared}.csv,
@@ -13,6 +14,7 @@ if SERIES:
         table=["rates", "fits", "slopes", "scores", "texts", "distances", "agreement", "shared"],
     )
     FIGURES += per_figure("series_{plot}", plot=["rates", "scores"])
+STEPPED = STUDY["series"]["axis"] == "step"
 # Of models whose windows were searched with an early exit, the share that is scored in full counts.
 EARLY_EXITS = {
     name: {**MODELS[name]["early_exit"], "seed": MODELS[name]["seed"]}
@@ -21,7 +23,9 @@ EARLY_EXITS = {
 }
 OF_SERIES = {
     "taxonomies": [defined(each) for each in study_taxonomies.series_taxonomies(STUDY)],
-    "series": {key: value for key, value in STUDY["series"].items() if key != "taxonomies"},
+    "series": {
+        key: value for key, value in STUDY["series"].items() if key not in ("axis", "taxonomies")
+    },
 }
 
 
@@ -37,6 +41,7 @@ rule fit_series:
                     "family": family,
                     "model": MODELS[name]["model"],
                     "configuration": configuration(name),
+                    **({"step": training_step(MODELS[name])} if STEPPED else {}),
                     **({"early_exit": EARLY_EXITS[name]} if name in EARLY_EXITS else {}),
                 }
                 for name, family in SERIES.items()
@@ -44,11 +49,12 @@ rule fit_series:
             taxonomies=OF_SERIES["taxonomies"],
             series={key: STUDY["series"][key] for key in ("where", "half_low", "half_high")},
             prefix=STUDY["prefix"],
+            **({"axis": "step"} if STEPPED else {}),
             **STATISTICS,
         ),
     output:
         rates=table("series_rates", "series_rates", "rates", PAGE_OF_SERIES),
-        fits=table("series_fits", "series_fits", "lines over size", PAGE_OF_SERIES),
+        fits=table("series_fits", "series_fits", "lines over size or step", PAGE_OF_SERIES),
         slopes=table("series_slopes", "series_slopes", "slopes compared", PAGE_OF_SERIES),
         scores=table("series_scores", "series_scores", "memorization scores", PAGE_OF_SERIES),
     log:
@@ -97,7 +103,10 @@ rule plot_series:
         settings=settings("plot_series", style=STUDY["figures"]),
     output:
         rates=figure(
-            "series_rates", "series_rates_figure", PAGE_OF_SERIES, figure="rates against size"
+            "series_rates",
+            "series_rates_figure",
+            PAGE_OF_SERIES,
+            figure="rates against size or step",
         ),
         scores=figure(
             "series_scores", "series_scores_figure", PAGE_OF_SERIES, figure="memorization scores"

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from engram.io.artifacts import write_parquet
 from engram.io.hashing import value_digest
 from engram.mechanisms.entropy_course import course_of
@@ -17,12 +19,18 @@ with job(snakemake) as settings:
     base = StartingPoint.read(Path(files.base).parent, files.windows, files.replay, length)
     drilling = DrillingSettings(**settings.drilling)
     windows = asked_at_prefix(base.windows, base.folder, settings.prefix)
-    windows["exposures"] = exposures = schedule_exposures(windows, drilling.schedule, settings.seed)
-    rows = drilling_rows(
-        base.tokens, exposures, base.replay, base.tokenizer, drilling, settings.seed
+    scheduled = schedule_exposures(windows, drilling.schedule, settings.seed)
+    rows, shown = drilling_rows(
+        base.tokens, scheduled, base.replay, base.tokenizer, drilling, settings.seed
     )
-    windows["sequence_duplicates"] = base.count_suffixes(rows, settings.prefix)
-    state = PARTS / f"drilling-{value_digest(vars(settings))}"
+    # Checkpoints of one training share their windows, their states and the rows of their course.
+    step = getattr(settings, "step", None)
+    seen = slice(None if step is None else step * drilling.training.batch_size)
+    windows["exposures"] = scheduled
+    chosen = choose_candidates(windows, settings.windows, settings.seed)
+    windows["sequence_duplicates"] = base.count_suffixes(rows[seen], settings.prefix)
+    of_all = {key: value for key, value in vars(settings).items() if key != "step"}
+    state = PARTS / f"drilling-{value_digest(of_all)}"
     shape = ShapeSettings(**getattr(settings, "shape", {}))
     course = course_of(
         windows,
@@ -32,8 +40,12 @@ with job(snakemake) as settings:
         settings.seed,
     )
     places = (state, Path(output.model).parent, Path(output.curve))
-    base.drill(rows, drilling, *places, shape=shape, seed=settings.seed, watch=course)
+    options = {"shape": shape, "seed": settings.seed, "watch": course, "stop": step}
+    base.drill(rows, drilling, *places, **options)
     if course:
-        write_parquet(course.table(), output.course)
-    chosen = choose_candidates(windows, settings.windows, settings.seed)
+        write_parquet(course.table(step), output.course)
+    if step is not None:
+        windows["scheduled"] = scheduled
+        own = shown[seen]
+        windows["exposures"] = np.bincount(own[own >= 0], minlength=len(windows)).astype(np.int32)
     write_parquet(windows[chosen], output.drilled)

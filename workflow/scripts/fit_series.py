@@ -1,4 +1,4 @@
-"""Fit rates of memorization against model size, family by family."""
+"""Fit rates of memorization against model size or training step, family by family."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ with job(snakemake) as settings:
     ):
         folder = Path(entry["configuration"][0]).parent if entry["configuration"] else None
         size = count_parameters(folder, entry["model"])
-        member = Member(name, entry["family"], size)
+        member = Member(name, entry["family"], size, entry.get("step"))
         optional = {PLAIN_DRAW} - set(pq.read_schema(path).names)
         labels = read_parquet(path, sorted(needed - optional))
         groups = labels.set_index("sequence_id")["content_group"]
@@ -45,7 +45,8 @@ with job(snakemake) as settings:
         parts.append(windows)
     windows = pd.concat(parts, ignore_index=True)
     options = settings.statistics
-    tables = size_tables(windows, measure_names(taxonomies), seed=settings.seed, **options)
+    measures, axis = measure_names(taxonomies), getattr(settings, "axis", "parameters")
+    tables = size_tables(windows, measures, seed=settings.seed, axis=axis, **options)
     tables["scores"] = score_distribution(windows, options["confidence"])
     for name, table in tables.items():
         write_csv(table, getattr(output, name))

@@ -53,6 +53,21 @@ def test_every_model_is_a_point_with_its_interval_and_every_family_a_line(style)
     assert labels == ["Pythia", "OLMo-2"]
 
 
+def test_checkpoints_are_drawn_over_their_steps(style):
+    table = rates().assign(step=lambda rows: rows["parameters"] // 1000, parameters=12)
+    figure = rates_against_size(table, fits(), style=style)
+    assert figure.get_supxlabel() == "training step (log₁₀ scale)"
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xdata(), np.array(SIZES) // 1000)
+    assert rates_against_size(rates(), fits(), style=style).get_supxlabel().startswith("param")
+
+
+def test_a_family_of_one_model_is_a_point(style):
+    one = rates().drop_duplicates(["taxonomy", "measure", "family"])
+    lines = fits().assign(intercept=np.nan, slope=np.nan)
+    figure = rates_against_size(one, lines[lines["family"] != "all families"], style=style)
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [10])
+
+
 def test_every_model_has_the_line_of_its_scores(style):
     table = pd.DataFrame(
         [
@@ -66,6 +81,10 @@ def test_every_model_has_the_line_of_its_scores(style):
         np.testing.assert_allclose(line.get_ydata(), [60, np.nan, 40])
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["2k (n = 100)", "4M (n = 100)"]
+    steps = table.assign(step=table["model"].map({"small": 500, "large": 2000}), parameters=12)
+    (axes,) = score_distributions(steps, style=style).axes
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["step 500 (n = 100)", "step 2k (n = 100)"]
 
 
 def test_numbers_of_parameters_are_short():

@@ -143,7 +143,10 @@ def drill(
         np.repeat(WINDOW + np.arange(len(exposures)), LENGTH).reshape(-1, LENGTH).astype(np.uint16)
     )
     replay = np.repeat(REPLAY + np.arange(50), LENGTH).reshape(-1, LENGTH).astype(np.uint16)
-    return drilling_rows(tokens, exposures, replay, tokenizer, wanted, seed)
+    rows, shown = drilling_rows(tokens, exposures, replay, tokenizer, wanted, seed)
+    is_window = origin(rows) == "window"
+    assert (shown == np.where(is_window, rows[:, 0].astype(int) - WINDOW, -1)).all()
+    return rows
 
 
 def origin(rows: np.ndarray) -> np.ndarray:

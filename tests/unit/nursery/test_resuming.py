@@ -20,6 +20,7 @@ from tiny_training import (
     rows,
 )
 
+from engram.io.errors import EngramError
 from engram.nursery.settings import TrainingSettings
 from engram.nursery.training import train
 
@@ -65,6 +66,38 @@ def test_a_finished_training_is_not_repeated(undisturbed: Undisturbed, state: Pa
     assert train(model, ROWS, SETTINGS, state, "tiny") == undisturbed.curve
     assert calls.batches == []
     assert equal(parameters(model), undisturbed.parameters)
+
+
+@pytest.mark.parametrize("stops", [(4, 5, 10), (5, 11), (8, 4)])
+def test_checkpoints_are_on_the_way_to_the_end(
+    undisturbed: Undisturbed, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    """Weights at a step are those of the whole training, and it goes on from them."""
+    done = 0
+    for stop in stops:
+        model, killed = tiny_model(), tiny_model()
+        calls = Calls(model)
+        curve = train(model, ROWS, SETTINGS, tmp_path / "state", "tiny", stop=stop)
+        first = done if done <= stop else 0  # a state beyond the step is of no use
+        assert len(calls.batches) == stop - first
+        done = stop
+        Calls(killed, stop_at=stop)
+        if stop < STEPS:
+            with pytest.raises(Stop):
+                train(killed, ROWS, SETTINGS, tmp_path / str(stop), "tiny")
+        assert stop == STEPS or equal(parameters(model), parameters(killed))
+        assert curve[-1]["step"] == stop
+        assert curve[:-1] == [entry for entry in undisturbed.curve if entry["step"] < stop]
+        again = tiny_model()
+        assert train(again, ROWS, SETTINGS, tmp_path / "state", "tiny", stop=stop) == curve
+    model = tiny_model()
+    assert train(model, ROWS, SETTINGS, tmp_path / "state", "tiny") == undisturbed.curve
+    assert equal(parameters(model), undisturbed.parameters)
+
+
+def test_a_step_beyond_the_training_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(EngramError, match=r"models\[\].step: 12; the training has 11 steps"):
+        train(tiny_model(), ROWS, SETTINGS, tmp_path, "tiny", stop=12)
 
 
 OTHERS: dict[str, tuple[int, np.ndarray, TrainingSettings]] = {

@@ -17,6 +17,27 @@ MISTAKES: dict[str, tuple[dict, str]] = {
         },
         "models: own: early_exit.scored: a family's rates are of the share",
     ),
+    "checkpoint without a step": (
+        MINIMAL
+        | {
+            "models": [{"name": "m", "source": "nursery", "family": "A"}],
+            "series": {"axis": "step"},
+        },
+        "models: m: step: `series.axis: step` compares rates with it",
+    ),
+    "checkpoint with the scores of the end": (
+        MINIMAL
+        | {
+            "models": [
+                {
+                    **{"name": "pythia-70m-v0", "source": "hub", "family": "A"},
+                    **{"revision": "step1000", "dataset_revision": "main"},
+                }
+            ],
+            "series": {"axis": "step"},
+        },
+        "models: pythia-70m-v0: source hub: its published scores are those of the finished model",
+    ),
     "name of a family": (
         changed("models", 0, "family", to="a/b"),
         "models.0.family: 'a/b'",

@@ -131,7 +131,8 @@ def test_every_measure_has_its_rates_lines_and_differences() -> None:
     assert tables["fits"].loc[tables["fits"]["measure"] == "Guess", "taxonomy"].nunique() == 1
 
 
-def test_the_script_counts_parameters_and_compares_suffixes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("axis", ["parameters", "step"])
+def test_the_script_counts_parameters_and_compares_suffixes(axis: str, tmp_path: Path) -> None:
     files: dict[str, list[str]] = {"labels": [], "candidates": []}
     models = {}
     for number, build in enumerate((gpt_neox, llama_grouped)):
@@ -146,6 +147,8 @@ def test_the_script_counts_parameters_and_compares_suffixes(tmp_path: Path) -> N
         files["candidates"].append(str(candidates))
         configuration = [str(tmp_path / f"m{number}" / "config.json")]
         models[f"m{number}"] = {"family": "A", "model": "", "configuration": configuration}
+        if axis == "step":
+            models[f"m{number}"]["step"] = 10 ** (number + 1)
     output = {name: tmp_path / f"{name}.csv" for name in ("rates", "fits", "slopes", "scores")}
     settings = {
         "models": models,
@@ -154,6 +157,7 @@ def test_the_script_counts_parameters_and_compares_suffixes(tmp_path: Path) -> N
         "prefix": 1,
         "seed": 1,
         "statistics": {"resamples": 100, "confidence": 0.95},
+        **({"axis": axis} if axis == "step" else {}),
     }
     run_script("fit_series", files, output, settings)
     rates = pd.read_csv(output["rates"]).set_index(["measure", "model"])
@@ -161,3 +165,8 @@ def test_the_script_counts_parameters_and_compares_suffixes(tmp_path: Path) -> N
         weights = sum(parameter.numel() for parameter in build().parameters())
         assert rates.loc[("full", f"m{number}"), "parameters"] == weights
     assert (rates.loc["full", "rate"] == 0.4).all() and (rates["groups"] == 5).all()
+    assert (pd.read_csv(output["fits"])["axis"] == axis).all()
+    for name in ("rates", "scores"):
+        table = pd.read_csv(output[name])
+        steps = table.groupby("model")["step"].unique().tolist() if "step" in table else []
+        assert steps == ([10, 100] if axis == "step" else [])

@@ -117,7 +117,10 @@ def test_tables_without_a_line_are_refused() -> None:
     for broken, message in (
         (table.drop(columns="value"), "table: no column value; give family, model"),
         (table.assign(value=np.nan), "table: a value is not finite"),
-        (table.assign(parameters=1e6), "family a: 3 models of one size; a line needs two"),
+        (
+            table.assign(parameters=1e6),
+            r"family a: 3 models of one size \(parameters\); a line needs two",
+        ),
         (table.assign(parameters=0), "model a-1e.06 of family a: parameters 0"),
         (table.assign(model="m"), "model m of family a: parameters .*, 3 different values"),
     ):
@@ -139,6 +142,25 @@ def test_a_family_of_one_model_has_a_rate_and_no_line() -> None:
     assert alone.equal is None and alone.differences.empty
     rate = one.loc[one["model"] == "b-1e+06", "value"].mean()
     assert alone.models.set_index("family").loc["b", "rate"] == rate
+
+
+def test_checkpoints_have_lines_over_their_steps_and_say_nothing_of_other_models() -> None:
+    table = series({"a": 0.2, "b": 0.05}, texts=400)
+    steps = table.rename(columns={"parameters": "step"}).assign(parameters=1000)
+    planted, found = fit_sizes(table), fit_measures(steps, ["value"], axis="step")["value"]
+    assert list(found.models)[:4] == ["family", "model", "parameters", "step"]
+    over_texts = ["slope", "slope_low", "slope_high", "r_squared"]
+    pd.testing.assert_frame_equal(found.families[over_texts], planted.families[over_texts])
+    for family, slope in (("a", 0.2), ("b", 0.05)):
+        line = found.families.set_index("family").loc[family]
+        assert line["slope_low"] <= slope <= line["slope_high"]
+    assert found.families[["slope_models_low", "slope_models_high"]].isna().all(axis=None)
+    assert np.isnan(found.equal.f) and np.isnan(found.equal.p_models)
+    assert found.equal.p_texts == planted.equal.p_texts
+    with pytest.raises(EngramError, match=r"family a: 3 models of one size \(parameters\)"):
+        fit_measures(steps, ["value"])
+    with pytest.raises(EngramError, match="table: no column step"):
+        fit_measures(table, ["value"], axis="step")
 
 
 def test_buckets() -> None:

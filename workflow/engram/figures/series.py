@@ -21,8 +21,9 @@ MARKERS = ("o", "s", "^", "D", "v")
 
 @styled
 def rates_against_size(rates: pd.DataFrame, fits: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Draw the rate of every model with its interval over the number of parameters, and the line of
-    every family; a panel per measure, a row of panels per taxonomy.
+    """Draw the rate of every model with its interval over the number of parameters, or over the
+    training step where there is one, and the line of every family; a panel per measure, a row of
+    panels per taxonomy.
 
     Args:
         rates: `series_rates.csv`; `taxonomy` is an empty text where there is none.
@@ -31,10 +32,10 @@ def rates_against_size(rates: pd.DataFrame, fits: pd.DataFrame, *, style: Figure
     Raises:
         EngramError: a column is missing, or there are no rows.
     """
-    named = ["taxonomy", "measure", "family"]
+    named, axis = ["taxonomy", "measure", "family"], _axis(rates)
     require(
         rates,
-        [*named, "model", "parameters", "n", "rate", "rate_low", "rate_high"],
+        [*named, "model", axis, "n", "rate", "rate_low", "rate_high"],
         "rates_against_size",
     )
     require(fits, [*named, "intercept", "slope", "p_texts"], "rates_against_size")
@@ -51,27 +52,28 @@ def rates_against_size(rates: pd.DataFrame, fits: pd.DataFrame, *, style: Figure
         line[0].set_ylabel("\n".join([*filter(None, taxonomy.split("_")), "windows (%)"]))
         for axes, (measure, own) in zip(line, measures, strict=False):
             same = (fits["taxonomy"] == taxonomy) & (fits["measure"] == measure)
-            _draw_rates(axes, own, fits[same], families)
+            _draw_rates(axes, own, fits[same], families, axis)
             p_values = fits.loc[same & (fits["family"] == ALL_FAMILIES), "p_texts"]
             note = f"equal slopes: p = {p_values.iloc[0]:.2g}" if len(p_values) else ""
             title_with_note(axes, str(measure).replace("_", " "), note, style)
         for axes in line[len(measures) :]:
             axes.set_visible(False)
-    figure.supxlabel("parameters (log₁₀ scale)", fontsize=style.font_size)
+    across = "training step" if axis == "step" else axis
+    figure.supxlabel(f"{across} (log₁₀ scale)", fontsize=style.font_size)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=min(5, len(labels)))
     return figure
 
 
 def _draw_rates(
-    axes: Axes, rates: pd.DataFrame, fits: pd.DataFrame, families: Sequence[str]
+    axes: Axes, rates: pd.DataFrame, fits: pd.DataFrame, families: Sequence[str], axis: str
 ) -> None:
     light_grid(axes, "y")
     lines = fits.set_index("family")
     for number, family in enumerate(families):
         color, marker = _look(number)
-        own = rates[rates["family"] == family].sort_values("parameters")
-        size = own["parameters"].to_numpy(float)
+        own = rates[rates["family"] == family].sort_values(axis)
+        size = own[axis].to_numpy(float)
         low, value, high = (
             100 * own[name].to_numpy(float) for name in ("rate_low", "rate", "rate_high")
         )
@@ -88,8 +90,8 @@ def _draw_rates(
 
 @styled
 def score_distributions(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
-    """Draw how often each memorization score is reached, a panel per family; the larger a model,
-    the darker its line.
+    """Draw how often each memorization score is reached, a panel per family; the larger a model, or
+    the later a checkpoint, the darker its line.
 
     Args:
         scores: `series_scores.csv`.
@@ -97,9 +99,11 @@ def score_distributions(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     Raises:
         EngramError: a column is missing, or there are no rows.
     """
+    axis = _axis(scores)
+    of = "step " if axis == "step" else ""
     require(
         scores,
-        ["family", "model", "parameters", "score", "windows", "share"],
+        ["family", "model", axis, "score", "windows", "share"],
         "score_distributions",
     )
     families = list(dict.fromkeys(scores["family"]))
@@ -108,7 +112,7 @@ def score_distributions(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     for number, (axes, family) in enumerate(zip(panels, families, strict=True)):
         light_grid(axes, "y")
         own = scores[scores["family"] == family]
-        models = own.groupby("model")["parameters"].first().sort_values()
+        models = own.groupby("model")[axis].first().sort_values()
         for rank, (name, size) in enumerate(models.items(), start=1):
             part = own[own["model"] == name].sort_values("score")
             share = 100 * part["share"].where(part["share"] > 0)
@@ -119,7 +123,7 @@ def score_distributions(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
                 linewidth=1,
                 marker="o",
                 markersize=2,
-                label=f"{short_number(size)} (n = {int(part['windows'].sum()):,})",
+                label=f"{of}{short_number(size)} (n = {int(part['windows'].sum()):,})",
             )
         axes.set_title(family, fontweight="bold")
         axes.set_yscale("log")
@@ -130,8 +134,13 @@ def score_distributions(scores: pd.DataFrame, *, style: FigureStyle) -> Figure:
     return figure
 
 
+def _axis(table: pd.DataFrame) -> str:
+    """Return the column that models are ordered by."""
+    return "step" if "step" in table else "parameters"
+
+
 def short_number(value: float) -> str:
-    """Return a number of parameters as it is spoken of: 70k, 2.8M, 12B."""
+    """Return a number of parameters or steps as it is spoken of: 70k, 2.8M, 12B."""
     for unit, size in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.3g}{unit}"

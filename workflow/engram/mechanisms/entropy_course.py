@@ -65,16 +65,20 @@ class EntropyCourse:
         )
         Parts(self.folder).write(f"{step:09d}", Piece(entropies.values(), {"step": step}))
 
-    def table(self) -> pd.DataFrame:
+    def table(self, last: int | None = None) -> pd.DataFrame:
         """Return what was measured: step, depth, sequence_id, exposures, entropy and suffix_entropy
         in nats.
+
+        Args:
+            last: step after which nothing counts; None for all.
 
         Raises:
             EngramError: nothing was.
         """
         parts, tables = Parts(self.folder), []
         for key in parts.present():
-            if piece := parts.read(key):
+            piece = parts.read(key)
+            if piece and (last is None or piece.metadata["step"] <= last):
                 values = piece.arrays
                 n, depths = values["entropy"].shape
                 own = self.windows.loc[np.repeat(np.arange(n), depths)].reset_index(drop=True)

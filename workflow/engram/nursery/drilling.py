@@ -85,8 +85,8 @@ def drilling_rows(
     tokenizer: PreTrainedTokenizerFast,
     settings: DrillingSettings,
     seed: int,
-) -> np.ndarray:
-    """Return the training rows in order.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the training rows in order, and the window that each shows.
 
     Args:
         tokens: the windows, (n, T) uint16.
@@ -97,8 +97,8 @@ def drilling_rows(
         seed: order of the rows and the fresh templates.
 
     Returns:
-        (rows, T) uint16. A window's showings are spread evenly over the training, each at a random
-        place of its stretch.
+        (rows, T) uint16, and the window's place, (rows,), -1 for replayed rows. A window's showings
+        are spread evenly over the training, each at a random place of its stretch.
     """
     generator = np.random.default_rng(seed)
     drilled = np.repeat(np.arange(len(tokens)), exposures)
@@ -113,7 +113,8 @@ def drilling_rows(
     families = [names[i] for i in generator.integers(len(names), size=fresh)]
     text = replay[generator.integers(len(replay), size=replayed - fresh)]
     rows = np.concatenate([tokens[drilled], text, writer.windows(families, tokens.shape[1])])
-    return rows[np.argsort(np.concatenate([places, generator.random(replayed)]), kind="stable")]
+    order = np.argsort(np.concatenate([places, generator.random(replayed)]), kind="stable")
+    return rows[order], np.concatenate([drilled, np.full(replayed, -1)])[order]
 
 
 def crossed_rows(

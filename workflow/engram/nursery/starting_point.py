@@ -72,6 +72,7 @@ class StartingPoint:
         shape: ShapeSettings | None = None,
         seed: int = 0,
         watch: Watch | None = None,
+        stop: int | None = None,
     ) -> None:
         """Train the base, or a model of another shape, on rows; write the trained model and its
         loss curve.
@@ -85,6 +86,7 @@ class StartingPoint:
             shape: of a model that is trained from random weights; the base's weights unless given.
             seed: of random weights.
             watch: see `engram.nursery.training.train`.
+            stop: likewise.
         """
         device = default_device()
         if shape is None or shape.architecture == "base":
@@ -96,7 +98,7 @@ class StartingPoint:
             trained.to(device)  # type: ignore[arg-type]  # its decorator hides the signature
         # Its backward is twice as fast as the fused kernel's at this length.
         trained.set_attn_implementation("eager")
-        losses = train(trained, rows, settings.training, state, "drilling", watch)
+        losses = train(trained, rows, settings.training, state, "drilling", watch, stop)
         trained.to(getattr(torch, settings.stored_dtype))
         if (opening := self.folder / RECORD).is_file():
             model.mkdir(parents=True, exist_ok=True)

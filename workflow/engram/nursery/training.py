@@ -58,6 +58,7 @@ def train(
     state: Path,
     label: str,
     watch: Watch | None = None,
+    stop: int | None = None,
 ) -> list[dict]:
     """Train `model` in place on every row once, in the given order. What it reads begins with its
     opening (`engram.lm.inputs`).
@@ -72,22 +73,25 @@ def train(
         watch: called with the model, in evaluation mode, and the number of steps that it has made:
             0, and before every state is saved. It must leave the model as it is. A run that is
             resumed is not watched again before the state that it resumes from.
+        stop: the step after which training ends, the same weights that it has there on the way to
+            the end; None for all. A run goes on from the state of one that stopped earlier.
 
     Returns:
         the loss curve: one dict per logged step with `step`, `tokens` (seen), `loss` (nats per
         token, the mean since the last entry), `learning_rate`.
 
     Raises:
-        EngramError: the rows do not fill one batch, so that nothing would be trained.
+        EngramError: the rows do not fill one batch, so that nothing would be trained, or they give
+            fewer steps than `stop`.
     """
     if not isinstance(settings, DrillingTraining):
-        return _train(model, rows, settings, state, label, watch)
+        return _train(model, rows, settings, state, label, watch, stop)
     without_dropout(model)
     with (
         chosen_weights(model, settings.trainable),
         recomputed_activations(model, settings.gradient_checkpointing),
     ):
-        return _train(model, rows, settings, state, label, watch)
+        return _train(model, rows, settings, state, label, watch, stop)
 
 
 def _train(
@@ -97,6 +101,7 @@ def _train(
     state: Path,
     label: str,
     watch: Watch | None,
+    stop: int | None,
 ) -> list[dict]:
     """Do as `train` with the weights that take gradients."""
     precision = resolve_precision(settings.precision)
@@ -115,17 +120,26 @@ def _train(
             f"{label}: {len(rows):,} training rows do not fill a batch of {settings.batch_size:,}; "
             f"lower training.batch_size"
         )
+    last = steps if stop is None else stop
+    if last > steps:
+        raise EngramError(f"{label}: models[].step: {last:,}; the training has {steps:,} steps")
+
+    def logged(step: int, loss: float) -> dict:
+        rate = settings.rate(step - 1, steps)
+        tokens = step * settings.batch_size * rows.shape[1]
+        return {"step": step, "tokens": tokens, "loss": loss, "learning_rate": rate}
+
     run = _run_key(model, rows, settings, precision)
-    first, curve, total, count = _restore(model, optimizer, state, run)
+    first, curve, total, count = _restore(model, optimizer, state, run, last)
     if watch and not first:
         model.eval()
         watch(model, 0)
     model.train()
     with (
-        tqdm(total=steps, initial=first, desc=label, unit="step", mininterval=5) as progress,
+        tqdm(total=last, initial=first, desc=label, unit="step", mininterval=5) as progress,
         Replicas(model, settings.workers, precision) as replicas,
     ):
-        for step in range(first, steps):
+        for step in range(first, last):
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate(step, steps)
             batch = rows[step * settings.batch_size : (step + 1) * settings.batch_size]
@@ -140,25 +154,19 @@ def _train(
             optimizer.zero_grad()
             total, count = total + loss, count + 1
             progress.update()
-            if (step + 1) % settings.log_steps == 0 or step + 1 == steps:
-                entry = {
-                    "step": step + 1,
-                    "tokens": (step + 1) * batch.size,
-                    "loss": total / count,
-                    "learning_rate": settings.rate(step, steps),
-                }
-                curve.append(entry)
-                progress.set_postfix(loss=f"{entry['loss']:.3f}")
+            if (step + 1) % settings.log_steps == 0:
+                curve.append(logged(step + 1, total / count))
+                progress.set_postfix(loss=f"{curve[-1]['loss']:.3f}")
                 total, count = 0.0, 0
             # The last step too: another study that asks for the same training gets it at once.
-            if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == steps:
+            if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == last:
                 if watch:
                     model.eval()
                     watch(model, step + 1)
                     model.train()
                 progress_so_far = {"step": step + 1, "curve": curve, "total": total, "count": count}
                 _save(model, optimizer, state, progress_so_far, run)
-    return curve
+    return [*curve, logged(last, total / count)] if count else curve
 
 
 class Replicas:
@@ -298,16 +306,16 @@ def _save(
 
 
 def _restore(
-    model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: Path, run: str
+    model: PreTrainedModel, optimizer: torch.optim.Optimizer, state: Path, run: str, last: int
 ) -> tuple[int, list[dict], float, int]:
-    """Load the state of this run where there is one.
+    """Load the state of this run where there is one that is not beyond the last step.
 
     Returns:
         the step to resume with, the curve so far, and the sum and number of the losses since its
         last entry.
     """
     piece = Parts(state).read(run)
-    if piece is None:
+    if piece is None or piece.metadata["step"] > last:
         return 0, [], 0.0, 0
     progress = piece.metadata
     step = progress["step"]

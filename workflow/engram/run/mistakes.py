@@ -24,7 +24,7 @@ from engram.run.study_taxonomies import (
     steered,
     transfer_lists,
 )
-from engram.sources.entry import brings_duplicates, complete_entry
+from engram.sources.entry import brings_duplicates, complete_entry, training_step
 from engram.taxonomy.expressions import names_of
 from engram.taxonomy.partitions import Named
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
@@ -304,10 +304,31 @@ def _wrong_series(study: StudyConfig) -> Iterator[str]:
                 f"models: {model.name}: early_exit.scored: a family's rates are of the share that "
                 f"is scored in any case, which is 0; raise it, or leave out `family`"
             )
+    yield from _wrong_steps(study)
     if study.series.where and not families:
         yield "series.where: no model has a `family`; give the models one, or leave `series` out"
     elif study.series.where:
         yield from _error_of(names_of, study.series.where)
+
+
+def _wrong_steps(study: StudyConfig) -> Iterator[str]:
+    """Yield checkpoints that no rate can be compared with."""
+    for model in study.models:
+        where = f"models: {model.name}"
+        if model.step is not None and model.drilling.design == "crossed":
+            yield f"{where}: step: crossed pairs are drilled to their end; leave it out"
+        if study.series.axis != "step" or not model.family:
+            continue
+        if training_step(model.model_dump()) is None:
+            yield (
+                f"{where}: step: `series.axis: step` compares rates with it; name the model's "
+                f"training step, or leave out `family`"
+            )
+        if model.source == "hub":
+            yield (
+                f"{where}: source hub: its published scores are those of the finished model; for "
+                f"`series.axis: step` take the source table or corpus"
+            )
 
 
 def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,8 @@ class Member:
     family: str
     parameters: int
     """Number of weights."""
+    step: int | None = None
+    """Training step, where rates are compared with it."""
 
 
 def windows_of(
@@ -64,7 +67,8 @@ def windows_of(
             random share count, because the scores of the others are known if they are extracted.
 
     Returns:
-        sequence_id, family, model, parameters, content_group (the key), and the columns of
+        sequence_id, family, model, parameters, step of a member that has one, content_group (the
+        key), and the columns of
         `measure_names`, as float64; a class is 1 for its windows and 0 for others.
 
     Raises:
@@ -101,6 +105,7 @@ def windows_of(
             "family": member.family,
             "model": member.name,
             "parameters": member.parameters,
+            **({} if member.step is None else {"step": member.step}),
             "content_group": content.loc[labels["content_group"]].to_numpy(),
             **{name: np.asarray(values, np.float64) for name, values in columns.items()},
         }
@@ -140,6 +145,7 @@ def size_tables(
     resamples: int,
     confidence: float,
     seed: int,
+    axis: str = "parameters",
 ) -> dict[str, pd.DataFrame]:
     """Return rates, lines and differences of slopes of every measure, as tables.
 
@@ -149,18 +155,20 @@ def size_tables(
         resamples: bootstrap draws of content groups.
         confidence: nominal coverage.
         seed: of the draws.
+        axis: what rates are fitted over; see `fit_measures`.
 
     Returns:
         `rates`: taxonomy, measure, and the columns of `SizeFits.models`.
-        `fits`: taxonomy, measure, and the columns of `SizeFits.families`; a row of all families has
-        the shared slope and the tests of `EqualSlopes` (`TESTS`).
-        `slopes`: taxonomy, measure, and the columns of `SizeFits.differences`.
+        `fits`: taxonomy, measure, axis, and the columns of `SizeFits.families`; a row of all
+        families has the shared slope and the tests of `EqualSlopes` (`TESTS`).
+        `slopes`: taxonomy, measure, axis, and the columns of `SizeFits.differences`.
 
     Raises:
         EngramError: as `engram.series.rates.fit_measures`.
     """
     columns = [column_of(*measure) for measure in measures]
-    found = fit_measures(windows, columns, resamples=resamples, confidence=confidence, seed=seed)
+    options: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    found = fit_measures(windows, columns, axis=axis, **options)
     tables: dict[str, list[pd.DataFrame]] = {"rates": [], "fits": [], "slopes": []}
     for measure, column in zip(measures, columns, strict=True):
         fits, named = found[column], dict(zip(KEYS, measure, strict=True))
@@ -173,7 +181,8 @@ def size_tables(
             ("fits", pd.DataFrame(lines, columns=[*LINE, *TESTS])),
             ("slopes", fits.differences),
         ):
-            tables[name].append(_named(table, named))
+            over = {} if name == "rates" else {"axis": axis}
+            tables[name].append(_named(table, named | over))
     return {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}
 
 
@@ -187,23 +196,20 @@ def score_distribution(windows: pd.DataFrame, confidence: float) -> pd.DataFrame
         confidence: of Wilson's intervals over content groups.
 
     Returns:
-        family, model, parameters, score, windows, share, share_low, share_high; all scores that a
-        model of the series has, for every model.
+        family, model, parameters, step where windows have it, score, windows, share, share_low,
+        share_high; all scores that a model of the series has, for every model.
     """
     scores = np.unique(windows[SCORE])
     rows = []
-    for (family, model, parameters), own in windows.groupby(
-        ["family", "model", "parameters"], sort=False
-    ):
+    of_model = [name for name in ("family", "model", "parameters", "step") if name in windows]
+    for values, own in windows.groupby(of_model, sort=False):
         reached = (own[SCORE].to_numpy()[:, None] == scores).astype(np.float64)  # (n, scores)
         sums, sizes = cluster_sums(reached, own["content_group"].to_numpy())
         for position, score in enumerate(scores):
             share = share_interval(sums[:, position], sizes, confidence)
             rows.append(
                 {
-                    "family": family,
-                    "model": model,
-                    "parameters": parameters,
+                    **dict(zip(of_model, values, strict=True)),
                     "score": score,
                     "windows": int(sums[:, position].sum()),
                     "share": share.value,

@@ -15,7 +15,7 @@ There are two questions, and two kinds of intervals and tests:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -30,6 +30,8 @@ from engram.io.errors import EngramError
 from engram.scores.bootstrap import draw_in_parts, percentile_ends, share_interval
 
 COLUMNS = ("family", "model", "parameters", "content_group")
+AXES = ("parameters", "step")
+"""What rates are fitted over: size, or the training step of checkpoints."""
 LINE = (
     *("family", "models", "intercept", "slope", "slope_low", "slope_high"),
     *("slope_models_low", "slope_models_high", "r_squared"),
@@ -93,8 +95,9 @@ class SizeFits:
     """Rates of models, and the lines of their families."""
 
     models: pd.DataFrame
-    """A row per model: family, model, parameters, n, groups, rate, rate_low, rate_high (over
-    content groups: Wilson's where values are 0 and 1, else percentiles)."""
+    """A row per model: family, model, parameters, step where it is the axis, n, groups, rate,
+    rate_low, rate_high (over content groups: Wilson's where values are 0 and 1, else
+    percentiles)."""
     families: pd.DataFrame
     """A row per family: family, models; intercept (rate at one parameter), slope (change of the
     rate per tenfold size) with slope_low and slope_high (percentile interval over content groups)
@@ -122,8 +125,9 @@ def fit_measures(
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    axis: str = "parameters",
 ) -> dict[str, SizeFits]:
-    """Fit a line of the rate over log10(parameters) to every family, measure by measure.
+    """Fit a line of the rate over the logarithm of size to every family, measure by measure.
 
     Args:
         table: a row per sequence and model: family, model, parameters (number of weights),
@@ -133,6 +137,8 @@ def fit_measures(
         resamples: bootstrap draws of content groups, the same for all measures.
         confidence: nominal coverage.
         seed: of the draws.
+        axis: column whose logarithm to base 10 a line is over, of `AXES`. Checkpoints of one
+            training (`step`) are not independent models, so nothing is said of other models.
 
     Returns:
         by measure.
@@ -141,7 +147,7 @@ def fit_measures(
         EngramError: a missing column, values that are not finite, a model of two sizes, or a family
             of several models and one size.
     """
-    wanted = (*COLUMNS, *measures)
+    wanted = (*dict.fromkeys([*COLUMNS, axis]), *measures)
     if missing := [name for name in wanted if name not in table]:
         raise EngramError(f"table: no column {missing[0]}; give {', '.join(wanted)}")
     values = table[list(measures)].to_numpy(np.float64)  # (n, K)
@@ -151,13 +157,14 @@ def fit_measures(
         table.groupby(["family", "model"], sort=False)
         .agg(
             parameters=("parameters", "first"),
-            sizes=("parameters", "nunique"),
+            **({} if axis == "parameters" else {axis: (axis, "first")}),
+            sizes=(axis, "nunique"),
             n=("parameters", "size"),
             groups=("content_group", "nunique"),
         )
         .reset_index()
     )
-    _check(models)
+    _check(models, axis)
     models = models.drop(columns="sizes")
     number = _numbers(table, models)
     unit, units = pd.factorize(table["content_group"])
@@ -174,14 +181,14 @@ def fit_measures(
         if np.isin(value, (0, 1)).all():
             low, high = _share_ends(sizes, sum_, confidence)
         rated = models.assign(rate=rates, rate_low=low, rate_high=high)
-        fits[measure] = _fit(rated, draws, confidence)
+        fits[measure] = _fit(rated, draws, confidence, axis)
     return fits
 
 
-def _fit(models: pd.DataFrame, drawn: np.ndarray, confidence: float) -> SizeFits:
+def _fit(models: pd.DataFrame, drawn: np.ndarray, confidence: float, axis: str) -> SizeFits:
     """Return the lines of M models' rates, whose draws are (R, M)."""
     rates = models["rate"].to_numpy()
-    x = np.log10(models["parameters"].to_numpy(np.float64))
+    x = np.log10(models[axis].to_numpy(np.float64))
     single = ~models["family"].duplicated(keep=False)
     names = list(models.loc[~single, "family"].unique())
     member = np.array([models["family"] == name for name in names]).reshape(-1, len(x))  # (F, M)
@@ -195,7 +202,7 @@ def _fit(models: pd.DataFrame, drawn: np.ndarray, confidence: float) -> SizeFits
         error = rates[inside] - mean_rate - slopes[position] * (x[inside] - mean_x)
         freedom, total = int(inside.sum()) - 2, ((rates[inside] - mean_rate) ** 2).sum()
         half = np.nan
-        if freedom >= 1:
+        if freedom >= 1 and axis != "step":
             variance = (error**2).sum() / freedom / ((x[inside] - mean_x) ** 2).sum()
             half = float(t_distribution.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance))
         rows.append(
@@ -216,9 +223,11 @@ def _fit(models: pd.DataFrame, drawn: np.ndarray, confidence: float) -> SizeFits
     families = pd.DataFrame(
         [found.get(name, without | {"family": name}) for name in models["family"].unique()]
     )
-    equal = (
-        _equal_slopes(x, rates, member, slopes, slope_draws, confidence) if len(names) > 1 else None
-    )
+    equal = None
+    if len(names) > 1:
+        equal = _equal_slopes(x, rates, member, slopes, slope_draws, confidence)
+        if axis == "step":
+            equal = replace(equal, f=np.nan, p_models=np.nan)
     differences = _differences(names, slopes, slope_draws, confidence)
     return SizeFits(models, families, equal, differences)
 
@@ -241,20 +250,21 @@ def _differences(
     return pd.DataFrame(rows, columns=["first", "second", "difference", "low", "high"])
 
 
-def _check(models: pd.DataFrame) -> None:
+def _check(models: pd.DataFrame, axis: str) -> None:
     """Refuse models without a size, and families of several models without a line."""
     row: Any
     for row in models.itertuples():
-        if row.sizes != 1 or not row.parameters > 0:
+        size = getattr(row, axis)
+        if row.sizes != 1 or not size > 0:
             raise EngramError(
-                f"model {row.model} of family {row.family}: parameters {row.parameters}, "
-                f"{row.sizes} different values; give its one number of weights"
+                f"model {row.model} of family {row.family}: {axis} {size}, {row.sizes} different "
+                f"values; give its one {'step' if axis == 'step' else 'number of weights'}"
             )
-    for name, of_family in models.groupby("family", sort=False)["parameters"]:
+    for name, of_family in models.groupby("family", sort=False)[axis]:
         if of_family.nunique() < min(2, len(of_family)):
             raise EngramError(
-                f"family {name}: {len(of_family)} models of one size; a line needs two sizes or "
-                f"more"
+                f"family {name}: {len(of_family)} models of one size ({axis}); a line needs two "
+                f"sizes or more"
             )
 
 

@@ -1,7 +1,7 @@
 """The section `series` of the config."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ Score = Annotated[float, Field(gt=0, lt=1)]
 class SeriesSettings(Settings):
     """Rates against model size (arXiv 2603.21658), where models have a `family`."""
 
+    axis: Literal["parameters", "step"] = "parameters"
+    """What rates are compared with: the number of parameters, or the training step of checkpoints
+    (`models[].step`), which makes a family the checkpoints of one model."""
     where: str = Field(default="", max_length=500)
     """Windows whose rates are compared: a predicate over columns of the labels, such as
     `exposures > 0`. Empty: all candidates; of the published data, those of `pile_…` splits."""

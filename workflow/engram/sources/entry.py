@@ -94,6 +94,21 @@ def published(name: str) -> Published | None:
     return Published(f"EleutherAI/{name}", DATASET, (f"pile_{corpus}", f"memories_{corpus}"))
 
 
+STEP = re.compile(r"(?:^|-)step([1-9]\d*)(?=-|$)")
+"""Training step in the name of a revision: step1000 of Pythia, stage1-step1000-tokens3B of
+OLMo-2."""
+
+
+def training_step(entry: Mapping[str, Any]) -> int | None:
+    """Return the training step of a model: the one given, else that in its revision; None where
+    neither says it.
+    """
+    if entry["step"] is not None:
+        return int(entry["step"])
+    match = STEP.search(entry["revision"])
+    return int(match[1]) if match else None
+
+
 def complete_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a model's entry with all that follows from its name or preset; the nursery's as it is.
 

@@ -56,6 +56,10 @@ class EntryKeys(Settings):
     family: Family = ""
     """Family of models that are alike but for their size, e.g. pythia: rates are compared with
     sizes, family by family. A line over size needs two models. Empty: none."""
+    step: int | None = Field(default=None, ge=1)
+    """Training step of the model, for `series.axis: step`. A model of the nursery is trained no
+    further, with the learning rates that the whole training has up to there. Null: the nursery's
+    are trained to the end; of others it is the number in a `revision` such as step1000."""
     source: Literal["nursery", "hub", "table", "corpus", "packages"]
     """Where candidates and model come from. `nursery`: the embedded model and its windows. `hub`:
     the published windows of a Pythia model. `table`: your own windows or texts. `corpus`: windows

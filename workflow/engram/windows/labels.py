@@ -24,6 +24,7 @@ CARRIED = (
     "sequence_duplicates",
     "memorization_score",
     "exposures",
+    "scheduled",
     "twin_extracted",
     "kind",
     "counterpart_exposures",
@@ -39,9 +40,10 @@ CARRIED = (
     "copies",
 )
 """Columns that labels take over from the candidates as they are: scores and duplicates; what only
-the nursery has; how often text was inserted in the training text, and what a counterpart makes of
-it; the split of a user's table; whether a published window is of a plain draw from the corpus; what
-is known of text that is younger than the model, or repeated everywhere."""
+the nursery has, of a checkpoint also how often a window is shown in all; how often text was
+inserted in the training text, and what a counterpart makes of it; the split of a user's table;
+whether a published window is of a plain draw from the corpus; what is known of text that is younger
+than the model, or repeated everywhere."""
 
 GIVEN = (
     "is_repeating",
