@@ -12,6 +12,7 @@ from engram.io.errors import EngramError
 from engram.io.settings import Settings
 from engram.io.spans import Spans
 from engram.nursery.settings import CrossedDesign, DrillingKeys, DrillingSettings
+from engram.run.series_mistakes import wrong_series
 from engram.run.settings import ModelEntry, StudyConfig
 from engram.run.study_taxonomies import (
     attacked,
@@ -24,7 +25,7 @@ from engram.run.study_taxonomies import (
     steered,
     transfer_lists,
 )
-from engram.sources.entry import brings_duplicates, complete_entry, training_step
+from engram.sources.entry import brings_duplicates, complete_entry
 from engram.taxonomy.expressions import names_of
 from engram.taxonomy.partitions import Named
 from engram.taxonomy.taxonomy import NON_MEMO, OTHERS, Taxonomy, categories_from_config
@@ -55,7 +56,7 @@ def mistakes_of(study: StudyConfig, config: dict[str, Any]) -> Iterator[str]:
     yield from _wrong_blocks(study)
     yield from _wrong_audit(study)
     yield from _wrong_seeds(study)
-    yield from _wrong_series(study)
+    yield from wrong_series(study)
     yield from _wrong_taxonomies(config)
     yield from _error_of(series_taxonomies, config)
     yield from _wrong_flow(config)
@@ -293,42 +294,6 @@ def _wrong_seeds(study: StudyConfig) -> Iterator[str]:
             f"cnn.seeds: {largest} is too large for the protocol `reference`, which trains from "
             f"the seeds 2 n and 2 n + 1; take a seed below 2^31"
         )
-
-
-def _wrong_series(study: StudyConfig) -> Iterator[str]:
-    """Yield families without windows that count, and windows that cannot be chosen."""
-    families = any(model.family for model in study.models)
-    for model in study.models:
-        if model.family and model.early_exit.tokens and not model.early_exit.scored:
-            yield (
-                f"models: {model.name}: early_exit.scored: a family's rates are of the share that "
-                f"is scored in any case, which is 0; raise it, or leave out `family`"
-            )
-    yield from _wrong_steps(study)
-    if study.series.where and not families:
-        yield "series.where: no model has a `family`; give the models one, or leave `series` out"
-    elif study.series.where:
-        yield from _error_of(names_of, study.series.where)
-
-
-def _wrong_steps(study: StudyConfig) -> Iterator[str]:
-    """Yield checkpoints that no rate can be compared with."""
-    for model in study.models:
-        where = f"models: {model.name}"
-        if model.step is not None and model.drilling.design == "crossed":
-            yield f"{where}: step: crossed pairs are drilled to their end; leave it out"
-        if study.series.axis != "step" or not model.family:
-            continue
-        if training_step(model.model_dump()) is None:
-            yield (
-                f"{where}: step: `series.axis: step` compares rates with it; name the model's "
-                f"training step, or leave out `family`"
-            )
-        if model.source == "hub":
-            yield (
-                f"{where}: source hub: its published scores are those of the finished model; for "
-                f"`series.axis: step` take the source table or corpus"
-            )
 
 
 def _wrong_taxonomies(config: dict[str, Any]) -> Iterator[str]:
