@@ -114,8 +114,8 @@ def fit_sizes(
     table: pd.DataFrame, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> SizeFits:
     """Do as `fit_measures` with the column `value` alone."""
-    options = {"resamples": resamples, "seed": seed}
-    return fit_measures(table, ["value"], confidence=confidence, **options)["value"]
+    options: dict[str, Any] = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    return fit_measures(table, ["value"], **options)["value"]
 
 
 def fit_measures(
