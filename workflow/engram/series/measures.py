@@ -175,7 +175,8 @@ def size_tables(
         lines = fits.families.to_dict("records")
         if equal := fits.equal:
             of_lines = int(fits.families.loc[fits.families["slope"].notna(), "models"].sum())
-            lines.append(dict(family=ALL_FAMILIES, models=of_lines, **vars(equal)))
+            tested: dict[Any, Any] = vars(equal)
+            lines.append({"family": ALL_FAMILIES, "models": of_lines, **tested})
         for name, table in (
             ("rates", fits.models),
             ("fits", pd.DataFrame(lines, columns=[*LINE, *TESTS])),
