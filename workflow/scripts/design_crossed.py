@@ -11,10 +11,10 @@ from engram.run.job import job
 with job(snakemake) as settings:
     windows = read_parquet(snakemake.input.windows)
     crossed, seeds = CrossedDesign(**settings.crossed), (settings.seed, settings.pair_seed)
-    if crossed.guessed and (base := snakemake.input.get("base")):
-        natural = windows[windows["kind"] == "natural"]
-        asked = asked_at_prefix(natural, Path(base).parent, settings.prefix)
-        windows.loc[natural.index, "base_extracted"] = asked["base_extracted"]
+    if crossed.guessed:
+        folder, natural = Path(snakemake.input.windows).parent, windows["kind"] == "natural"
+        asked = asked_at_prefix(windows[natural], folder, settings.prefix)
+        windows.loc[natural, "base_extracted"] = asked["base_extracted"]
     design = draw_design(windows, crossed, settings.prefix, *seeds)
     metadata = {"prefix": settings.prefix, "pair": settings.pair, "base": settings.base}
     write_parquet(design, snakemake.output.design, metadata)
