@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tiny_sources import byte_tokenizer
 from tiny_wheels import Registry, prose, registry
 
+from engram.cnn.probes import scalar_features
 from engram.io.artifacts import read_parquet
 from engram.sources import releases, repeated, unseen
 from engram.sources.checks import Limits
@@ -109,6 +110,10 @@ def test_they_are_added_to_the_unseen_windows(wheels: Registry) -> None:
     assert (labels["unseen"] == ~labels["repeated"]).all()
     assert labels["copies"].tolist() == [0] * 16 + [4] * 15
     assert found["line"].isna().tolist() == labels["repeated"].tolist()
+    # Where a window comes from is the truth that classes are made of, not a property of its text.
+    known = {"unseen", "seen_before", "repeated", "copies", "sequence_duplicates"}
+    assert known <= set(labels)
+    assert not known & set(scalar_features(labels, set()))
     assert found["text"].tolist() == TOKENIZER.batch_decode(found["tokens"].tolist())
 
 

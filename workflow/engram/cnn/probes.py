@@ -44,13 +44,19 @@ NOT_FEATURES = frozenset(
         "counterpart_extracted",
         "counterpart_matched_fraction",
         "counterpart_suffix_log_prob",
+        "unseen",
+        "seen_before",
+        "repeated",
+        "copies",
+        "scored",
         "trains",
         "pile",
     }
 )
 """Numbers among the labels that identify a sequence, state that it is memorized, are the hidden
 truth of the nursery or of a counterpart or follow from it (duplicates: what was shown often is
-extracted), or the split of a table or of the published data."""
+extracted), say how old or how common a text is, whether it was scored in full, or the split of a
+table or of the published data."""
 _TOLERANCE = 1e-8
 """Of the gradient of the mean loss."""
 _ITERATIONS = 10_000
