@@ -3,13 +3,16 @@
     python docs/results/collect.py results/demo       # crossed exposures, one pair
     python docs/results/collect.py results/crossed    # crossed exposures, pairs of several bases
     python docs/results/collect.py results/mechanisms # measures inside the models of a pair
+    python docs/results/collect.py results/smollm2    # natural text, known truth
     python docs/results/collect.py results/classes
 
 Afterwards run `make docs`, which writes their numbers into README.md and docs/. Tables of
 `mechanisms` that a study has per model are joined, with the model in their first column; a table's
-own `model`, intact or with heads removed, becomes `state`. Three tables of `classes` are made here,
-because a study keeps what they hold in larger files:
+own `model`, intact or with heads removed, becomes `state`. Some tables are made here, because a
+study keeps what they hold in larger files:
 
+- windows.csv of studies on natural text: windows by what is known of them, and how many of them the
+  model extracts (from candidates.parquet);
 - exposures.csv: windows by kind of text and number of exposures, and how many of them the drilled
   model and its twin extract (from labels.parquet);
 - knockout_layers.csv: what removing one layer's attention costs each class (from the knock-outs);
@@ -39,6 +42,7 @@ CLASSES = (
     "truth",
 )
 MODEL, PROTOCOL, TAXONOMY = "nursery", "engram", "non-memo_guess_others"
+NATURAL = ("matched_comparison", "scores")
 PER_MODEL = {
     "steering": {"depths": "steering_depths", "doses": "steering", "selectivity": "selectivity"},
     "locality": {
@@ -115,16 +119,44 @@ def copy_classes(study: Path, target: Path) -> None:
     rows[everywhere].to_csv(target / "saliency_randomized.csv", index=False)
 
 
+def windows(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per kind of natural windows: whether they are unseen (the others are repeated
+    text), code, and of high overlap; windows, how many the model extracts, and their clusters."""
+    high = (candidates["half_overlap"] >= 0.5).rename("high_overlap")
+    kinds = candidates.assign(own=candidates["cluster"].where(candidates["extracted"])).groupby(
+        ["unseen", "is_code", high]
+    )
+    counts = kinds.agg(n=("extracted", "size"), extracted=("extracted", "sum"))
+    return counts.assign(clusters=kinds["own"].nunique()).reset_index()
+
+
+def copy_natural(study: Path, target: Path) -> None:
+    """Copy the tables of a study on natural text, and count its windows."""
+    for name in NATURAL:
+        shutil.copyfile(study / "tables" / f"{name}.csv", target / f"{name}.csv")
+    columns = ["sequence_id", "unseen", "is_code", "half_overlap", "extracted"]
+    (candidates,) = study.glob("*/candidates.parquet")
+    clusters = pd.read_parquet(candidates.with_name("clusters.parquet"))
+    rows = pd.read_parquet(candidates, columns=columns).merge(clusters, on="sequence_id")
+    windows(rows).to_csv(target / "windows.csv", index=False)
+
+
+COPIED = {
+    "classes": (copy_classes,),
+    "mechanisms": (copy_mechanisms,),
+    "smollm2": (copy_natural,),
+    "gemma3-270m": (copy_natural,),
+}
+"""What is copied of a study; of others, the tables of crossed pairs."""
+
+
 def main(study: Path) -> None:
     """Copy the tables of the finished study in folder `study`."""
-    target = HERE / study.resolve().name
+    name = study.resolve().name
+    target = HERE / name
     target.mkdir(exist_ok=True)
-    if any(study.glob(f"*/{PROTOCOL}/steering")):
-        copy_mechanisms(study, target)
-    elif (study / "tables" / "crossed_scores.csv").exists():
-        copy_crossed(study, target)
-    else:
-        copy_classes(study, target)
+    for copy in COPIED.get(name, (copy_crossed,)):
+        copy(study, target)
 
 
 if __name__ == "__main__":

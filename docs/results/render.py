@@ -17,6 +17,7 @@ import blocks_benchmark
 import blocks_classes
 import blocks_crossed
 import blocks_mechanisms
+import blocks_natural
 import blocks_prose
 from cells import HERE
 
@@ -64,6 +65,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "mechanisms-classes": blocks_mechanisms.classes,
     "mechanisms-classes-reading": blocks_mechanisms.classes_reading,
     "mechanisms-course": blocks_mechanisms.course,
+    **{
+        f"natural-{name}-{part}": partial(block, name)
+        for name in blocks_natural.MODELS
+        for part, block in blocks_natural.PARTS.items()
+    },
+    "natural-recall": blocks_natural.recall,
+    "natural-reading": blocks_natural.reading,
+    "demo-study": blocks_prose.demo_study,
+    "demo-reading": blocks_prose.demo_reading,
     "demo-effects": partial(blocks_crossed.crossed_effects, "demo"),
     "demo-scores": partial(blocks_crossed.crossed_scores, "demo"),
     "scores": blocks_classes.scores,
