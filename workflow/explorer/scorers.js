@@ -2,7 +2,7 @@
 
 const STRATA = { low: "low overlap", high: "high overlap", guessed: "guessed before", templates: "template" };
 const ARMS = { first: "model 1", second: "model 2", both: "both models", placebo: "neither model" };
-const INPUTS = { attention_mean: "attention (mean)", attention_max: "attention (max)", suffix_log_prob: "log-probability", hidden_states: "hidden states" };
+const INPUTS = { attention_mean: "attention (mean)", attention_max: "attention (max)", suffix_log_prob: "log-probability", hidden_states: "hidden states", feed_forward: "feed-forward outputs" };
 
 const modelColor = (number) => `var(--model-${number + 1})`;
 

@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from page_maps import dequantize, dequantize_signed
 from synthetic_pair import INPUTS, LAYERS, write_pairs
 from synthetic_study import TOKENS
 
+from engram.crossed.settings import CrossedInput
 from engram.explorer.page import PAIRS, render
 from engram.explorer.pairs import (
     OUTCOMES,
@@ -30,6 +32,7 @@ from engram.explorer.pairs import (
 from engram.io.artifacts import read_parquet, write_parquet
 from engram.io.errors import EngramError
 from engram.io.hdf5 import open_hdf5, read_group
+from engram.io.shipped import shipped_file
 from engram.nursery.arms import BOTH, FIRST, NEITHER, SECOND
 from engram.store.index import AttentionStore
 
@@ -290,3 +293,9 @@ def test_layers_that_are_not_the_attention_s_are_an_error(copy: PairStudy) -> No
     pd.read_csv(path).query("layer < 3").to_csv(path, index=False)
     with pytest.raises(EngramError, match=r"has the layers \[1, 2\], the attention has 3"):
         collect_pairs(copy)
+
+
+def test_the_page_names_every_input_of_a_scorer() -> None:
+    script = shipped_file("workflow/explorer/scorers.js").read_text(encoding="utf-8")
+    (named,) = re.findall(r"const INPUTS = \{(.*?)\};", script)
+    assert re.findall(r"(\w+): ", named) == list(get_args(CrossedInput))
