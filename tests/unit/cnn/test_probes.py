@@ -6,6 +6,7 @@ import pytest
 from scipy.special import softmax
 
 from engram.cnn.probes import (
+    NOT_FEATURES,
     STRENGTHS,
     choose_strength,
     fit_logistic,
@@ -13,6 +14,7 @@ from engram.cnn.probes import (
     rank_inputs,
     scalar_features,
 )
+from engram.windows.labels import CARRIED, MEASURED
 
 RANDOM = np.random.default_rng(0)
 LABEL = np.arange(300) % 3
@@ -111,6 +113,17 @@ def test_scalars_leave_out_identities_truth_and_what_defines_the_classes() -> No
         "sequence_perplexity",
         "token_entropy",
     ]
+
+
+def test_no_scalar_is_known_of_a_text_beyond_what_it_says() -> None:
+    """A new column has to be named in `NOT_FEATURES` or here."""
+    of_text = {"kind", "half_overlap"}
+    assert set(CARRIED) - NOT_FEATURES == of_text
+    of_model = {
+        "suffix_log_prob",
+        *("prompt_perplexity", "generation_perplexity", "sequence_perplexity"),
+    }
+    assert set(MEASURED) - NOT_FEATURES == of_model
 
 
 def test_scalars_are_finite_and_long_tails_are_logarithms() -> None:

@@ -39,6 +39,7 @@ NOT_FEATURES = frozenset(
         "longest_match",
         "sequence_duplicates",
         "exposures",
+        "scheduled",
         "twin_extracted",
         "counterpart_exposures",
         "counterpart_extracted",
