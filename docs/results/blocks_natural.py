@@ -25,8 +25,8 @@ from cells import (
 MODELS = {"smollm2": "SmolLM2-135M", "gemma3-270m": "Gemma 3 270M"}
 SEEN = {key: label for key, label in INPUTS.items() if key[0] != "scalar_features"} | {
     ("text_scalars", "real"): "scalars of the text alone",
-    ("text", "real"): "these and token identity",
-    ("text_and_attention", "real"): "the text and attention",
+    ("text", "real"): "scalars and token identity",
+    ("text_and_attention", "real"): "scalars, token identity and attention",
     ("predictability", "real"): "predictability",
 }
 """Inputs by source and labels. Scalar features are left out: they describe the true text, whose
@@ -42,11 +42,12 @@ def study(name: str) -> str:
     tested = 1 - shares["train"] - shares["validation"]
     return filled(f"""\
 `snakemake --configfile studies/{name}.yaml`, seed {file["seed"]}: {MODELS[name]} as it is, windows
-of {file["prefix"]} + {file["suffix"]} tokens, {100 * tested:.0f} % of the samples tested. *Younger
-than the model*: lines that {word(len(model["releases"]))} packages gained between two releases,
-both after the model's; what it extracts there it has guessed. *Repeated*: licences and notices in
-{word(model["repeated"]["copies"])} packages or more, and passages in as many files of the standard
-library; what it extracts there without copying from the prefix (low overlap) it has recalled.""")
+of {file["prefix"]} + {file["suffix"]} tokens, {100 * tested:.0f} % of the samples held out for
+testing. *Younger than the model*: lines that {word(len(model["releases"]))} packages gained
+between two releases, both later than the model's own; what it extracts of them counts as guessed.
+*Repeated*: licences and notices found in {word(model["repeated"]["copies"])} packages or more, and
+passages found in as many files of the standard library; what it extracts of them at low overlap,
+that is, without copying from the prefix, counts as recalled.""")
 
 
 def windows(name: str) -> str:
@@ -85,7 +86,7 @@ def _compared(name: str, measure: str) -> pd.DataFrame:
 
 
 def matched(name: str) -> str:
-    """Return the comparison of Guessed and Recalled on all test samples and on matched pairs."""
+    """Return the comparison of Non-Memo and Guessed on all test samples and on matched pairs."""
     rows = []
     compared = _compared(name, "balanced_accuracy")
     for matching, title in MATCHINGS.items():
@@ -116,13 +117,13 @@ def recall() -> str:
         n, extracted = (int(only_prose(name)[column]) for column in ("n", "extracted"))
         counts[model] = f"{model} extracts {extracted} of {n:,} ({100 * extracted / n:.1f} %)"
     return filled(f"""\
-**Natural recall is next to nothing in models of this size.** Of repeated prose of low overlap,
-{listed(counts.values())}, and in either model all of it is one cluster: passages that licences
-share, such as the disclaimer of the BSD licence, or a list of years of copyright, which is hardly
-recall. One cluster cannot be divided into texts to train on and texts to test on. So these studies
-have no class of recall, and guessing and recall are compared where recall was made by drilling
-([above](#a-real-language-model)). The classes here are *Guessed* and *Non-Memo*, which is what the
-model does not extract and shows its own continuation of.""")
+**In these two models, natural recall is rare.** Of repeated prose of low overlap,
+{listed(counts.values())}. In either model, all of these windows are one cluster: passages that
+licences share, such as the disclaimer of the BSD licence, or a list of copyright years, which is
+hardly recall. One cluster cannot be divided into texts to train on and texts to test on. So these
+studies have no class of recall; recall is studied where drilling produced it
+([above](#a-real-language-model)). The classes here are *Guessed* and *Non-Memo*: windows that the
+model does not extract, with its own continuation in place of the suffix.""")
 
 
 def only_prose(name: str) -> pd.Series:
@@ -146,16 +147,16 @@ def reading() -> str:
     text = only(areas, matching="all", input="text")
     imbalance = short(attention["imbalance"])
     return filled(f"""\
-**Predictability alone separates guessed text from text that is not memorized, better than attention
-does:** {interval(free["predictability"], "value", short)} against
-{interval(free["attention"], "value", short)}. Among pairs that are alike in all five columns of
-predictability ({attention["n"] // 2} pairs, largest imbalance {imbalance}), attention is left with
-{interval(attention, "value", short)}, {hundredths(attention["difference"])}
+**Predictability alone separates Guessed from Non-Memo better than attention does:**
+{interval(free["predictability"], "value", short)} against
+{interval(free["attention"], "value", short)}. Among pairs matched on all five columns of
+predictability ({attention["n"] // 2} pairs, largest imbalance {imbalance}), attention
+reaches only {interval(attention, "value", short)}, {hundredths(attention["difference"])}
 [{hundredths(attention["difference_low"])}, {hundredths(attention["difference_high"])}] points more
-than the regression: {attention["verdict"]}, as [planned](plans/2026-11-matched.md) for so few
-pairs. Its AUROC, {interval(area, "value", short)}, is above that of the regression,
-{interval(rival, "value", short)}, but so is that of the text alone,
-{interval(text, "value", short)}.""")
+than the regression: {attention["verdict"]}, as [the plan](plans/2026-11-matched.md) expects of so
+few pairs. The AUROC of attention, {interval(area, "value", short)}, is above that of the
+regression, {interval(rival, "value", short)}, but so is that of scalars and token identity, which
+see the text alone, {interval(text, "value", short)}.""")
 
 
 PARTS: dict[str, Callable[[str], str]] = {
