@@ -11,7 +11,7 @@ from engram.series.agreement import agreement_table, shared_table, window_keys
 from engram.series.distances import DOMAIN, SUFFIX, distance_table
 from engram.series.measures import Member, measure_names, needed_labels, windows_of
 from engram.series.texts import FREQUENCIES, described, property_table, text_properties
-from engram.sources.scoring import EarlyExit
+from engram.sources.early_exit import EarlyExit
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 from engram.windows.domains import domains

@@ -17,7 +17,7 @@ from engram.series.measures import (
     size_tables,
     windows_of,
 )
-from engram.sources.scoring import EarlyExit
+from engram.sources.early_exit import EarlyExit
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import Taxonomy, categories_from_config
 

@@ -7,7 +7,8 @@ from engram.io.hashing import value_digest
 from engram.lm.kept_batches import Kept
 from engram.lm.models import default_device, fingerprint, load_model
 from engram.run.job import PARTS, job
-from engram.sources.scoring import EarlyExit, write_scored
+from engram.sources.early_exit import EarlyExit
+from engram.sources.scoring import write_scored
 
 with job(snakemake) as settings:
     windows, folder = Path(snakemake.input.windows), Path(snakemake.input.model).parent

@@ -20,7 +20,7 @@ from engram.series.measures import (
     size_tables,
     windows_of,
 )
-from engram.sources.scoring import EarlyExit
+from engram.sources.early_exit import EarlyExit
 from engram.taxonomy.taxonomy import Taxonomy
 
 GUESS = Taxonomy.parse("Non-Memo, Guess, Others")

@@ -19,7 +19,8 @@ from engram.lm.kept_batches import Kept
 from engram.run.config import complete
 from engram.sources import scoring
 from engram.sources.candidates import window_table
-from engram.sources.scoring import SCORES, EarlyExit, scores_with_early_exit, write_scored
+from engram.sources.early_exit import EarlyExit
+from engram.sources.scoring import SCORES, scores_with_early_exit, write_scored
 from engram.taxonomy.taxonomy import Taxonomy
 from engram.windows.labels import label
 

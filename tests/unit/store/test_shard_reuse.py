@@ -105,8 +105,8 @@ def test_killed_job_resumes_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(shards, bound, value)  # a part per batch
 
-    def interrupted(*arguments):
-        for number, batch in enumerate(extract(*arguments)):
+    def interrupted(*arguments, **options):
+        for number, batch in enumerate(extract(*arguments, **options)):
             if number == survived:
                 raise KeyboardInterrupt
             yield batch

@@ -208,9 +208,9 @@ def test_rows_that_differ_from_transformers_are_not_kept(
     monkeypatch.setattr(shards, "PART_ROWS", 1)
     monkeypatch.setattr(oracle, "SECONDS", 600.0)  # all three, on a busy machine too
 
-    def wrong(model, tokens, prefix, batch_tokens, block):
+    def wrong(model, tokens, prefix, batch_tokens, block, **options):
         # As on a GPU whose memory is half of what was thought.
-        for batch in extract(model, tokens, prefix, batch_tokens // 2, block):
+        for batch in extract(model, tokens, prefix, batch_tokens // 2, block, **options):
             first = {name: getattr(batch, name)[[0, 0]] for name in ("mean", "max")}
             yield replace(batch, **first) if batch.rows.start == 2 else batch
 

@@ -16,7 +16,7 @@ import pandas as pd
 from engram.io.errors import EngramError
 from engram.scores.bootstrap import cluster_sums, share_interval
 from engram.series.rates import BUCKETS, LINE, bucket, fit_measures
-from engram.sources.scoring import EarlyExit
+from engram.sources.early_exit import EarlyExit
 from engram.taxonomy.expressions import evaluate, names_of
 from engram.taxonomy.sampling import PLAIN_DRAW
 from engram.taxonomy.taxonomy import NON_MEMO, Taxonomy

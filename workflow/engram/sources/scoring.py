@@ -4,7 +4,7 @@ model's windows.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from engram.io.errors import EngramError
-from engram.io.hashing import uniform
 from engram.io.streams import read_batches, stacked_tokens, stream_parquet
 from engram.lm.generation import (
     BATCH_TOKENS,
@@ -26,6 +25,7 @@ from engram.lm.generation import (
 from engram.lm.kept_batches import Kept
 from engram.lm.models import check_tokens, in_batches, suffix_logits, token_scores
 from engram.lm.tokens import decode, encoder, has_text
+from engram.sources.early_exit import EarlyExit
 
 SCORES = (
     "memorization_score",
@@ -43,22 +43,6 @@ SCORES = (
 OF_COUNTERPART = ("extracted", "matched_fraction", "suffix_log_prob")
 """Columns of `generation.teacher_forced_scores` that are kept of a counterpart, as
 `counterpart_…`."""
-
-
-@dataclass(frozen=True)
-class EarlyExit:
-    """Which windows are read no further than their first suffix tokens."""
-
-    tokens: int
-    """Suffix tokens that are scored first."""
-    scored: float
-    """Share of all windows, drawn at random, that is scored in full in any case."""
-    seed: int
-    """Of that draw."""
-
-    def draw(self, sequence_ids: np.ndarray) -> np.ndarray:
-        """Return which windows are of that share, bool (n,)."""
-        return uniform(sequence_ids, self.seed, "early exit") < self.scored
 
 
 def write_scored(
