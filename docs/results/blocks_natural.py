@@ -43,7 +43,8 @@ def study(name: str) -> str:
     return filled(f"""\
 `snakemake --configfile studies/{name}.yaml`, seed {file["seed"]}: {MODELS[name]}, not drilled
 (package `{model["package"]}`), windows of {file["prefix"]} + {file["suffix"]} tokens,
-{100 * tested:.0f} % of the samples held out for testing. *Younger than the model*: lines that {word(len(model["releases"]))} packages gained
+{100 * tested:.0f} % of the samples held out for testing. *Younger than the model*: lines that
+{word(len(model["releases"]))} packages gained
 between two releases, both later than the model's own; what it extracts of them counts as guessed.
 *Repeated*: licences and notices found in {word(model["repeated"]["copies"])} packages or more, and
 passages found in as many files of the standard library; what it extracts of them at low overlap,
