@@ -224,7 +224,7 @@ def _write_state(path: Path) -> None:
 
 def _read_state(path: Path) -> Any:
     model, optimizer = _drilled()
-    step, *rest = drilling._restore(model, optimizer, path.parent, path.stem)
+    step, *rest = drilling._restore(model, optimizer, path.parent, path.stem, last=10_000)
     return (
         None
         if not step
